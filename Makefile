@@ -1,0 +1,58 @@
+# Two commands matter: `make demo` and `make test`. Everything lives in .venv and .batch-jobs; `make clean` removes it.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench soak lock clean
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCKED := pyproject.toml constraints.txt
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+demo: .venv/runtime ## set up and import, look at and export a table
+	@$(BIN)/python examples/demo.py
+
+test: check ## set up, check and run the tests
+	@echo "running the tests"
+	@$(BIN)/python -m pytest -q -m "not soak and not browser"
+
+check: .venv/dev ## format, lint, types, and who imports whom
+	@echo "checking format, lint, types and imports"
+	@$(BIN)/ruff format --check --quiet . || { echo "run '$(BIN)/ruff format .'"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+bench: .venv/dev ## measure against the peers, printed as ratios
+	@$(PIP) install -c constraints.txt -e '.[bench]' 2> >(grep -v ^WARNING >&2)
+	@$(BIN)/python -m benchmarks
+
+soak: .venv/dev ## many more kills than the tests make
+	@$(BIN)/python -m pytest -q -m soak
+
+lock: ## write constraints.txt anew from the newest versions that work together
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip --quiet install '.[dev,bench,browser]' 2> >(grep -v ^WARNING >&2)
+	@{ echo "# Versions that work together; 'make lock' writes this file anew."; \
+	   .venv-lock/bin/python -m pip freeze --exclude prefect-batch-jobs; } > constraints.txt
+	@rm -rf .venv-lock build *.egg-info
+
+clean: ## remove the environment, the demo's data and caches
+	@rm -rf .venv .venv-lock .batch-jobs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; '$(PYTHON)' is older. Try: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "making .venv"
+	@$(PYTHON) -m venv .venv
+
+.venv/runtime: .venv/bin/python $(LOCKED)
+	@[ -e .venv/dev ] && [ .venv/dev -nt pyproject.toml ] && [ .venv/dev -nt constraints.txt ] || { echo "installing into .venv (a minute, once)"; \
+	  $(PIP) install -c constraints.txt -e . 2> >(grep -v ^WARNING >&2); }
+	@touch $@
+
+.venv/dev: .venv/bin/python $(LOCKED)
+	@echo "installing with the tools for tests into .venv (a minute, once)"
+	@$(PIP) install -c constraints.txt -e '.[dev]' 2> >(grep -v ^WARNING >&2)
+	@touch $@ .venv/runtime

@@ -1,0 +1,162 @@
+"""One attempt at a job: its phases in order, each step told to the job table."""
+
+import traceback
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from flows.errors import ActionIllegal, JobMoved
+from flows.job import Job
+from flows.job_store import JobStore
+from flows.transitions import Action, Status
+from strategies import hooks
+from strategies.base import BatchJobStrategy
+from strategies.errors import BatchJobError, StopRequested, Superseded
+from strategies.result import ErrorEntry, JobResult
+from strategies.run import JobIdentity, JobParts, JobRun
+
+MESSAGE_LIMIT = 1_000  # characters of an error kept in the row
+TRACE_LIMIT = 10_000
+
+Hook = Callable[[BatchJobStrategy, JobRun], None]
+#: Runs one hook under a name, as a Prefect task in a flow.
+HookRunner = Callable[[str, Hook, BatchJobStrategy, JobRun], None]
+
+
+class Outcome(StrEnum):
+    """How an attempt ended that did not fail."""
+
+    COMPLETED = "completed"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    CANCELED = "canceled"
+
+
+class RowReport:
+    """Tells a run's progress to its row, and learns there that it is to stop.
+
+    Args:
+        store: the job table.
+        job: the job as this process claimed it.
+        show_progress: told the progress, 0 to 1, at each save.
+    """
+
+    def __init__(self, store: JobStore, job: Job, show_progress: Callable[[float], None]) -> None:
+        self._store = store
+        self._job_id = job.id
+        self._claim = job.claim or 0
+        self._show_progress = show_progress
+
+    def save(self, result: JobResult, plan: dict[str, Any]) -> None:
+        """Save the result; one that a later attempt has taken over is left alone."""
+        if self._store.save_result(self._job_id, self._claim, result, plan):
+            self._show_progress(result.progress)
+
+    def stop_reason(self) -> str | None:
+        """Why to stop at this chunk edge, if at all."""
+        status, claim = self._store.status_and_claim(self._job_id)
+        if claim != self._claim or status in (Status.FAILED, Status.COMPLETED):
+            return "superseded"
+        return str(status) if status in (Status.CANCELED, Status.PAUSED) else None
+
+
+class Attempt:
+    """Takes a claimed job from where it stands to its end, or to where it waits for a person."""
+
+    def __init__(
+        self, store: JobStore, strategy: BatchJobStrategy, job: Job, parts: JobParts, run_hook: HookRunner
+    ) -> None:
+        self._store = store
+        self._strategy = strategy
+        self._job = job
+        self._run_hook = run_hook
+        context = strategy.Context.model_validate(job.context)
+        identity = JobIdentity(job.id, job.type, context, job.dry_run, job.attempt, job.created_by)
+        self.run = JobRun(identity, parts, job.result.model_copy(deep=True), job.plan)
+
+    def go(self) -> Outcome:
+        """Run the phases that are left.
+
+        Raises:
+            Superseded: a later attempt has the job; the row is left alone.
+            BaseException: what stopped the attempt, after the row says failed.
+        """
+        try:
+            return self._phases()
+        except StopRequested as stop:
+            return self._stopped(stop)
+        except Superseded:
+            raise
+        except BaseException as error:
+            self._failed(error)
+            raise
+
+    def _phases(self) -> Outcome:
+        if self._job.status is Status.CREATED:
+            self._pre_process()
+        if self._job.status is Status.PRE_PROCESSED:
+            if self._job.dry_run and self._job.confirmed_at is None:
+                self._job = self._store.release(self._job)
+                return Outcome.WAITING
+            self._move(Action.CONFIRM)
+        if self._job.status is Status.CONFIRMED:
+            self._move(Action.PROCESS)
+        self._hook("process", hooks.process)
+        self._hook("post-process", hooks.post_process)
+        self._move(Action.COMPLETE)
+        return Outcome.COMPLETED
+
+    def _pre_process(self) -> None:
+        # the preview of an earlier attempt stands: a new one would count rows that are in already
+        if self._job.pre_processed_at is None:
+            self._hook("pre-process", hooks.pre_process)
+        self._move(Action.PRE_PROCESS)
+
+    def _hook(self, name: str, hook: Hook) -> None:
+        self._run_hook(name, hook, self._strategy, self.run)
+
+    def _move(self, action: Action) -> None:
+        self._job = self._moved(action, who=f"attempt {self._job.attempt}")
+
+    def _moved(self, action: Action, who: str, why: str | None = None) -> Job:
+        """Move the row as this attempt knows it; when somebody else moved it, heed what they did."""
+        try:
+            return self._store.move(self._job, action, who=who, why=why)
+        except (ActionIllegal, JobMoved):
+            status, claim = self._store.status_and_claim(self._job.id)
+            if claim == self._job.claim and status in (Status.CANCELED, Status.PAUSED):
+                raise StopRequested(str(status)) from None
+            raise Superseded(self._job.id) from None
+
+    def _stopped(self, stop: StopRequested) -> Outcome:
+        self.run.save()
+        if stop.reason == "superseded":
+            raise Superseded(self._job.id)
+        if stop.reason == Status.CANCELED:
+            self._strategy.on_cancel(self.run)
+            return Outcome.CANCELED
+        return Outcome.PAUSED
+
+    def _failed(self, error: BaseException) -> None:
+        entry = describe_error(error)
+        self.run.result.errors.append(entry)
+        self.run.save()
+        try:
+            self._store.move(self._job, Action.FAIL, who=f"attempt {self._job.attempt}", why=entry.message)
+        except BatchJobError as moved:
+            self.run.logger.warning("the job was moved while it failed: %s", moved)
+        try:
+            self._strategy.on_failure(self.run, error)
+        except Exception:  # a failing hook must not hide the first error
+            self.run.logger.exception("on_failure of %s raised", self._strategy.identifier)
+
+
+def describe_error(error: BaseException) -> ErrorEntry:
+    """An error as the row keeps it, its message and trace cut to a bearable length."""
+    message = (
+        "interrupted" if isinstance(error, KeyboardInterrupt) else " ".join(str(error)[: 4 * MESSAGE_LIMIT].split())
+    )
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=-20))
+    return ErrorEntry(
+        message=(message or type(error).__name__)[:MESSAGE_LIMIT], code=type(error).__name__, err=trace[-TRACE_LIMIT:]
+    )

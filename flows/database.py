@@ -1,0 +1,64 @@
+"""The job database: its migrations, and whether it is up to date."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import OperationalError
+
+from flows.errors import DatabaseBehind, DatabaseUnreachable
+from strategies.engines import for_writing
+
+#: The revision this version of the program works with; a test holds it against the migrations.
+HEAD = "0001"
+VERSION_TABLE = "batch_job_alembic_version"
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def current_revision(engine: Engine) -> str | None:
+    """The revision the database is at, ``None`` when it holds no job table yet.
+
+    Raises:
+        DatabaseUnreachable: it does not answer.
+    """
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table(VERSION_TABLE):
+                return None
+            revision: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+            return revision
+    except OperationalError as error:
+        shown = engine.url.render_as_string(hide_password=True)
+        raise DatabaseUnreachable("DATABASE_URL", shown, str(error.orig).strip().splitlines()[0]) from error
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the job database to this version; two at once wait for each other."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["version_table"] = VERSION_TABLE
+    with for_writing(engine.connect()) as connection, connection.begin():
+        _lock(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def ensure_current(engine: Engine) -> None:
+    """Create the tables in a database that has none; an embedded one is also brought up to date.
+
+    Raises:
+        DatabaseBehind: a database server's tables are older; migrating them is for their owner to decide.
+    """
+    found = current_revision(engine)
+    if found == HEAD:
+        return
+    if found is not None and engine.dialect.name != "sqlite":
+        raise DatabaseBehind(found, HEAD)
+    upgrade(engine)
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_job_migrations'))"))

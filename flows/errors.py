@@ -1,0 +1,81 @@
+"""Errors of jobs and of running them, each one line that says what to do."""
+
+from collections.abc import Iterable
+
+from flows.transitions import Action, Status, allowed_from
+from strategies.errors import BatchJobError
+
+COMMANDS = "`batch-jobs list` shows what there is"
+
+
+class JobUnknown(BatchJobError):
+    """There is no job of this id."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id}; {COMMANDS}")
+
+
+class ActionIllegal(BatchJobError):
+    """An action that is not possible in the status the job is in; the job is as it was."""
+
+    def __init__(self, job_id: str, status: Status, action: Action) -> None:
+        self.status = status
+        self.action = action
+        super().__init__(
+            f"{job_id} is {status}; {action} is possible from {_any_of(allowed_from(action))}. Nothing was changed."
+        )
+
+
+class JobMoved(BatchJobError):
+    """Somebody else changed the job between reading and writing it; read it again."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"{job_id} was changed by somebody else at the same moment; look at it again. Nothing was changed."
+        )
+
+
+class JobTaken(BatchJobError):
+    """Another living process runs the job."""
+
+    def __init__(self, job_id: str, process: str) -> None:
+        super().__init__(
+            f"{job_id} is being run by {process}; `batch-jobs watch {job_id}` follows it. Nothing was changed."
+        )
+
+
+class DatabaseBehind(BatchJobError):
+    """The job table is older than this version of the program."""
+
+    def __init__(self, found: str, needed: str) -> None:
+        super().__init__(
+            f"the job database is at revision {found} and this version needs {needed}; run `batch-jobs db upgrade`"
+        )
+
+
+class DatabaseUnreachable(BatchJobError):
+    """A database does not answer."""
+
+    def __init__(self, setting: str, url: str, reason: str) -> None:
+        super().__init__(f"the database of {setting} ({url}) does not answer: {reason}")
+
+
+class NotLaunched(BatchJobError):
+    """The job is recorded, but Prefect could not be told to run it."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        super().__init__(
+            f"{job_id} is recorded but not started: {reason}; it starts as soon as `batch-jobs serve` runs"
+        )
+
+
+class IdempotencyKeyTaken(BatchJobError):
+    """The key was used for a job with another body."""
+
+    def __init__(self, key: str, job_id: str) -> None:
+        super().__init__(f"the idempotency key {key!r} belongs to {job_id}, a job of another type, context or dry_run")
+
+
+def _any_of(statuses: Iterable[Status]) -> str:
+    *first, last = [str(status) for status in statuses]
+    return f"{', '.join(first)} or {last}" if first else last

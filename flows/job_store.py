@@ -1,0 +1,252 @@
+"""Every statement on the job table. A change is a compare-and-set on ``version`` that writes its event with it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from flows.errors import ActionIllegal, JobMoved, JobUnknown
+from flows.job import Job, JobEvent, Trigger
+from flows.job_table import batch_job, batch_job_event
+from flows.process_identity import ProcessIdentity
+from flows.transitions import ENDED, TRANSITIONS, Action, Status
+from strategies.engines import for_writing
+from strategies.result import JobResult
+
+#: In these nobody works on the job; whoever did has stopped or will at its next chunk edge.
+RESTING = ENDED | {Status.PAUSED}
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs to list; what is ``None`` does not narrow. ``before`` is the id of the last job of the page before."""
+
+    status: Status | None = None
+    type: str | None = None
+    created_by: str | None = None
+    before: str | None = None
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What a job is made from."""
+
+    id: str
+    type: str
+    strategy: str
+    context: dict[str, Any]
+    dry_run: bool
+    trigger: Trigger
+    created_by: str | None = None
+    idempotency_key: str | None = None
+    worker: ProcessIdentity | None = None
+
+
+def owner(worker: ProcessIdentity | None) -> dict[str, Any]:
+    """The columns that name the process which runs a job, empty for nobody."""
+    if worker is None:
+        return {"worker_host": None, "worker_pid": None, "worker_started_at": None}
+    return {"worker_host": worker.host, "worker_pid": worker.pid, "worker_started_at": worker.started_at}
+
+
+class JobStore:
+    """The rows of the job table, read and changed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def insert(self, new: NewJob, who: str) -> Job | None:
+        """Add a row, or return ``None`` when one with its id or idempotency key is there."""
+        now = datetime.now(UTC)
+        fixed = {"status": Status.CREATED, "attempt": 1, "version": 1, "created_at": now, "updated_at": now}
+        given = {name: value for name, value in vars(new).items() if name != "worker"}
+        try:
+            with self._writing() as connection:
+                connection.execute(
+                    insert(batch_job).values(
+                        **given, **fixed, **owner(new.worker), result=JobResult().model_dump(mode="json")
+                    )
+                )
+                job = self._read(connection, new.id)
+                _record(connection, job, "create", None, who, None)
+        except IntegrityError:
+            return None
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            JobUnknown: there is none.
+        """
+        with self._engine.connect() as connection:
+            return self._read(connection, job_id)
+
+    def by_idempotency_key(self, key: str) -> Job | None:
+        """Return the job made with this key."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(batch_job).where(batch_job.c.idempotency_key == key)).one_or_none()
+        return Job.model_validate(row) if row else None
+
+    def newest(self, wanted: JobFilter, limit: int) -> list[Job]:
+        """Return the newest jobs first, ``limit`` at most."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_page(wanted).limit(limit)).all()
+        return [Job.model_validate(row) for row in rows]
+
+    def waiting(self) -> list[Job]:
+        """Return the jobs that nobody runs and that Prefect was not told of, oldest first."""
+        idle = batch_job.c.worker_host.is_(None) & batch_job.c.flow_run_id.is_(None) & batch_job.c.deleted_at.is_(None)
+        startable = batch_job.c.status.in_([Status.CREATED, Status.CONFIRMED])
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(batch_job).where(idle, startable).order_by(batch_job.c.id)).all()
+        return [Job.model_validate(row) for row in rows]
+
+    def events(self, job_id: str) -> list[JobEvent]:
+        """Return a job's history, oldest first."""
+        query = select(batch_job_event).where(batch_job_event.c.job_id == job_id).order_by(batch_job_event.c.id)
+        with self._engine.connect() as connection:
+            return [JobEvent.model_validate(row) for row in connection.execute(query)]
+
+    def move(self, job: Job, action: Action, *, who: str, why: str | None = None, **values: Any) -> Job:
+        """Apply an action to the job as it was read, and write its event in the same transaction.
+
+        Args:
+            job: the job as read; the change is refused when it has changed since.
+            action: what to do.
+            who: the person or part that does it.
+            why: the reason, for the history.
+            values: more columns to set with it.
+
+        Raises:
+            ActionIllegal: the action is not possible in the job's status.
+            JobMoved: the job was changed since it was read.
+        """
+        status = TRANSITIONS[job.status].get(action)
+        if status is None:
+            raise ActionIllegal(job.id, job.status, action)
+        if status is job.status:
+            return job
+        changes = {**_effects(job, status), **values}
+        with self._writing() as connection:
+            self._change(connection, job, status=status, **changes)
+            moved = self._read(connection, job.id)
+            _record(connection, moved, action, job.status, who, why)
+        return moved
+
+    def claim(self, job: Job, worker: ProcessIdentity, flow_run_id: str | None) -> Job:
+        """Make a process the one that runs the job; of two that try at once one gets ``JobMoved``."""
+        with self._writing() as connection:
+            self._change(
+                connection,
+                job,
+                **owner(worker),
+                claim=job.version + 1,
+                flow_run_id=flow_run_id,
+                heartbeat_at=datetime.now(UTC),
+            )
+            return self._read(connection, job.id)
+
+    def release(self, job: Job) -> Job:
+        """Let go of a job that waits for a person."""
+        with self._writing() as connection:
+            self._change(connection, job, **owner(None))
+            return self._read(connection, job.id)
+
+    def save_result(self, job_id: str, claim: int, result: JobResult, plan: dict[str, Any]) -> bool:
+        """Save what the run has to tell; ``False`` when a later attempt has the job."""
+        values = {
+            "result": result.model_dump(mode="json"),
+            "plan": plan,
+            "heartbeat_at": datetime.now(UTC),
+            "updated_at": datetime.now(UTC),
+        }
+        with self._writing() as connection:
+            return (
+                connection.execute(
+                    update(batch_job).where(batch_job.c.id == job_id, batch_job.c.claim == claim).values(values)
+                ).rowcount
+                == 1
+            )
+
+    def status_and_claim(self, job_id: str) -> tuple[Status, int | None]:
+        """What a run looks at, at each chunk edge."""
+        with self._engine.connect() as connection:
+            row = connection.execute(
+                select(batch_job.c.status, batch_job.c.claim).where(batch_job.c.id == job_id)
+            ).one()
+        return Status(row.status), row.claim
+
+    def set_flow_run(self, job_id: str, flow_run_id: str) -> None:
+        """Note which Prefect run was told to run the job."""
+        with self._writing() as connection:
+            connection.execute(update(batch_job).where(batch_job.c.id == job_id).values(flow_run_id=flow_run_id))
+
+    def set_flow_run_state(self, flow_run_id: str, state: str, state_name: str | None) -> None:
+        """Note the state that a Prefect run is in."""
+        values = {"flow_run_state": state, "flow_run_state_name": state_name}
+        with self._writing() as connection:
+            connection.execute(update(batch_job).where(batch_job.c.flow_run_id == flow_run_id).values(values))
+
+    def by_flow_run(self, flow_run_id: str) -> Job | None:
+        """Return the job that a Prefect run runs."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(batch_job).where(batch_job.c.flow_run_id == flow_run_id)).one_or_none()
+        return Job.model_validate(row) if row else None
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with for_writing(self._engine.connect()) as connection, connection.begin():
+            yield connection
+
+    def _read(self, connection: Connection, job_id: str) -> Job:
+        row = connection.execute(
+            select(batch_job).where(batch_job.c.id == job_id, batch_job.c.deleted_at.is_(None))
+        ).one_or_none()
+        if row is None:
+            raise JobUnknown(job_id)
+        return Job.model_validate(row)
+
+    def _change(self, connection: Connection, job: Job, **values: Any) -> None:
+        same = (batch_job.c.id == job.id) & (batch_job.c.version == job.version)
+        changed = connection.execute(
+            update(batch_job).where(same).values(**values, version=job.version + 1, updated_at=datetime.now(UTC))
+        )
+        if changed.rowcount != 1:
+            raise JobMoved(job.id)
+
+
+def _effects(job: Job, status: Status) -> dict[str, Any]:
+    """What reaching a status sets beside it."""
+    if status is Status.CREATED:
+        unstarted = dict.fromkeys(("failed_at", "flow_run_id", "flow_run_state", "flow_run_state_name"))
+        return {**unstarted, "attempt": job.attempt + 1}
+    reached = {f"{status}_at": datetime.now(UTC)}
+    return {**reached, **owner(None)} if status in RESTING else reached
+
+
+def _page(wanted: JobFilter) -> Select[Any]:
+    query = select(batch_job).where(batch_job.c.deleted_at.is_(None)).order_by(batch_job.c.id.desc())
+    for column in ("status", "type", "created_by"):
+        if getattr(wanted, column) is not None:
+            query = query.where(batch_job.c[column] == getattr(wanted, column))
+    return query.where(batch_job.c.id < wanted.before) if wanted.before else query
+
+
+def _record(
+    connection: Connection, job: Job, action: str, from_status: Status | None, who: str, why: str | None
+) -> None:
+    event = {
+        "job_id": job.id,
+        "at": datetime.now(UTC),
+        "action": action,
+        "from_status": from_status,
+        "to_status": job.status,
+    }
+    connection.execute(
+        insert(batch_job_event).values(**event, who=who, why=why, attempt=job.attempt, version=job.version)
+    )

@@ -1,0 +1,103 @@
+"""The job table and its history, as SQLAlchemy; the migrations create them."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC; SQLite, which knows no zones, keeps it without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware time to what the database keeps."""
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData()
+
+batch_job = Table(
+    "batch_job",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("type", String(255), nullable=False),
+    Column("strategy", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_by", String(255)),
+    Column("context", JSON, nullable=False),
+    Column("result", JSON, nullable=False),
+    Column("plan", JSON),
+    Column("dry_run", Boolean, nullable=False),
+    Column("trigger", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("idempotency_key", String(255), unique=True),
+    Column("flow_run_id", String(36)),
+    Column("flow_run_state", String(32)),
+    Column("flow_run_state_name", String(255)),
+    Column("heartbeat_at", UtcDateTime),
+    # who runs the job now, empty when nobody does
+    Column("worker_host", String(255)),
+    Column("worker_pid", Integer),
+    Column("worker_started_at", Float),
+    # the version at which that process took the job: its fencing token in the target
+    Column("claim", BigInteger),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("pre_processed_at", UtcDateTime),
+    Column("confirmed_at", UtcDateTime),
+    Column("processing_at", UtcDateTime),
+    Column("paused_at", UtcDateTime),
+    Column("completed_at", UtcDateTime),
+    Column("canceled_at", UtcDateTime),
+    Column("failed_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime),
+    # ids are ULIDs, so their order is the order of creation: each list is a walk along one of these
+    Index("ix_batch_job_status_id", "status", "id"),
+    Index("ix_batch_job_type_id", "type", "id"),
+    Index("ix_batch_job_created_by_id", "created_by", "id"),
+    Index("ix_batch_job_flow_run_id", "flow_run_id"),
+)
+
+batch_job_event = Table(
+    "batch_job_event",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("job_id", String(64), ForeignKey("batch_job.id", ondelete="CASCADE"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("from_status", String(16)),
+    Column("to_status", String(16), nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("why", Text),
+    Column("attempt", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Index("ix_batch_job_event_job_id_id", "job_id", "id"),
+)

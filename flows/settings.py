@@ -1,0 +1,60 @@
+"""The settings, from ``BATCH_JOBS_*`` variables and ``.env``; none is needed."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, PositiveInt, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What a team may set; every default works on one machine with nothing installed."""
+
+    model_config = SettingsConfigDict(env_prefix="BATCH_JOBS_", env_file=".env", extra="ignore")
+
+    home: Path = Field(
+        Path(".batch-jobs"), description="Folder of the embedded databases, the files and Prefect's own data."
+    )
+    database_url: str = Field(
+        "", description="The job table's database, SQLite or PostgreSQL; default `jobs.db` in HOME."
+    )
+    target_url: str = Field(
+        "", description="The database strategies read and write; default DATABASE_URL, on SQLite `data.db` in HOME."
+    )
+    files_url: str = Field("", description="Where files are kept, any fsspec URL; default `files` in HOME.")
+    strategies: str = Field("", description=f"Folders with more strategies, separated by `{os.pathsep}`.")
+    chunk_size: PositiveInt = Field(10_000, description="Rows a chunk has at most.")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @property
+    def jobs_url(self) -> str:
+        """The job table's database, the default filled in."""
+        return self.database_url or f"sqlite:///{self.home / 'jobs.db'}"
+
+    @property
+    def data_url(self) -> str:
+        """The target, the default filled in; SQLite has one writer, so the embedded target is a file of its own."""
+        if self.target_url:
+            return self.target_url
+        return f"sqlite:///{self.home / 'data.db'}" if self.jobs_url.startswith("sqlite") else self.jobs_url
+
+    @property
+    def store_url(self) -> str:
+        """The file store, the default filled in."""
+        return self.files_url or (self.home / "files").as_uri()
+
+    @property
+    def strategy_folders(self) -> list[Path]:
+        """The folders to load more strategies from."""
+        return [Path(part).expanduser() for part in self.strategies.split(os.pathsep) if part]
+
+
+@lru_cache
+def current_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()  # type: ignore[call-arg]  # every field has a default

