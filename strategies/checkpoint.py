@@ -76,7 +76,7 @@ class CheckpointStore:
         """
         metadata.create_all(self._engine)
         with for_writing(self._engine.connect()) as connection, connection.begin():
-            if connection.execute(self._raise_token()).rowcount == 0:
+            if connection.execute(self._raise_token()).first() is None:
                 raise Superseded(self._job_id)
         return self.load()
 
@@ -133,4 +133,4 @@ class CheckpointStore:
             index_elements=[checkpoint_table.c.job_id, checkpoint_table.c.partition],
             set_={"token": first.excluded.token},
             where=checkpoint_table.c.token <= first.excluded.token,
-        )
+        ).returning(checkpoint_table.c.token)

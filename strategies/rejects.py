@@ -1,6 +1,5 @@
 """Refused input rows: kept in parts while a job runs, put together as one CSV file in the order of the input."""
 
-import io
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -152,17 +151,16 @@ def _rejected_rows(parts: sqlite3.Connection) -> Iterator[dict[str, str | None]]
 
 def _write_csv(stream: BinaryIO, columns: list[str], rows: Iterable[Mapping[str, str | None]]) -> int:
     written = 0
-    with io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True) as text:
-        text.write(_line(columns))
-        for row in rows:
-            text.write(_line([row.get(column) for column in columns]))
-            written += 1
-        text.detach()
+    stream.write(_line(columns))
+    for row in rows:
+        stream.write(_line([row.get(column) for column in columns]))
+        written += 1
     return written
 
 
-def _line(cells: Iterable[str | None]) -> str:
-    return ",".join(_cell(cell) for cell in cells) + "\n"
+def _line(cells: Iterable[str | None]) -> bytes:
+    line = ",".join(_cell(cell) for cell in cells) + "\n"
+    return line.encode(errors="replace")  # half a surrogate pair, which JSON allows, is no text in UTF-8
 
 
 def _cell(cell: str | None) -> str:

@@ -1,0 +1,36 @@
+"""A workspace whose jobs run in processes of their own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.settings import Settings
+from flows.workspace import Workspace
+from support.runs import Runs
+
+
+@pytest.fixture
+def runs(target_url: str, tmp_path: Path, prefect_server: dict[str, str]) -> Iterator[Runs]:
+    """A workspace on SQLite and on PostgreSQL (jobs and target), with chunks of 100 rows."""
+    home = tmp_path / "home"
+    jobs_url = f"sqlite:///{tmp_path / 'jobs.db'}" if target_url.startswith("sqlite") else target_url
+    values = {
+        "BATCH_JOBS_HOME": str(home),
+        "BATCH_JOBS_DATABASE_URL": jobs_url,
+        "BATCH_JOBS_TARGET_URL": target_url,
+        "BATCH_JOBS_CHUNK_SIZE": "100",
+        "BATCH_JOBS_STRATEGIES": str(Path(__file__).parent.parent / "support" / "strategies"),
+    }
+    settings = Settings(
+        home=home,
+        database_url=jobs_url,
+        target_url=target_url,
+        chunk_size=100,
+        strategies=values["BATCH_JOBS_STRATEGIES"],
+    )
+    workspace = Workspace(settings)
+    yield Runs(workspace, {**os.environ, **prefect_server, **values})
+    workspace.jobs.dispose()
+    workspace.target.dispose()

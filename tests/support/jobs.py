@@ -1,0 +1,42 @@
+"""Jobs for tests, put straight into the table in any status."""
+
+from typing import Any
+
+from ulid import ULID
+
+from flows.job import Job, Trigger
+from flows.job_store import JobStore, NewJob
+from flows.transitions import TRANSITIONS, Action, Status
+
+
+def new_job(**changes: Any) -> NewJob:
+    values: dict[str, Any] = {
+        "id": f"batch_{ULID()}",
+        "type": "count",
+        "strategy": "count-strategy",
+        "context": {"upto": 3},
+        "dry_run": False,
+        "trigger": Trigger.PYTHON,
+    }
+    return NewJob(**{**values, **changes})
+
+
+def way_to(wanted: Status) -> list[Action]:
+    """The shortest list of actions from created to a status."""
+    ways: dict[Status, list[Action]] = {Status.CREATED: []}
+    edge = [Status.CREATED]
+    while wanted not in ways:
+        status = edge.pop(0)
+        for action, reached in TRANSITIONS[status].items():
+            if reached not in ways:
+                ways[reached] = [*ways[status], action]
+                edge.append(reached)
+    return ways[wanted]
+
+
+def job_in(store: JobStore, status: Status) -> Job:
+    job = store.insert(new_job(), who="test")
+    assert job is not None
+    for action in way_to(status):
+        job = store.move(job, action, who="test")
+    return job

@@ -1,0 +1,83 @@
+"""The file store."""
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategies.errors import FileKeyUnsafe, FileMissing
+from strategies.files import FileStore, harmless_name
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> FileStore:
+    return FileStore(tmp_path.joinpath("store").as_uri())
+
+
+def test_a_file_comes_back_as_it_was_put(files: FileStore):
+    key = files.put(io.BytesIO(b"a,b\n1,2\n"), "products.csv")
+    assert key.startswith("uploads/")
+    assert key.endswith("/products.csv")
+    with files.open(key) as stream:
+        assert stream.read() == b"a,b\n1,2\n"
+    assert [(file.key, file.size) for file in files.list()] == [(key, 8)]
+
+
+def test_a_file_whose_writing_fails_is_never_there(files: FileStore):
+    with pytest.raises(RuntimeError), files.writing("jobs/1/export.csv") as stream:
+        stream.write(b"half")
+        raise RuntimeError
+    assert not files.exists("jobs/1/export.csv")
+    assert files.list() == []
+
+
+def test_a_file_that_is_being_written_is_not_offered_yet(files: FileStore):
+    with files.writing("jobs/1/export.csv") as stream:
+        stream.write(b"half")
+        stream.flush()
+        assert not files.exists("jobs/1/export.csv")
+        assert files.list() == []
+    assert files.exists("jobs/1/export.csv")
+
+
+@pytest.mark.parametrize(
+    "key", ["../outside", "/etc/passwd", "a/../../b", "", "a\\..\\b", "a\0b", "file:///etc/passwd"]
+)
+def test_a_key_that_points_out_of_the_store_is_refused(files: FileStore, key: str):
+    with pytest.raises(FileKeyUnsafe, match="is not a file key"):
+        files.open(key)
+
+
+def test_a_missing_file_is_one_line_that_says_where_to_look(files: FileStore):
+    with pytest.raises(FileMissing, match=r"there is no file uploads/x.csv .* `batch-jobs files list`"):
+        files.open("uploads/x.csv")
+
+
+def test_a_folder_is_removed_with_its_files(files: FileStore):
+    files.put(io.BytesIO(b"x"), "x.csv")
+    files.remove("uploads")
+    files.remove("uploads")
+    assert files.list() == []
+
+
+@given(st.text(max_size=300))
+def test_any_name_becomes_harmless(name: str):
+    harmless = harmless_name(name)
+    assert 0 < len(harmless) <= 100
+    assert not set(harmless) - set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+    assert harmless not in (".", "..")
+
+
+@pytest.mark.parametrize(
+    ("name", "harmless"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("a b;rm -rf ~.csv", "a-b-rm--rf-.csv"),
+        ("C:\\files\\x.csv", "x.csv"),
+        ("...", "file"),
+    ],
+)
+def test_S51_shell_and_path_characters_are_gone(name: str, harmless: str):
+    assert harmless_name(name) == harmless
