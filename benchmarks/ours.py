@@ -1,0 +1,33 @@
+"""Running our strategies phase by phase, without Prefect, as the flow does."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+from ulid import ULID
+
+from strategies import hooks
+from strategies.base import BatchJobStrategy
+from strategies.checkpoint import CheckpointStore
+from strategies.files import FileStore
+from strategies.run import JobIdentity, JobParts, JobRun
+
+
+def open_job(strategy: BatchJobStrategy, context: dict[str, Any], target: Engine, files: Path) -> JobRun:
+    """A job ready for its hooks."""
+    job_id = f"batch_{ULID()}"
+    parts = JobParts(target, FileStore(str(files)), CheckpointStore(target, job_id, token=1))
+    return JobRun(JobIdentity(job_id, strategy.batch_type, strategy.Context.model_validate(context)), parts)
+
+
+def put(path: Path, files: Path) -> str:
+    """Put a file into the store, returning its key."""
+    with path.open("rb") as stream:
+        return FileStore(str(files)).put(stream, path.name)
+
+
+def run(strategy: BatchJobStrategy, job: JobRun) -> None:
+    """All three hooks."""
+    hooks.pre_process(strategy, job)
+    hooks.process(strategy, job)
+    hooks.post_process(strategy, job)

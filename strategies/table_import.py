@@ -1,0 +1,234 @@
+"""The built-in strategy that loads a file into a table."""
+
+import hashlib
+from contextlib import ExitStack
+from functools import partial
+from typing import Literal
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Table, select
+
+from strategies.base import BatchJobStrategy
+from strategies.errors import ContextRefused, InputChanged, TooManyRejects
+from strategies.run import JobRun
+from strategies.tabular.choosing_key import check_unique, choose_key
+from strategies.tabular.chunks import Chunk, Chunks
+from strategies.tabular.converting import Converter, Refusal
+from strategies.tabular.creating import ColumnToCreate, create, table_to_create
+from strategies.tabular.import_plan import ImportPlan
+from strategies.tabular.inference import Inference
+from strategies.tabular.loading import Destination, Loader, loader_class
+from strategies.tabular.mapping import map_columns, match_table
+from strategies.tabular.prefetch import prefetched
+from strategies.tabular.preview import Preview
+from strategies.tabular.reading import Reader, open_reader
+from strategies.tabular.repeats import Repeats
+from strategies.tabular.tables import find_table, require_table
+from strategies.tabular.writing import write_chunk
+
+HASHED_AT_ONCE = 1 << 20  # bytes
+
+TEMPLATE = """\
+code,name,price,stock,available_from
+A-001,"Mug, blue",12.50,40,2026-01-15
+A-002,"Plate 10"" white",8.00,120,2026-02-01
+A-003,Bowl,9.90,,
+"""
+
+
+class TableImportContext(BaseModel):
+    """What to load, where, and how rows that are there already are met."""
+
+    file_key: str = Field(
+        title="File", description="Key of the file in the file store, as `batch-jobs files list` shows it"
+    )
+    table: str = Field(
+        title="Table",
+        description="Where the rows go: table or schema.table; created when it does not exist",
+        min_length=1,
+    )
+    mode: Literal["append", "insert", "upsert"] = Field(
+        "append",
+        title="Mode",
+        description="append: add every row; insert: reject a row whose key exists; upsert: update it where it differs",
+    )
+    key: list[str] = Field(
+        default_factory=list,
+        title="Key",
+        description="Columns of the table that tell rows apart; default its primary key",
+    )
+    format: Literal["csv", "tsv", "jsonl", "parquet", "xlsx"] | None = Field(
+        None, title="Format", description="Default: by the file's name"
+    )
+    delimiter: str | None = Field(
+        None, title="Delimiter", description="Between the cells of a CSV file; default: found out"
+    )
+    encoding: str | None = Field(
+        None, title="Encoding", description="Of a text file, such as utf-8 or cp1252; default: found out"
+    )
+    columns: dict[str, str | None] = Field(
+        default_factory=dict,
+        title="Columns",
+        description="File column -> table column, or null to leave it out; others keep their name",
+    )
+    max_rejects: int | None = Field(
+        None,
+        title="Most rejects",
+        description="Fail before anything is written when more rows than this are bad; default: any number",
+        ge=0,
+    )
+
+
+class TableImport(BatchJobStrategy):
+    """Load a CSV, TSV, JSON lines, Parquet or Excel file into a table."""
+
+    identifier = "table-import-strategy"
+    batch_type = "table-import"
+    Context = TableImportContext
+
+    def prepare(self, context: TableImportContext) -> TableImportContext:
+        """Refuse what cannot be meant."""
+        if not context.table.strip() or not context.file_key.strip():
+            raise ContextRefused("table-import needs a file_key and the name of a table")
+        if len(set(context.key)) < len(context.key):
+            raise ContextRefused(f"key names a column twice: {', '.join(context.key)}")
+        return context
+
+    def pre_process(self, job: JobRun) -> None:
+        """Read the whole file: decide, count, find everything that is wrong; the target is only read."""
+        if job.checkpoint is not None and "checksum" in job.plan:
+            return  # part of the file is in; to compare with that would make a new plan of half the work
+        reader, checksum = _open(job), _checksum(job)
+        plan, table, exists = self._decide(job, reader, checksum)
+        destination = Destination(
+            table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
+        )
+        converter = Converter(table, plan.mapping, plan.key, reader.described["format"])
+        compares = exists and bool(destination.key) and _has_rows(job, table)
+        preview = Preview(job, lambda: converter.checked(reader.batches()), destination, compares)
+        plan.repeats = preview.run()
+        plan.total, plan.counts, plan.sample = preview.total, preview.counts, preview.sample
+        job.progress.total = plan.total
+        job.plan.update(plan.as_json())
+        _describe(job, plan)
+        _limit_rejects(job, plan.counts.reject, "nothing was written")
+
+    def process(self, job: JobRun) -> None:
+        """Load the file, chunk by chunk, from the checkpoint on."""
+        plan = ImportPlan.model_validate(job.plan)
+        if _checksum(job) != plan.checksum:
+            raise InputChanged(job.context.file_key)
+        table = _table(job, plan)
+        destination = Destination(
+            table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
+        )
+        loader = loader_class(job.target)(destination)
+        reader = _open(job)
+        converter = Converter(table, plan.mapping, plan.key, reader.described["format"])
+        with ExitStack() as open_things:
+            repeats = Repeats(open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None)
+            chunks = Chunks(reader, converter, repeats, loader, job.chunk_size)
+            for chunk in open_things.enter_context(prefetched(chunks.after(job.checkpoint))):
+                _load(job, loader, chunk, table.fullname)
+
+    def build_template(self) -> str:
+        """A small CSV file."""
+        return TEMPLATE
+
+    def _decide(self, job: JobRun, reader: Reader, checksum: str) -> tuple[ImportPlan, Table, bool]:
+        context: TableImportContext = job.context
+        mapping = map_columns(reader.columns, context.columns)
+        table = find_table(job.target, context.table)
+        if table is not None:
+            mapping = match_table(mapping, table)
+        key = choose_key(context.mode, context.key, table, list(mapping.values()))
+        plan = ImportPlan(checksum=checksum, file=reader.described, mapping=mapping, key=key)
+        if table is None:
+            plan.creates = _infer(job, reader, mapping)
+            return plan, table_to_create(job.target, context.table, plan.creates, key), False
+        if context.mode != "append":
+            check_unique(job.target, table, key)
+        return plan, table, True
+
+
+def _open(job: JobRun) -> Reader:
+    context: TableImportContext = job.context
+    return open_reader(
+        partial(job.open_input, context.file_key),
+        context.file_key,
+        format=context.format,
+        delimiter=context.delimiter,
+        encoding=context.encoding,
+    )
+
+
+def _checksum(job: JobRun) -> str:
+    with job.open_input(job.context.file_key) as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(HASHED_AT_ONCE):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _infer(job: JobRun, reader: Reader, mapping: dict[str, str]) -> list[ColumnToCreate]:
+    inference = Inference(has_zones=job.target.dialect.name == "postgresql")
+    with prefetched(reader.batches()) as batches:
+        for batch in batches:
+            job.stop_if_asked()
+            inference.feed(batch.table.select(list(mapping)))
+    decided = inference.columns()
+    return [ColumnToCreate.decided(column, decided[name]) for name, column in mapping.items()]
+
+
+def _matching_key(context: TableImportContext, plan: ImportPlan) -> list[str]:
+    return [] if context.mode == "append" else plan.key
+
+
+def _has_rows(job: JobRun, table: Table) -> bool:
+    with job.target.connect() as connection:
+        return connection.execute(select(1).select_from(table).limit(1)).first() is not None
+
+
+def _table(job: JobRun, plan: ImportPlan) -> Table:
+    if plan.creates is not None:
+        create(job.target, table_to_create(job.target, job.context.table, plan.creates, plan.key))
+    return require_table(job.target, job.context.table)
+
+
+def _load(job: JobRun, loader: Loader, chunk: Chunk, table: str) -> None:
+    refusals: list[Refusal] = chunk.refusals
+    try:
+        with job.chunk(cursor=chunk.cursor) as connection:
+            outcome = write_chunk(connection, loader, chunk, table)
+            refusals = chunk.refusals + outcome.refusals
+            job.count(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
+            job.progress.advance(chunk.count)
+            _tell(job, refusals)
+            rejected = job.progress.counters.rejected + len({refusal.line for refusal in refusals})
+            _limit_rejects(job, rejected, f"{job.progress.counters.advanced - chunk.count} rows before them are done")
+    except TooManyRejects:
+        _tell(job, refusals)  # the chunk is undone and its rejects with it; they are to be seen all the same
+        raise
+
+
+def _tell(job: JobRun, refusals: list[Refusal]) -> None:
+    for refusal in refusals:
+        job.reject(refusal.line, refusal.column, refusal.message, refusal.row)
+
+
+def _limit_rejects(job: JobRun, rejected: int, written: str) -> None:
+    allowed = job.context.max_rejects
+    if allowed is not None and rejected > allowed:
+        raise TooManyRejects(rejected, allowed, written)
+
+
+def _describe(job: JobRun, plan: ImportPlan) -> None:
+    table, counts = job.context.table, plan.counts
+    job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in plan.file.items()))
+    if plan.creates is not None:
+        columns = "; ".join(f"{column.name} {column.type}: {column.why}" for column in plan.creates)
+        job.describe("import-table", "Table", f"{table} will be created ({columns})")
+    job.describe("import-create", "To create", f"{counts.create} rows will be created in {table}")
+    job.describe("import-update", "To update", f"{counts.update} rows will be updated")
+    job.describe("import-unchanged", "Unchanged", f"{counts.unchanged} rows are as they are in the file")
+    job.describe("import-reject", "To reject", f"{counts.reject} rows will be rejected")

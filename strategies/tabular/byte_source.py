@@ -1,0 +1,102 @@
+"""The bytes of a text input: unpacked, looked over once, with what is surely not text refused."""
+
+import codecs
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from strategies.tabular.errors import InputRefused
+from strategies.tabular.reading import Source
+
+BLOCK = 1 << 20
+SAMPLE = 1 << 20
+#: How other formats begin.
+MAGIC = {
+    b"PK\x03\x04": "an Excel or zip file",
+    b"PAR1": "a Parquet file",
+    b"%PDF": "a PDF",
+    b"\xd0\xcf\x11\xe0": "an old Excel file",
+    b"\x1f\x8b": "a gzip file; name it .gz",
+}
+BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one look at the whole of a text tells: its encoding, its first megabyte, how many quotes it has."""
+
+    encoding: str
+    sample: bytes
+    quotes: int
+
+
+@contextmanager
+def unpacked(source: Source, name: str) -> Iterator[BinaryIO]:
+    """Open the input, unpacking what is named ``.gz``; a damaged archive is refused wherever reading meets it."""
+    with source() as raw:
+        packed = name.lower().endswith(".gz")
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
+        try:
+            yield stream
+        except (gzip.BadGzipFile, zlib.error):
+            raise InputRefused(name, "it is named .gz and is not a gzip file, or is damaged") from None
+        except EOFError:
+            raise InputRefused(name, "the gzip file ends too early; it was cut off, upload it again") from None
+
+
+def survey(source: Source, name: str, encoding: str | None) -> Survey:
+    """Read the whole text once: find its encoding, or check the given one.
+
+    Raises:
+        InputRefused: it is empty, no text, or not in the encoding.
+    """
+    with unpacked(source, name) as stream:
+        sample = stream.read(SAMPLE)
+        if not sample:
+            raise InputRefused(name, "the file is empty; it needs at least a line with the names of the columns")
+        for magic, what in MAGIC.items():
+            if sample.startswith(magic):
+                raise InputRefused(name, f"this is {what}, not text")
+        candidates = [_known(name, encoding)] if encoding else _candidates(name, sample)
+        return _decodable(name, stream, sample, candidates)
+
+
+def _known(name: str, encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except LookupError:
+        raise InputRefused(name, f"there is no encoding {encoding!r}; utf-8 and cp1252 are usual ones") from None
+
+
+def _candidates(name: str, sample: bytes) -> list[str]:
+    for bom, encoding in BOMS.items():
+        if sample.startswith(bom):
+            return [encoding]
+    if sample[:1000].count(0) * 3 > len(sample[:1000]):
+        raise InputRefused(name, "this looks like UTF-16 without a mark; set encoding to utf-16-le or utf-16-be")
+    return ["utf-8", "cp1252"]
+
+
+def _decodable(name: str, stream: BinaryIO, sample: bytes, candidates: list[str]) -> Survey:
+    decoders = {encoding: codecs.getincrementaldecoder(encoding)() for encoding in candidates}
+    quotes = lines = 0
+    block, at_end = sample, False
+    while not at_end:
+        following = stream.read(BLOCK)
+        at_end = not following
+        for encoding, decoder in list(decoders.items()):
+            try:
+                decoder.decode(block, at_end)
+            except UnicodeDecodeError as error:
+                del decoders[encoding]
+                if not decoders:
+                    line = lines + block[: error.start].count(b"\n") + 1
+                    tried = " nor ".join(candidates)
+                    raise InputRefused(name, f"line {line} is not {tried}; set the encoding") from None
+        quotes += block.count(b'"')
+        lines += block.count(b"\n")
+        block = following
+    return Survey(next(iter(decoders)), sample, quotes)

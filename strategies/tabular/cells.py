@@ -1,0 +1,71 @@
+"""What kinds of columns share: a whole array at once where it is clean, cell by cell where it is not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SHOWN = 40  # characters of a bad cell in a message
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Typed values, null where a cell is empty or bad, and the bad cells by row."""
+
+    values: pa.Array
+    bad: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Kind(Protocol):
+    """What a column takes."""
+
+    def convert(self, cells: pa.Array) -> Converted:
+        """Turn cells of text into values of the column."""
+
+
+def quoted(cell: str) -> str:
+    """A cell for a message: shortened, in quotes, on one line."""
+    return repr(cell if len(cell) <= SHOWN else f"{cell[: SHOWN - 1]}…")
+
+
+def trimmed(cells: pa.Array) -> pa.Array:
+    """Cells without blanks around them; what is then empty is null."""
+    stripped = pc.utf8_trim_whitespace(cells)
+    return pc.if_else(pc.equal(stripped, ""), pa.scalar(None, pa.string()), stripped)
+
+
+class Parsed:
+    """A kind whose cells Arrow casts when all of them are plain, and that are parsed one by one otherwise.
+
+    Args:
+        type: Arrow's type of the values.
+        plain: a pattern; cells that all match it may be cast, and mean to Arrow what they mean to ``parse``.
+        parse: turns one cell into a value, or raises ``ValueError`` with what is wrong with it.
+    """
+
+    def __init__(self, type: pa.DataType, plain: str, parse: Callable[[str], Any]) -> None:
+        self._type, self._plain, self._parse = type, plain, parse
+
+    def convert(self, cells: pa.Array) -> Converted:
+        """Turn cells of text into values of the column."""
+        texts = trimmed(cells)
+        if pc.all(pc.match_substring_regex(texts, self._plain)).as_py() is not False:
+            try:
+                return Converted(texts.cast(self._type))
+            except pa.ArrowInvalid:
+                pass  # some cell is out of range or no such day; the slow way tells which
+        return each(texts, self._type, self._parse)
+
+
+def each(texts: pa.Array, type: pa.DataType, parse: Callable[[str], Any]) -> Converted:
+    """Parse cell by cell, keeping what is wrong with the bad ones."""
+    values, bad = [], []
+    for index, text in enumerate(texts.to_pylist()):
+        try:
+            values.append(None if text is None else parse(text))
+        except ValueError as error:
+            values.append(None)
+            bad.append((index, str(error)))
+    return Converted(pa.array(values, type), bad)

@@ -1,0 +1,59 @@
+"""What a column of the target takes, by its SQLAlchemy type."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Column, types
+from sqlalchemy.dialects import postgresql
+
+from strategies.tabular import kinds_number, kinds_text, kinds_time
+from strategies.tabular.cells import Converted, Kind
+
+__all__ = ["Converted", "Kind", "kind_of", "missing"]
+
+#: SQLAlchemy type -> kind, the special before the general; what is not here goes to the database as text.
+KINDS: list[tuple[type[types.TypeEngine[Any]], Callable[[Any], Kind]]] = [
+    (types.Boolean, lambda type: kinds_number.Boolean()),
+    (types.SmallInteger, lambda type: kinds_number.integer(16)),
+    (types.BigInteger, lambda type: kinds_number.integer(64)),
+    (types.Float, lambda type: kinds_number.real()),
+    (types.Numeric, lambda type: kinds_number.Numeric(type.precision, type.scale)),
+    (types.DateTime, lambda type: kinds_time.moment(zoned=bool(type.timezone))),
+    (types.Date, lambda type: kinds_time.day()),
+    (types.Time, lambda type: kinds_text.Text() if type.timezone else kinds_time.time_of_day()),
+    (types.Enum, lambda type: kinds_text.Choice(list(type.enums))),
+    (types.Uuid, lambda type: kinds_text.uuid()),
+    (types.JSON, lambda type: kinds_text.Json()),
+    (types.LargeBinary, lambda type: kinds_text.binary()),
+    (postgresql.BYTEA, lambda type: kinds_text.binary()),
+    (types.String, lambda type: kinds_text.Text(type.length)),
+]
+SQLITE_INTEGER_BITS = 64  # its INTEGER is as wide as it must be
+
+
+def kind_of(column: Column[Any]) -> Kind:
+    """The kind of a column of the target."""
+    type = column.type
+    if isinstance(type, types.Integer) and not isinstance(type, (types.SmallInteger, types.BigInteger)):
+        return kinds_number.integer(SQLITE_INTEGER_BITS if _is_sqlite(column) else 32)
+    for known, make in KINDS:
+        if isinstance(type, known):
+            return make(type)
+    return kinds_text.Text()
+
+
+def missing(column: Column[Any]) -> str | None:
+    """What to say of a cell that is empty where the column needs a value; ``None`` where it does not."""
+    if column.nullable or column.server_default is not None or column.identity is not None or _is_serial(column):
+        return None
+    return "is empty; the column needs a value"
+
+
+def _is_serial(column: Column[Any]) -> bool:
+    only_key = column.table is not None and list(column.table.primary_key.columns) == [column]
+    return bool(only_key and _is_sqlite(column) and isinstance(column.type, types.Integer))
+
+
+def _is_sqlite(column: Column[Any]) -> bool:
+    # a table is found or made with its dialect noted, see tables.py; its columns' types do not tell
+    return bool(column.table is not None and column.table.info.get("dialect") == "sqlite")

@@ -1,0 +1,105 @@
+"""Reading a file as batches of text cells, whatever its format."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, Protocol, cast
+
+import pyarrow as pa
+
+from strategies.rejects import SURPLUS_COLUMN
+from strategies.tabular.errors import InputRefused
+
+__all__ = ["SURPLUS_COLUMN", "BadRow", "Batch", "Reader", "Source", "open_reader"]
+
+#: Opens the raw input anew, in bytes.
+Source = Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be split into the header's cells.
+
+    ``line`` is the physical line it starts on, from 1; ``row`` has the cells there are by column, and what is beyond
+    the last column under ``reject_surplus``.
+    """
+
+    line: int
+    message: str
+    row: dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of the file, in its order.
+
+    ``table`` has text columns named by the header, null where a cell is absent; ``lines`` gives each row's physical line
+    (a sheet's or a Parquet file's row number); ``start`` is a JSON value from which reading gives this batch again.
+    """
+
+    table: pa.Table
+    lines: pa.Array
+    bad_rows: list[BadRow]
+    start: dict[str, int]
+
+
+class Reader(Protocol):
+    """A file as batches; reading twice gives the same batches."""
+
+    columns: list[str]
+    #: What was decided about the file: format, delimiter, encoding.
+    described: dict[str, str]
+
+    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
+        """The batches from a batch's ``start`` on, or all of them."""
+
+
+#: format -> module and class of its reader, imported when it is needed
+READERS = {
+    "csv": ("csv_reader", "CsvReader"),
+    "tsv": ("csv_reader", "CsvReader"),
+    "jsonl": ("jsonl_reader", "JsonLinesReader"),
+    "parquet": ("parquet_reader", "ParquetReader"),
+    "xlsx": ("xlsx_reader", "XlsxReader"),
+}
+FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
+           ".parquet": "parquet", ".pq": "parquet", ".xlsx": "xlsx", ".xlsm": "xlsx"}  # fmt: skip
+
+
+def open_reader(
+    source: Source, name: str, *, format: str | None = None, delimiter: str | None = None, encoding: str | None = None
+) -> Reader:
+    """Open a file for reading.
+
+    Args:
+        source: opens the raw input anew.
+        name: the file's name, which tells its format and, by ``.gz``, its compression.
+        format: csv, tsv, jsonl, parquet or xlsx; by the name when not given.
+        delimiter: of a CSV file; found out when not given.
+        encoding: of a CSV file; found out when not given.
+
+    Raises:
+        InputRefused: the file is not what it should be.
+    """
+    chosen = format or format_of(name)
+    module, class_name = READERS[chosen]
+    reader: Any = getattr(import_module(f"strategies.tabular.{module}"), class_name)
+    if module == "csv_reader":
+        return cast(
+            Reader, reader(source, name, "\t" if chosen == "tsv" and delimiter is None else delimiter, encoding)
+        )
+    return cast(Reader, reader(source, name))
+
+
+def format_of(name: str) -> str:
+    """The format that a file's name tells.
+
+    Raises:
+        InputRefused: it tells none.
+    """
+    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
+    last = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
+    if last not in FORMATS:
+        raise InputRefused(name, f"the name does not tell the format; set format to one of {', '.join(READERS)}")
+    return FORMATS[last]

@@ -1,0 +1,78 @@
+"""The documentation's code blocks run, and its generated parts are up to date."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "docs/writing-a-strategy.md", "docs/running-jobs.md"]
+BLOCK = re.compile(r"^```(python|bash)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@dataclass
+class Block:
+    language: str
+    file: str | None
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    return [Block(*found.groups()) for found in BLOCK.finditer((ROOT / page).read_text())]
+
+
+def generator() -> Any:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", ["job-table.md", "settings.md"])
+def test_the_generated_parts_are_those_of_the_code(page: str):
+    assert (ROOT / "docs" / page).read_text() == generator().generated(page), "run `python docs/generate.py`"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_blocks_of_a_page_run(page: str, prefect_server: dict[str, str], tmp_path: Path):
+    """A block with a file's name is that file; every other one is run, in the order of the page."""
+    found = blocks(page)
+    assert found
+    folder = tmp_path / "strategies"
+    folder.mkdir()
+    environment = {
+        **os.environ,
+        **prefect_server,
+        "BATCH_JOBS_HOME": str(tmp_path / "home"),
+        "BATCH_JOBS_STRATEGIES": str(folder),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)]),
+    }
+    prepared = [Block("bash", None, IMPORT_AIRPORTS), *found] if page == "README.md" else found
+    for block in prepared:
+        if block.file:
+            (tmp_path / block.file).write_text(block.text)
+            continue
+        text = block.text.replace("from strategies.retire_products", "from retire_products")
+        command = ["bash", "-euc", text] if block.language == "bash" else [sys.executable, "-c", text]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**environment, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=180,
+        )
+        assert done.returncode == 0, f"{block.text}\n{done.stdout}\n{done.stderr}"
+
+
+IMPORT_AIRPORTS = f"batch-jobs run table-import -c file_key=@{ROOT}/examples/airports.csv -c table=airports -c mode=upsert -c key=iata"
