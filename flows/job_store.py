@@ -101,7 +101,8 @@ class JobStore:
     def waiting(self) -> list[Job]:
         """Return the jobs that nobody runs and that Prefect was not told of, oldest first."""
         idle = batch_job.c.worker_host.is_(None) & batch_job.c.flow_run_id.is_(None) & batch_job.c.deleted_at.is_(None)
-        startable = batch_job.c.status.in_([Status.CREATED, Status.CONFIRMED])
+        # processing with nobody at it: resumed while Prefect was away
+        startable = batch_job.c.status.in_([Status.CREATED, Status.CONFIRMED, Status.PROCESSING])
         with self._engine.connect() as connection:
             rows = connection.execute(select(batch_job).where(idle, startable).order_by(batch_job.c.id)).all()
         return [Job.model_validate(row) for row in rows]

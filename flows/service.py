@@ -17,6 +17,8 @@ from strategies.registry import Registry
 
 #: Tells Prefect to run a job and returns the flow run's id; raises ``NotLaunched``.
 Launcher = Callable[[Job], str]
+#: A job that goes on needs a Prefect run of its own again; without one, ``waiting`` finds it.
+NOT_LAUNCHED: dict[str, Any] = dict.fromkeys(("flow_run_id", "flow_run_state", "flow_run_state_name"))
 MOVE_TRIES = 20  # how often a change starts anew when others change the job at the same moment
 
 
@@ -130,7 +132,7 @@ class BatchJobService:
 
     def confirm(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
         """Say yes to what the preview showed; ``worker`` is the process that goes on with it."""
-        return self._move(job_id, Action.CONFIRM, who, **owner(worker))
+        return self._move(job_id, Action.CONFIRM, who, **owner(worker), **NOT_LAUNCHED)
 
     def cancel(self, job_id: str, who: str, why: str | None = None) -> Job:
         """Stop a job for good, at its next chunk edge when it runs; canceling twice is fine."""
@@ -142,7 +144,7 @@ class BatchJobService:
 
     def resume(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
         """Let a paused job go on; ``worker`` is the process that goes on with it."""
-        return self._move(job_id, Action.RESUME, who, **owner(worker))
+        return self._move(job_id, Action.RESUME, who, **owner(worker), **NOT_LAUNCHED)
 
     def retry(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
         """Try a failed job again under the same id, from its last checkpoint.

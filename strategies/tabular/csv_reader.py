@@ -84,7 +84,7 @@ class CsvReader:
                 return
 
     def _from(self, done: Position, block: int) -> Iterator[tuple[Batch, Position]]:
-        """Read with blocks of this size, leaving out what is done; larger blocks take over where a record is too long."""
+        """Read with blocks of this size, leaving out what is done; larger ones take over where a record is too long."""
         current = _Pass()
         with unpacked(self._source, self._name) as stream:
             position = Position()
@@ -141,7 +141,8 @@ class CsvReader:
             current.last_cells = table.slice(table.num_rows - 1).to_pylist()[0].values()
             current.last_line = int(starts[:-1][~is_bad][-1])
         kept = table if wanted.all() else table.filter(pa.array(wanted))
-        bad_rows = [self._bad_row(row, int(starts[row.number - 1 - begun.record])) for row in bad if row.number > done]
+        told = [row for row in bad if row.number > done]
+        bad_rows = [self._bad_row(row, int(starts[row.number - 1 - begun.record])) for row in told]
         if bad_rows:
             current.last_bad, current.last_bad_text = bad_rows[-1], bad[-1].text
         first = {"record": max(done, begun.record), "line": int(starts[max(0, done - begun.record)])}
@@ -156,7 +157,7 @@ class CsvReader:
         return BadRow(line, f"has {row.actual_columns} cells where the header has {row.expected_columns}", found)
 
     def _check_last_record(self, current: _Pass) -> None:
-        """Arrow takes an open quote to the end of the file for a cell; then the last record has the file's last line end."""
+        """Arrow takes an open quote to the end of the file for a cell: its last record then has the last line end."""
         if self._survey.quotes % 2 == 0:
             return
         texts = [cell for cell in current.last_cells if cell is not None]

@@ -34,9 +34,7 @@ def find_dialect(survey: Survey, name: str, delimiter: str | None) -> Dialect:
         raise InputRefused(name, f"the delimiter {delimiter!r} is not one plain character")
     text = _sample_text(survey)
     chosen = delimiter or max(DELIMITERS, key=lambda candidate: _fit(text, candidate))
-    skipped = 0
-    for record in _records(text, chosen):
-        skipped += 1
+    for skipped, record in enumerate(_records(text, chosen), 1):
         if any(cell.strip() for cell in record):
             return Dialect(chosen, checked_header(record, name), skipped)
     raise InputRefused(name, "the file is empty; it needs at least a line with the names of the columns")

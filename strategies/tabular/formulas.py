@@ -1,16 +1,14 @@
 """Cells that a spreadsheet would run as formulas, made harmless and restored.
 
-A text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return, behind any number of apostrophes, gets one
-more apostrophe on the way out, and loses one on the way in: no two texts become the same, so that export and import give
-every cell back.
+A text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return, behind any number of apostrophes, gets
+one more apostrophe on the way out, and loses one on the way in: no two texts become the same, so that export and import
+give every cell back.
 """
 
 import re
+from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
-
-Cells = pa.Array | pa.ChunkedArray
 
 _DANGEROUS = re.compile(r"'*[=+\-@\t\r]")
 _MARKED = re.compile(r"'+[=+\-@\t\r]")
@@ -28,16 +26,16 @@ def restore_cell(cell: str) -> str:
     return cell[1:] if _MARKED.match(cell) else cell
 
 
-def neutralise(cells: Cells) -> Cells:
-    """``neutralise_cell`` of every cell; null stays null."""
+def neutralise(cells: Any) -> Any:
+    """``neutralise_cell`` of every cell of an Arrow array; null stays null."""
     dangerous = pc.match_substring_regex(cells, _DANGEROUS_CELL)
     if not pc.any(dangerous).as_py():
         return cells
     return pc.if_else(dangerous, pc.binary_join_element_wise("'", cells, ""), cells)
 
 
-def restore(cells: Cells) -> Cells:
-    """``restore_cell`` of every cell; null stays null."""
+def restore(cells: Any) -> Any:
+    """``restore_cell`` of every cell of an Arrow array; null stays null."""
     if not pc.any(pc.starts_with(cells, "'")).as_py():  # much cheaper than the pattern, and nearly always the answer
         return cells
     return pc.if_else(pc.match_substring_regex(cells, _MARKED_CELL), pc.utf8_slice_codeunits(cells, 1), cells)

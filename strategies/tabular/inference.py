@@ -67,11 +67,13 @@ def _casts(text: pa.Scalar, type: pa.DataType) -> bool:
     return True
 
 
+_FLOAT = r"^-?\d(\.\d{1,16})?[eE][+-]?\d{1,2}$|^(0|-?[1-9]\d{0,14}|-?(0|[1-9]\d{0,14})\.\d{1,2})$"
+_DECIMAL = r"^(0|-?[1-9]\d*|-?(0|[1-9]\d*)\.\d+)$"
 _MOMENT = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?"
 CANDIDATES = [
     Candidate("integer", types.BigInteger(), r"^(0|-?[1-9]\d{0,17})$", "a whole number without leading zeros"),
-    Candidate("decimal", types.Numeric(), r"^-?(0|[1-9]\d*)(\.\d+)?$", "a plain decimal number of at most 15 digits", _few_digits),
-    Candidate("float", types.Double(), r"^-?\d(\.\d{1,16})?[eE][+-]?\d{1,2}$|^-?(0|[1-9]\d{0,14})(\.\d{1,2})?$", "a floating-point number"),
+    Candidate("decimal", types.Numeric(), _DECIMAL, "a decimal number of at most 15 digits", _few_digits),
+    Candidate("float", types.Double(), _FLOAT, "a floating-point number"),
     Candidate("boolean", types.Boolean(), r"^(?i:true|false)$", "true or false"),
     Candidate("date", types.Date(), r"^\d{4}-\d\d-\d\d$", "a day", _castable(pa.date32())),
     Candidate("time", types.DateTime(), rf"{_MOMENT}$", "a time without a zone", _castable(pa.timestamp("us"))),

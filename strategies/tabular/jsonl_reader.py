@@ -66,9 +66,16 @@ class JsonLinesReader:
                     yield line, _parsed(line, text)
 
 
+class _Float(float):
+    """A number that keeps the text it was written as, so that none is rounded."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 def _parsed(line: int, raw: bytes) -> dict[str, Any] | BadRow:
     try:
-        parsed = json.loads(raw, parse_int=str, parse_float=str, parse_constant=str)
+        parsed = json.loads(raw, parse_float=_Float, parse_constant=str)
     except (ValueError, RecursionError):
         return BadRow(line, "is not JSON", {SURPLUS_COLUMN: raw.decode(errors="replace")})
     if not isinstance(parsed, dict):
@@ -82,4 +89,6 @@ def _text(value: Any) -> str | None:
         return value if value is None or value.isprintable() else value.encode(errors="replace").decode()
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, _Float):
+        return value.text
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -44,7 +44,8 @@ def kind_of(column: Column[Any]) -> Kind:
 
 def missing(column: Column[Any]) -> str | None:
     """What to say of a cell that is empty where the column needs a value; ``None`` where it does not."""
-    if column.nullable or column.server_default is not None or column.identity is not None or _is_serial(column):
+    # a default does not help: the cell is written as it is, and it is empty
+    if column.nullable or _is_serial(column):
         return None
     return "is empty; the column needs a value"
 

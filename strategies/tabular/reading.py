@@ -34,8 +34,8 @@ class BadRow:
 class Batch:
     """Some rows of the file, in its order.
 
-    ``table`` has text columns named by the header, null where a cell is absent; ``lines`` gives each row's physical line
-    (a sheet's or a Parquet file's row number); ``start`` is a JSON value from which reading gives this batch again.
+    ``table`` has text columns named by the header, null where a cell is absent; ``lines`` gives each row's physical
+    line (a sheet's or a Parquet file's row number); ``start`` is a JSON value to read this batch again from.
     """
 
     table: pa.Table
@@ -55,7 +55,7 @@ class Reader(Protocol):
         """The batches from a batch's ``start`` on, or all of them."""
 
 
-#: format -> module and class of its reader, imported when it is needed
+#: Format -> module and class of its reader, imported when it is needed.
 READERS = {
     "csv": ("csv_reader", "CsvReader"),
     "tsv": ("csv_reader", "CsvReader"),
@@ -63,8 +63,14 @@ READERS = {
     "parquet": ("parquet_reader", "ParquetReader"),
     "xlsx": ("xlsx_reader", "XlsxReader"),
 }
-FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
-           ".parquet": "parquet", ".pq": "parquet", ".xlsx": "xlsx", ".xlsm": "xlsx"}  # fmt: skip
+SUFFIXES = {
+    "csv": ".csv .txt",
+    "tsv": ".tsv .tab",
+    "jsonl": ".jsonl .ndjson",
+    "parquet": ".parquet",
+    "xlsx": ".xlsx .xlsm",
+}
+FORMATS = {suffix: format for format, suffixes in SUFFIXES.items() for suffix in suffixes.split()}
 
 
 def open_reader(

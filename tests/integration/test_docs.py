@@ -75,4 +75,5 @@ def test_the_code_blocks_of_a_page_run(page: str, prefect_server: dict[str, str]
         assert done.returncode == 0, f"{block.text}\n{done.stdout}\n{done.stderr}"
 
 
-IMPORT_AIRPORTS = f"batch-jobs run table-import -c file_key=@{ROOT}/examples/airports.csv -c table=airports -c mode=upsert -c key=iata"
+AIRPORTS = f"-c file_key=@{ROOT}/examples/airports.csv -c table=airports -c mode=upsert -c key=iata"
+IMPORT_AIRPORTS = f"batch-jobs run table-import {AIRPORTS}"

@@ -1,0 +1,1 @@
+"""How a job is reached: the command line, and Prefect deployments."""

@@ -1,0 +1,71 @@
+"""``confirm``, ``retry``, ``resume``, ``cancel`` and ``pause``: what a person may do to a job."""
+
+from collections.abc import Callable
+
+from deployments.cli import output, reports
+from deployments.cli.hand_over import hand_over
+from deployments.cli.options import AsJson, Here, JobId, Verbose
+from deployments.cli.person import login_name
+from deployments.cli.run import finish
+from deployments.cli.run_here import running_here
+from flows.errors import NotLaunched
+from flows.job import Job
+from flows.process_identity import ProcessIdentity
+from flows.workspace import current_workspace
+
+#: An action of the service that lets a job go on: id, who, and the process that goes on with it.
+Move = Callable[[str, str, ProcessIdentity | None], Job]
+
+
+def confirm(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
+    """Say yes to what a dry run showed; the job goes on."""
+    _go_on(current_workspace().service.confirm, job_id, here, as_json, verbose)
+
+
+def retry(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
+    """Try a failed job again, from its last checkpoint and under the same id."""
+    service = current_workspace().service
+    # a job that was recorded and never started has nothing to be tried again, it is only to be run
+    waits = reports.never_started(service.get(job_id))
+    _go_on(_leave_as_it_is if waits else service.retry, job_id, here, as_json, verbose)
+
+
+def resume(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
+    """Let a paused job go on."""
+    _go_on(current_workspace().service.resume, job_id, here, as_json, verbose)
+
+
+def cancel(job_id: JobId, as_json: AsJson = False) -> None:
+    """Stop a job for good, at its next chunk edge when it runs."""
+    _tell(current_workspace().service.cancel(job_id, login_name()), as_json)
+
+
+def pause(job_id: JobId, as_json: AsJson = False) -> None:
+    """Stop a job at its next chunk edge, to go on later."""
+    _tell(current_workspace().service.pause(job_id, login_name()), as_json)
+
+
+def _go_on(move: Move, job_id: str, here: bool, as_json: bool, verbose: bool) -> None:
+    workspace = current_workspace()
+    job = move(job_id, login_name(), ProcessIdentity.current() if here else None)
+    if here:
+        with running_here(workspace, verbose) as run_job:
+            job = run_job(job)
+        finish(job, as_json)
+        return
+    try:
+        job = hand_over(workspace.service, job, workspace.settings.home)
+    except NotLaunched as error:
+        output.hint(f"warning: {error}")
+    _tell(job, as_json)
+
+
+def _leave_as_it_is(job_id: str, _who: str, _worker: ProcessIdentity | None) -> Job:
+    return current_workspace().service.get(job_id)
+
+
+def _tell(job: Job, as_json: bool) -> None:
+    if as_json:
+        output.print_job_json(job)
+    else:
+        reports.print_status(job)

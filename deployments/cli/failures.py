@@ -1,0 +1,58 @@
+"""From an error to one line on stderr and an exit code: 2 when what was asked cannot be done, 1 when it did not succeed."""
+
+import traceback
+
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from deployments.cli import output
+from deployments.errors import PrefectDidNotStart, PrefectUnreachable
+from flows.errors import DatabaseBehind, DatabaseUnreachable, NotLaunched
+from strategies.errors import BatchJobError
+
+DID_NOT_SUCCEED = 1
+CANNOT_BE_MEANT = 2
+
+#: What a person may have asked rightly, but the world is not ready for.
+_OF_THE_WORLD = (DatabaseBehind, DatabaseUnreachable, NotLaunched, PrefectDidNotStart, PrefectUnreachable)
+
+
+def report(error: BaseException) -> int:
+    """Print an error and return the exit code for it."""
+    if output.is_debugging():
+        traceback.print_exception(error)
+    message, code = _meaning(error)
+    output.error(message)
+    return code
+
+
+def _meaning(error: BaseException) -> tuple[str, int]:
+    usage = getattr(error, "format_message", None)  # Typer's usage errors; it carries a copy of Click's classes
+    if usage is not None:
+        return _usage(error, str(usage())), CANNOT_BE_MEANT
+    if isinstance(error, BatchJobError):
+        return str(error), DID_NOT_SUCCEED if isinstance(error, _OF_THE_WORLD) else CANNOT_BE_MEANT
+    if isinstance(error, ValidationError) and error.title == "Settings":
+        return _settings(error), CANNOT_BE_MEANT
+    if isinstance(error, OSError):
+        return _of_the_system(error), DID_NOT_SUCCEED
+    if isinstance(error, SQLAlchemyError):
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        return f"the database refused: {reason}", DID_NOT_SUCCEED
+    return f"{type(error).__name__}: {error}; BATCH_JOBS_DEBUG=1 shows where", DID_NOT_SUCCEED
+
+
+def _usage(error: BaseException, message: str) -> str:
+    context = getattr(error, "ctx", None)
+    command = getattr(context, "command_path", "batch-jobs")
+    return f"{message.rstrip('.')}; see `{command} --help`"
+
+
+def _settings(error: ValidationError) -> str:
+    wrong = error.errors(include_url=False, include_input=False)
+    return "; ".join(f"BATCH_JOBS_{'_'.join(map(str, entry['loc'])).upper()}: {entry['msg']}" for entry in wrong)
+
+
+def _of_the_system(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename else reason

@@ -1,0 +1,63 @@
+"""``files``: the file store that jobs read from and write to."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployments.cli import output
+from deployments.cli.options import AsJson
+from deployments.errors import UsageRefused
+from flows.workspace import current_workspace
+
+app = typer.Typer(no_args_is_help=True, help="Put files into the file store, get them, list them.")
+
+
+@app.command()
+def put(
+    path: Annotated[Path, typer.Argument(help="The file to put; `-` reads stdin.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Put a file into the file store and print its key."""
+    files = current_workspace().files
+    if str(path) == "-":
+        key = files.put(sys.stdin.buffer, "stdin")
+    else:
+        try:
+            with path.expanduser().open("rb") as source:
+                key = files.put(source, path.name)
+        except OSError as error:
+            raise UsageRefused(f"the file {path} cannot be read: {error.strerror}") from None
+    output.print_json({"key": key, "size": files.size(key)}) if as_json else output.out.print(key)
+
+
+@app.command()
+def get(
+    key: Annotated[str, typer.Argument(help="The file's key.", show_default=False)],
+    to: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to write it; stdout without.")] = None,
+) -> None:
+    """Get a file out of the file store."""
+    with current_workspace().files.open(key) as source:
+        if to is None:
+            shutil.copyfileobj(source, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+            return
+        with to.expanduser().open("wb") as target:
+            shutil.copyfileobj(source, target)
+    output.hint(f"written to {to}")
+
+
+@app.command("list")
+def list_files(
+    prefix: Annotated[str, typer.Argument(help="Only files in this folder of the store.")] = "", as_json: AsJson = False
+) -> None:
+    """List the files of the store."""
+    found = current_workspace().files.list(prefix)
+    if as_json:
+        output.print_json([{"key": file.key, "size": file.size} for file in found])
+    elif found:
+        output.out.print(output.grid([(file.key, f"{file.size:,}") for file in found], ("KEY", "BYTES"), right=(1,)))
+    else:
+        output.out.print("no files")

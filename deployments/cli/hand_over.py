@@ -1,0 +1,25 @@
+"""Handing a recorded job to the Prefect there is."""
+
+from pathlib import Path
+
+from deployments.errors import PrefectUnreachable
+from deployments.prefect_api import find_prefect, use_prefect
+from flows.errors import NotLaunched
+from flows.job import Job
+from flows.service import BatchJobService
+
+
+def hand_over(service: BatchJobService, job: Job, home: Path) -> Job:
+    """Let Prefect run the job.
+
+    Raises:
+        NotLaunched: there is no Prefect, or it does not answer or has no deployment of the job's type.
+    """
+    known = find_prefect(home)
+    if known is None:
+        raise NotLaunched(job.id, "no Prefect is named and `batch-jobs serve` does not run here")
+    try:
+        use_prefect(known)
+    except PrefectUnreachable as error:
+        raise NotLaunched(job.id, str(error)) from None
+    return service.start(job)

@@ -1,0 +1,57 @@
+"""``list``, ``show`` and ``watch``: looking at jobs."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from deployments.cli import output, reports
+from deployments.cli.options import AsJson, JobId
+from deployments.cli.run import finish
+from deployments.cli.watching import watch_to_rest
+from flows.job import Job
+from flows.job_store import JobFilter
+from flows.service import BatchJobService
+from flows.transitions import Status
+from flows.workspace import current_workspace
+
+
+def list_jobs(
+    status: Annotated[Status | None, typer.Option("--status", help="Only jobs in this status.")] = None,
+    batch_type: Annotated[str | None, typer.Option("--type", help="Only jobs of this type.")] = None,
+    created_by: Annotated[str | None, typer.Option("--created-by", help="Only jobs of this person.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")] = 50,
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="ID", help="Only jobs older than this one: the next page.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first."""
+    service = current_workspace().service
+    jobs = _without_the_dead(service, service.list(JobFilter(status, batch_type, created_by, before), limit))
+    if as_json:
+        output.print_json([job.model_dump(mode="json") for job in jobs])
+        return
+    reports.print_list(jobs)
+    if len(jobs) == limit:
+        output.hint(f"more: batch-jobs list --before {jobs[-1].id}")
+
+
+def show(job_id: JobId, as_json: AsJson = False) -> None:
+    """Show all there is to know of a job."""
+    service = current_workspace().service
+    job = service.bury(job_id)
+    if as_json:
+        output.print_job_json(job)
+    else:
+        reports.print_job(job, service.events(job_id))
+
+
+def watch(job_id: JobId, as_json: AsJson = False) -> None:
+    """Follow a job until it ends, is paused or waits for a yes. Exits 0 only when it is completed."""
+    finish(watch_to_rest(current_workspace().service, job_id), as_json)
+
+
+def _without_the_dead(service: BatchJobService, jobs: Sequence[Job]) -> list[Job]:
+    """The jobs, those whose process died marked as failed first."""
+    return [service.bury(job.id) if job.worker else job for job in jobs]

@@ -1,0 +1,110 @@
+"""Words and colours: everything the command line prints is put together here or in ``reports``."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flows.job import Job
+from flows.transitions import Status
+
+PIPED_WIDTH = 10_000  # nothing is wrapped or cut for a program that reads it
+
+STATUS_STYLES = {
+    Status.COMPLETED: "green",
+    Status.FAILED: "red",
+    Status.CANCELED: "yellow",
+    Status.PAUSED: "yellow",
+    Status.PROCESSING: "cyan",
+    Status.PRE_PROCESSED: "magenta",
+}
+
+BEGIN = """\
+batch-jobs runs batch jobs on Prefect and remembers every one of them.
+
+  batch-jobs strategies                  what can be run
+  batch-jobs run TYPE -c KEY=VALUE       run a job here and now, with live progress
+  batch-jobs run TYPE ... --dry-run      look first at what it would do
+  batch-jobs list                        the jobs so far; `batch-jobs show ID` tells all of one
+  batch-jobs serve                       run jobs in the background, with the Prefect UI
+  batch-jobs new strategy NAME           write a strategy of your own
+
+`batch-jobs --help` has every command."""
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+#: What was asked for goes to ``out``; progress, hints and errors to ``err``.
+out = _console(stderr=False)
+err = _console(stderr=True)
+
+
+def is_conversation() -> bool:
+    """Whether a person sits at the terminal and may be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def error(message: str) -> None:
+    """One line that says what went wrong."""
+    err.print(Text("error: ", style="bold red").append(safe(message), style="not bold default"))
+
+
+def hint(message: str) -> None:
+    """One line beside the matter: what happens now, or what to do next."""
+    err.print(Text(safe(message), style="dim" if err.is_terminal else ""))
+
+
+def ask(question: str) -> bool:
+    """Ask a person on stderr; anything but yes is no."""
+    err.print(Text(f"{question} [y/N] "), end="")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def print_json(value: Any) -> None:
+    """A JSON value on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_job_json(job: Job) -> None:
+    """A job as one JSON object: the columns of its row."""
+    print_json(job.model_dump(mode="json"))
+
+
+def status_text(status: Status) -> Text:
+    """A status in its colour."""
+    return Text(status, style=STATUS_STYLES.get(status, ""))
+
+
+def time_text(at: datetime) -> str:
+    """A time in UTC, to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def safe(text: str) -> str:
+    """Text in one line that cannot move the cursor or change colours."""
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
+
+
+def grid(rows: Sequence[Sequence[str | Text]], head: Sequence[str] = (), right: Sequence[int] = ()) -> Table:
+    """Rows in aligned columns without lines; ``right`` are the columns of numbers."""
+    table = Table(box=None, show_header=bool(head), pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for index in range(len(head) or len(rows[0])):
+        table.add_column(head[index] if head else "", justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row))
+    return table
+
+
+def is_debugging() -> bool:
+    """Whether traces were asked for."""
+    return os.environ.get("BATCH_JOBS_DEBUG", "") not in ("", "0")

@@ -1,0 +1,203 @@
+"""A job in words: its line in a list, all there is to know of it, and what can be done next."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from deployments.cli.output import grid, out, safe, status_text, time_text
+from flows.job import Job, JobEvent
+from flows.transitions import Status
+
+SHOWN_CHANGES = 10
+SHOWN_ERRORS = 5
+
+
+def print_list(jobs: Sequence[Job]) -> None:
+    """Jobs, one a line."""
+    if not jobs:
+        out.print("no jobs")
+        return
+    head = ("ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY")
+    out.print(grid([_list_row(job) for job in jobs], head, right=(3, 4)))
+
+
+def print_job(job: Job, events: Sequence[JobEvent]) -> None:
+    """All that matters of a job."""
+    out.print(_title(job))
+    out.print(grid(_facts(job)))
+    print_plan(job)
+    print_errors(job)
+    out.print(Text("\nHistory", style="bold"))
+    out.print(grid([_event_row(event) for event in events]))
+    print_next(job)
+
+
+def print_outcome(job: Job) -> None:
+    """How a job ended: its counts and files, and what can be done next when it ended well."""
+    out.print(_title(job))
+    out.print(grid([("rows", rows_in_words(job)), *_files(job)]))
+    if ended_well(job):
+        print_next(job)
+
+
+def print_status(job: Job) -> None:
+    """A job's new status after an action, and what can be done next."""
+    out.print(_title(job))
+    print_next(job)
+
+
+def ended_well(job: Job) -> bool:
+    """Whether the job did what was asked: all of it, or the look ahead that a dry run is."""
+    return job.status is Status.COMPLETED or awaits_confirmation(job)
+
+
+def why_it_stopped(job: Job) -> str:
+    """Why a job is not completed and how to go on, in one line."""
+    rows = job.result.advancement_count
+    if job.status is Status.PAUSED:
+        return f"stopped after {rows:,} rows; go on with: batch-jobs resume {job.id} --here"
+    if job.status is Status.CANCELED:
+        return f"{job.id} was canceled after {rows:,} rows"
+    reason = (
+        job.result.errors[-1].message
+        if job.status is Status.FAILED and job.result.errors
+        else f"stopped while {job.status}"
+    )
+    return f"{job.id} failed after {rows:,} rows: {reason}; go on with: batch-jobs retry {job.id} --here"
+
+
+def print_plan(job: Job) -> None:
+    """What a job's first phase found: the summary and a sample of the changes."""
+    if job.result.stat_descriptors:
+        out.print(Text("\nPlan", style="bold"))
+        out.print(grid([(entry.name, entry.message) for entry in job.result.stat_descriptors]))
+    changes: list[dict[str, Any]] = (job.plan or {}).get("sample") or []
+    if changes:
+        out.print(Text("\nChanges, the first few", style="bold"))
+        out.print(
+            grid([[_cell(value) for value in change.values()] for change in changes[:SHOWN_CHANGES]], list(changes[0]))
+        )
+
+
+def print_errors(job: Job) -> None:
+    """A job's last errors, newest last."""
+    entries = job.result.errors[-SHOWN_ERRORS:]
+    if entries and job.status is not Status.COMPLETED:
+        out.print(Text("\nErrors", style="bold"))
+        out.print(grid([(Text(safe(entry.code), style="red"), entry.message) for entry in entries]))
+
+
+def print_next(job: Job) -> None:
+    """What can be done with the job now."""
+    lines = next_steps(job)
+    if lines:
+        out.print(Text("\nNext", style="bold"))
+        out.print(grid(lines))
+
+
+def next_steps(job: Job) -> list[tuple[str, str]]:
+    """Commands that make sense for a job as it stands, each with what it does."""
+    again = job.id
+    if awaits_confirmation(job):
+        return [(f"batch-jobs confirm {again} --here", "do it"), (f"batch-jobs cancel {again}", "leave it")]
+    if job.status is Status.FAILED:
+        return [(f"batch-jobs retry {again} --here", "go on from the last checkpoint"), *_fetching(job)]
+    if job.status is Status.PAUSED:
+        return [(f"batch-jobs resume {again} --here", "go on"), (f"batch-jobs cancel {again}", "stop for good")]
+    if job.status in (Status.COMPLETED, Status.CANCELED):
+        return _fetching(job)
+    if never_started(job):
+        return [("batch-jobs serve", "starts it"), (f"batch-jobs retry {again} --here", "runs it in this process")]
+    return [
+        (f"batch-jobs watch {again}", "follow it"),
+        (f"batch-jobs cancel {again}", "stop it at its next chunk edge"),
+    ]
+
+
+def rows_in_words(job: Job) -> str:
+    """The rows gone through, and what became of them."""
+    result = job.result
+    of = f" of {result.count:,}" if result.count is not None else ""
+    counts = {
+        "created": result.created,
+        "updated": result.updated,
+        "unchanged": result.unchanged,
+        "rejected": result.rejected,
+    }
+    outcomes = ", ".join(f"{rows:,} {word}" for word, rows in counts.items() if rows)
+    return f"{result.advancement_count:,}{of}" + (f": {outcomes}" if outcomes else "")
+
+
+def awaits_confirmation(job: Job) -> bool:
+    """Whether the job has shown its plan and waits for a person."""
+    return job.status is Status.PRE_PROCESSED and job.dry_run and job.confirmed_at is None and job.worker is None
+
+
+def never_started(job: Job) -> bool:
+    """Whether the job is to run, but no process and no Prefect run was told so."""
+    return (
+        job.status in (Status.CREATED, Status.CONFIRMED, Status.PROCESSING)
+        and job.worker is None
+        and job.flow_run_id is None
+    )
+
+
+def _title(job: Job) -> Text:
+    title = Text.assemble((job.id, "bold"), f"  {safe(job.type)}  ", status_text(job.status))
+    if awaits_confirmation(job):
+        title.append(", awaits confirmation")
+    return title
+
+
+def _list_row(job: Job) -> list[str | Text]:
+    count = "" if job.result.count is None else f"/{job.result.count:,}"
+    rows = f"{job.result.advancement_count:,}{count}"
+    progress = f"{job.result.progress:.0%}"
+    return [job.id, job.type, status_text(job.status), progress, rows, time_text(job.created_at), job.created_by or ""]
+
+
+def _facts(job: Job) -> list[tuple[str, str]]:
+    context = ", ".join(f"{name}={_cell(value)}" for name, value in job.context.items() if value not in (None, [], {}))
+    facts = [
+        ("context", context or "none"),
+        ("rows", rows_in_words(job)),
+        ("progress", f"{job.result.progress:.0%}"),
+        *_files(job),
+    ]
+    made = f"{time_text(job.created_at)} by {job.created_by or 'nobody named'}, {job.trigger}" + (
+        ", dry run" if job.dry_run else ""
+    )
+    facts += [("created", made), ("attempt", str(job.attempt))]
+    if job.worker:
+        facts.append(("runs in", str(job.worker)))
+    if job.flow_run_id:
+        facts.append(("flow run", " ".join(filter(None, (job.flow_run_id, job.flow_run_state_name)))))
+    return facts
+
+
+def _files(job: Job) -> list[tuple[str, str]]:
+    files = []
+    if job.result.file_key:
+        files.append(("file", f"{job.result.file_key} ({job.result.file_size or 0:,} bytes)"))
+    if job.result.rejects_file_key:
+        files.append(("rejects file", job.result.rejects_file_key))
+    return files
+
+
+def _fetching(job: Job) -> list[tuple[str, str]]:
+    keys = {"the result": job.result.file_key, "the rejected rows and why": job.result.rejects_file_key}
+    return [(f"batch-jobs files get {key}", what) for what, key in keys.items() if key]
+
+
+def _event_row(event: JobEvent) -> list[str | Text]:
+    moved = Text.assemble(f"{event.from_status} → " if event.from_status else "", status_text(event.to_status))
+    return [time_text(event.at), moved, event.who, event.why or ""]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={inner}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)

@@ -1,0 +1,30 @@
+"""Errors of reaching jobs, each one line that says what to do."""
+
+from pathlib import Path
+
+from strategies.errors import BatchJobError
+
+
+class UsageRefused(BatchJobError):
+    """What was typed cannot be meant."""
+
+
+class PrefectUnreachable(BatchJobError):
+    """The Prefect that was named does not answer."""
+
+    def __init__(self, address: str, origin: str, reason: str) -> None:
+        super().__init__(f"Prefect at {address} (from {origin}) does not answer: {reason}")
+
+
+class PrefectDidNotStart(BatchJobError):
+    """A Prefect server of our own ended or stayed silent."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(f"the Prefect server did not start; {log} says why")
+
+
+class AlreadyServing(BatchJobError):
+    """A second ``serve`` in one home would run every job twice as eagerly, on one database."""
+
+    def __init__(self, home: Path, pid: str) -> None:
+        super().__init__(f"batch-jobs serve runs already in {home}{f' (process {pid})' if pid else ''}; stop it first")

@@ -1,0 +1,157 @@
+"""The real command in a process of its own, with a home of its own and a strategy made for these tests."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.servers import wait_until
+
+ROOT = Path(__file__).parents[3]
+COMMAND = [sys.executable, "-c", "from deployments.cli.main import main; main()"]
+
+STEPS = '''
+"""Goes through steps; each says in a file that it was taken."""
+
+import time
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from strategies.base import BatchJobStrategy
+from strategies.errors import ContextRefused
+
+
+class Steps(BatchJobStrategy):
+    """Take some steps."""
+
+    identifier = "steps-strategy"
+    batch_type = "steps"
+
+    class Context(BaseModel):
+        steps: int = 3
+        names: list[str] = []
+        renamed: dict[str, str | None] = {}
+        file_key: str | None = None
+        fails_once_at: int | None = None
+        waits_for: Path | None = None
+
+    def prepare(self, context):
+        if context.steps < 0:
+            raise ContextRefused("steps must not be negative")
+        return context
+
+    def pre_process(self, job):
+        job.progress.total = job.context.steps * 10
+        job.describe("steps", "To take", f"{job.context.steps} steps")
+
+    def process(self, job):
+        for step in range((job.checkpoint or 0) + 1, job.context.steps + 1):
+            if step == job.context.fails_once_at and job.attempt == 1:
+                raise ValueError(f"step {step} is broken")
+            with job.chunk(cursor=step):
+                job.progress.advance(10)
+                job.count(created=10)
+            while step == 1 and job.context.waits_for and not job.context.waits_for.exists():
+                job.save()
+                job.stop_if_asked()
+                time.sleep(0.02)
+
+    def build_template(self):
+        return "step\\n1\\n"
+'''
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """The one line of error, which is all there may be on stderr."""
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: "), self.err
+        return lines[0].removeprefix("error: ")
+
+
+class CommandLine:
+    """Runs ``batch-jobs`` with settings of its own."""
+
+    def __init__(self, **settings: str) -> None:
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
+        self.started: list[subprocess.Popen[str]] = []
+
+    def __call__(self, *arguments: str, stdin: str = "", **settings: str) -> Done:
+        environment = {**self.environment, **settings}
+        done = subprocess.run(
+            [*COMMAND, *arguments], env=environment, input=stdin, capture_output=True, text=True, timeout=120
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command and leave it running, in a process group of its own as a terminal would."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = [*COMMAND, *arguments]
+        process = subprocess.Popen(command, env=self.environment, text=True, start_new_session=True, **pipes)
+        self.started.append(process)
+        return process
+
+
+@pytest.fixture
+def strategies(tmp_path: Path) -> Path:
+    folder = tmp_path / "my_strategies"
+    folder.mkdir()
+    (folder / "steps.py").write_text(STEPS)
+    return folder
+
+
+@pytest.fixture
+def cli(home: Path, strategies: Path) -> Iterator[CommandLine]:
+    """The command without any Prefect in reach."""
+    away = {"PREFECT_PROFILES_PATH": str(home / "no-profiles.toml"), "PREFECT_API_URL": ""}
+    command_line = CommandLine(BATCH_JOBS_HOME=str(home), BATCH_JOBS_STRATEGIES=str(strategies), **away)
+    yield command_line
+    for process in command_line.started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture
+def cli_with_prefect(cli: CommandLine, prefect_server: dict[str, str]) -> CommandLine:
+    """The command with the tests' Prefect server."""
+    cli.environment.update(prefect_server)
+    return cli
+
+
+@pytest.fixture
+def until(cli: CommandLine) -> Callable[[Callable[[dict[str, Any]], bool]], dict[str, Any]]:
+    """Waits until the newest job is as wished, and returns it."""
+
+    def wait(wished: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        found: list[dict[str, Any]] = []
+
+        def is_there() -> bool:
+            found[:] = cli("list", "--limit", "1", "--json").json
+            return bool(found) and wished(found[0])
+
+        wait_until(is_there, what="the wished state of the newest job")
+        return found[0]
+
+    return wait

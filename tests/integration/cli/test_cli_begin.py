@@ -1,0 +1,93 @@
+"""The command by itself, and what a mistyped one or a broken setting leads to."""
+
+from pathlib import Path
+
+import pytest
+
+
+def test_without_arguments_it_says_where_to_begin(cli):
+    done = cli()
+
+    assert done.code == 0
+    assert "batch-jobs run TYPE" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["run"], "Missing argument 'TYPE'"),
+        (["list", "--status", "done"], "'created', 'pre_processed', 'confirmed', 'processing', 'paused'"),
+        (["list", "--limit", "0"], "--limit"),
+        (["show", "batch_none"], "there is no job batch_none"),
+        (["watch", "batch_none"], "there is no job batch_none"),
+        (["confirm", "batch_none"], "there is no job batch_none"),
+        (["retry", "batch_none", "--here"], "there is no job batch_none"),
+        (["create", "nothing"], "no strategy has the type 'nothing'; there are"),
+        (["template", "nothing"], "no strategy has the type 'nothing'"),
+        (["files", "get", "uploads/none.csv"], "there is no file uploads/none.csv"),
+        (["files", "get", "../../etc/passwd"], "is not a file key"),
+        (["files", "put", "none.csv"], "the file none.csv cannot be read: No such file"),
+        (["new", "strategy", "../evil"], "is no name for a strategy"),
+        (["new", "strategy", "class"], "is a word of Python"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_done_is_one_line_and_exit_2(cli, arguments, told):
+    done = cli(*arguments)
+
+    assert done.code == 2
+    assert told in done.error
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("BATCH_JOBS_CHUNK_SIZE", "many", "BATCH_JOBS_CHUNK_SIZE: Input should be a valid integer"),
+        ("BATCH_JOBS_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/none", "does not answer"),
+        ("BATCH_JOBS_DATABASE_URL", "nonsense", "BATCH_JOBS_DATABASE_URL"),
+        ("BATCH_JOBS_DATABASE_URL", "mysql://host/db", "BATCH_JOBS_DATABASE_URL"),
+        ("BATCH_JOBS_FILES_URL", "nonsense://x", "BATCH_JOBS_FILES_URL"),
+        ("BATCH_JOBS_HOME", "/proc/nowhere", "/proc/nowhere"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_one_line(cli, setting, value, told):
+    done = cli("list", **{setting: value})
+
+    assert done.code in (1, 2)
+    assert told in done.error
+    assert "secret" not in done.err
+
+
+def test_an_error_nobody_foresaw_is_one_line_and_its_trace_can_be_had(cli, strategies: Path):
+    (strategies / "odd.py").write_text(
+        "from strategies.base import BatchJobStrategy\n\n\nclass Odd(BatchJobStrategy):\n"
+        "    identifier = batch_type = 'odd'\n    def process(self, job): ...\n"
+        "    def build_template(self): raise LookupError('the moon')\n"
+    )
+
+    done = cli("template", "odd")
+    debugged = cli("template", "odd", BATCH_JOBS_DEBUG="1")
+
+    assert done.code == 1
+    assert done.error == "LookupError: the moon; BATCH_JOBS_DEBUG=1 shows where"
+    assert "Traceback" in debugged.err
+
+
+def test_a_reader_that_has_seen_enough_is_not_complained_about(cli):
+    listing = cli.start("strategies", "--json")
+    listing.stdout.close()
+    listing.stdout = None
+
+    assert listing.stderr.read() == ""
+    listing.wait(60)
+
+
+def test_listing_loads_neither_prefect_nor_pandas(cli):
+    cli.environment["PYTHONPROFILEIMPORTTIME"] = "1"
+
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in cli("list").err.splitlines()}
+
+    assert "flows.service" in loaded
+    assert not loaded & {"prefect", "pandas", "pyarrow"}

@@ -1,0 +1,24 @@
+"""``files put``, ``get`` and ``list``."""
+
+from pathlib import Path
+
+
+def test_a_file_comes_out_as_it_went_in(cli, tmp_path: Path):
+    (tmp_path / "in.csv").write_bytes(b"a,b\r\n1,\xff\n")
+
+    key = cli("files", "put", str(tmp_path / "in.csv")).out.strip()
+    cli("files", "get", key, "-o", str(tmp_path / "out.csv"))
+
+    assert key.startswith("uploads/")
+    assert (tmp_path / "out.csv").read_bytes() == b"a,b\r\n1,\xff\n"
+    assert cli("files", "list", "--json").json == [{"key": key, "size": 9}]
+
+
+def test_a_file_can_come_from_stdin_and_go_to_stdout(cli):
+    key = cli("files", "put", "-", stdin="hello\n").out.strip()
+
+    assert cli("files", "get", key).out == "hello\n"
+
+
+def test_an_empty_store_says_so(cli):
+    assert cli("files", "list").out == "no files\n"

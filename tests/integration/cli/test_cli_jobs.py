@@ -1,0 +1,69 @@
+"""``create``, ``list``, ``show`` and the actions, without any Prefect: the job table is enough for them."""
+
+
+def test_a_job_is_recorded_even_when_there_is_no_prefect(cli):
+    done = cli("create", "steps")
+
+    assert done.code == 0
+    assert done.out.startswith("batch_")
+    assert "recorded but not started" in done.err
+    assert cli("show", done.out.strip(), "--json").json["status"] == "created"
+
+
+def test_the_newest_job_is_first_and_pages_follow(cli):
+    first, second, third = (cli("create", "steps").out.strip() for _ in range(3))
+
+    page = cli("list", "--limit", "2", "--json").json
+    rest = cli("list", "--before", page[-1]["id"], "--json").json
+
+    assert [job["id"] for job in page] == [third, second]
+    assert [job["id"] for job in rest] == [first]
+    assert cli("list").out.splitlines()[0].split() == ["ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY"]
+
+
+def test_jobs_can_be_filtered(cli):
+    canceled, kept = (cli("create", "steps").out.strip() for _ in range(2))
+    cli("cancel", canceled)
+
+    assert [job["id"] for job in cli("list", "--status", "canceled", "--json").json] == [canceled]
+    assert [job["id"] for job in cli("list", "--status", "created", "--json").json] == [kept]
+    assert cli("list", "--type", "other").out == "no jobs\n"
+
+
+def test_an_illegal_action_names_the_status_and_what_is_allowed(cli):
+    job_id = cli("create", "steps").out.strip()
+
+    refused = cli("pause", job_id)
+    canceled = cli("cancel", job_id, "--json")
+    again = cli("cancel", job_id)
+    confirmed = cli("confirm", job_id)
+
+    assert refused.code == 2
+    assert refused.error == f"{job_id} is created; pause is possible from processing. Nothing was changed."
+    assert canceled.json["status"] == "canceled"
+    assert again.code == 0
+    assert confirmed.code == 2
+
+
+def test_show_tells_the_history_and_what_to_do_next(cli):
+    job_id = cli("create", "steps", "-c", "names=a,b").out.strip()
+
+    shown = cli("show", job_id).out
+
+    assert "names=a,b" in shown
+    assert "History" in shown
+    assert "batch-jobs serve" in shown
+
+
+def test_the_same_idempotency_key_gives_the_same_job(cli):
+    first = cli("create", "steps", "--idempotency-key", "monday").out
+    second = cli("create", "steps", "--idempotency-key", "monday").out
+    other = cli("create", "steps", "-c", "steps=1", "--idempotency-key", "monday")
+
+    assert first == second
+    assert other.code == 2
+
+
+def test_the_database_is_upgraded_once(cli):
+    assert "is at revision" in cli("db", "upgrade").out
+    assert cli("db", "upgrade").out.endswith("already\n")

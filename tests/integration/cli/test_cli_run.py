@@ -1,0 +1,132 @@
+"""``run``: a job in this process, with a real Prefect."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+
+def test_a_job_runs_here_and_its_end_is_printed(cli_with_prefect):
+    done = cli_with_prefect("run", "steps", "-c", "steps=2")
+
+    assert done.code == 0
+    assert "20 of 20: 20 created" in done.out
+    assert "completed" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_json_is_the_job_and_nothing_else(cli_with_prefect, tmp_path: Path):
+    (tmp_path / "hello.txt").write_text("hello")
+
+    job = cli_with_prefect(
+        *("run", "steps", "--json", "--context", '{"steps": 9, "renamed": {"a": null}}'),
+        *("-c", "steps=1", "-c", "names=a,b", "-c", "names=c", "-c", f"file_key=@{tmp_path / 'hello.txt'}"),
+    ).json
+
+    assert job["status"] == "completed"
+    assert job["trigger"] == "cli"
+    assert job["context"]["steps"] == 1
+    assert job["context"]["names"] == ["a", "b", "c"]
+    assert job["context"]["renamed"] == {"a": None}
+    assert cli_with_prefect("files", "get", job["context"]["file_key"]).out == "hello"
+    assert job["created_at"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-c", "steps"], "-c takes KEY=VALUE"),
+        (["-c", "steps=many"], "steps: Input should be a valid integer"),
+        (["-c", "stepps=1"], "steps takes no stepps; its context has"),
+        (["-c", "steps=-1"], "steps must not be negative"),
+        (["-c", "renamed=a"], "renamed takes JSON"),
+        (["-c", "file_key=@none.csv"], "the file none.csv cannot be read: No such file"),
+        (["--context", "[1]"], "must be a JSON object"),
+        (["--context", "{"], "is not JSON"),
+        (["--context", "@none.json"], "the file none.json cannot be read"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_context_that_cannot_be_meant_makes_no_job(cli, arguments, told):
+    done = cli("run", "steps", *arguments)
+
+    assert done.code == 2
+    assert told in done.error
+    assert cli("list", "--json").json == []
+
+
+def test_an_at_sign_can_be_meant_literally(cli):
+    job = cli("create", "steps", "--json", "-c", "file_key=@@home=1").json
+
+    assert job["context"]["file_key"] == "@home=1"
+
+
+def test_a_dry_run_waits_and_is_confirmed_here(cli_with_prefect):
+    looked = cli_with_prefect("run", "steps", "--dry-run", "--json")
+    job_id = looked.json["id"]
+
+    confirmed = cli_with_prefect("confirm", job_id, "--here")
+
+    assert looked.code == 0
+    assert looked.json["status"] == "pre_processed"
+    assert confirmed.code == 0
+    assert "30 of 30" in confirmed.out
+
+
+def test_a_dry_run_with_yes_shows_its_plan_and_goes_on(cli_with_prefect):
+    done = cli_with_prefect("run", "steps", "--dry-run", "--yes")
+
+    assert done.code == 0
+    assert done.out.index("3 steps") < done.out.index("completed")
+
+
+def test_a_failed_job_says_why_and_retry_goes_on(cli_with_prefect):
+    failed = cli_with_prefect("run", "steps", "-c", "fails_once_at=2")
+    job_id = failed.out.split()[0]
+
+    retried = cli_with_prefect("retry", job_id, "--here", "--json")
+
+    assert failed.code == 1
+    assert f"step 2 is broken; go on with: batch-jobs retry {job_id} --here" in failed.err.splitlines()[-1]
+    assert "Traceback" not in failed.err
+    assert retried.code == 0
+    assert retried.json["result"]["created"] == 30
+    assert retried.json["attempt"] == 2
+
+
+def test_ctrl_c_stops_at_the_next_chunk_edge_and_resume_goes_on(cli_with_prefect, until, tmp_path: Path):
+    running = cli_with_prefect.start("run", "steps", "-c", f"waits_for={tmp_path / 'go'}")
+    job = until(lambda job: job["result"]["advancement_count"] == 10)
+
+    os.killpg(running.pid, signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    (tmp_path / "go").touch()
+    resumed = cli_with_prefect("resume", job["id"], "--here", "--json")
+
+    assert running.returncode == 1
+    assert f"stopped after 10 rows; go on with: batch-jobs resume {job['id']} --here" in err
+    assert resumed.json["status"] == "completed"
+    assert resumed.json["result"]["created"] == 30
+
+
+def test_a_killed_run_is_known_dead_and_can_be_retried(cli_with_prefect, until, tmp_path: Path):
+    running = cli_with_prefect.start("run", "steps", "-c", f"waits_for={tmp_path / 'go'}")
+    job = until(lambda job: job["result"]["advancement_count"] == 10)
+
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    shown = cli_with_prefect("show", job["id"])
+    (tmp_path / "go").touch()
+    retried = cli_with_prefect("retry", job["id"], "--here", "--json")
+
+    assert f"batch-jobs retry {job['id']} --here" in shown.out
+    assert retried.json["status"] == "completed"
+    assert retried.json["result"]["created"] == 30
+
+
+def test_a_prefect_that_does_not_answer_is_one_line(cli):
+    done = cli("run", "steps", PREFECT_API_URL="http://127.0.0.1:9/api")
+
+    assert done.code == 1
+    assert "Prefect at http://127.0.0.1:9/api (from PREFECT_API_URL) does not answer" in done.error
