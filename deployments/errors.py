@@ -23,6 +23,13 @@ class PrefectDidNotStart(BatchJobError):
         super().__init__(f"the Prefect server did not start; {log} says why")
 
 
+class RunBroke(BatchJobError):
+    """The Prefect run ended before it got to the job."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        super().__init__(f"{job_id} could not be run: {reason}; try again with: batch-jobs retry {job_id} --here")
+
+
 class AlreadyServing(BatchJobError):
     """A second ``serve`` in one home would run every job twice as eagerly, on one database."""
 

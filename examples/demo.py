@@ -28,18 +28,14 @@ def main() -> int:
         say("\nThat is right, so:")
         batch_jobs("confirm", last_job(), "--here")
 
-        say(
-            "\nA later file: some rows changed, some are new, some are wrong. The wrong ones go to a file, with the reason."
-        )
+        say("\nA later file: rows that changed, new ones, and wrong ones, which go to a file with the reason.")
         batch_jobs(*load, "-c", f"file_key=@{shown(EXAMPLES / 'airports_update.csv')}")
 
         say("\nAnd out again:")
         batch_jobs("run", "table-export", "-c", "table=airports")
         say("\nEvery job is remembered:")
         batch_jobs("list", "--limit", "6")
-    say(
-        "\nNext: `.venv/bin/batch-jobs serve` and open http://127.0.0.1:4200 to see these runs in Prefect and start others;"
-    )
+    say("\nNext: `.venv/bin/batch-jobs serve`, then open http://127.0.0.1:4200 to see these runs and start others;")
     say("`.venv/bin/batch-jobs new strategy my-first` writes a strategy of your own.")
     return 0
 

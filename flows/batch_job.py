@@ -36,13 +36,17 @@ def build_flow(strategy: type[BatchJobStrategy]) -> Flow[..., Any]:
     flow makes the job's row itself). It returns the job.
     """
 
-    def run_batch_job(**parameters: Any) -> Any:
-        return _run_job(strategy, **parameters)
+    signature = _signature(strategy.Context)
+
+    def run_batch_job(*given: Any, **named: Any) -> Any:
+        # Prefect passes a parameter without default by position
+        bound = signature.bind(*given, **named)
+        bound.apply_defaults()
+        return _run_job(strategy, **bound.arguments)
 
     run_batch_job.__name__ = run_batch_job.__qualname__ = flow_variable(strategy.batch_type)
     run_batch_job.__module__ = CATALOG
     run_batch_job.__doc__ = strategy.description()
-    signature = _signature(strategy.Context)
     run_batch_job.__signature__ = signature  # type: ignore[attr-defined]
     run_batch_job.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     ended: list[FlowStateHook[..., Any]] = [_note_end]

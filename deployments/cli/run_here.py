@@ -10,9 +10,10 @@ from types import FrameType
 from typing import Any
 
 from deployments.cli import output
-from deployments.cli.following import LOOK_INTERVAL
+from deployments.cli.following import LOOK_INTERVAL, rests
 from deployments.cli.live import View, view_for_stderr
 from deployments.cli.person import login_name
+from deployments.errors import RunBroke
 from deployments.prefect_api import prefect_for_this_run
 from flows.errors import ActionIllegal, JobMoved
 from flows.job import Job
@@ -40,10 +41,14 @@ def running_here(workspace: Workspace, verbose: bool) -> Iterator[Callable[[Job]
 def _run(service: BatchJobService, job: Job, verbose: bool) -> Job:
     run = _flow_of(job)
     view = view_for_stderr()
+    state: Any = None
     with suppress(KeyboardInterrupt), _sending_what_is_left(), view, _own_lines(view, verbose):
         with _Watch(service, job.id, view):
-            run(context=job.context, dry_run=job.dry_run, job_id=job.id, return_state=True)
-    return service.get(job.id)
+            state = run(context=job.context, dry_run=job.dry_run, job_id=job.id, return_state=True)
+    seen = service.get(job.id)
+    if not rests(seen):
+        raise RunBroke(job.id, " ".join((state.message or state.name).split()) if state else "it was interrupted")
+    return seen
 
 
 def _flow_of(job: Job) -> Any:
