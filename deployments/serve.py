@@ -1,4 +1,4 @@
-"""Everything on this machine in one process: Prefect where none is named, and a runner of every strategy's deployment."""
+"""Everything on this machine in one process: Prefect where none is named, and a runner of every deployment."""
 
 import asyncio
 import fcntl

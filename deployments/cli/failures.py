@@ -1,4 +1,4 @@
-"""From an error to one line on stderr and an exit code: 2 when what was asked cannot be done, 1 when it did not succeed."""
+"""From an error to one line on stderr and an exit code: 2, it cannot be done as asked; 1, it did not succeed."""
 
 import traceback
 
