@@ -38,6 +38,9 @@ class Job(BaseModel):
     trigger: Trigger
     attempt: int
     idempotency_key: str | None
+    start_at: datetime | None
+    queue_key: str | None
+    active_key: str | None
     flow_run_id: str | None
     flow_run_state: str | None
     flow_run_state_name: str | None

@@ -1,0 +1,37 @@
+"""Ending a process that runs jobs: each run finishes its chunk and is left to the next worker."""
+
+import signal
+
+import psutil
+
+GRACE_SECONDS = 60
+#: How Prefect starts the process of a run.
+RUN_MODULES = ("prefect.engine", "prefect.flow_engine")
+
+
+def let_runs_go(grace: float = GRACE_SECONDS) -> int:
+    """Tell every run that this process started to leave its job, wait for them, and return how many had to be killed.
+
+    A killed one loses its open chunk only; its job is found to be lost and can be retried.
+    """
+    runs = [child for child in psutil.Process().children(recursive=True) if _is_run(child)]
+    for run in runs:
+        _signal(run, signal.SIGTERM)
+    _, alive = psutil.wait_procs(runs, timeout=grace)
+    for run in alive:
+        _signal(run, signal.SIGKILL)
+    return len(alive)
+
+
+def _is_run(process: psutil.Process) -> bool:
+    try:
+        return any(module in process.cmdline() for module in RUN_MODULES)
+    except psutil.Error:
+        return False
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
