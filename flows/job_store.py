@@ -10,15 +10,13 @@ from sqlalchemy import Connection, Engine, Select, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown
-from flows.job import Job, JobEvent, Trigger
+from flows.job import OVER, Job, JobEvent, Trigger
 from flows.job_table import batch_job, batch_job_event
 from flows.process_identity import ProcessIdentity
 from flows.transitions import ENDED, TRANSITIONS, Action, Status
 from strategies.engines import for_writing
 from strategies.result import JobResult
 
-#: The types of a Prefect state in which a run has ended.
-OVER = ("COMPLETED", "CANCELLED", "FAILED", "CRASHED")
 #: In these nobody works on the job; whoever did has stopped or will at its next chunk edge.
 RESTING = ENDED | {Status.PAUSED}
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from flows.errors import NotLaunched, PrefectAway
-from flows.job import Job
-from flows.job_store import OVER
+from flows.job import OVER, Job
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -146,5 +145,5 @@ def _client() -> Iterator["SyncPrefectClient"]:
             yield client
     except PrefectHTTPStatusError as error:
         raise PrefectAway(f"Prefect refuses ({error.response.status_code})") from error
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, RuntimeError) as error:  # Prefect's client wraps a refused connection of its first call
         raise PrefectAway(f"Prefect does not answer ({error or type(error).__name__})") from None
