@@ -9,9 +9,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployments.deploying import job_deployments
 from deployments.errors import AlreadyServing
 from deployments.prefect_api import API_URL, find_prefect, use_prefect
 from deployments.prefect_server import USUAL_PORT, Announcement, free_port, running_server
+from deployments.run_environment import set_run_environment
 from deployments.stopping import let_runs_go
 from flows.prefect_runs import DEPLOYMENT_NAME
 from flows.upkeep import keep_up
@@ -41,7 +43,7 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
         held.enter_context(_only_one(settings.home))
         workspace.service.waiting()  # a database that does not answer is to be told before anything is started
         api_url = held.enter_context(_prefect(settings.home, say))
-        _set_environment(workspace, verbose)
+        set_run_environment(settings, verbose)
         try:
             asyncio.run(_serve(workspace, api_url, say))
         except KeyboardInterrupt:
@@ -77,18 +79,6 @@ def _prefect(home: Path, say: Say) -> Iterator[str]:
             yield api_url
 
 
-def _set_environment(workspace: Workspace, verbose: bool) -> None:
-    """What the processes of the runs inherit: the same home and strategies, wherever they are started."""
-    settings = workspace.settings
-    os.environ["BATCH_JOBS_HOME"] = str(settings.home)
-    if settings.strategy_folders:
-        os.environ["BATCH_JOBS_STRATEGIES"] = os.pathsep.join(
-            str(folder.absolute()) for folder in settings.strategy_folders
-        )
-    if not verbose:
-        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
-
-
 async def _serve(workspace: Workspace, api_url: str, say: Say) -> None:
     runner = await _runner(workspace)
     running = asyncio.create_task(runner.start())
@@ -114,15 +104,11 @@ async def _stop(runner: "Runner", say: Say) -> None:
 
 
 async def _runner(workspace: Workspace) -> "Runner":
-    from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
 
-    from flows.batch_job import CATALOG, flow_variable
-
     runner = Runner(name=DEPLOYMENT_NAME, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
-    for batch_type in sorted(workspace.strategies.by_type):
-        entrypoint = f"{CATALOG}.{flow_variable(batch_type)}"
-        await runner.aadd_deployment(RunnerDeployment.from_entrypoint(entrypoint, name=DEPLOYMENT_NAME))
+    for deployment in job_deployments(workspace):
+        await runner.aadd_deployment(deployment)
     return runner
 
 

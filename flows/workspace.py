@@ -12,6 +12,7 @@ from flows.job_store import JobStore
 from flows.mirror import Mirror
 from flows.open_jobs import OpenJobs
 from flows.prefect_runs import PrefectRuns, RunState
+from flows.pruning import Pruning
 from flows.reconciling import Reconciling
 from flows.service import BatchJobService
 from flows.settings import Settings, current_settings
@@ -68,6 +69,11 @@ class Workspace:
     def mirror(self) -> Mirror:
         """What moves jobs after their runs."""
         return Mirror(self.store, self.prefect, timedelta(seconds=self.settings.heartbeat_timeout))
+
+    @cached_property
+    def pruning(self) -> Pruning:
+        """What removes old jobs."""
+        return Pruning(self.jobs, self.target, self.files)
 
     @cached_property
     def reconciling(self) -> Reconciling:

@@ -64,7 +64,7 @@ def counts(job: Job) -> tuple[object, ...]:
 
 
 def killed_at_a_random_moment(runs: Runs, job: Job, chance: random.Random) -> bool:
-    """Go on with a job and kill its process somewhere between its claim and its end; False when the job had ended by then."""
+    """Go on with a job and kill its process at some moment after its claim; False when the job had ended by then."""
     before = runs.workspace.service.get(job.id).claim
     process = runs.start(job.id)
     wait_until(lambda: process.poll() is not None or runs.claim(job.id) != before, what="the run's beginning")
