@@ -14,7 +14,7 @@ from prefect.input import RunInput
 from prefect.states import Cancelled, Completed, Failed, Suspended
 from prefect.tasks import exponential_backoff
 
-from flows import artifacts
+from flows.artifacts import Artifacts
 from flows.attempt import Attempt, Outcome, RowReport, Step
 from flows.errors import ActionIllegal, ConfirmedTooLate, PrefectAway
 from flows.heartbeat import Heartbeat
@@ -74,21 +74,28 @@ class JobFlowRun:
 
     def _attempt(self, job_id: str) -> Outcome:
         job = self._service.claim(job_id, self._run_id)
-        logger = get_run_logger()
+        shown, logger = Artifacts(job.id), get_run_logger()
         parts = JobParts(
             self._workspace.target,
             self._workspace.files,
             CheckpointStore(self._workspace.target, job.id, token=job.claim or 0),
-            RowReport(self._store, job, artifacts.ProgressBar(job.id).show, self._is_leaving),
+            RowReport(self._store, job, shown.show_progress, self._is_leaving),
             logger,
             self._workspace.settings.chunk_size,
         )
-        attempt = Attempt(self._store, self._strategy, job, parts, lambda step: self._as_task(step, attempt))
+
+        def run_step(step: Step) -> None:
+            self._as_task(step, attempt)
+            if step.name == "pre-process":
+                shown.show_plan(attempt.run)
+
+        attempt = Attempt(self._store, self._strategy, job, parts, run_step)
         try:
             with Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger):
                 return attempt.go()
         finally:
-            artifacts.publish_result(attempt.run)
+            shown.show_result(attempt.run)
+            shown.finish()
 
     def _as_task(self, step: Step, attempt: Attempt) -> None:
         """Run a step as a Prefect task; a stop at a chunk edge is no crash of the task, so it is carried out of it."""
@@ -122,8 +129,6 @@ class JobFlowRun:
             stop = as_task(run_step)()
         except (TerminationSignal, Pause):  # between two steps, or while a retry was waited for
             stop = self._stop_now(attempt)
-        if step.name == "pre-process":
-            artifacts.publish_plan(attempt.run)
         if stop is not None:
             raise stop
 

@@ -234,9 +234,11 @@ class BatchJobService:
         """Try a failed job again under its id, from its last checkpoint; one whose process is dead is failed first.
 
         Raises:
+            StrategyUnknown: its strategy is not there any more; the job stays as it is.
             JobActive: its strategy allows one such job at a time, and there is another one by now.
         """
         was = self.bury(job_id)
+        self._strategies().get(was.type)
         job = self._move(job_id, Action.RETRY, who, **owner(worker))
         if was.flow_run_id is not None:
             with suppress(PrefectAway):
@@ -324,9 +326,10 @@ class BatchJobService:
         return active
 
     def _go_on(self, job_id: str, action: Action, who: str, worker: ProcessIdentity | None) -> Job:
+        was = self._store.get(job_id)
+        self._strategies().get(was.type)  # gone since: to be told before anything is changed
         if worker is None:
             return self._move(job_id, action, who)
-        was = self._store.get(job_id)
         job = self._move(job_id, action, who, **owner(worker), **NO_RUN)
         if was.flow_run_id is not None:
             with suppress(PrefectAway):
