@@ -22,7 +22,7 @@ def settings() -> str:
     """Every setting with its default."""
     rows = ["| Variable | Default | What |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = f"`{field.default}`" if str(field.default) else ""
+        default = "" if field.default in (None, "") else f"`{field.default}`"
         rows.append(f"| `BATCH_JOBS_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 
