@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import framework, job_list, memory, table_export, table_import
+from benchmarks import framework, job_list, life, memory, table_export, table_import
 from benchmarks.data import write_goods
 from benchmarks.report import console
 
@@ -14,6 +14,7 @@ MEASUREMENTS = {
     "export": table_export.measure,
     "framework": framework.measure,
     "list": job_list.measure,
+    "life": life.measure,
     "memory": memory.measure,
 }
 
