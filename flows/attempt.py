@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
+from flows.context_secrets import OpenedContext
 from flows.errors import ActionIllegal, JobMoved
 from flows.job import Job
 from flows.job_store import JobStore
@@ -38,18 +39,23 @@ class RowReport:
     Args:
         store: the job table.
         job: the job as this process claimed it.
+        opened: its context, whose secrets are kept out of the row.
         show_progress: told the progress, 0 to 1, at each save.
     """
 
-    def __init__(self, store: JobStore, job: Job, show_progress: Callable[[float], None]) -> None:
+    def __init__(
+        self, store: JobStore, job: Job, opened: OpenedContext, show_progress: Callable[[float], None]
+    ) -> None:
         self._store = store
+        self._opened = opened
         self._job_id = job.id
         self._claim = job.claim or 0
         self._show_progress = show_progress
 
     def save(self, result: JobResult, plan: dict[str, Any]) -> None:
         """Save the result; one that a later attempt has taken over is left alone."""
-        if self._store.save_result(self._job_id, self._claim, result, plan):
+        told = JobResult.model_validate(self._opened.without_secrets(result.model_dump(mode="json")))
+        if self._store.save_result(self._job_id, self._claim, told, self._opened.without_secrets(plan)):
             self._show_progress(result.progress)
 
     def stop_reason(self) -> str | None:
@@ -64,13 +70,20 @@ class Attempt:
     """Takes a claimed job from where it stands to its end, or to where it waits for a person."""
 
     def __init__(
-        self, store: JobStore, strategy: BatchJobStrategy, job: Job, parts: JobParts, run_hook: HookRunner
+        self,
+        store: JobStore,
+        strategy: BatchJobStrategy,
+        job: Job,
+        opened: OpenedContext,
+        parts: JobParts,
+        run_hook: HookRunner,
     ) -> None:
         self._store = store
         self._strategy = strategy
         self._job = job
+        self._opened = opened
         self._run_hook = run_hook
-        context = strategy.Context.model_validate(job.context)
+        context = strategy.Context.model_validate(opened.values)
         identity = JobIdentity(job.id, job.type, context, job.dry_run, job.attempt, job.created_by)
         self.run = JobRun(identity, parts, job.result.model_copy(deep=True), job.plan)
 
@@ -138,7 +151,8 @@ class Attempt:
         return Outcome.PAUSED
 
     def _failed(self, error: BaseException) -> None:
-        entry = describe_error(error)
+        told = describe_error(error)
+        entry = ErrorEntry.model_validate(self._opened.without_secrets(told.model_dump()))
         self.run.result.errors.append(entry)
         self.run.save()
         try:

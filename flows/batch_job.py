@@ -136,12 +136,13 @@ def _record(
 
 
 def _attempt(workspace: Workspace, strategy: BatchJobStrategy, job: Job) -> Attempt:
-    report = RowReport(workspace.store, job, artifacts.ProgressBar(job.id).show)
+    opened = workspace.service.opened_context(job)
+    report = RowReport(workspace.store, job, opened, artifacts.ProgressBar(job.id).show)
     checkpoints = CheckpointStore(workspace.target, job.id, token=job.claim or 0)
     parts = JobParts(
         workspace.target, workspace.files, checkpoints, report, get_run_logger(), workspace.settings.chunk_size
     )
-    return Attempt(workspace.store, strategy, job, parts, _run_as_task)
+    return Attempt(workspace.store, strategy, job, opened, parts, _run_as_task)
 
 
 def _run_as_task(name: str, hook: Hook, strategy: BatchJobStrategy, job: JobRun) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from flows.api_tables import batch_job_secret
 from flows.errors import ActionIllegal, JobMoved, JobUnknown
 from flows.job import Job, JobEvent, Trigger
+from flows.job_filter import JobFilter, Page
 from flows.job_table import batch_job, batch_job_event
 from flows.process_identity import ProcessIdentity
 from flows.transitions import ENDED, TRANSITIONS, Action, Status
@@ -19,16 +21,8 @@ from strategies.result import JobResult
 
 #: In these nobody works on the job; whoever did has stopped or will at its next chunk edge.
 RESTING = ENDED | {Status.PAUSED}
-
-
-@dataclass(frozen=True)
-class JobFilter:
-    """Which jobs to list; what is ``None`` does not narrow. ``before`` is the id of the last job of the page before."""
-
-    status: Status | None = None
-    type: str | None = None
-    created_by: str | None = None
-    before: str | None = None
+#: From these no run comes back to need the secrets of its context.
+SECRETS_END = (Status.COMPLETED, Status.CANCELED)
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,8 @@ class NewJob:
     created_by: str | None = None
     idempotency_key: str | None = None
     worker: ProcessIdentity | None = None
+    #: The secrets of the context, sealed; ``context`` has none.
+    sealed: str | None = None
 
 
 def owner(worker: ProcessIdentity | None) -> dict[str, Any]:
@@ -63,7 +59,7 @@ class JobStore:
         """Add a row, or return ``None`` when one with its id or idempotency key is there."""
         now = datetime.now(UTC)
         fixed = {"status": Status.CREATED, "attempt": 1, "version": 1, "created_at": now, "updated_at": now}
-        given = {name: value for name, value in vars(new).items() if name != "worker"}
+        given = {name: value for name, value in vars(new).items() if name not in ("worker", "sealed")}
         try:
             with self._writing() as connection:
                 connection.execute(
@@ -71,6 +67,8 @@ class JobStore:
                         **given, **fixed, **owner(new.worker), result=JobResult().model_dump(mode="json")
                     )
                 )
+                if new.sealed is not None:
+                    connection.execute(insert(batch_job_secret).values(job_id=new.id, sealed=new.sealed))
                 job = self._read(connection, new.id)
                 _record(connection, job, "create", None, who, None)
         except IntegrityError:
@@ -94,9 +92,32 @@ class JobStore:
 
     def newest(self, wanted: JobFilter, limit: int) -> list[Job]:
         """Return the newest jobs first, ``limit`` at most."""
+        return self.page(wanted, Page(limit, order="id"))
+
+    def page(self, wanted: JobFilter, page: Page) -> list[Job]:
+        """Return a page of the jobs that the filter lets through."""
+        query = page.of(select(batch_job).where(*wanted.conditions()))
         with self._engine.connect() as connection:
-            rows = connection.execute(_page(wanted).limit(limit)).all()
-        return [Job.model_validate(row) for row in rows]
+            return [Job.model_validate(row) for row in connection.execute(query)]
+
+    def count(self, wanted: JobFilter) -> int:
+        """How many jobs the filter lets through."""
+        query = select(func.count()).select_from(batch_job).where(*wanted.conditions())
+        with self._engine.connect() as connection:
+            return int(connection.scalar(query) or 0)
+
+    def count_by_status(self) -> dict[tuple[str, Status], int]:
+        """How many jobs there are of each type in each status."""
+        columns = (batch_job.c.type, batch_job.c.status)
+        query = select(*columns, func.count()).where(batch_job.c.deleted_at.is_(None)).group_by(*columns)
+        with self._engine.connect() as connection:
+            return {(batch_type, Status(status)): count for batch_type, status, count in connection.execute(query)}
+
+    def sealed(self, job_id: str) -> str | None:
+        """The sealed secrets of a job's context, ``None`` when it has none."""
+        query = select(batch_job_secret.c.sealed).where(batch_job_secret.c.job_id == job_id)
+        with self._engine.connect() as connection:
+            return connection.scalar(query)
 
     def waiting(self) -> list[Job]:
         """Return the jobs that nobody runs and that Prefect was not told of, oldest first."""
@@ -107,9 +128,10 @@ class JobStore:
             rows = connection.execute(select(batch_job).where(idle, startable).order_by(batch_job.c.id)).all()
         return [Job.model_validate(row) for row in rows]
 
-    def events(self, job_id: str) -> list[JobEvent]:
-        """Return a job's history, oldest first."""
-        query = select(batch_job_event).where(batch_job_event.c.job_id == job_id).order_by(batch_job_event.c.id)
+    def events(self, job_id: str, after: int = 0) -> list[JobEvent]:
+        """Return a job's history, oldest first; with ``after`` what follows the event of this id."""
+        wanted = (batch_job_event.c.job_id == job_id, batch_job_event.c.id > after)
+        query = select(batch_job_event).where(*wanted).order_by(batch_job_event.c.id)
         with self._engine.connect() as connection:
             return [JobEvent.model_validate(row) for row in connection.execute(query)]
 
@@ -137,6 +159,8 @@ class JobStore:
             self._change(connection, job, status=status, **changes)
             moved = self._read(connection, job.id)
             _record(connection, moved, action, job.status, who, why)
+            if status in SECRETS_END:
+                connection.execute(delete(batch_job_secret).where(batch_job_secret.c.job_id == job.id))
         return moved
 
     def claim(self, job: Job, worker: ProcessIdentity, flow_run_id: str | None) -> Job:
@@ -228,14 +252,6 @@ def _effects(job: Job, status: Status) -> dict[str, Any]:
         return {**unstarted, "attempt": job.attempt + 1}
     reached = {f"{status}_at": datetime.now(UTC)}
     return {**reached, **owner(None)} if status in RESTING else reached
-
-
-def _page(wanted: JobFilter) -> Select[Any]:
-    query = select(batch_job).where(batch_job.c.deleted_at.is_(None)).order_by(batch_job.c.id.desc())
-    for column in ("status", "type", "created_by"):
-        if getattr(wanted, column) is not None:
-            query = query.where(batch_job.c[column] == getattr(wanted, column))
-    return query.where(batch_job.c.id < wanted.before) if wanted.before else query
 
 
 def _record(

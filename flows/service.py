@@ -1,15 +1,19 @@
 """The one way in to jobs, for Python, the command line, schedules and Prefect."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from ulid import ULID
 
-from flows.errors import ActionIllegal, IdempotencyKeyTaken, JobMoved, JobTaken
+from flows.context_secrets import OpenedContext, opened, secret_places
+from flows.errors import ActionIllegal, IdempotencyKeyTaken, JobMoved, JobTaken, JobUnknown
 from flows.job import Job, JobEvent, Trigger
-from flows.job_store import RESTING, JobFilter, JobStore, NewJob, owner
+from flows.job_filter import JobFilter, Page
+from flows.job_store import RESTING, JobStore, NewJob, owner
 from flows.process_identity import ProcessIdentity
+from flows.sealing import Seal
 from flows.transitions import Action, Status
 from strategies.base import BatchJobStrategy
 from strategies.errors import ContextRefused
@@ -29,12 +33,16 @@ class BatchJobService:
         store: the job table.
         strategies: gives the strategies there are; called when one is needed, as loading them takes a moment.
         launcher: tells Prefect to run a job.
+        seal: gives what secret fields of contexts are closed with; called when there is one.
     """
 
-    def __init__(self, store: JobStore, strategies: Callable[[], Registry], launcher: Launcher) -> None:
+    def __init__(
+        self, store: JobStore, strategies: Callable[[], Registry], launcher: Launcher, seal: Callable[[], Seal]
+    ) -> None:
         self._store = store
         self._strategies = strategies
         self._launcher = launcher
+        self._seal = seal
 
     def create(
         self,
@@ -91,17 +99,19 @@ class BatchJobService:
             worker: the process that is going to run it.
         """
         strategy = self._strategies().get(batch_type)
-        values = prepared_context(strategy, context or {}).model_dump(mode="json")
+        prepared = prepared_context(strategy, context or {})
+        secrets = secret_places(prepared)
         given = NewJob(
             id=job_id or f"batch_{ULID()}",
             type=batch_type,
             strategy=strategy.identifier,
-            context=values,
+            context=prepared.model_dump(mode="json"),
             dry_run=dry_run,
             trigger=trigger,
             created_by=created_by,
             idempotency_key=idempotency_key,
             worker=worker,
+            sealed=self._seal().close(secrets) if secrets else None,
         )
         return self._store.insert(given, who=created_by or trigger) or self._existing(given)
 
@@ -126,9 +136,43 @@ class BatchJobService:
         """Return the newest jobs first; the next page is that of ``JobFilter(before=<the last one's id>)``."""
         return self._store.newest(wanted or JobFilter(), limit)
 
-    def events(self, job_id: str) -> Sequence[JobEvent]:
-        """Return a job's history, oldest first; ``JobUnknown`` where there is no such job."""
-        return self._store.events(self._store.get(job_id).id)
+    def page(self, wanted: JobFilter, page: Page) -> Sequence[Job]:
+        """Return a page of the jobs that the filter lets through."""
+        return self._store.page(wanted, page)
+
+    def count(self, wanted: JobFilter) -> int:
+        """How many jobs the filter lets through."""
+        return self._store.count(wanted)
+
+    def find(self, job_id: str, among: JobFilter) -> Job:
+        """Return a job of those that a filter lets through.
+
+        One statement, whether there is no such job or it is not among them, so that both take the same time.
+
+        Raises:
+            JobUnknown: it is not among them.
+        """
+        for job in self._store.page(replace(among, ids=[job_id]), Page(1)):
+            return job
+        raise JobUnknown(job_id)
+
+    def events(self, job_id: str, after: int = 0) -> Sequence[JobEvent]:
+        """Return a job's history, oldest first; ``JobUnknown`` where there is no such job.
+
+        Args:
+            job_id: the job's id.
+            after: only what follows the event of this id.
+        """
+        return self._store.events(self._store.get(job_id).id, after)
+
+    def opened_context(self, job: Job) -> OpenedContext:
+        """A job's context with its secret fields, for the run and nobody else.
+
+        Raises:
+            SealBroken: they were sealed with another secret than this installation's.
+        """
+        sealed = self._store.sealed(job.id)
+        return opened(job.context, self._seal().open(sealed) if sealed else [])
 
     def confirm(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
         """Say yes to what the preview showed; ``worker`` is the process that goes on with it."""
@@ -196,9 +240,16 @@ class BatchJobService:
         known = self._store.by_idempotency_key(given.idempotency_key)
         if known is None:
             return self._store.get(given.id)
-        if (known.type, known.context, known.dry_run) != (given.type, given.context, given.dry_run):
+        same = (known.type, known.context, known.dry_run) == (given.type, given.context, given.dry_run)
+        if not same or not self._same_secrets(known, given):
             raise IdempotencyKeyTaken(given.idempotency_key, known.id)
         return known
+
+    def _same_secrets(self, known: Job, given: NewJob) -> bool:
+        sealed = self._store.sealed(known.id)
+        if sealed is None or given.sealed is None:  # the secrets of an ended job are gone; the rest has to do
+            return True
+        return bool(self._seal().open(sealed) == self._seal().open(given.sealed))
 
 
 def prepared_context(strategy: BatchJobStrategy, context: BaseModel | dict[str, Any]) -> BaseModel:

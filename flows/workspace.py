@@ -4,11 +4,14 @@ from functools import cached_property, lru_cache
 
 from sqlalchemy import Engine
 
+from flows.api_keys import ApiKeyStore
 from flows.database import ensure_current
 from flows.job_store import JobStore
 from flows.launching import launch
+from flows.sealing import Seal, installation_secret
 from flows.service import BatchJobService
 from flows.settings import Settings, current_settings
+from flows.uploads import UploadStore
 from strategies.engines import make_engine
 from strategies.files import FileStore
 from strategies.registry import Registry, load_strategies
@@ -48,9 +51,24 @@ class Workspace:
         return JobStore(self.jobs)
 
     @cached_property
+    def seal(self) -> Seal:
+        """What secrets are closed and links are signed with."""
+        return Seal(installation_secret(self.settings.secret_key.get_secret_value(), self.settings.home))
+
+    @cached_property
+    def api_keys(self) -> ApiKeyStore:
+        """The keys of the HTTP API."""
+        return ApiKeyStore(self.jobs)
+
+    @cached_property
+    def uploads(self) -> UploadStore:
+        """Whose the files of the store are."""
+        return UploadStore(self.jobs)
+
+    @cached_property
     def service(self) -> BatchJobService:
         """The one way in to jobs."""
-        return BatchJobService(self.store, lambda: self.strategies, launch)
+        return BatchJobService(self.store, lambda: self.strategies, launch, lambda: self.seal)
 
 
 @lru_cache
