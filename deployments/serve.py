@@ -16,6 +16,7 @@ from deployments.prefect_server import USUAL_PORT, Announcement, free_port, runn
 from flows.errors import NotLaunched
 from flows.launching import DEPLOYMENT_NAME
 from flows.workspace import Workspace
+from strategies.errors import BatchJobError
 
 if TYPE_CHECKING:
     from prefect.runner import Runner
@@ -99,13 +100,15 @@ async def _serve(workspace: Workspace, api_url: str, say: Say) -> None:
     _stop_at_signals(stop)
     _greet(workspace, api_url, say)
     starting = asyncio.create_task(_start_waiting(workspace, say))
+    api = asyncio.create_task(_serve_api(workspace, say))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     starting.cancel()
+    api.cancel()
     if stop.is_set():
         say("stopping")
         await runner.astop()
-    await asyncio.wait({running})
+    await asyncio.wait({running, api})
 
 
 async def _runner(workspace: Workspace) -> "Runner":
@@ -125,6 +128,15 @@ def _stop_at_signals(stop: asyncio.Event) -> None:
     """Take the signals over from the runner, which would leave in the middle of things."""
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+async def _serve_api(workspace: Workspace, say: Say) -> None:
+    from deployments.api.server import serve_api
+
+    try:
+        await serve_api(workspace, say)
+    except BatchJobError as error:  # jobs run all the same
+        say(f"no API       {error}")
 
 
 async def _start_waiting(workspace: Workspace, say: Say) -> None:

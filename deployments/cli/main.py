@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import actions, db, failures, files, jobs, new, output, run, serve, strategies
+from deployments.cli import actions, api, db, failures, files, jobs, keys, new, output, run, serve, strategies
 
 #: What Typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -32,6 +32,8 @@ app.add_typer(files.app, name="files")
 app.add_typer(new.app, name="new")
 app.add_typer(db.app, name="db")
 app.command("serve")(serve.serve)
+app.command("api")(api.api)
+app.add_typer(keys.app, name="keys")
 
 
 def _print_version(wanted: bool) -> None:
