@@ -24,6 +24,7 @@ logger = logging.getLogger("batch_jobs.api")
 LARGEST_JSON = 1 << 20  # bytes of a body that is no upload
 BODY_SECONDS = 30.0  # without a byte of the body coming
 UPLOADS = ("/admin/uploads", "/admin/uploads/protected")
+UNREAD = (408, 413)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
@@ -126,6 +127,8 @@ class _Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.request_id
+            if self.status in UNREAD:
+                headers["connection"] = "close"  # what is left of the body is not waited for
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)
