@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import framework, job_list, memory, table_export, table_import
+from benchmarks import api, framework, job_list, memory, table_export, table_import
 from benchmarks.data import write_goods
 from benchmarks.report import console
 
@@ -15,6 +15,7 @@ MEASUREMENTS = {
     "framework": framework.measure,
     "list": job_list.measure,
     "memory": memory.measure,
+    "api": api.measure,
 }
 
 

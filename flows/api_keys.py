@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Engine, insert, or_, select, update
+from sqlalchemy import Engine, bindparam, insert, or_, select, update
 from ulid import ULID
 
 from flows.api_tables import batch_job_api_key as table
 from flows.errors import ApiKeyUnknown, SettingWrong
-from strategies.engines import for_writing
+from strategies.engines import for_reading, for_writing
 
 PREFIX = "bj_"
 HINT_LENGTH = len(PREFIX) + 6  # characters of a key that are shown later
@@ -43,11 +43,16 @@ class ApiKey(BaseModel):
     revoked_at: datetime | None = None
 
 
+#: Asked with every request, so it is made once.
+FIND = select(table).where(table.c.hash == bindparam("hash"), table.c.revoked_at.is_(None))
+
+
 class ApiKeyStore:
     """The table of keys."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._reading = for_reading(engine)
 
     def create(self, name: str, role: Role, types: Sequence[str] | None = None) -> tuple[ApiKey, str]:
         """Make a key; returns it as it is kept, and the key itself, which cannot be had again.
@@ -77,9 +82,8 @@ class ApiKeyStore:
 
     def find(self, token: str) -> ApiKey | None:
         """The key that a caller showed, ``None`` when it is none or was revoked."""
-        query = select(table).where(table.c.hash == token_hash(token), table.c.revoked_at.is_(None))
-        with self._engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
+        with self._reading.connect() as connection:
+            row = connection.execute(FIND, {"hash": token_hash(token)}).one_or_none()
         return ApiKey.model_validate(row) if row else None
 
     def is_valid(self, key_id: str) -> bool:

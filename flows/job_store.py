@@ -1,12 +1,12 @@
 """Every statement on the job table. A change is a compare-and-set on ``version`` that writes its event with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from flows.api_tables import batch_job_secret
@@ -16,7 +16,7 @@ from flows.job_filter import JobFilter, Page
 from flows.job_table import batch_job, batch_job_event
 from flows.process_identity import ProcessIdentity
 from flows.transitions import ENDED, TRANSITIONS, Action, Status
-from strategies.engines import for_writing
+from strategies.engines import for_reading, for_writing
 from strategies.result import JobResult
 
 #: In these nobody works on the job; whoever did has stopped or will at its next chunk edge.
@@ -54,6 +54,7 @@ class JobStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._reading = for_reading(engine)
 
     def insert(self, new: NewJob, who: str) -> Job | None:
         """Add a row, or return ``None`` when one with its id or idempotency key is there."""
@@ -81,12 +82,24 @@ class JobStore:
         Raises:
             JobUnknown: there is none.
         """
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return self._read(connection, job_id)
+
+    def find(self, job_id: str, created_by: str | None, types: Sequence[str] | None) -> Job:
+        """Return a job, of a person or of some types where these are given; ``JobUnknown`` where there is none."""
+        query = FIND[created_by is not None, types is not None]
+        given: dict[str, Any] = {"id": job_id}
+        given |= {"creator": created_by} if created_by is not None else {}
+        given |= {"types": list(types)} if types is not None else {}
+        with self._reading.connect() as connection:
+            row = connection.execute(query, given).one_or_none()
+        if row is None:
+            raise JobUnknown(job_id)
+        return Job.model_validate(row)
 
     def by_idempotency_key(self, key: str) -> Job | None:
         """Return the job made with this key."""
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             row = connection.execute(select(batch_job).where(batch_job.c.idempotency_key == key)).one_or_none()
         return Job.model_validate(row) if row else None
 
@@ -97,13 +110,13 @@ class JobStore:
     def page(self, wanted: JobFilter, page: Page) -> list[Job]:
         """Return a page of the jobs that the filter lets through."""
         query = page.of(select(batch_job).where(*wanted.conditions()))
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return [Job.model_validate(row) for row in connection.execute(query)]
 
     def count(self, wanted: JobFilter) -> int:
         """How many jobs the filter lets through."""
         query = select(func.count()).select_from(batch_job).where(*wanted.conditions())
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return int(connection.scalar(query) or 0)
 
     def count_by_status(self) -> dict[tuple[str, Status], int]:
@@ -132,7 +145,7 @@ class JobStore:
         """Return a job's history, oldest first; with ``after`` what follows the event of this id."""
         wanted = (batch_job_event.c.job_id == job_id, batch_job_event.c.id > after)
         query = select(batch_job_event).where(*wanted).order_by(batch_job_event.c.id)
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return [JobEvent.model_validate(row) for row in connection.execute(query)]
 
     def move(self, job: Job, action: Action, *, who: str, why: str | None = None, **values: Any) -> Job:
@@ -200,7 +213,7 @@ class JobStore:
 
     def status_and_claim(self, job_id: str) -> tuple[Status, int | None]:
         """What a run looks at, at each chunk edge."""
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             row = connection.execute(
                 select(batch_job.c.status, batch_job.c.claim).where(batch_job.c.id == job_id)
             ).one()
@@ -243,6 +256,16 @@ class JobStore:
         )
         if changed.rowcount != 1:
             raise JobMoved(job.id)
+
+
+def _finding(owned: bool, typed: bool) -> Select[Any]:
+    query = select(batch_job).where(batch_job.c.id == bindparam("id"), batch_job.c.deleted_at.is_(None))
+    query = query.where(batch_job.c.created_by == bindparam("creator")) if owned else query
+    return query.where(batch_job.c.type.in_(bindparam("types", expanding=True))) if typed else query
+
+
+#: (of a person, of some types) -> the statement that finds a job: the one asked most often, so it is made once.
+FIND = {(owned, typed): _finding(owned, typed) for owned in (False, True) for typed in (False, True)}
 
 
 def _effects(job: Job, status: Status) -> dict[str, Any]:

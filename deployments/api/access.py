@@ -68,13 +68,18 @@ class Caller:
         """Whether the key is for jobs of this type."""
         return self.types is None or batch_type in self.types
 
+    @property
+    def sees_only(self) -> str | None:
+        """Whose jobs the caller sees, ``None`` for everybody's."""
+        return None if self.may(Right.EVERYBODYS) else self.name
+
     def visible(self, wanted: JobFilter | None = None) -> JobFilter:
         """What is wanted, narrowed to the jobs that this caller sees."""
         wanted = wanted or JobFilter()
         if self.types is not None:
             asked = self.types if wanted.types is None else wanted.types
             wanted = replace(wanted, types=[name for name in asked if name in self.types])
-        return wanted if self.may(Right.EVERYBODYS) else replace(wanted, creators=[self.name])
+        return wanted if self.sees_only is None else replace(wanted, creators=[self.sees_only])
 
     def owns(self, job: Job) -> bool:
         """Whether the job and its files are this caller's to use."""

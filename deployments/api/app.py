@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from deployments.api import batch_jobs, failures, health, job_files, strategies, stream, uploads
+from deployments.api.door import SCHEMES, SECURITY
 from deployments.api.frame import BODY_SECONDS, Frame
 from deployments.api.parts import Api
 from deployments.api.webhook import Webhook
 from flows.workspace import Workspace
+from strategies.engines import CONNECTIONS
 
 DESCRIPTION = "Batch jobs: create, watch, confirm, stop. The routes under /admin are those of Medusa v1, and more."
 
@@ -42,6 +47,7 @@ def create_app(workspace: Workspace, body_seconds: float = BODY_SECONDS) -> Fast
     app.state.api = api
     for router in ROUTERS:
         app.include_router(router)
+    app.openapi = partial(_document, app, app.openapi)  # type: ignore[method-assign]
     failures.install(app, api.compat)
     origins = [origin.strip() for origin in workspace.settings.api_cors_origins.split(",") if origin.strip()]
     if origins:
@@ -58,11 +64,23 @@ def _open_all(api: Api) -> None:
         getattr(api, name)
 
 
+def _document(app: FastAPI, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The OpenAPI document, with how to show a key where one is asked for."""
+    document = app.openapi_schema or make()
+    document.setdefault("components", {})["securitySchemes"] = SCHEMES
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if "401" in operation["responses"]:
+                operation["security"] = SECURITY
+    return document
+
+
 def _beside(api: Api, webhook: Webhook | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """What runs as long as the application does: handing over, looking at followed jobs, telling of ends."""
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = CONNECTIONS
         loops = [api.handing.run(), api.watch.run(), *([webhook.run()] if webhook else [])]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:

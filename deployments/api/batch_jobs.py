@@ -7,13 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
-from deployments.api.access import Caller
+from deployments.api.access import Caller, Right
 from deployments.api.bodies import CreateJob
 from deployments.api.descriptions import EVENTS, LIST_PARAMETERS, MANY_JOBS, ONE_JOB, refusals
+from deployments.api.door import holding
 from deployments.api.errors import InputWrong
 from deployments.api.file_access import FileAccess
 from deployments.api.list_query import ListQuery
-from deployments.api.parts import Api, Changer, Parts, Reader
+from deployments.api.parts import Api, Parts
 from deployments.api.presenting import FIELDS, MEDUSA_FIELDS, event_json, job_json, user_json
 from flows.job import Job, Trigger
 
@@ -33,7 +34,8 @@ Key = Annotated[
     response_class=JSONResponse,
     responses={201: ONE_JOB, **refusals(400, 401, 403, 404, 409, 413, 415, 422)},
 )
-def create(body: CreateJob, api: Parts, caller: Changer, idempotency_key: Key = None) -> Response:
+@holding(Right.CHANGE)
+def create(body: CreateJob, api: Parts, caller: Caller, idempotency_key: Key = None) -> Response:
     """Record a job; Prefect is told to run it at once, or as soon as it can be reached."""
     caller.require_type(body.type)
     FileAccess(api, caller).check_context(body.context)
@@ -56,7 +58,8 @@ def create(body: CreateJob, api: Parts, caller: Changer, idempotency_key: Key = 
     responses={200: MANY_JOBS, **refusals(400, 401)},
     openapi_extra={"parameters": LIST_PARAMETERS},
 )
-def list_jobs(request: Request, api: Parts, caller: Reader) -> Response:
+@holding(Right.READ)
+def list_jobs(request: Request, api: Parts, caller: Caller) -> Response:
     """The jobs that the caller sees, newest first; by `offset`, or by `cursor`, which new jobs do not shift."""
     query = ListQuery.parse(request.query_params.multi_items(), api.compat)
     visible = caller.visible(query.wanted)
@@ -73,7 +76,8 @@ def list_jobs(request: Request, api: Parts, caller: Reader) -> Response:
 @router.get(
     "/{job_id}", summary="Get a job", response_class=JSONResponse, responses={200: ONE_JOB, **refusals(401, 404)}
 )
-def get(job_id: str, api: Parts, caller: Reader) -> Response:
+@holding(Right.READ)
+def get(job_id: str, api: Parts, caller: Caller) -> Response:
     """One job."""
     return _one(api, api.job(job_id, caller), caller)
 
@@ -84,14 +88,16 @@ def get(job_id: str, api: Parts, caller: Reader) -> Response:
     response_class=JSONResponse,
     responses={200: EVENTS, **refusals(401, 404)},
 )
-def events(job_id: str, api: Parts, caller: Reader) -> Response:
+@holding(Right.READ)
+def events(job_id: str, api: Parts, caller: Caller) -> Response:
     """Every step: when, from where to where, by whom, why."""
     job = api.job(job_id, caller)
     return JSONResponse({"events": [event_json(event) for event in api.service.events(job.id)]})
 
 
 def _add_action(name: str, what: str) -> None:
-    def act(job_id: str, api: Parts, caller: Changer) -> Response:
+    @holding(Right.CHANGE)
+    def act(job_id: str, api: Parts, caller: Caller) -> Response:
         known = api.job(job_id, caller)
         move: Callable[..., Job] = getattr(api.service, name)
         job = move(known.id, who=caller.name)

@@ -105,7 +105,7 @@ class FileAccess:
         if area != JOBS:
             return None
         try:
-            job = self._service.find(rest.split("/")[0][:64], self._caller.visible())
+            job = self._service.find(rest.split("/")[0][:64], self._caller.sees_only, self._caller.types)
         except JobUnknown:
             return None
         return job if self._caller.owns(job) else None

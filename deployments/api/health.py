@@ -3,8 +3,10 @@
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from deployments.api.access import Caller, Right
 from deployments.api.descriptions import an_object, answers, refusals
-from deployments.api.parts import Parts, Statistician
+from deployments.api.door import holding
+from deployments.api.parts import Parts
 
 router = APIRouter(tags=["operation"])
 
@@ -42,6 +44,7 @@ def readyz(api: Parts) -> Response:
     response_class=PlainTextResponse,
     responses={200: {"description": "Prometheus' text form"}, **refusals(401, 403)},
 )
-def metrics(api: Parts, caller: Statistician) -> Response:
+@holding(Right.STATISTICS)
+def metrics(api: Parts, caller: Caller) -> Response:
     """Requests and jobs, for Prometheus; it sends a viewer's key as `Authorization: Bearer`."""
     return PlainTextResponse(api.metrics.text())

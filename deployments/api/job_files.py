@@ -5,11 +5,12 @@ from typing import Any
 from fastapi import APIRouter, Header
 from fastapi.responses import Response, StreamingResponse
 
-from deployments.api.access import Caller
+from deployments.api.access import Caller, Right
 from deployments.api.descriptions import BAD_RANGE, FILE_CONTENT, PART_OF_FILE, refusals
+from deployments.api.door import holding
 from deployments.api.errors import NothingThere
 from deployments.api.file_access import FileAccess
-from deployments.api.parts import Api, FileHolder, Parts
+from deployments.api.parts import Api, Parts
 from deployments.api.sending import send_file
 
 router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
@@ -23,7 +24,8 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/{job_id}/output", summary="Get a job's result file", response_class=StreamingResponse, responses=ANSWERS)
-def output(job_id: str, api: Parts, caller: FileHolder, range: str | None = Header(None)) -> Response:
+@holding(Right.FILES)
+def output(job_id: str, api: Parts, caller: Caller, range: str | None = Header(None)) -> Response:
     """The file that the job wrote."""
     return _file(api, caller, job_id, "file_key", "no result file", range)
 
@@ -31,7 +33,8 @@ def output(job_id: str, api: Parts, caller: FileHolder, range: str | None = Head
 @router.get(
     "/{job_id}/rejects", summary="Get a job's refused rows", response_class=StreamingResponse, responses=ANSWERS
 )
-def rejects(job_id: str, api: Parts, caller: FileHolder, range: str | None = Header(None)) -> Response:
+@holding(Right.FILES)
+def rejects(job_id: str, api: Parts, caller: Caller, range: str | None = Header(None)) -> Response:
     """The input rows that were refused, each with its line and the reason, to be corrected and imported again."""
     return _file(api, caller, job_id, "rejects_file_key", "no rejects", range)
 

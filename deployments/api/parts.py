@@ -1,14 +1,12 @@
 """What the routes work with, put together once and found again in each request."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from deployments.api.access import Caller, Right
+from deployments.api.access import Caller
 from deployments.api.authentication import Authentication
 from deployments.api.errors import NotYours
 from deployments.api.handing_over import HandingOver
@@ -82,7 +80,7 @@ class Api:
         if not _may_be_an_id(job_id):
             raise JobUnknown(ascii(job_id[:64]))
         try:
-            return self.service.find(job_id, caller.visible())
+            return self.service.find(job_id, caller.sees_only, caller.types)
         except JobUnknown:
             if self.compat and self.service.count(JobFilter(ids=[job_id])):
                 raise NotYours from None
@@ -95,33 +93,8 @@ async def api_of(request: Request) -> Api:
     return api
 
 
-_medusa_header = APIKeyHeader(name="x-medusa-access-token", auto_error=False, scheme_name="medusa")
-_bearer = HTTPBearer(auto_error=False, scheme_name="bearer")
-
-
-def holder_of(right: Right) -> Callable[..., Caller]:
-    """A dependency: the caller, who must have a right."""
-
-    def caller(
-        request: Request,
-        api: Annotated[Api, Depends(api_of)],
-        token: Annotated[str | None, Depends(_medusa_header)],
-        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    ) -> Caller:
-        address = request.client.host if request.client else "unknown"
-        found = api.authentication.caller(token or (bearer.credentials if bearer else None), address)
-        found.require(right)
-        return found
-
-    return caller
-
-
 def _may_be_an_id(text: str) -> bool:
     return len(text) <= 64 and text.isascii() and text.isprintable()
 
 
 Parts = Annotated[Api, Depends(api_of)]
-Reader = Annotated[Caller, Depends(holder_of(Right.READ))]
-Changer = Annotated[Caller, Depends(holder_of(Right.CHANGE))]
-FileHolder = Annotated[Caller, Depends(holder_of(Right.FILES))]
-Statistician = Annotated[Caller, Depends(holder_of(Right.STATISTICS))]

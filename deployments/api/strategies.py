@@ -3,9 +3,11 @@
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from deployments.api.access import Caller, Right
 from deployments.api.descriptions import STRATEGIES, refusals
+from deployments.api.door import holding
 from deployments.api.errors import NothingThere
-from deployments.api.parts import Parts, Reader
+from deployments.api.parts import Parts
 from strategies.errors import StrategyUnknown
 
 router = APIRouter(prefix="/admin/batch-jobs/strategies", tags=["strategies"])
@@ -17,7 +19,8 @@ router = APIRouter(prefix="/admin/batch-jobs/strategies", tags=["strategies"])
     response_class=JSONResponse,
     responses={200: STRATEGIES, **refusals(401, 403)},
 )
-def list_strategies(api: Parts, caller: Reader) -> Response:
+@holding(Right.READ)
+def list_strategies(api: Parts, caller: Caller) -> Response:
     """Each type that the key is for, with the JSON schema of its context."""
     found = sorted(api.workspace.strategies.by_type.items())
     shown = [
@@ -39,7 +42,8 @@ def list_strategies(api: Parts, caller: Reader) -> Response:
     response_class=PlainTextResponse,
     responses={200: {"description": "A file that can be imported as it is"}, **refusals(401, 403, 404)},
 )
-def template(batch_type: str, api: Parts, caller: Reader) -> Response:
+@holding(Right.READ)
+def template(batch_type: str, api: Parts, caller: Caller) -> Response:
     """A sample input of a strategy that works as it is."""
     if not caller.may_type(batch_type):
         raise StrategyUnknown(batch_type, [], 0)

@@ -11,9 +11,11 @@ from typing import Any
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
 
+from deployments.api.access import Caller, Right
 from deployments.api.descriptions import EVENT_STREAM, refusals
+from deployments.api.door import holding
 from deployments.api.job_watch import Followed
-from deployments.api.parts import Api, Parts, Reader
+from deployments.api.parts import Api, Parts
 from deployments.api.presenting import event_json, job_json
 from flows.job import Job, JobEvent
 from flows.transitions import ENDED
@@ -34,10 +36,11 @@ EVENT_ID = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,20}))?")
     response_class=StreamingResponse,
     responses={200: EVENT_STREAM, 204: {"description": "Ended, and told to the end before"}, **refusals(401, 403, 404)},
 )
+@holding(Right.READ)
 async def follow(
     job_id: str,
     api: Parts,
-    caller: Reader,
+    caller: Caller,
     last_event_id: str | None = Header(None, description="Of the last event that was seen; what follows is sent."),
 ) -> Response:
     """Events ``status`` (a step of the history) and ``progress`` (the job); closes once the job has ended."""

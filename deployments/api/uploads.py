@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from deployments.api.access import Caller
+from deployments.api.access import Caller, Right
 from deployments.api.bodies import FileKey
 from deployments.api.descriptions import (
     BAD_RANGE,
@@ -19,11 +19,12 @@ from deployments.api.descriptions import (
     UPLOADS,
     refusals,
 )
+from deployments.api.door import holding
 from deployments.api.errors import InputWrong, LinkInvalid, TooLarge
 from deployments.api.file_access import FileAccess
 from deployments.api.links import Link
 from deployments.api.multipart import FormReader
-from deployments.api.parts import Api, FileHolder, Parts
+from deployments.api.parts import Api, Parts
 from deployments.api.sending import send_file
 from strategies.errors import FileMissing
 
@@ -62,7 +63,8 @@ FORM: dict[str, Any] = {
     responses={200: UPLOADS, **refusals(400, 401, 403, 413, 415)},
     openapi_extra=FORM,
 )
-async def upload(request: Request, api: Parts, caller: FileHolder) -> Response:
+@holding(Right.FILES)
+async def upload(request: Request, api: Parts, caller: Caller) -> Response:
     """Put files into the store; a `key` is what a context calls `file_key`. Every upload is protected."""
     limit = api.workspace.settings.max_upload_bytes
     declared = request.headers.get("content-length", "0")
@@ -85,7 +87,8 @@ async def upload(request: Request, api: Parts, caller: FileHolder) -> Response:
     response_class=JSONResponse,
     responses={200: DELETED, **refusals(400, 401, 403, 404, 409)},
 )
-def delete(body: FileKey, api: Parts, caller: FileHolder) -> Response:
+@holding(Right.FILES)
+def delete(body: FileKey, api: Parts, caller: Caller) -> Response:
     """Delete a file of the caller's; one that was deleted before is gone all the same."""
     if not FileAccess(api, caller).delete(body.file_key) and not api.compat:
         raise FileMissing(body.file_key)
@@ -98,7 +101,8 @@ def delete(body: FileKey, api: Parts, caller: FileHolder) -> Response:
     response_class=JSONResponse,
     responses={200: DOWNLOAD_URL, **refusals(400, 401, 403, 404)},
 )
-def download_url(body: FileKey, request: Request, api: Parts, caller: FileHolder) -> Response:
+@holding(Right.FILES)
+def download_url(body: FileKey, request: Request, api: Parts, caller: Caller) -> Response:
     """A link that needs no key, works for a while, and dies with the key it was made with."""
     key = FileAccess(api, caller).readable(body.file_key)
     return JSONResponse({"download_url": _link(request, api, caller, key)})

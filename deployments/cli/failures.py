@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.cli import output
-from deployments.errors import PrefectDidNotStart, PrefectUnreachable, RunBroke
+from deployments.errors import AddressTaken, PrefectDidNotStart, PrefectUnreachable, RunBroke
 from flows.errors import DatabaseBehind, DatabaseUnreachable, NotLaunched
 from strategies.errors import BatchJobError
 
@@ -14,7 +14,15 @@ DID_NOT_SUCCEED = 1
 CANNOT_BE_MEANT = 2
 
 #: What a person may have asked rightly, but the world is not ready for.
-_OF_THE_WORLD = (DatabaseBehind, DatabaseUnreachable, NotLaunched, PrefectDidNotStart, PrefectUnreachable, RunBroke)
+_OF_THE_WORLD = (
+    AddressTaken,
+    DatabaseBehind,
+    DatabaseUnreachable,
+    NotLaunched,
+    PrefectDidNotStart,
+    PrefectUnreachable,
+    RunBroke,
+)
 
 
 def report(error: BaseException) -> int:
