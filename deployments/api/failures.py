@@ -160,7 +160,7 @@ def _wrong_field(entry: Mapping[str, Any]) -> str:
         return f"{name} {wanted}" if wanted else "the body must be an object"
     if not name:
         return "the body must be an object"
-    return f"{name} {MUST_BE.get(kind, entry['msg'])}"
+    return f"{name} {MUST_BE.get(kind, entry['msg'].removeprefix('Value error, '))}"
 
 
 #: What a missing field had to be.

@@ -55,7 +55,7 @@ class ListQuery:
 
     def next_cursor(self, jobs: list[Job]) -> str | None:
         """Where the next page begins, ``None`` when this is not full or not in the order of cursors."""
-        if len(jobs) < self.page.limit or self.page.order != "created_at":
+        if not jobs or len(jobs) < self.page.limit or self.page.order != "created_at":
             return None
         return _cursor(jobs[-1])
 

@@ -1,6 +1,7 @@
 """Listening: the API as a server of its own, or as a part of another's event loop."""
 
 import asyncio
+import gc
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator
@@ -54,7 +55,9 @@ def run_api(workspace: Workspace, say: Say) -> None:
     """Serve the API until Ctrl-C or SIGTERM; raises as ``serve_api`` does."""
     with listen(workspace) as listening:
         say(f"serving the API at {address(listening)}, Ctrl-C stops")
-        uvicorn.Server(config(workspace)).run([listening])
+        server = uvicorn.Server(config(workspace))
+        gc.freeze()  # a full collection goes through all of pandas and Prefect, and every request waits 140 ms for it
+        server.run([listening])
 
 
 def config(workspace: Workspace) -> uvicorn.Config:

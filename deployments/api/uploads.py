@@ -42,6 +42,7 @@ FORM: dict[str, Any] = {
                         "files": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
                     },
                     "required": ["files"],
+                    "additionalProperties": False,
                 }
             }
         },

@@ -132,6 +132,7 @@ def test_an_action_that_is_not_possible_says_where_the_job_stands_and_changes_no
         ("?type[0]=nothing&type[1]=noting", [3, 2, 1, 0]),
         ("?type[]=nothing,noting", [3, 2, 1, 0]),
         ("?type[]=nothing", []),
+        ("?limit=0", []),
         ("?status=failed", [2]),
         ("?status[]=failed&status[]=completed", [3, 2]),
         ("?status=failed,completed", [3, 2]),
