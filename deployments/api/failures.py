@@ -15,8 +15,10 @@ from starlette.exceptions import HTTPException
 from deployments.api import errors
 from flows.errors import (
     ActionIllegal,
+    ConfirmedTooLate,
     DatabaseUnreachable,
     IdempotencyKeyTaken,
+    JobActive,
     JobMoved,
     JobTaken,
     JobUnknown,
@@ -71,6 +73,8 @@ FAILURES: Mapping[type[Exception], Failure] = {
     ContextRefused: Failure(422, "invalid_data", compat=400),
     ActionIllegal: Failure(409, "not_allowed", "invalid_state_error", compat=400),
     IdempotencyKeyTaken: CONFLICT,
+    ConfirmedTooLate: CONFLICT,
+    JobActive: CONFLICT,
     JobMoved: CONFLICT,
     JobTaken: CONFLICT,
     NotLaunched: Failure(503, "unexpected_state", "api_error"),
@@ -176,6 +180,8 @@ def _message(error: Exception, failure: Failure, request_id: str, compat: bool) 
         return f"Unable to find a BatchJob strategy with the type {error.batch_type}"
     if isinstance(error, JobUnknown):
         return f"Batch job with id {error.job_id} was not found"
+    if isinstance(error, JobActive):  # its own words name the other job, which may be somebody else's
+        return "there is an active job of this kind, and its type allows one at a time"
     if isinstance(error, FileMissing):
         return f"there is no file {error.key}"
     if compat and isinstance(error, ActionIllegal):

@@ -15,7 +15,7 @@ from flows.transitions import Status
 logger = logging.getLogger("batch_jobs.api")
 
 LOOK_SECONDS = 10.0  # how soon a job is started that was recorded while Prefect was away
-#: A job in one of these, which nobody runs and no Prefect run is meant for, is to be handed over.
+#: A job in one of these that nobody runs may have to be handed over.
 STARTABLE = (Status.CREATED, Status.CONFIRMED, Status.PROCESSING)
 
 
@@ -34,8 +34,7 @@ class HandingOver:
 
     def announce(self, job: Job) -> None:
         """Tell, from any thread, of a job that may have to be handed over."""
-        waits = job.status in STARTABLE and job.flow_run_id is None and job.worker is None
-        if waits and self._loop is not None:
+        if job.status in STARTABLE and job.worker is None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     async def run(self) -> None:

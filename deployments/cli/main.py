@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import actions, api, db, failures, files, jobs, keys, new, output, run, serve, strategies
+from deployments.cli import actions, api, db, failures, files, jobs, keys, new, output, run, serve, strategies, worker
 
 #: What Typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -34,6 +34,7 @@ app.add_typer(db.app, name="db")
 app.command("serve")(serve.serve)
 app.command("api")(api.api)
 app.add_typer(keys.app, name="keys")
+app.command("worker")(worker.worker)
 
 
 def _print_version(wanted: bool) -> None:
