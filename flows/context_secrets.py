@@ -3,12 +3,16 @@
 The row, its events, Prefect's parameters and every answer hold ``**********`` in their place.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+
+from flows.job import Job
+from flows.job_store import JobStore
+from flows.sealing import Seal
 
 #: Where a secret stands in a context, and the secret.
 Place = tuple[list[str | int], str]
@@ -37,6 +41,38 @@ class OpenedContext:
         for secret in self.hidden:
             text = text.replace(secret, MASK)
         return text
+
+
+class ContextSecrets:
+    """The secrets of jobs' contexts.
+
+    Args:
+        store: has them, sealed.
+        seal: gives what they are sealed with; called when there is one.
+    """
+
+    def __init__(self, store: JobStore, seal: Callable[[], Seal]) -> None:
+        self._store = store
+        self._seal = seal
+
+    def sealed(self, context: BaseModel) -> str | None:
+        """The secrets of a new context, to be kept; ``None`` when it has none."""
+        places = secret_places(context)
+        return self._seal().close(places) if places else None
+
+    def opened(self, job: Job) -> OpenedContext:
+        """A job's context with its secret fields, for the run and nobody else.
+
+        Raises:
+            SealBroken: they were sealed with another secret than this installation's.
+        """
+        sealed = self._store.sealed(job.id)
+        return opened(job.context, self._seal().open(sealed) if sealed else [])
+
+    def are_same(self, job_id: str, sealed: str | None) -> bool:
+        """Whether a job has these secrets; of an ended one they are forgotten, and the rest has to do."""
+        known = self._store.sealed(job_id)
+        return known is None or sealed is None or bool(self._seal().open(known) == self._seal().open(sealed))
 
 
 def secret_places(context: BaseModel) -> list[Place]:

@@ -74,7 +74,7 @@ class JobFlowRun:
 
     def _attempt(self, job_id: str) -> Outcome:
         job = self._service.claim(job_id, self._run_id)
-        opened = self._service.opened_context(job)
+        opened = self._workspace.context_secrets.opened(job)
         shown, logger = Artifacts(job.id), get_run_logger()
         parts = JobParts(
             self._workspace.target,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from ulid import ULID
 
-from flows.context_secrets import OpenedContext, opened, secret_places
+from flows.context_secrets import ContextSecrets
 from flows.errors import (
     ActionIllegal,
     ConfirmedTooLate,
@@ -25,7 +25,6 @@ from flows.job_store import RESTING, JobStore, NewJob, owner
 from flows.prefect_runs import PrefectRuns
 from flows.preparing import prepared_context
 from flows.process_identity import ProcessIdentity
-from flows.sealing import Seal
 from flows.transitions import Action, Status
 from flows.uniqueness import unique_key
 from strategies.registry import Registry
@@ -45,7 +44,7 @@ class BatchJobService:
         strategies: gives the strategies there are; called when one is needed, as loading them takes a moment.
         prefect: the runs of jobs in Prefect.
         confirm_timeout: how long after its preview a job can be confirmed.
-        seal: gives what secret fields of contexts are closed with; called when there is one.
+        secrets: keeps the secret fields of contexts.
     """
 
     def __init__(
@@ -54,13 +53,13 @@ class BatchJobService:
         strategies: Callable[[], Registry],
         prefect: PrefectRuns,
         confirm_timeout: timedelta,
-        seal: Callable[[], Seal],
+        secrets: ContextSecrets,
     ) -> None:
         self._store = store
         self._strategies = strategies
         self._prefect = prefect
         self._confirm_timeout = confirm_timeout
-        self._seal = seal
+        self._secrets = secrets
 
     def create(
         self,
@@ -124,7 +123,7 @@ class BatchJobService:
         """
         strategy = self._strategies().get(batch_type)
         prepared = prepared_context(strategy, context or {})
-        secrets, key = secret_places(prepared), unique_key(strategy, prepared)
+        key = unique_key(strategy, prepared)
         queues = strategy.on_duplicate == "queue"
         given = NewJob(
             id=job_id or f"batch_{ULID()}",
@@ -139,7 +138,7 @@ class BatchJobService:
             queue_key=key if queues else None,
             active_key=None if queues else key,
             worker=worker,
-            sealed=self._seal().close(secrets) if secrets else None,
+            sealed=self._secrets.sealed(prepared),
         )
         return self._store.insert(given, who=created_by or trigger) or self._existing(given)
 
@@ -230,15 +229,6 @@ class BatchJobService:
             after: only what follows the event of this id.
         """
         return self._store.events(self._store.get(job_id).id, after)
-
-    def opened_context(self, job: Job) -> OpenedContext:
-        """A job's context with its secret fields, for the run and nobody else.
-
-        Raises:
-            SealBroken: they were sealed with another secret than this installation's.
-        """
-        sealed = self._store.sealed(job.id)
-        return opened(job.context, self._seal().open(sealed) if sealed else [])
 
     def confirm(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
         """Say yes to what the preview showed; ``worker`` is the process that goes on with it.
@@ -409,12 +399,6 @@ class BatchJobService:
                 raise JobActive(given.type, active.id, active.status)
             return self._store.get(given.id)
         same = (known.type, known.context, known.dry_run) == (given.type, given.context, given.dry_run)
-        if not same or not self._same_secrets(known, given):
+        if not same or not self._secrets.are_same(known.id, given.sealed):
             raise IdempotencyKeyTaken(given.idempotency_key or "", known.id)
         return known
-
-    def _same_secrets(self, known: Job, given: NewJob) -> bool:
-        sealed = self._store.sealed(known.id)
-        if sealed is None or given.sealed is None:  # the secrets of an ended job are gone; the rest has to do
-            return True
-        return bool(self._seal().open(sealed) == self._seal().open(given.sealed))

@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 from sqlalchemy import Engine
 
 from flows.api_keys import ApiKeyStore
+from flows.context_secrets import ContextSecrets
 from flows.database import ensure_current
 from flows.errors import JobMoved, NotLaunched
 from flows.job_store import JobStore
@@ -63,6 +64,11 @@ class Workspace:
         return Seal(installation_secret(self.settings.secret_key.get_secret_value(), self.settings.home))
 
     @cached_property
+    def context_secrets(self) -> ContextSecrets:
+        """The secret fields of contexts."""
+        return ContextSecrets(self.store, lambda: self.seal)
+
+    @cached_property
     def api_keys(self) -> ApiKeyStore:
         """The keys of the HTTP API."""
         return ApiKeyStore(self.jobs)
@@ -76,7 +82,7 @@ class Workspace:
     def service(self) -> BatchJobService:
         """The one way in to jobs."""
         timeout = timedelta(seconds=self.settings.confirm_timeout)
-        return BatchJobService(self.store, lambda: self.strategies, self.prefect, timeout, lambda: self.seal)
+        return BatchJobService(self.store, lambda: self.strategies, self.prefect, timeout, self.context_secrets)
 
     @cached_property
     def prefect(self) -> PrefectRuns:

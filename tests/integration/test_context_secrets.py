@@ -96,7 +96,7 @@ def test_a_failed_job_keeps_its_secrets_sealed_for_a_retry_and_its_error_does_no
     assert job.status is Status.FAILED
     assert job.result.errors[0].message == "the password ********** was not taken"
     assert "hunter2" not in everything_kept(workspace)
-    assert workspace.service.opened_context(job).values["password"] == SECRETS["password"]
+    assert workspace.context_secrets.opened(job).values["password"] == SECRETS["password"]
 
 
 @pytest.mark.parametrize("end", [Status.COMPLETED, Status.CANCELED])
