@@ -347,7 +347,7 @@ class BatchJobService:
             return job
         active = self._store.activate(job)
         if active is None:
-            other = self._store.by_active_key(job.queue_key) or job
+            other = self._store.ahead_of(job) or job
             raise JobActive(job.type, other.id, other.status)
         return active
 
