@@ -246,3 +246,26 @@ def test_endless_headers_are_refused(shared: Served):
             answer = b""
     assert answer.startswith(b"HTTP/1.1 400") or answer == b""
     assert httpx.get(f"{shared.url}/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("batch_type", "context"),
+    [
+        ("table-import", {"file_key": "KEY", "table": "batch_job_api_key"}),
+        ("table-import", {"file_key": "KEY", "table": "public.batch_job"}),
+        ("table-import", {"file_key": "KEY", "table": "main.BATCH_JOB_SECRET"}),
+        ("table-export", {"table": "batch_job"}),
+        ("table-export", {"query": "SELECT * FROM batch_job_api_key"}),
+        ("table-export", {"query": 'SELECT hash FROM "public"."batch_job_api_key"'}),
+    ],
+)
+def test_no_job_reads_or_writes_the_tables_of_the_jobs(shared: Served, batch_type: str, context: dict[str, Any]):
+    """Else whoever may import could make a key of any role."""
+    alice = shared.by("alice")
+    key = alice.post("/admin/uploads", files=[("files", ("a.csv", b"a\n"))]).json()["uploads"][0]["key"]
+    context = {name: key if value == "KEY" else value for name, value in context.items()}
+
+    answer = alice.post("/admin/batch-jobs", json={"type": batch_type, "context": context})
+
+    assert answer.status_code == 422, answer.text
+    assert "is a table of the jobs themselves" in answer.json()["message"]
