@@ -19,6 +19,8 @@ from flows.transitions import ENDED, TRANSITIONS, Action, Status
 from strategies.engines import for_reading, for_writing
 from strategies.result import JobResult
 
+#: What makes a job follow no Prefect run any more.
+NO_RUN: dict[str, Any] = dict.fromkeys(("flow_run_id", "flow_run_state", "flow_run_state_name"))
 #: In these nobody works on the job; whoever did has stopped or will at its next chunk edge.
 RESTING = ENDED | {Status.PAUSED}
 #: From these no run comes back to need the secrets of its context.
@@ -337,7 +339,7 @@ def _queued_before(job: Job) -> ColumnElement[bool]:
 def _effects(job: Job, status: Status) -> dict[str, Any]:
     """What reaching a status sets beside it."""
     if status is Status.CREATED:
-        unstarted = dict.fromkeys(("failed_at", "flow_run_id", "flow_run_state", "flow_run_state_name"))
+        unstarted = {"failed_at": None, **NO_RUN}
         # a job that had to queue queues again
         queued = {"active_key": None} if job.queue_key is not None else {}
         return {**unstarted, **queued, "attempt": job.attempt + 1}

@@ -21,7 +21,7 @@ from flows.errors import (
 )
 from flows.job import Job, JobEvent, Trigger
 from flows.job_filter import JobFilter, Page
-from flows.job_store import RESTING, JobStore, NewJob, owner
+from flows.job_store import NO_RUN, RESTING, JobStore, NewJob, owner
 from flows.prefect_runs import PrefectRuns
 from flows.preparing import prepared_context
 from flows.process_identity import ProcessIdentity
@@ -29,8 +29,6 @@ from flows.transitions import Action, Status
 from flows.uniqueness import unique_key
 from strategies.registry import Registry
 
-#: A job that goes on in another process than its Prefect run's follows that run no more.
-NO_RUN: dict[str, Any] = dict.fromkeys(("flow_run_id", "flow_run_state", "flow_run_state_name"))
 #: Who cancels a job that was not confirmed in time.
 EXPIRY = "expiry"
 MOVE_TRIES = 20  # how often a change starts anew when others change the job at the same moment
