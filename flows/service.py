@@ -18,7 +18,7 @@ from flows.errors import (
     JobTaken,
     NotLaunched,
     PrefectAway,
-)
+)  # fmt: skip
 from flows.job import Job, JobEvent, Trigger
 from flows.job_filter import JobFilter, Page
 from flows.job_store import NO_RUN, RESTING, JobStore, NewJob, owner
@@ -220,12 +220,7 @@ class BatchJobService:
         return self._store.find(job_id, created_by, types)
 
     def events(self, job_id: str, after: int = 0) -> Sequence[JobEvent]:
-        """Return a job's history, oldest first; ``JobUnknown`` where there is no such job.
-
-        Args:
-            job_id: the job's id.
-            after: only what follows the event of this id.
-        """
+        """Return a job's history, oldest first, after the event of an id; ``JobUnknown`` where there is no such job."""
         return self._store.events(self._store.get(job_id).id, after)
 
     def confirm(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
