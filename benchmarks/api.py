@@ -70,7 +70,7 @@ def measure(work: Path, goods: Path, rows: int) -> None:
                        "PREFECT_PROFILES_PATH": str(work / "none.toml")}  # fmt: skip
         with _Server("bare", environment) as bare, _Server("ours", environment) as ours:
             _compare(bare, ours, key, ids)
-            _under_load(ours, key, ids)
+            _under_load(bare, ours, key, ids)
         _with_history(workspace)
         workspace.jobs.dispose()
     postgres.stop()
@@ -90,8 +90,9 @@ def _compare(bare: "_Server", ours: "_Server", key: str, ids: list[str]) -> None
     show(f"HTTP, {RATE_CLIENTS} connections as fast as they can, PostgreSQL", "requests/s", lines)
 
 
-def _under_load(ours: "_Server", key: str, ids: list[str]) -> None:
+def _under_load(bare: "_Server", ours: "_Server", key: str, ids: list[str]) -> None:
     asyncio.run(_load(ours.url, key, ids, min(10, SECONDS)))
+    plain = asyncio.run(_polled(bare.url, key, [f"/jobs/{job_id}" for job_id in ids], min(20, SECONDS)))
     warm = ours.megabytes()
     gets, posts = asyncio.run(_load(ours.url, key, ids, SECONDS))
     grown = ours.megabytes() - warm
@@ -102,6 +103,9 @@ def _under_load(ours: "_Server", key: str, ids: list[str]) -> None:
             f"  {name}: {len(times.taken):,} answers, {times.errors} errors,"
             f" median {statistics.median(times.taken):.1f} ms, p95 {times.p95():.1f} ms (under {wanted}) {verdict}"
         )
+    console.print(
+        f"  the bare route, polled alike: median {statistics.median(plain.taken):.1f} ms, p95 {plain.p95():.1f} ms"
+    )
     console.print(f"  memory of the API: {warm:.0f} MB, and {grown:+.1f} MB more after it\n")
 
 
@@ -151,6 +155,16 @@ async def _rate(url: str, key: str, paths: list[str]) -> float:
     begun = time.perf_counter()
     await asyncio.gather(*(hurry(number, begun + RATE_SECONDS) for number in range(RATE_CLIENTS)))
     return done / (time.perf_counter() - begun)
+
+
+async def _polled(url: str, key: str, paths: list[str], seconds: int) -> Times:
+    times, until = Times(), time.perf_counter() + seconds
+
+    def asking(client: Client, path: str) -> Callable[[], Awaitable[tuple[int, bytes]]]:
+        return lambda: client.ask("GET", path)
+
+    await asyncio.gather(*(_again_and_again(asking(Client(url, key), path), 200, times, until) for path in paths))
+    return times
 
 
 async def _load(url: str, key: str, ids: list[str], seconds: int) -> tuple[Times, Times]:
