@@ -24,7 +24,7 @@ def settings() -> str:
     """Every setting with its default."""
     rows = ["| Variable | Default | What |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        plain = isinstance(field.default, SecretStr) or not str(field.default)
+        plain = isinstance(field.default, SecretStr) or field.default in (None, "")
         default = "" if plain else f"`{field.default}`"
         rows.append(f"| `BATCH_JOBS_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
