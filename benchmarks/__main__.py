@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import framework, job_list, life, memory, table_export, table_import
+from benchmarks import api, framework, job_list, life, memory, table_export, table_import
 from benchmarks.data import write_goods
 from benchmarks.report import console
 
@@ -16,6 +16,7 @@ MEASUREMENTS = {
     "list": job_list.measure,
     "life": life.measure,
     "memory": memory.measure,
+    "api": api.measure,
 }
 
 
