@@ -1,11 +1,14 @@
 """Removes jobs that ended long ago, their files and their checkpoints; a job that has not ended is never touched."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Engine, delete, inspect, select, update
 from ulid import ULID
 
+from flows.api_tables import batch_job_upload
 from flows.job_table import batch_job, batch_job_event
 from flows.transitions import ENDED
 from strategies.checkpoint import checkpoint_table
@@ -89,12 +92,24 @@ class Pruning:
         unnamed = [key for key in old if key not in named]
         for key in unnamed:
             self._files.remove(key)
+        with for_writing(self._jobs.connect()) as connection, connection.begin():
+            for start in range(0, len(unnamed), AT_ONCE):
+                gone = batch_job_upload.c.key.in_(unnamed[start : start + AT_ONCE])
+                connection.execute(delete(batch_job_upload).where(gone))
         return len(unnamed)
 
     def _named(self) -> set[str]:
         with self._jobs.connect() as connection:
             contexts = connection.scalars(select(batch_job.c.context).execution_options(yield_per=1_000))
-            return {value for context in contexts for value in context.values() if isinstance(value, str)}
+            return {text for context in contexts for text in _texts(context)}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def _uploaded_at(key: str) -> datetime:
