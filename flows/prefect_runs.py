@@ -78,6 +78,8 @@ class PrefectRuns:
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
         found: dict[str, RunState] = {}
+        if not run_ids:
+            return found
         with _client() as client:
             for start in range(0, len(run_ids), RUNS_AT_ONCE):
                 wanted = [UUID(run_id) for run_id in run_ids[start : start + RUNS_AT_ONCE]]
