@@ -5,13 +5,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import framework, job_list, memory, table_export, table_import
+from benchmarks import commerce, framework, job_list, memory, table_export, table_import
 from benchmarks.data import write_goods
 from benchmarks.report import console
 
 MEASUREMENTS = {
     "import": table_import.measure,
     "export": table_export.measure,
+    "commerce": commerce.measure,
     "framework": framework.measure,
     "list": job_list.measure,
     "memory": memory.measure,

@@ -13,10 +13,10 @@ from strategies.commerce.planning import Planner
 from strategies.commerce.reading_state import StateReader
 from strategies.commerce.shop import Shop, read_shop
 from strategies.commerce.work_file import writing_work_file
-from strategies.commerce.writing_groups import checked_groups, limit_rejects, preview, write_at_once, write_group
+from strategies.commerce.writing_groups import groups_to_write, limit_rejects, preview, write_at_once, write_group
 from strategies.errors import ContextRefused
 from strategies.run import JobRun
-from strategies.tabular.exporting import Source, source_for
+from strategies.tabular.exporting import source_for
 from strategies.tabular.prefetch import prefetched
 from strategies.tabular.reading import Reader, open_reader
 
@@ -70,35 +70,36 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         """Put the rows together and find what they would do and everything that is wrong; the target is only read."""
         if job.checkpoint is not None and "work_file" in job.plan:
             return  # part of it is in; to compare with that would make a new plan of half the work
-        reader, source = _open(job), source_for(job.target)
+        reader = _open(job)
         headers = self.read_headers(job.context, reader.columns)
         key = f"jobs/{job.id}/rows.arrow"
-        with source.reading() as connection:
-            state = StateReader(source, connection)
+        with source_for(job.target).reading() as connection:
+            state = StateReader(connection)
             grouping = Grouping(
                 reader, partial(self.key_of, state, headers), self.distinct(headers), job.chunk_size, job.stop_if_asked
             )
             with writing_work_file(job.files, key, grouping.schema) as writer:
                 grouping.write(writer)
             job.plan.update(work_file=key, columns=reader.columns, groups=writer.groups)
-            tally = preview(job, connection, self.planner(job, source, read_shop(state), headers))
+            tally = preview(job, connection, self.planner(job, read_shop(state), headers))
         job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in reader.described.items()))
         self.describe_plan(job, tally)
         limit_rejects(job, tally.rows_rejected, "nothing was written")
 
     def process(self, job: JobRun) -> None:
         """Write group by group, from the checkpoint on; in one transaction when it is to be all or nothing."""
-        source = source_for(job.target)
-        with source.reading() as connection:
-            shop = read_shop(StateReader(source, connection))
-        planner = self.planner(job, source, shop, self.read_headers(job.context, job.plan["columns"]))
+        with source_for(job.target).reading() as connection:
+            shop = read_shop(StateReader(connection))
+        planner = self.planner(job, shop, self.read_headers(job.context, job.plan["columns"]))
         first = 0 if job.checkpoint is None else job.checkpoint + 1
-        with prefetched(checked_groups(job, planner, first)) as groups:
+        if first == job.plan["groups"]:
+            return
+        with prefetched(groups_to_write(job, planner, first)) as groups:
             if job.context.all_or_nothing:
                 write_at_once(job, planner, groups)
                 return
-            for number, checked in groups:
-                write_group(job, planner, number, checked)
+            for number, written in groups:
+                write_group(job, planner, number, written)
 
     def read_headers(self, context: Any, columns: list[str]) -> Any:
         """What the columns of the file mean.
@@ -116,7 +117,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         """Columns whose values may not be repeated in the file."""
         return Distinct()
 
-    def planner(self, job: JobRun, source: Source, shop: Shop, headers: Any) -> Planner:
+    def planner(self, job: JobRun, shop: Shop, headers: Any) -> Planner:
         """Plans the changes of groups."""
         raise NotImplementedError
 

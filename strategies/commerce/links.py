@@ -6,12 +6,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from sqlalchemy import Table
 
 from strategies.commerce.faults import Mask
 from strategies.commerce.matching import is_null, repeated
-from strategies.commerce.reading_state import StateReader, joined, listed, where, whole
+from strategies.commerce.reading_state import StateReader, joined, joined_rows, where, whole
 
 Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LinkTable:
+    """A table of links from products to members, and the column by which a file names these."""
+
+    links: Table
+    member: str
+    members: Table
+    value: str
 
 
 @dataclass(frozen=True)
@@ -57,15 +68,21 @@ def members_of_lists(cells: pa.Array) -> Members:
     return _once(members.kept(pc.not_equal(members.value, "").to_numpy(zero_copy_only=False)))
 
 
-def read_links(state: StateReader, query: str, product_ids: pa.Array) -> tuple[pa.Table, Members]:
-    """The links that the shop has.
-
-    Args:
-        state: reads the shop.
-        query: selects product_id, member_id and value of links, and ends with the column of the product's id.
-        product_ids: by product, its id, null where it is new.
-    """
-    links = state.texts(f"{query} IN {listed(product_ids) or '(NULL)'}", "product_id", "member_id", "value")
+def read_links(state: StateReader, table: LinkTable, product_ids: pa.Array) -> tuple[pa.Table, Members]:
+    """The links that the shop has; ``product_ids`` are by product, null where it is new."""
+    links = state.texts(
+        f"SELECT product_id, {table.member} AS member_id FROM {table.links.name} "
+        f"WHERE {state.among('product_id', product_ids)}",
+        "product_id",
+        "member_id",
+    )
+    values = state.texts(
+        f"SELECT id, {table.value} AS value FROM {table.members.name} "
+        f"WHERE deleted_at IS NULL AND {state.among('id', whole(links.column('member_id')))}",
+        "id",
+        "value",
+    )
+    links = joined_rows(links, "member_id", values)
     owner = where(whole(links.column("product_id")), product_ids).to_numpy().astype(np.int64)
     return links, Members(owner, whole(links.column("value")))
 

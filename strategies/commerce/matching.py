@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from sqlalchemy import Table
 
 from strategies.commerce import tables
 from strategies.commerce.faults import Fault, Mask
@@ -20,7 +21,7 @@ from strategies.commerce.headers import (
     ProductHeaders,
 )
 from strategies.commerce.product_rows import ProductRows
-from strategies.commerce.reading_state import StateReader, any_of, listed, types_of, where, whole
+from strategies.commerce.reading_state import StateReader, types_of, where, whole
 
 PRODUCT_COLUMNS = ["id", *PRODUCT_FIELDS.values(), "collection_id", "type_id"]
 VARIANT_COLUMNS = ["id", "product_id", *VARIANT_FIELDS.values()]
@@ -75,7 +76,10 @@ def match(
     """Find what the rows mean, with the faults that the shop's state gives them."""
     product_state, product_at, faults = _match_products(state, products, rules, headers)
     matched_ids = whole(product_state.column("id")).take(product_at)
-    variant_state = _read_variants(state, products, matched_ids)
+    codes: dict[str, pa.Array] = {
+        name: products.variants[name] for name in ("id", "sku", "barcode") if name in products.variants
+    }
+    variant_state = _read(state, tables.product_variant, VARIANT_COLUMNS, {"product_id": matched_ids, **codes})
     owner_ids = matched_ids.take(pa.array(products.product_of))
     variant_at, more = _Variants(products, rules, headers, variant_state, owner_ids).match()
     faults += more
@@ -87,11 +91,7 @@ def _match_products(
     state: StateReader, products: ProductRows, rules: Rules, headers: ProductHeaders
 ) -> tuple[pa.Table, pa.Array, list[Fault]]:
     ids, handles = products.products["id"], products.products["handle"]
-    query = (
-        f"SELECT {', '.join(PRODUCT_COLUMNS)} FROM product "
-        f"WHERE deleted_at IS NULL AND ({any_of({'id': ids, 'handle': handles})})"
-    )
-    found = state.rows(query, types_of(tables.product, PRODUCT_COLUMNS))
+    found = _read(state, tables.product, PRODUCT_COLUMNS, {"id": ids, "handle": handles})
     by_id, by_handle = where(ids, whole(found.column("id"))), where(handles, whole(found.column("handle")))
     given, at = ~is_null(ids), pc.if_else(pc.is_valid(ids), by_id, by_handle)
     id_column, handle_column = headers.fixed.get(PRODUCT_ID), headers.fixed[PRODUCT_HANDLE]
@@ -125,20 +125,19 @@ def _match_products(
     return found, at, faults
 
 
-def _read_variants(state: StateReader, products: ProductRows, matched_ids: pa.Array) -> pa.Table:
-    cells = {name: products.variants[name] for name in ("id", "sku", "barcode") if name in products.variants}
-    types = types_of(tables.product_variant, VARIANT_COLUMNS)
-    columns = ", ".join(VARIANT_COLUMNS)
-    owned = listed(matched_ids)
-    # one query for each index: with OR between them a planner may read the whole table
-    parts = [f"product_id IN {owned}"] if owned else []
-    parts += [any_of({name: values}) for name, values in cells.items() if listed(values)]
-    if not parts:
-        return state.rows(f"SELECT {columns} FROM product_variant WHERE FALSE", types)
-    query = " UNION ".join(
-        f"SELECT {columns} FROM product_variant WHERE deleted_at IS NULL AND {part}" for part in parts
-    )
-    return state.rows(query, types)
+def _read(state: StateReader, table: Table, columns: list[str], cells: dict[str, pa.Array]) -> pa.Table:
+    """The live rows that have one of these values in one of these columns.
+
+    One query for each column and its index; a value that is found already is not looked for.
+    """
+    query = f"SELECT {', '.join(columns)} FROM {table.name} WHERE deleted_at IS NULL AND "
+    types = types_of(table, columns)
+    found = state.rows(f"{query}FALSE", types)
+    for name, values in cells.items():
+        missing = values.filter(pc.is_null(where(values, whole(found.column(name)))))
+        found = pa.concat_tables([found, state.rows(query + state.among(name, missing), types)])
+    again = repeated(whole(found.column("id")))
+    return found.filter(pa.array(~again)) if again.any() else found
 
 
 class _Variants:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from strategies.commerce.faults import Fault, Mask
 from strategies.commerce.matching import Matched, differs, is_null, repeated
-from strategies.commerce.reading_state import StateReader, joined, listed, where, whole
+from strategies.commerce.reading_state import StateReader, joined, where, whole
 
 Indices = npt.NDArray[np.int64]
 
@@ -92,16 +92,16 @@ def _pairs(matched: Matched) -> Pairs:
 
 
 def _read(state: StateReader, matched: Matched) -> tuple[pa.Table, pa.Table]:
-    owned = listed(matched.known_product_ids) or "(NULL)"
+    owned = state.among("product_id", matched.known_product_ids)
     options = state.texts(
-        f"SELECT id, title, product_id FROM product_option WHERE deleted_at IS NULL AND product_id IN {owned} "
+        f"SELECT id, title, product_id FROM product_option WHERE deleted_at IS NULL AND {owned} "
         "ORDER BY created_at, id",
         "id", "title", "product_id",
     )  # fmt: skip
-    variants = listed(whole(matched.variant_state.column("id"))) if matched.variant_state.num_rows else None
+    variants = state.among("variant_id", whole(matched.variant_state.column("id")))
     values = state.texts(
         "SELECT id, option_id, variant_id, value FROM product_option_value "
-        f"WHERE deleted_at IS NULL AND variant_id IN {variants or '(NULL)'}",
+        f"WHERE deleted_at IS NULL AND {variants}",
         "id", "option_id", "variant_id", "value",
     )  # fmt: skip
     return options, values

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from strategies.commerce.changes import Changes
+from strategies.commerce.changes import Changes, Tally
 from strategies.commerce.faults import Fault, Mask
 
 Indices = npt.NDArray[np.int64]
@@ -18,15 +18,13 @@ Indices = npt.NDArray[np.int64]
 class Checked:
     """A group converted.
 
-    ``rows`` is what its kind makes of it; ``key_of`` is by row the number of its key; ``units`` is how much a job goes
-    through with it.
+    ``rows`` is what its kind makes of it; ``key_of`` is by row the number of its key.
     """
 
     group: pa.Table
     rows: Any
     faults: list[Fault]
     key_of: Indices
-    units: int
 
     @property
     def keys(self) -> int:
@@ -36,11 +34,16 @@ class Checked:
 
 @dataclass
 class Planned:
-    """What becomes of a group: changes, faults, and by row whether it is refused, alone or with its key."""
+    """What becomes of a group.
+
+    ``refused`` is by row, whether it is refused, alone or with its key; ``unchanged`` is by key, whether the shop has
+    it as it is in the file.
+    """
 
     changes: Changes
     faults: list[Fault]
     refused: Mask
+    unchanged: Mask
 
 
 class Planner(Protocol):
@@ -54,6 +57,12 @@ class Planner(Protocol):
 
     def plan(self, connection: Connection, checked: Checked) -> Planned:
         """Find what the group changes; reads only."""
+
+    def units(self, keys: int, rows: int) -> int:
+        """How much a job goes through with that many keys and rows."""
+
+    def tally_unchanged(self, keys: int, rows: int) -> Tally:
+        """The tally of that many unchanged keys and rows."""
 
 
 def bad_keys(faults: list[Fault], checked: Checked) -> Mask:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from strategies.commerce.faults import Mask
 from strategies.commerce.matching import Matched, differs, is_null
-from strategies.commerce.reading_state import StateReader, joined, listed, where, whole
+from strategies.commerce.reading_state import StateReader, joined, joined_rows, where, whole
 from strategies.commerce.shop import PriceColumn
 
 Indices = npt.NDArray[np.int64]
@@ -91,14 +91,18 @@ def currencies_and_regions(given: GivenPrices, columns: list[PriceColumn]) -> tu
 
 
 def _read(state: StateReader, variant_ids: pa.Array) -> pa.Table:
-    return state.texts(
-        "SELECT money_amount.id, link.variant_id, currency_code, region_id, CAST(amount AS text) AS amount "
-        "FROM product_variant_money_amount AS link JOIN money_amount ON money_amount.id = link.money_amount_id "
-        f"WHERE link.variant_id IN {listed(variant_ids) or '(NULL)'} AND price_list_id IS NULL "
-        "AND min_quantity IS NULL AND max_quantity IS NULL "
-        "AND money_amount.deleted_at IS NULL AND link.deleted_at IS NULL ORDER BY money_amount.id",
-        "id", "variant_id", "currency_code", "region_id", "amount",
+    links = state.texts(
+        "SELECT money_amount_id AS id, variant_id FROM product_variant_money_amount "
+        f"WHERE deleted_at IS NULL AND {state.among('variant_id', variant_ids)}",
+        "id", "variant_id",
     )  # fmt: skip
+    amounts = state.texts(
+        "SELECT id, currency_code, region_id, CAST(amount AS text) AS amount FROM money_amount "
+        "WHERE deleted_at IS NULL AND price_list_id IS NULL AND min_quantity IS NULL AND max_quantity IS NULL "
+        f"AND {state.among('id', whole(links.column('id')))}",
+        "id", "currency_code", "region_id", "amount",
+    )  # fmt: skip
+    return joined_rows(links, "id", amounts).sort_by("id")
 
 
 def _keys(given: GivenPrices, columns: list[PriceColumn]) -> pa.Array:

@@ -12,6 +12,7 @@ from strategies.commerce.headers import PRODUCT_FIELDS, ProductHeaders
 from strategies.commerce.ids import new_ids
 from strategies.commerce.links import (
     LinkChanges,
+    LinkTable,
     link_changes,
     members_of_cells,
     members_of_lists,
@@ -24,20 +25,9 @@ from strategies.commerce.references import References
 from strategies.commerce.shop import Shop
 from strategies.commerce.vocabulary import Vocabulary
 
-IMAGE_LINKS = (
-    "SELECT product_id, image_id AS member_id, image.url AS value "
-    "FROM product_images JOIN image ON image.id = image_id WHERE image.deleted_at IS NULL AND product_id"
-)
-TAG_LINKS = (
-    "SELECT product_id, product_tag_id AS member_id, product_tag.value AS value "
-    "FROM product_tags JOIN product_tag ON product_tag.id = product_tag_id "
-    "WHERE product_tag.deleted_at IS NULL AND product_id"
-)
-CHANNEL_LINKS = (
-    "SELECT product_id, sales_channel_id AS member_id, sales_channel_id AS value "
-    "FROM product_sales_channel JOIN sales_channel ON sales_channel.id = sales_channel_id "
-    "WHERE sales_channel.deleted_at IS NULL AND product_id"
-)
+IMAGES = LinkTable(tables.product_images, "image_id", tables.image, "url")
+TAGS = LinkTable(tables.product_tags, "product_tag_id", tables.product_tag, "value")
+CHANNELS = LinkTable(tables.product_sales_channel, "sales_channel_id", tables.sales_channel, "id")
 
 
 class Vocabularies:
@@ -84,16 +74,16 @@ class ProductPlan:
         self._insert(fields)
         self._update(fields, changed)
         self._profiles(shop)
-        self._link("product_images", "image_id", images, self._vocabularies.images)
-        self._link("product_tags", "product_tag_id", tags, self._vocabularies.tags)
-        self._link("product_sales_channel", "sales_channel_id", channels, None)
+        self._link(IMAGES, images, self._vocabularies.images)
+        self._link(TAGS, tags, self._vocabularies.tags)
+        self._link(CHANNELS, channels, None)
         self._count(changed)
         self._show(fields, headers)
         return changed | self._new
 
     def _images(self) -> LinkChanges:
         cells = self._matched.products.images
-        links, have = read_links(self._state, IMAGE_LINKS, self._matched.known_product_ids if cells else _none())
+        links, have = read_links(self._state, IMAGES, self._matched.known_product_ids if cells else _none())
         replaced = np.full(self._matched.products.count, bool(cells))
         return link_changes(links, have, members_of_cells(cells), replaced)
 
@@ -104,7 +94,7 @@ class ProductPlan:
         replaced = ~is_null(cells)
         links, have = read_links(
             self._state,
-            TAG_LINKS,
+            TAGS,
             pc.if_else(pa.array(replaced), self._matched.known_product_ids, pa.scalar(None, pa.string())),
         )
         if pc.any(pc.match_substring(have.value, ",")).as_py():
@@ -113,7 +103,7 @@ class ProductPlan:
 
     def _channels(self) -> LinkChanges:
         cells = self._references.channel_ids
-        links, have = read_links(self._state, CHANNEL_LINKS, self._matched.known_product_ids if cells else _none())
+        links, have = read_links(self._state, CHANNELS, self._matched.known_product_ids if cells else _none())
         replaced = np.full(self._matched.products.count, bool(cells))
         return link_changes(links, have, members_of_cells(cells), replaced)
 
@@ -169,16 +159,15 @@ class ProductPlan:
         profile = pa.array([shop.default_profile] * len(new), pa.string())
         self._changes.insert(tables.product_shipping_profile, pa.table({"profile_id": profile, "product_id": new}))
 
-    def _link(self, name: str, member: str, links: LinkChanges, vocabulary: Vocabulary | None) -> None:
-        table = tables.metadata.tables[name]
-        removed = links.remove.select(["product_id", "member_id"]).rename_columns(["product_id", member])
-        self._changes.delete(table, removed.to_pylist())
+    def _link(self, table: LinkTable, links: LinkChanges, vocabulary: Vocabulary | None) -> None:
+        removed = links.remove.select(["product_id", "member_id"]).rename_columns(["product_id", table.member])
+        self._changes.delete(table.links, removed.to_pylist())
         members = links.add.value
         if vocabulary is not None:
             members, rows = vocabulary.ids(self._state, links.add.value)
             self._changes.insert(vocabulary.table, rows)
         owners = self.ids.take(pa.array(links.add.product))
-        self._changes.insert(table, pa.table({"product_id": owners, member: members}))
+        self._changes.insert(table.links, pa.table({"product_id": owners, table.member: members}))
 
     def _count(self, changed: Mask) -> None:
         tally = self._changes.tally

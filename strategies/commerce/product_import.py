@@ -23,7 +23,6 @@ from strategies.commerce.product_rows import cells_of
 from strategies.commerce.reading_state import StateReader
 from strategies.commerce.shop import Shop
 from strategies.run import JobRun
-from strategies.tabular.exporting import Source
 
 TEMPLATE = """\
 Product Id;Product Handle;Product Title;Product Subtitle;Product Description;Product Status;Product Thumbnail;\
@@ -77,9 +76,9 @@ class ProductImport(GroupedImport):
 
         return Distinct(by_row=there(VARIANT_ID, SKU, BARCODE), by_key=there(PRODUCT_ID))
 
-    def planner(self, job: JobRun, source: Source, shop: Shop, headers: ProductHeaders) -> ProductPlanner:
+    def planner(self, job: JobRun, shop: Shop, headers: ProductHeaders) -> ProductPlanner:
         """Plans products."""
-        return ProductPlanner(source, shop, headers, Rules(job.context.match, job.context.mode))
+        return ProductPlanner(shop, headers, Rules(job.context.match, job.context.mode))
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen; the first line is Medusa's to the letter."""

@@ -1,10 +1,11 @@
 """Product groups: from rows to changes of the shop."""
 
+import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from strategies.commerce.changes import Changes
-from strategies.commerce.faults import Fault
+from strategies.commerce.changes import Changes, Tally
+from strategies.commerce.faults import Fault, Mask
 from strategies.commerce.headers import ProductHeaders
 from strategies.commerce.matching import Matched, Rules, match
 from strategies.commerce.options import OptionPlan, plan_options
@@ -15,14 +16,12 @@ from strategies.commerce.reading_state import StateReader
 from strategies.commerce.references import References, find_references
 from strategies.commerce.shop import Shop
 from strategies.commerce.variant_changes import VariantPlan
-from strategies.tabular.exporting import Source
 
 
 class ProductPlanner:
     """Plans the changes that groups of a product file make.
 
     Args:
-        source: how the target is read.
         shop: what products refer to.
         headers: the file's columns.
         rules: how products are matched.
@@ -30,8 +29,7 @@ class ProductPlanner:
 
     with_its_key = "another row of this product is refused"
 
-    def __init__(self, source: Source, shop: Shop, headers: ProductHeaders, rules: Rules) -> None:
-        self._source = source
+    def __init__(self, shop: Shop, headers: ProductHeaders, rules: Rules) -> None:
         self._shop = shop
         self._headers = headers
         self._rules = rules
@@ -40,13 +38,21 @@ class ProductPlanner:
         self._vocabularies = Vocabularies()
 
     def check(self, group: pa.Table) -> Checked:
-        """Convert a group. Medusa: a job goes through products and variants."""
+        """Convert a group."""
         products, faults = self._converter.check(group)
-        return Checked(group, products, faults, products.product_of, products.count + group.num_rows)
+        return Checked(group, products, faults, products.product_of)
+
+    def units(self, keys: int, rows: int) -> int:
+        """Medusa: a job goes through products and variants."""
+        return keys + rows
+
+    def tally_unchanged(self, keys: int, rows: int) -> Tally:
+        """Unchanged products and variants."""
+        return Tally(products_unchanged=keys, variants_unchanged=rows)
 
     def plan(self, connection: Connection, checked: Checked) -> Planned:
         """Find what the group changes; a product with a fault is left out whole."""
-        state = StateReader(self._source, connection)
+        state = StateReader(connection)
         faults = list(checked.faults)
         while True:
             bad = bad_keys(faults, checked)
@@ -55,11 +61,11 @@ class ProductPlanner:
             if not found:
                 break
             faults += found
-        changes = Changes()
+        changes, unchanged = Changes(), np.zeros(checked.keys, dtype=bool)
         if products.count:
-            self._plan(state, matched, options, references, changes)
+            unchanged[~bad] = ~self._plan(state, matched, options, references, changes)
         changes.tally.rows_rejected = int(bad[checked.key_of].sum())
-        return Planned(changes, faults, bad[checked.key_of])
+        return Planned(changes, faults, bad[checked.key_of], unchanged)
 
     def _meet(self, state: StateReader, products: ProductRows) -> tuple[Matched, OptionPlan, References, list[Fault]]:
         matched, faults = match(state, products, self._rules, self._headers)
@@ -69,7 +75,10 @@ class ProductPlanner:
 
     def _plan(
         self, state: StateReader, matched: Matched, options: OptionPlan, references: References, changes: Changes
-    ) -> None:
+    ) -> Mask:
+        """Plan products and variants; returns by product whether it or a variant of it is new or changed."""
         products = ProductPlan(state, matched, references, self._vocabularies, changes)
-        products.plan(self._shop, self._headers)
-        VariantPlan(state, matched, products.ids, options, self._prices, changes).plan(self._headers)
+        touched = products.plan(self._shop, self._headers)
+        variants = VariantPlan(state, matched, products.ids, options, self._prices, changes).plan(self._headers)
+        touched[matched.products.product_of[variants]] = True
+        return touched

@@ -10,7 +10,7 @@ from strategies.commerce.faults import Fault
 from strategies.commerce.headers import COLLECTION, ProductHeaders
 from strategies.commerce.matching import is_null
 from strategies.commerce.product_rows import ProductRows
-from strategies.commerce.reading_state import StateReader, listed, where, whole
+from strategies.commerce.reading_state import StateReader, where, whole
 from strategies.commerce.shop import Shop
 from strategies.tabular.tables import shown
 
@@ -38,10 +38,8 @@ def find_references(
 
 def _collections(state: StateReader, products: ProductRows, headers: ProductHeaders) -> tuple[pa.Array, list[Fault]]:
     handles = products.products.get("collection", pa.nulls(products.count, pa.string()))
-    among = listed(handles) or "(NULL)"
-    there = state.texts(
-        f"SELECT id, handle FROM product_collection WHERE deleted_at IS NULL AND handle IN {among}", "id", "handle"
-    )
+    query = f"SELECT id, handle FROM product_collection WHERE deleted_at IS NULL AND {state.among('handle', handles)}"
+    there = state.texts(query, "id", "handle")
     ids = whole(there.column("id")).take(where(handles, whole(there.column("handle"))))
     unknown = np.flatnonzero(is_null(ids) & ~is_null(handles)).tolist()
     column = headers.fixed.get(COLLECTION)

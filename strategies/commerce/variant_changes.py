@@ -51,8 +51,8 @@ class VariantPlan:
         known = whole(matched.variant_state.column("id")).take(matched.variant_at)
         self._ids = with_new_ids(known, self._new, "variant")
 
-    def plan(self, headers: ProductHeaders) -> None:
-        """Plan all changes."""
+    def plan(self, headers: ProductHeaders) -> Mask:
+        """Plan all changes; returns by variant whether it is new or changed."""
         given = self._matched.products.variants
         values = {name: given[name] for name in VARIANT_FIELDS.values() if name in given}
         fields = field_changes(values, tables.product_variant, self._matched.variant_state, self._matched.variant_at)
@@ -67,6 +67,8 @@ class VariantPlan:
         self._update(fields, changed & ~self._new)
         self._count(changed)
         self._show(fields, prices, headers)
+        touched: Mask = changed | self._new
+        return touched
 
     def _plan_options(self) -> pa.Array:
         """The ids of all options; those of new products are made here."""

@@ -7,7 +7,7 @@ from sqlalchemy import Table
 
 from strategies.commerce.ids import new_ids
 from strategies.commerce.matching import is_null
-from strategies.commerce.reading_state import StateReader, listed, where, whole
+from strategies.commerce.reading_state import StateReader, where, whole
 from strategies.tabular.keys import Hashes, key_hashes
 
 
@@ -43,10 +43,10 @@ class Vocabulary:
         known = self._hashes(state)
         suspects = np.isin(hashes, known)
         self._known = np.union1d(known, hashes)
-        among = listed(distinct.filter(pa.array(suspects))) or "(NULL)"
+        among = state.among(self._column, distinct.filter(pa.array(suspects)))
         return state.texts(
             f"SELECT id, {self._column} FROM {self.table.name} "
-            f"WHERE deleted_at IS NULL AND {self._column} IN {among} ORDER BY created_at, id",
+            f"WHERE deleted_at IS NULL AND {among} ORDER BY created_at, id",
             "id",
             self._column,
         )

@@ -1,6 +1,7 @@
 """Going over the groups of a work file: looking what they would do, and doing it, each in a chunk of the job."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,8 +11,9 @@ from sqlalchemy import Connection
 from strategies.commerce import tables
 from strategies.commerce.changes import SAMPLE_SIZE, Tally, apply_changes
 from strategies.commerce.faults import Fault, Mask, faults_at, refuse_rows
+from strategies.commerce.grouping import run_starts
 from strategies.commerce.planning import Checked, Indices, Planned, Planner
-from strategies.commerce.work_file import read_groups
+from strategies.commerce.work_file import read_groups, writing_work_file
 from strategies.errors import TooManyRejects
 from strategies.run import JobRun
 from strategies.tabular.import_plan import SampledChange
@@ -19,12 +21,16 @@ from strategies.tabular.isolating import isolating
 from strategies.tabular.loading import Destination, Loader, loader_class
 from strategies.tabular.prefetch import prefetched
 
+#: The column of the file in which a preview leaves which keys are unchanged, group by group.
+UNCHANGED = pa.schema([("unchanged", pa.bool_())])
+
 
 @dataclass
 class Written:
-    """What became of a group."""
+    """What became of a group; ``checked`` are its rows without those that the preview found unchanged."""
 
     checked: Checked
+    units: int
     refused: Mask
     tally: Tally = field(default_factory=Tally)
     faults: list[Fault] = field(default_factory=list)
@@ -36,23 +42,21 @@ class Written:
         self.faults += [Fault(int(rows[fault.row]), fault.column, fault.message) for fault in planned.faults]
 
 
-def checked_groups(job: JobRun, planner: Planner, first: int = 0) -> Iterator[tuple[int, Checked]]:
-    """The groups from this one on, with their number."""
-    for number, group in read_groups(job.files, job.plan["work_file"], first):
-        yield number, planner.check(group)
-
-
 def preview(job: JobRun, connection: Connection, planner: Planner) -> Tally:
     """Find what all groups would do, and tell the job's plan and rejects; the target is only read."""
     tally, units = Tally(), 0
     sample: list[SampledChange] = []
-    with prefetched(checked_groups(job, planner)) as groups:
-        for _, checked in groups:
+    job.plan["unchanged"] = f"jobs/{job.id}/unchanged.arrow"
+    checked_groups = (planner.check(group) for _, group in read_groups(job.files, job.plan["work_file"]))
+    with ExitStack() as open_things:
+        marks = open_things.enter_context(writing_work_file(job.files, job.plan["unchanged"], UNCHANGED))
+        for checked in open_things.enter_context(prefetched(checked_groups)):
             job.stop_if_asked()
             planned = planner.plan(connection, checked)
+            marks.write(pa.table([pa.array(planned.unchanged)], schema=UNCHANGED))
             _refuse(job, planner, checked, planned.refused, planned.faults)
             tally.add(planned.changes.tally)
-            units += checked.units
+            units += planner.units(checked.keys, len(checked.key_of))
             sample += planned.changes.sample
     job.progress.total = units
     job.plan["counts"] = vars(tally).copy()
@@ -60,9 +64,25 @@ def preview(job: JobRun, connection: Connection, planner: Planner) -> Tally:
     return tally
 
 
-def write_group(job: JobRun, planner: Planner, number: int, checked: Checked) -> None:
+def groups_to_write(job: JobRun, planner: Planner, first: int = 0) -> Iterator[tuple[int, Written]]:
+    """The groups from this one on, with their number.
+
+    What the preview found unchanged is not looked at again: the plan that was shown leaves it alone.
+    """
+    groups = read_groups(job.files, job.plan["work_file"], first)
+    marks = read_groups(job.files, job.plan["unchanged"], first)
+    for (number, group), (_, marked) in zip(groups, marks, strict=True):
+        unchanged = marked.column(0).to_numpy()
+        to_do = ~unchanged[np.cumsum(run_starts(group)) - 1]
+        rows = int(to_do.sum())
+        checked = planner.check(group if rows == len(to_do) else group.filter(pa.array(to_do)))
+        tally = planner.tally_unchanged(int(unchanged.sum()), len(to_do) - rows)
+        units = planner.units(len(unchanged), len(to_do))
+        yield number, Written(checked, units, np.zeros(rows, dtype=bool), tally)
+
+
+def write_group(job: JobRun, planner: Planner, number: int, written: Written) -> None:
     """Write a group in a chunk of its own; what is refused is told and the rest goes in."""
-    written = Written(checked, np.zeros(len(checked.key_of), dtype=bool))
     try:
         with job.chunk(cursor=number) as connection:
             if number + 1 < job.plan["groups"]:
@@ -70,21 +90,17 @@ def write_group(job: JobRun, planner: Planner, number: int, checked: Checked) ->
             _write(connection, planner, written)
             _count(job, planner, written)
             rejected = job.progress.counters.rejected + int(written.refused.sum())
-            limit_rejects(job, rejected, f"{job.progress.counters.advanced - checked.units} before them are done")
+            limit_rejects(job, rejected, f"{job.progress.counters.advanced - written.units} before them are done")
     except TooManyRejects:
-        _refuse(job, planner, checked, written.refused, written.faults)  # the chunk is undone, and what it told
+        _refuse(job, planner, written.checked, written.refused, written.faults)  # the chunk is undone, and what it told
         raise
 
 
-def write_at_once(job: JobRun, planner: Planner, groups: Iterable[tuple[int, Checked]]) -> None:
+def write_at_once(job: JobRun, planner: Planner, groups: Iterable[tuple[int, Written]]) -> None:
     """Write all groups in one chunk, or nothing when a row is refused."""
-    for_all = job.plan["groups"] - 1
-    if job.checkpoint is not None:
-        return
-    with job.chunk(cursor=for_all) as connection:
-        for _, checked in groups:
+    with job.chunk(cursor=job.plan["groups"] - 1) as connection:
+        for _, written in groups:
             job.stop_if_asked()
-            written = Written(checked, np.zeros(len(checked.key_of), dtype=bool))
             _write(connection, planner, written)
             _count(job, planner, written)
             limit_rejects(job, int(written.refused.sum()), "nothing was written")
@@ -103,6 +119,8 @@ def limit_rejects(job: JobRun, rejected: int, written: str) -> None:
 
 def _write(connection: Connection, planner: Planner, written: Written) -> None:
     checked = written.checked
+    if not checked.keys:
+        return
     keys = pa.table({"key": pa.array(np.arange(checked.keys))})
 
     def write(part: pa.Table) -> tuple[Indices, Planned]:
@@ -132,7 +150,7 @@ def _loader(connection: Connection) -> Loader:
 def _count(job: JobRun, planner: Planner, written: Written) -> None:
     tally = written.tally
     job.count(created=tally.created, updated=tally.updated, unchanged=tally.unchanged)
-    job.progress.advance(written.checked.units)
+    job.progress.advance(written.units)
     _refuse(job, planner, written.checked, written.refused, written.faults)
 
 
