@@ -102,7 +102,10 @@ def _read(state: StateReader, variant_ids: pa.Array) -> pa.Table:
         f"AND {state.among('id', whole(links.column('id')))}",
         "id", "currency_code", "region_id", "amount",
     )  # fmt: skip
-    return joined_rows(links, "id", amounts).sort_by("id")
+    there = joined_rows(links, "id", amounts)
+    # where a variant has the same price twice, the highest counts, as in an export
+    highest_first = pc.sort_indices(pc.negate(whole(there.column("amount")).cast(pa.int64())))
+    return there.take(highest_first)
 
 
 def _keys(given: GivenPrices, columns: list[PriceColumn]) -> pa.Array:
