@@ -27,6 +27,8 @@ class Tally:
     variants_updated: int = 0
     variants_unchanged: int = 0
     rows_rejected: int = 0
+    #: Prices that the variants of a file have in its price list so far.
+    prices_met: int = 0
 
     def add(self, other: "Tally") -> None:
         """Count another's too."""

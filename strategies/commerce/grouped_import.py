@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import AliasChoices, BaseModel, Field
+from sqlalchemy import Connection
 
 from strategies.base import BatchJobStrategy
 from strategies.commerce.changes import Tally
@@ -92,14 +93,18 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             shop = read_shop(StateReader(connection))
         planner = self.planner(job, shop, self.read_headers(job.context, job.plan["columns"]))
         first = 0 if job.checkpoint is None else job.checkpoint + 1
-        if first == job.plan["groups"]:
+        finish = partial(self.finish, job)
+        if not job.plan["groups"] and job.checkpoint is None:
+            with job.chunk(cursor=0) as connection:
+                finish(connection)
+        if first >= job.plan["groups"]:
             return
         with prefetched(groups_to_write(job, planner, first)) as groups:
             if job.context.all_or_nothing:
-                write_at_once(job, planner, groups)
+                write_at_once(job, planner, groups, finish)
                 return
             for number, written in groups:
-                write_group(job, planner, number, written)
+                write_group(job, planner, number, written, finish)
 
     def read_headers(self, context: Any, columns: list[str]) -> Any:
         """What the columns of the file mean.
@@ -120,6 +125,9 @@ class GroupedImport(BatchJobStrategy, abstract=True):
     def planner(self, job: JobRun, shop: Shop, headers: Any) -> Planner:
         """Plans the changes of groups."""
         raise NotImplementedError
+
+    def finish(self, job: JobRun, connection: Connection) -> None:
+        """What is to be done with the last group, in its transaction."""
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen."""

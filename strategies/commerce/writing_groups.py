@@ -1,6 +1,6 @@
 """Going over the groups of a work file: looking what they would do, and doing it, each in a chunk of the job."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -23,6 +23,8 @@ from strategies.tabular.prefetch import prefetched
 
 #: The column of the file in which a preview leaves which keys are unchanged, group by group.
 UNCHANGED = pa.schema([("unchanged", pa.bool_())])
+#: What is to be done with the last group, in its transaction.
+Finish = Callable[[Connection], None]
 
 
 @dataclass
@@ -81,13 +83,16 @@ def groups_to_write(job: JobRun, planner: Planner, first: int = 0) -> Iterator[t
         yield number, Written(checked, units, np.zeros(rows, dtype=bool), tally)
 
 
-def write_group(job: JobRun, planner: Planner, number: int, written: Written) -> None:
+def write_group(job: JobRun, planner: Planner, number: int, written: Written, finish: Finish) -> None:
     """Write a group in a chunk of its own; what is refused is told and the rest goes in."""
+    is_last = number + 1 == job.plan["groups"]
     try:
         with job.chunk(cursor=number) as connection:
-            if number + 1 < job.plan["groups"]:
+            if not is_last:
                 _commit_lazily(connection)
             _write(connection, planner, written)
+            if is_last:
+                finish(connection)
             _count(job, planner, written)
             rejected = job.progress.counters.rejected + int(written.refused.sum())
             limit_rejects(job, rejected, f"{job.progress.counters.advanced - written.units} before them are done")
@@ -96,7 +101,7 @@ def write_group(job: JobRun, planner: Planner, number: int, written: Written) ->
         raise
 
 
-def write_at_once(job: JobRun, planner: Planner, groups: Iterable[tuple[int, Written]]) -> None:
+def write_at_once(job: JobRun, planner: Planner, groups: Iterable[tuple[int, Written]], finish: Finish) -> None:
     """Write all groups in one chunk, or nothing when a row is refused."""
     with job.chunk(cursor=job.plan["groups"] - 1) as connection:
         for _, written in groups:
@@ -104,6 +109,7 @@ def write_at_once(job: JobRun, planner: Planner, groups: Iterable[tuple[int, Wri
             _write(connection, planner, written)
             _count(job, planner, written)
             limit_rejects(job, int(written.refused.sum()), "nothing was written")
+        finish(connection)
 
 
 def limit_rejects(job: JobRun, rejected: int, written: str) -> None:
