@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import commerce, framework, job_list, memory, table_export, table_import
+from benchmarks import commerce, commerce_export, framework, job_list, memory, table_export, table_import
 from benchmarks.data import write_goods
 from benchmarks.report import console
 
@@ -13,6 +13,7 @@ MEASUREMENTS = {
     "import": table_import.measure,
     "export": table_export.measure,
     "commerce": commerce.measure,
+    "commerce-export": commerce_export.measure,
     "framework": framework.measure,
     "list": job_list.measure,
     "memory": memory.measure,

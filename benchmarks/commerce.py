@@ -40,10 +40,10 @@ def measure(work: Path, goods: Path, rows: int) -> None:
             Measured("COPY of the split rows, by hand", PRODUCTS / raw),
             Measured("create, process (checkpoints and all)", PRODUCTS / create[1], PRODUCTS / raw, 0.5),
             Measured("create, the whole job", PRODUCTS / whole, PRODUCTS / raw, 0.5),
-            Measured("update with 10 % changed, the whole job, beside create", PRODUCTS / sum(update), PRODUCTS / whole, 1),
+            Measured("update, 10 % changed, the whole job, beside create", PRODUCTS / sum(update), PRODUCTS / whole, 1),
             Measured("unchanged, the whole job, beside create", PRODUCTS / sum(unchanged), PRODUCTS / whole, 3),
         ],
-    )  # fmt: skip
+    )
 
 
 def _import(engine: Engine, path: Path, work: Path) -> tuple[float, float]:

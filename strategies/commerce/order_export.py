@@ -107,7 +107,7 @@ class OrderExport(ShopExport):
             "LEFT JOIN address ON address.id = entry.shipping_address_id "
             "LEFT JOIN sales_channel AS channel ON channel.id = entry.sales_channel_id"
         )
-        before = f"WITH chosen AS ({self.chosen(context)}), discounted AS ({DISCOUNTED}) "
+        before = f"WITH chosen AS ({self.chosen(context).placed}), discounted AS ({DISCOUNTED}) "
         date = DATES[connection.dialect.name].format("entry.created_at")
         columns = [
             ExportColumn(

@@ -9,7 +9,7 @@ from strategies.commerce import tables
 from strategies.commerce.filters import literal
 from strategies.commerce.headers import PRODUCT_FIELDS, VARIANT_FIELDS
 from strategies.commerce.money import WHOLE_CURRENCIES
-from strategies.commerce.shop_export import ExportColumn, ExportQuery
+from strategies.commerce.shop_export import Chosen, ExportColumn, ExportQuery
 
 #: Medusa's order of the columns before the prices.
 PRODUCT_COLUMNS = (
@@ -54,15 +54,15 @@ class ProductQuery:
 
     Args:
         connection: to the shop, in the transaction that reads the products, too.
-        chosen: the query of their ids and places.
+        chosen: which they are.
     """
 
-    def __init__(self, connection: Connection, chosen: str) -> None:
+    def __init__(self, connection: Connection, chosen: Chosen) -> None:
         self._driver: Any = connection.connection.driver_connection
         self._is_postgresql = connection.dialect.name == "postgresql"
         # the order in which links were written is the order in which an import had them
         self._written = "ctid" if self._is_postgresql else "rowid"
-        self._with = f"WITH chosen AS ({chosen}) "
+        self._chosen = chosen
 
     def query(self) -> ExportQuery:
         """The query with the columns that these products need."""
@@ -78,7 +78,14 @@ class ProductQuery:
             "LEFT JOIN shipping_profile AS profile ON profile.id = profiled.profile_id " + " ".join(filter(None, parts))
         )
         order = ["chosen.place", "variant.variant_rank", "variant.created_at", "variant.id"]
-        return ExportQuery(self._columns(shape), self._with, source, order)
+        variants = "SELECT count(*) FROM chosen JOIN product_variant ON product_id = chosen.id WHERE deleted_at IS NULL"
+        return ExportQuery(
+            self._columns(shape),
+            f"WITH chosen AS ({self._chosen.placed}) ",
+            source,
+            order,
+            int(self._rows(variants)[0][0]),
+        )
 
     def _shape(self) -> Shape:
         prices = self._rows(
@@ -102,7 +109,11 @@ class ProductQuery:
         return int(self._rows(f"SELECT coalesce(max(number), 0) FROM ({counts}) AS counted")[0][0])
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
-        return list(self._driver.execute(self._with + query).fetchall())
+        return list(self._driver.execute(f"WITH chosen AS ({self._chosen.ids}) {query}").fetchall())
+
+    def _of_chosen(self, column: str) -> str:
+        """The join that keeps to the chosen products, where they are not all."""
+        return "" if self._chosen.everything else f"JOIN chosen ON chosen.id = {column} "
 
     def _columns(self, shape: Shape) -> list[ExportColumn]:
         product = [ExportColumn("Product Id", "product.id")]
@@ -129,10 +140,10 @@ class ProductQuery:
     def _tags(self) -> str:
         words = (
             f"string_agg(tag.value, ',' ORDER BY link.{self._written}) AS words FROM product_tags AS link "
-            "JOIN product_tag AS tag ON tag.id = link.product_tag_id JOIN chosen ON chosen.id = link.product_id"
+            f"JOIN product_tag AS tag ON tag.id = link.product_tag_id {self._of_chosen('link.product_id')}"
             if self._is_postgresql
             else "group_concat(value, ',') AS words FROM (SELECT link.product_id, tag.value FROM product_tags AS link "
-            "JOIN product_tag AS tag ON tag.id = link.product_tag_id JOIN chosen ON chosen.id = link.product_id "
+            f"JOIN product_tag AS tag ON tag.id = link.product_tag_id {self._of_chosen('link.product_id')}"
             "WHERE tag.deleted_at IS NULL ORDER BY link.rowid) AS link"
         )
         live = " WHERE tag.deleted_at IS NULL" if self._is_postgresql else ""
@@ -163,7 +174,7 @@ class ProductQuery:
         numbered = (
             "SELECT product_option.id, title, row_number() OVER "
             "(PARTITION BY product_id ORDER BY created_at, product_option.id) AS number "
-            "FROM product_option JOIN chosen ON chosen.id = product_id WHERE deleted_at IS NULL"
+            f"FROM product_option {self._of_chosen('product_id')}WHERE deleted_at IS NULL"
         )
         cells = [
             f"max(CASE WHEN number = {number} THEN {cell} END) AS {part}_{number}"
@@ -191,7 +202,7 @@ class ProductQuery:
         numbered = (
             f"SELECT link.product_id, {', '.join(f'member.{part}' for part in parts)}, row_number() OVER "
             f"(PARTITION BY link.product_id ORDER BY link.{self._written}) AS number FROM {members} "
-            "JOIN chosen ON chosen.id = link.product_id WHERE member.deleted_at IS NULL"
+            f"{self._of_chosen('link.product_id')}WHERE member.deleted_at IS NULL"
         )
         cells = [
             f"max(CASE WHEN number = {number} THEN {part} END) AS {part}_{number}"

@@ -17,6 +17,8 @@ from strategies.tabular.exporting import Source, source_for
 from strategies.tabular.selecting import SelectedColumn, Selection
 
 DELIMITER = ";"
+#: For sorting in memory what would else go to the server's disk; taken twice or thrice, and for one transaction.
+WORK_MEM = "64MB"
 TEXT = types.Text()
 Way = Literal["ASC", "DESC"]
 
@@ -59,13 +61,26 @@ class ExportColumn:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """The query of the entries' ids and places, the one of their ids, and whether these are all there are."""
+
+    placed: str
+    ids: str
+    everything: bool
+
+
+@dataclass(frozen=True)
 class ExportQuery:
-    """What to read: the columns, the SQL from FROM on with its WITH before it, and the columns to order by."""
+    """What to read: the columns, the SQL from FROM on with its WITH before it, the columns to order by.
+
+    ``rows`` is how many rows there will be, ``None`` where each entry has one.
+    """
 
     columns: list[ExportColumn]
     before: str
     source: str
     order: list[str]
+    rows: int | None = None
 
     def selection(self) -> Selection:
         """The query with short names, since a header may be longer than a name may be in PostgreSQL."""
@@ -128,14 +143,15 @@ class ShopExport(BatchJobStrategy, abstract=True):
         source = source_for(job.target)
         name = f"{self.noun}-export.{job.context.format}"
         with job.write_output(name) as stream, source.reading() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL work_mem = '{WORK_MEM}'")
             job.progress.total = entries = self._count(job, connection)  # others may have written since the preview
             query = self.query(job.context, connection)
-            selection = query.selection()
-            rows, lines, told = selection.count(connection) if entries else 0, 0, 0
+            rows, lines, told = entries if query.rows is None else query.rows, 0, 0
             for count in _written(source, connection, query, job.context.format, stream):
                 lines += count
-                job.progress.advance(entries * lines // max(rows, 1) - told)
-                told = entries * lines // max(rows, 1)
+                job.progress.advance(entries * lines // rows - told)
+                told = entries * lines // rows
                 job.stop_if_asked()
             job.progress.advance(entries - told)
 
@@ -151,23 +167,24 @@ class ShopExport(BatchJobStrategy, abstract=True):
         """What to read; may look at the shop to find which columns there are."""
         raise NotImplementedError
 
-    def chosen(self, context: Any) -> str:
-        """The query of the entries' ids, with ``place``, their place in the order."""
+    def chosen(self, context: Any) -> Chosen:
+        """Which entries, with ``place``, their place in the order."""
         config: ListConfig = context.list_config
-        wanted = [*self.always, *conditions(context.filterable_fields, self.filters(context))] or ["TRUE"]
+        filters = conditions(context.filterable_fields, self.filters(context))
+        wanted = [*self.always, *filters] or ["TRUE"]
         # the id last makes the order total, so that entries of one time do not change places
         order = ", ".join([*(f"entry.{name} {way}" for name, way in config.order.items()), "entry.id"])
         limit = "" if context.batch_size is None else f" LIMIT {context.batch_size}"
         if config.skip:
             limit = f"{limit or NO_LIMIT} OFFSET {config.skip}"
-        return (
-            f"SELECT entry.id, row_number() OVER (ORDER BY {order}) AS place FROM {self.table} AS entry "
-            f"WHERE {' AND '.join(wanted)} ORDER BY {order}{limit}"
-        )
+        entries = f"FROM {self.table} AS entry WHERE {' AND '.join(wanted)}"
+        placed = f"SELECT entry.id, row_number() OVER (ORDER BY {order}) AS place {entries} ORDER BY {order}{limit}"
+        # numbering them costs as much as reading them, where all that is asked is which they are
+        return Chosen(placed, placed if limit else f"SELECT entry.id {entries}", everything=not filters and not limit)
 
     def _count(self, job: JobRun, connection: Connection) -> int:
         driver: Any = connection.connection.driver_connection
-        return int(driver.execute(f"SELECT count(*) FROM ({self.chosen(job.context)}) AS chosen").fetchone()[0])
+        return int(driver.execute(f"SELECT count(*) FROM ({self.chosen(job.context).ids}) AS chosen").fetchone()[0])
 
 
 #: SQLite takes no OFFSET without a LIMIT.

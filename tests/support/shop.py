@@ -22,8 +22,6 @@ from strategies.result import JobResult
 from strategies.run import JobIdentity, JobParts, JobRun
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "medusa"
-#: What a shop has before the first product.
-BASE = ("currency", "region", "product_collection", "sales_channel", "shipping_profile", "store")
 assert order_tables.metadata is payment_tables.metadata is tables.metadata
 
 

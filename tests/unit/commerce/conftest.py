@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -7,21 +7,88 @@ from sqlalchemy import Engine
 from strategies.commerce import tables
 from strategies.engines import make_engine
 from strategies.files import FileStore
-from support.shop import BASE, Shop, load_golden
+from support.shop import GOLDEN, Shop, load_golden
+from support.templates import Templates
+
+#: What a shop has before the first product.
+BASE = ("currency", "region", "product_collection", "sales_channel", "shipping_profile", "store")
+PRICES = ("money_amount", "price_list", "product_variant_money_amount")
 
 
-@pytest.fixture
-def shop(target: Engine, tmp_path: Path) -> Shop:
-    """A shop as Medusa's golden files began: regions, collections and sales channels, and no product."""
-    tables.metadata.create_all(target)
-    load_golden(target, "products_100.tables", BASE)
-    return Shop(target, FileStore(str(tmp_path / "files")))
+def tables_in(folder: str, *without: str) -> list[str]:
+    return sorted({path.stem for path in (GOLDEN / folder).glob("*.csv")} - set(without))
 
 
-@pytest.fixture
-def golden(tmp_path: Path) -> Iterator[Engine]:
-    """An empty database for the tables that Medusa left."""
-    engine = make_engine(f"sqlite:///{tmp_path / 'golden.db'}")
+def base(engine: Engine) -> None:
     tables.metadata.create_all(engine)
+    load_golden(engine, "products_100.tables", BASE)
+
+
+def products(engine: Engine) -> None:
+    base(engine)
+    load_golden(engine, "products_100.tables", tables_in("products_100.tables", *BASE))
+
+
+def orders(engine: Engine) -> None:
+    base(engine)
+    load_golden(engine, "orders_100.tables", tables_in("orders_100.tables", *BASE))
+
+
+def lists(engine: Engine) -> None:
+    base(engine)
+    load_golden(engine, "products_100_update.tables", tables_in("products_100_update.tables", *BASE, *PRICES))
+    load_golden(engine, "price_list_before.tables", PRICES)
+
+
+@pytest.fixture(scope="session")
+def templates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    folder = tmp_path_factory.mktemp("shops")
+    return Templates(folder, lambda name: request.getfixturevalue("pg_server").get_uri(name))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def open_shop(
+    request: pytest.FixtureRequest, templates: Templates, tmp_path: Path
+) -> Iterator[Callable[[Callable[[Engine], None]], Shop]]:
+    """Opens shops of the golden files, on SQLite and on PostgreSQL."""
+    engines: list[Engine] = []
+
+    def open_one(fill: Callable[[Engine], None]) -> Shop:
+        engines.append(make_engine(templates.copy(request.param, fill.__name__, fill)))
+        return Shop(engines[-1], FileStore(str(tmp_path / "files")))
+
+    yield open_one
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def shop(open_shop: Callable[..., Shop]) -> Shop:
+    """A shop with regions, collections and sales channels, and no product."""
+    return open_shop(base)
+
+
+@pytest.fixture
+def medusas_shop(open_shop: Callable[..., Shop]) -> Shop:
+    """A shop with the products that a real Medusa imported."""
+    return open_shop(products)
+
+
+@pytest.fixture
+def orders_shop(open_shop: Callable[..., Shop]) -> Shop:
+    """A shop with orders."""
+    return open_shop(orders)
+
+
+@pytest.fixture
+def lists_shop(open_shop: Callable[..., Shop]) -> Shop:
+    """A shop with products and a price list."""
+    return open_shop(lists)
+
+
+@pytest.fixture
+def golden(templates: Templates) -> Iterator[Engine]:
+    """An empty database for the tables that Medusa left."""
+    engine = make_engine(templates.copy("sqlite", "empty", tables.metadata.create_all))
     yield engine
     engine.dispose()

@@ -7,16 +7,14 @@ import pytest
 
 from strategies.commerce.order_export import OrderExport
 from strategies.tabular.formulas import restore_cell
-from support.shop import GOLDEN, Shop, load_golden
+from support.shop import GOLDEN
 
 ORDER = "order_01M85R5Z923Q2QDVRAKFQXXMBQ"  # the first: 5643 + 25 % tax, shipping 500 + 25 % tax, no discount
 
 
 @pytest.fixture
-def orders(shop: Shop) -> Shop:
-    names = {path.stem for path in (GOLDEN / "orders_100.tables").glob("*.csv")} - {"region", "sales_channel"}
-    load_golden(shop.target, "orders_100.tables", sorted(names))
-    return shop
+def orders(orders_shop):
+    return orders_shop
 
 
 def test_the_golden_orders_are_exported_as_medusa_exports_them(orders):

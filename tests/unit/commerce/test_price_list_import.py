@@ -7,7 +7,7 @@ import pytest
 from strategies.commerce.price_list_import import PriceListImport
 from strategies.commerce.product_import import ProductImport
 from strategies.errors import ContextRefused, JobRefused
-from support.shop import GOLDEN, Shop, load_golden, picture
+from support.shop import GOLDEN, load_golden, picture
 
 LIST = "pl_01M85R6TDAY6995AKP489KSWQS"
 PRICES = ("money_amount", "price_list", "product_variant_money_amount")
@@ -18,10 +18,8 @@ CATALOGUE = (
 
 
 @pytest.fixture
-def lists(shop: Shop) -> Shop:
-    load_golden(shop.target, "products_100_update.tables", CATALOGUE)
-    load_golden(shop.target, "price_list_before.tables", PRICES)
-    return shop
+def lists(lists_shop):
+    return lists_shop
 
 
 def prices_of_list(shop):

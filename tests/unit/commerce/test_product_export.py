@@ -9,17 +9,10 @@ from strategies.commerce.product_export import ProductExport
 from strategies.commerce.product_import import ProductImport
 from strategies.errors import ContextRefused
 from strategies.tabular.formulas import restore_cell
-from support.shop import BASE, GOLDEN, load_golden
+from support.shop import GOLDEN
 
 #: Columns whose order a Medusa database does not keep.
 UNORDERED = ("Option", "Image")
-
-
-@pytest.fixture
-def medusas_shop(shop):
-    names = {path.stem for path in (GOLDEN / "products_100.tables").glob("*.csv")} - set(BASE)
-    load_golden(shop.target, "products_100.tables", sorted(names))
-    return shop
 
 
 def comparable(row):

@@ -33,19 +33,11 @@ def test_the_golden_products_again_are_all_unchanged(shop):
 
 
 @pytest.mark.parametrize("match", ["handle", "id"])
-def test_the_golden_update_gives_medusas_tables(shop, golden, match):
-    load_golden(shop.target, "products_100.tables", ORDER)
+def test_the_golden_update_gives_medusas_tables(medusas_shop, golden, match):
+    shop = medusas_shop
     result = shop.run(ProductImport(), file_key=shop.put(GOLDEN / "products_100_update.csv"), match=match)
 
     load_golden(golden, "products_100_update.tables")
     assert shop.picture() == picture(golden)
     assert result.count == medusa_said("product_update")["count"]
     assert result.rejected == 0
-
-
-#: What the golden shop has beside its base.
-ORDER = (
-    "product_type", "product_tag", "image", "product", "product_images", "product_tags", "product_option",
-    "product_variant", "product_option_value", "money_amount", "product_variant_money_amount", "product_sales_channel",
-    "product_shipping_profile",
-)  # fmt: skip
