@@ -71,7 +71,10 @@ class ProductPlanner:
         matched, faults = match(state, products, self._rules, self._headers)
         options, of_options = plan_options(state, matched, self._headers.options)
         references, of_references = find_references(state, products, self._shop, self._headers)
-        return matched, options, references, [*faults, *of_options, *of_references]
+        # of a row that means another product, options are compared with the wrong ones
+        wrong = {fault.row for fault in faults}
+        more = [fault for fault in (*of_options, *of_references) if fault.row not in wrong]
+        return matched, options, references, faults + more
 
     def _plan(
         self, state: StateReader, matched: Matched, options: OptionPlan, references: References, changes: Changes

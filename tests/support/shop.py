@@ -64,6 +64,42 @@ def _cell(kind: Any, cell: str) -> Any:
     return next((way(cell) for known, way in ways if isinstance(kind, known)), cell)
 
 
+#: What a shop has before the first product.
+BASE = ("currency", "region", "product_collection", "sales_channel", "shipping_profile", "store")
+#: What a price list's golden files have.
+PRICES = ("money_amount", "price_list", "product_variant_money_amount")
+
+
+def tables_in(folder: str, *without: str) -> list[str]:
+    """The tables that a folder of golden files has."""
+    return sorted({path.stem for path in (GOLDEN / folder).glob("*.csv")} - set(without))
+
+
+def base(engine: Engine) -> None:
+    """Regions, collections and sales channels, and no product."""
+    tables.metadata.create_all(engine)
+    load_golden(engine, "products_100.tables", BASE)
+
+
+def products(engine: Engine) -> None:
+    """The products that a real Medusa imported."""
+    base(engine)
+    load_golden(engine, "products_100.tables", tables_in("products_100.tables", *BASE))
+
+
+def orders(engine: Engine) -> None:
+    """Orders without the products they are of."""
+    base(engine)
+    load_golden(engine, "orders_100.tables", tables_in("orders_100.tables", *BASE))
+
+
+def lists(engine: Engine) -> None:
+    """Products, and a price list."""
+    base(engine)
+    load_golden(engine, "products_100_update.tables", tables_in("products_100_update.tables", *BASE, *PRICES))
+    load_golden(engine, "price_list_before.tables", PRICES)
+
+
 #: What each product is, with other rows named by what people know of them.
 PRODUCTS = """
     SELECT p.handle, p.title, p.subtitle, p.description, p.status, p.thumbnail, p.weight, p.length, p.width, p.height,

@@ -7,37 +7,8 @@ from sqlalchemy import Engine
 from strategies.commerce import tables
 from strategies.engines import make_engine
 from strategies.files import FileStore
-from support.shop import GOLDEN, Shop, load_golden
+from support.shop import Shop, base, lists, orders, products
 from support.templates import Templates
-
-#: What a shop has before the first product.
-BASE = ("currency", "region", "product_collection", "sales_channel", "shipping_profile", "store")
-PRICES = ("money_amount", "price_list", "product_variant_money_amount")
-
-
-def tables_in(folder: str, *without: str) -> list[str]:
-    return sorted({path.stem for path in (GOLDEN / folder).glob("*.csv")} - set(without))
-
-
-def base(engine: Engine) -> None:
-    tables.metadata.create_all(engine)
-    load_golden(engine, "products_100.tables", BASE)
-
-
-def products(engine: Engine) -> None:
-    base(engine)
-    load_golden(engine, "products_100.tables", tables_in("products_100.tables", *BASE))
-
-
-def orders(engine: Engine) -> None:
-    base(engine)
-    load_golden(engine, "orders_100.tables", tables_in("orders_100.tables", *BASE))
-
-
-def lists(engine: Engine) -> None:
-    base(engine)
-    load_golden(engine, "products_100_update.tables", tables_in("products_100_update.tables", *BASE, *PRICES))
-    load_golden(engine, "price_list_before.tables", PRICES)
 
 
 @pytest.fixture(scope="session")
