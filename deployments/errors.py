@@ -16,6 +16,15 @@ class PrefectUnreachable(BatchJobError):
         super().__init__(f"Prefect at {address} (from {origin}) does not answer: {reason}")
 
 
+class NoPrefectNamed(BatchJobError):
+    """A worker needs a Prefect server to get its work from."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no Prefect server is named: set PREFECT_API_URL, or run `batch-jobs serve`, which has its own"
+        )
+
+
 class PrefectDidNotStart(BatchJobError):
     """A Prefect server of our own ended or stayed silent."""
 

@@ -36,6 +36,13 @@ def find_prefect(home: Path) -> KnownPrefect | None:
     return KnownPrefect(served.api_url, "batch-jobs serve") if served else None
 
 
+def name_prefect(home: Path) -> None:
+    """Make this process talk to the Prefect there is, whether it answers or not; without one nothing is named."""
+    known = find_prefect(home)
+    if known is not None:
+        os.environ[API_URL] = known.api_url
+
+
 def use_prefect(known: KnownPrefect) -> None:
     """Make this process and its children talk to this Prefect.
 

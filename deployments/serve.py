@@ -1,8 +1,7 @@
-"""Everything on this machine in one process: Prefect where none is named, and a runner of every strategy's deployment."""
+"""Everything on this machine in one process: Prefect where none is named, and a runner of every deployment."""
 
 import asyncio
 import fcntl
-import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -10,19 +9,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployments.deploying import job_deployments
 from deployments.errors import AlreadyServing
 from deployments.prefect_api import API_URL, find_prefect, use_prefect
 from deployments.prefect_server import USUAL_PORT, Announcement, free_port, running_server
-from flows.errors import NotLaunched
-from flows.launching import DEPLOYMENT_NAME
+from deployments.run_environment import set_run_environment
+from deployments.stopping import let_runs_go
+from flows.prefect_runs import DEPLOYMENT_NAME
+from flows.upkeep import keep_up
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
     from prefect.runner import Runner
 
-#: How soon a run asked for in Prefect begins, and how soon a job that waits is handed over.
+#: How soon a run asked for in Prefect begins.
 QUERY_SECONDS = 2
-WAITING_SECONDS = 10
 
 Say = Callable[[str], None]
 
@@ -42,7 +43,7 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
         held.enter_context(_only_one(settings.home))
         workspace.service.waiting()  # a database that does not answer is to be told before anything is started
         api_url = held.enter_context(_prefect(settings.home, say))
-        _set_environment(workspace, verbose)
+        set_run_environment(settings, verbose)
         try:
             asyncio.run(_serve(workspace, api_url, say))
         except KeyboardInterrupt:
@@ -78,18 +79,6 @@ def _prefect(home: Path, say: Say) -> Iterator[str]:
             yield api_url
 
 
-def _set_environment(workspace: Workspace, verbose: bool) -> None:
-    """What the processes of the runs inherit: the same home and strategies, wherever they are started."""
-    settings = workspace.settings
-    os.environ["BATCH_JOBS_HOME"] = str(settings.home)
-    if settings.strategy_folders:
-        os.environ["BATCH_JOBS_STRATEGIES"] = os.pathsep.join(
-            str(folder.absolute()) for folder in settings.strategy_folders
-        )
-    if not verbose:
-        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
-
-
 async def _serve(workspace: Workspace, api_url: str, say: Say) -> None:
     runner = await _runner(workspace)
     running = asyncio.create_task(runner.start())
@@ -98,26 +87,28 @@ async def _serve(workspace: Workspace, api_url: str, say: Say) -> None:
         await asyncio.sleep(0.05)
     _stop_at_signals(stop)
     _greet(workspace, api_url, say)
-    starting = asyncio.create_task(_start_waiting(workspace, say))
+    upkeep = asyncio.create_task(keep_up(workspace))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    starting.cancel()
     if stop.is_set():
-        say("stopping")
-        await runner.astop()
-    await asyncio.wait({running})
+        await _stop(runner, say)
+    upkeep.cancel()
+    await asyncio.wait({running, upkeep})
+
+
+async def _stop(runner: "Runner", say: Say) -> None:
+    say("stopping; runs finish their chunk and are left to the next worker")
+    runner.stopping = runner._scheduled_run_poller.stopping = True  # else it takes up at once what it has just let go
+    await asyncio.to_thread(let_runs_go)
+    await runner.astop()
 
 
 async def _runner(workspace: Workspace) -> "Runner":
-    from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
 
-    from flows.batch_job import CATALOG, flow_variable
-
     runner = Runner(name=DEPLOYMENT_NAME, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
-    for batch_type in sorted(workspace.strategies.by_type):
-        entrypoint = f"{CATALOG}.{flow_variable(batch_type)}"
-        await runner.aadd_deployment(RunnerDeployment.from_entrypoint(entrypoint, name=DEPLOYMENT_NAME))
+    for deployment in job_deployments(workspace):
+        await runner.aadd_deployment(deployment)
     return runner
 
 
@@ -125,25 +116,6 @@ def _stop_at_signals(stop: asyncio.Event) -> None:
     """Take the signals over from the runner, which would leave in the middle of things."""
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-
-
-async def _start_waiting(workspace: Workspace, say: Say) -> None:
-    """Hand over the jobs that were recorded while Prefect was away, now and from time to time."""
-    while True:
-        try:
-            await asyncio.to_thread(_start_all, workspace, say)
-        except Exception:  # a database that is away for a moment must not end the serving
-            logging.getLogger(__name__).warning("looking for waiting jobs failed; it is tried again", exc_info=True)
-        await asyncio.sleep(WAITING_SECONDS)
-
-
-def _start_all(workspace: Workspace, say: Say) -> None:
-    for job in workspace.service.waiting():
-        try:
-            workspace.service.start(job)
-            say(f"started {job.id} ({job.type})")
-        except NotLaunched as error:
-            say(f"not started: {error}")
 
 
 def _greet(workspace: Workspace, api_url: str, say: Say) -> None:

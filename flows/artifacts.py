@@ -1,8 +1,12 @@
 """What a job shows in the Prefect UI: its plan, a progress bar, the rejects, the result."""
 
+import contextvars
 import csv
 import io
+import queue
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,47 +25,77 @@ SHOWN_REJECTS = 20
 SHOWN_CHANGES = 20
 
 
-class ProgressBar:
-    """The progress bar of one job's run, made when there is something to show."""
+#: How long the end of a run waits for what is still to be shown.
+FINISH_SECONDS = 5.0
+
+_END = None
+Showing = Callable[[], Any]
+
+
+class Artifacts:
+    """Shows one job's run in the Prefect UI, from a thread of its own.
+
+    An artifact is a courtesy: Prefect being slow or away must not hold up the job, and Prefect's client tries again for
+    minutes. Of several progresses that wait to be shown, the latest is.
+    """
 
     def __init__(self, job_id: str) -> None:
-        self._key = _key(job_id, "progress")
-        self._artifact: UUID | None = None
-        self._shown = 0.0
+        self._job_id = job_id
+        self._bar: UUID | None = None
+        self._progress = self._shown = 0.0
+        self._waiting: queue.Queue[Showing | None] = queue.Queue()
+        here = contextvars.copy_context()  # an artifact belongs to the run that the context names
+        self._thread = threading.Thread(target=here.run, args=(self._go_on,), name="artifacts", daemon=True)
+        self._thread.start()
 
-    def show(self, progress: float) -> None:
-        """Show a progress of 0 to 1; Prefect not answering must not stop the job."""
-        if progress <= self._shown:
+    def show_progress(self, progress: float) -> None:
+        """Show a progress of 0 to 1."""
+        if progress > self._progress:
+            self._progress = progress
+            self._waiting.put(self._draw)
+
+    def show_plan(self, job: JobRun) -> None:
+        """Show what pre-processing found, when it found something."""
+        if job.result.stat_descriptors or job.plan:
+            self._put_markdown("plan", _plan(job), "What this job will do")
+
+    def show_result(self, job: JobRun) -> None:
+        """Show the rejects and the result, where there are any."""
+        if job.result.rejects_file_key:
+            rows = _first_rejects(job, job.result.rejects_file_key)
+            key = f"{job.result.rejected} rejected rows, the first {len(rows)} here; all: {job.result.rejects_file_key}"
+            table = partial(create_table_artifact, rows, key=_key(self._job_id, "rejects"), description=key)
+            self._waiting.put(table)
+        if job.result.file_key or job.result.advancement_count:
+            self._put_markdown("result", _result(job), "What this job did")
+
+    def finish(self) -> None:
+        """Wait a little until all is shown, and end."""
+        self._waiting.put(_END)
+        self._thread.join(FINISH_SECONDS)
+
+    def _put_markdown(self, what: str, text: str, description: str) -> None:
+        key = _key(self._job_id, what)
+        self._waiting.put(partial(create_markdown_artifact, text, key=key, description=description))
+
+    def _draw(self) -> None:
+        if self._shown == self._progress:
             return
-        self._shown = progress
-        _try(lambda: self._draw(round(progress * 100, 1)))
-
-    def _draw(self, percent: float) -> None:
-        if self._artifact is None:
-            created: Any = create_progress_artifact(progress=percent, key=self._key, description="Rows gone through")
-            self._artifact = created
+        self._shown = self._progress
+        percent = round(self._shown * 100, 1)
+        if self._bar is None:
+            key = _key(self._job_id, "progress")
+            created: Any = create_progress_artifact(progress=percent, key=key, description="Rows gone through")
+            self._bar = created
         else:
-            update_progress_artifact(artifact_id=self._artifact, progress=percent)
+            update_progress_artifact(artifact_id=self._bar, progress=percent)
 
-
-def publish_plan(job: JobRun) -> None:
-    """Show what pre-processing found, when it found something."""
-    if job.result.stat_descriptors or job.plan:
-        _try(
-            lambda: create_markdown_artifact(_plan(job), key=_key(job.id, "plan"), description="What this job will do")
-        )
-
-
-def publish_result(job: JobRun) -> None:
-    """Show the rejects and the result, where there are any."""
-    if job.result.rejects_file_key:
-        rows = _first_rejects(job, job.result.rejects_file_key)
-        title = f"{job.result.rejected} rejected rows, the first {len(rows)} here; all: {job.result.rejects_file_key}"
-        _try(lambda: create_table_artifact(rows, key=_key(job.id, "rejects"), description=title))
-    if job.result.file_key or job.result.advancement_count:
-        _try(
-            lambda: create_markdown_artifact(_result(job), key=_key(job.id, "result"), description="What this job did")
-        )
+    def _go_on(self) -> None:
+        while (show := self._waiting.get()) is not _END:
+            try:
+                show()
+            except Exception as error:
+                get_logger("batch_jobs").warning("an artifact could not be shown: %s", error)
 
 
 def _plan(job: JobRun) -> str:
@@ -111,10 +145,3 @@ def _cell(value: Any) -> str:
 
 def _key(job_id: str, what: str) -> str:
     return f"{what}-{job_id.lower().replace('_', '-')}"
-
-
-def _try(publish: Callable[[], Any]) -> None:
-    try:
-        publish()
-    except Exception as error:  # an artifact is a courtesy: Prefect being down must not fail the job
-        get_logger("batch_jobs").warning("an artifact could not be shown: %s", error)

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -19,8 +20,25 @@ MESSAGE_LIMIT = 1_000  # characters of an error kept in the row
 TRACE_LIMIT = 10_000
 
 Hook = Callable[[BatchJobStrategy, JobRun], None]
-#: Runs one hook under a name, as a Prefect task in a flow.
-HookRunner = Callable[[str, Hook, BatchJobStrategy, JobRun], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One hook of a strategy, ready to run.
+
+    ``tries_again`` is told an error of ``run`` and says whether the step is to be run once more, ``retries`` times at
+    most, after ``delay`` seconds that double each time.
+    """
+
+    name: str
+    run: Callable[[], None]
+    retries: int
+    delay: float
+    tries_again: Callable[[Exception], bool]
+
+
+#: Runs a step to its end, as a Prefect task in a flow; raises what the last try raised.
+StepRunner = Callable[[Step], None]
 
 
 class Outcome(StrEnum):
@@ -30,6 +48,7 @@ class Outcome(StrEnum):
     WAITING = "waiting"
     PAUSED = "paused"
     CANCELED = "canceled"
+    INTERRUPTED = "interrupted"
 
 
 class RowReport:
@@ -39,10 +58,18 @@ class RowReport:
         store: the job table.
         job: the job as this process claimed it.
         show_progress: told the progress, 0 to 1, at each save.
+        is_leaving: whether this process is to leave the job; the row knows by then what became of its Prefect run.
     """
 
-    def __init__(self, store: JobStore, job: Job, show_progress: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        job: Job,
+        show_progress: Callable[[float], None],
+        is_leaving: Callable[[], bool],
+    ) -> None:
         self._store = store
+        self._is_leaving = is_leaving
         self._job_id = job.id
         self._claim = job.claim or 0
         self._show_progress = show_progress
@@ -54,22 +81,25 @@ class RowReport:
 
     def stop_reason(self) -> str | None:
         """Why to stop at this chunk edge, if at all."""
+        leaving = self._is_leaving()
         status, claim = self._store.status_and_claim(self._job_id)
         if claim != self._claim or status in (Status.FAILED, Status.COMPLETED):
             return "superseded"
-        return str(status) if status in (Status.CANCELED, Status.PAUSED) else None
+        if status in (Status.CANCELED, Status.PAUSED):
+            return str(status)
+        return "interrupted" if leaving else None
 
 
 class Attempt:
     """Takes a claimed job from where it stands to its end, or to where it waits for a person."""
 
     def __init__(
-        self, store: JobStore, strategy: BatchJobStrategy, job: Job, parts: JobParts, run_hook: HookRunner
+        self, store: JobStore, strategy: BatchJobStrategy, job: Job, parts: JobParts, run_step: StepRunner
     ) -> None:
         self._store = store
         self._strategy = strategy
         self._job = job
-        self._run_hook = run_hook
+        self._run_step = run_step
         context = strategy.Context.model_validate(job.context)
         identity = JobIdentity(job.id, job.type, context, job.dry_run, job.attempt, job.created_by)
         self.run = JobRun(identity, parts, job.result.model_copy(deep=True), job.plan)
@@ -88,8 +118,9 @@ class Attempt:
         except Superseded:
             raise
         except BaseException as error:
-            self._failed(error)
-            raise
+            if self._failed(error):
+                raise
+            return self._stopped(StopRequested(Status.CANCELED))
 
     def _phases(self) -> Outcome:
         if self._job.status is Status.CREATED:
@@ -113,10 +144,34 @@ class Attempt:
         self._move(Action.PRE_PROCESS)
 
     def _hook(self, name: str, hook: Hook) -> None:
-        self._run_hook(name, hook, self._strategy, self.run)
+        def run() -> None:
+            self.run.stop_if_asked()  # canceled between two steps, or while a retry was waited for
+            hook(self._strategy, self.run)
+
+        retries = (self._strategy.max_retries, self._strategy.retry_delay)
+        self._run_step(Step(name, run, *retries, self._tries_again))
+
+    def _tries_again(self, error: Exception) -> bool:
+        """Let the strategy say whether the error may pass; if so, the next attempt begins and the history tells why."""
+        if not self._strategy.should_retry(self.run, error):
+            return False
+        entry = describe_error(error)
+        self.run.result.errors.append(entry)
+        self.run.save()
+        following = self._job.attempt + 1
+        try:
+            self._job = self._store.note(self._job, "try_again", who=self._who, why=entry.message, attempt=following)
+        except JobMoved:
+            return False
+        self.run.attempt = following
+        return True
+
+    @property
+    def _who(self) -> str:
+        return f"attempt {self._job.attempt}"
 
     def _move(self, action: Action) -> None:
-        self._job = self._moved(action, who=f"attempt {self._job.attempt}")
+        self._job = self._moved(action, who=self._who)
 
     def _moved(self, action: Action, who: str, why: str | None = None) -> Job:
         """Move the row as this attempt knows it; when somebody else moved it, heed what they did."""
@@ -133,22 +188,36 @@ class Attempt:
         if stop.reason == "superseded":
             raise Superseded(self._job.id)
         if stop.reason == Status.CANCELED:
+            self._tell_unprocessed()
             self._strategy.on_cancel(self.run)
+            self.run.save()
             return Outcome.CANCELED
-        return Outcome.PAUSED
+        return Outcome.INTERRUPTED if stop.reason == "interrupted" else Outcome.PAUSED
 
-    def _failed(self, error: BaseException) -> None:
+    def _tell_unprocessed(self) -> None:
+        result = self.run.result
+        if result.count is not None and result.advancement_count < result.count:
+            rows = f"{result.count - result.advancement_count} of {result.count} rows were not processed"
+            self.run.describe(
+                "unprocessed", "Not processed", f"{rows}: those after the first {result.advancement_count}"
+            )
+
+    def _failed(self, error: BaseException) -> bool:
+        """Let the row say failed and run the strategy's hook; ``False`` when the job was canceled before that."""
         entry = describe_error(error)
         self.run.result.errors.append(entry)
         self.run.save()
         try:
-            self._store.move(self._job, Action.FAIL, who=f"attempt {self._job.attempt}", why=entry.message)
+            self._store.move(self._job, Action.FAIL, who=self._who, why=entry.message)
         except BatchJobError as moved:
+            if self._store.status_and_claim(self._job.id)[0] is Status.CANCELED:
+                return False
             self.run.logger.warning("the job was moved while it failed: %s", moved)
         try:
             self._strategy.on_failure(self.run, error)
         except Exception:  # a failing hook must not hide the first error
             self.run.logger.exception("on_failure of %s raised", self._strategy.identifier)
+        return True
 
 
 def describe_error(error: BaseException) -> ErrorEntry:

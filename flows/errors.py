@@ -69,6 +69,27 @@ class NotLaunched(BatchJobError):
         )
 
 
+class PrefectAway(BatchJobError):
+    """Prefect does not answer, or none is named; what needs it is done once it is back."""
+
+
+class JobActive(BatchJobError):
+    """The strategy allows one active job of this kind, and there is one."""
+
+    def __init__(self, batch_type: str, job_id: str, status: Status) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"{batch_type} allows one such job at a time and {job_id} is {status}; wait for it or cancel it first"
+        )
+
+
+class ConfirmedTooLate(BatchJobError):
+    """The time in which a previewed job could be confirmed is over."""
+
+    def __init__(self, job_id: str, why: str) -> None:
+        super().__init__(f"{job_id} is canceled: {why}; create a new job")
+
+
 class IdempotencyKeyTaken(BatchJobError):
     """The key was used for a job with another body."""
 

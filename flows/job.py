@@ -10,6 +10,9 @@ from flows.process_identity import ProcessIdentity
 from flows.transitions import Status
 from strategies.result import JobResult
 
+#: The types of a Prefect state in which a run has ended.
+OVER = ("COMPLETED", "CANCELLED", "FAILED", "CRASHED")
+
 
 class Trigger(StrEnum):
     """What made a job."""
@@ -38,6 +41,9 @@ class Job(BaseModel):
     trigger: Trigger
     attempt: int
     idempotency_key: str | None
+    start_at: datetime | None
+    queue_key: str | None
+    active_key: str | None
     flow_run_id: str | None
     flow_run_state: str | None
     flow_run_state_name: str | None
@@ -57,6 +63,14 @@ class Job(BaseModel):
     failed_at: datetime | None
     updated_at: datetime
     deleted_at: datetime | None
+
+    @property
+    def waits_for_prefect(self) -> bool:
+        """Whether the job can go on, but nobody runs it and Prefect was not told to."""
+        if self.worker is not None or self.status not in (Status.CREATED, Status.CONFIRMED, Status.PROCESSING):
+            return False
+        untold = self.flow_run_state is None or self.flow_run_state in ("PAUSED", *OVER)
+        return self.flow_run_id is None or (self.status is not Status.CREATED and untold)
 
     @property
     def worker(self) -> ProcessIdentity | None:

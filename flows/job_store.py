@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, insert, select, update
+from sqlalchemy import Connection, Engine, Select, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from flows.errors import ActionIllegal, JobMoved, JobUnknown
-from flows.job import Job, JobEvent, Trigger
+from flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown
+from flows.job import OVER, Job, JobEvent, Trigger
 from flows.job_table import batch_job, batch_job_event
 from flows.process_identity import ProcessIdentity
 from flows.transitions import ENDED, TRANSITIONS, Action, Status
@@ -43,6 +43,9 @@ class NewJob:
     trigger: Trigger
     created_by: str | None = None
     idempotency_key: str | None = None
+    start_at: datetime | None = None
+    queue_key: str | None = None
+    active_key: str | None = None
     worker: ProcessIdentity | None = None
 
 
@@ -60,7 +63,7 @@ class JobStore:
         self._engine = engine
 
     def insert(self, new: NewJob, who: str) -> Job | None:
-        """Add a row, or return ``None`` when one with its id or idempotency key is there."""
+        """Add a row, or return ``None`` when one with its id, idempotency key or active key is there."""
         now = datetime.now(UTC)
         fixed = {"status": Status.CREATED, "attempt": 1, "version": 1, "created_at": now, "updated_at": now}
         given = {name: value for name, value in vars(new).items() if name != "worker"}
@@ -98,14 +101,37 @@ class JobStore:
             rows = connection.execute(_page(wanted).limit(limit)).all()
         return [Job.model_validate(row) for row in rows]
 
-    def waiting(self) -> list[Job]:
-        """Return the jobs that nobody runs and that Prefect was not told of, oldest first."""
-        idle = batch_job.c.worker_host.is_(None) & batch_job.c.flow_run_id.is_(None) & batch_job.c.deleted_at.is_(None)
-        # processing with nobody at it: resumed while Prefect was away
-        startable = batch_job.c.status.in_([Status.CREATED, Status.CONFIRMED, Status.PROCESSING])
+    def by_active_key(self, key: str) -> Job | None:
+        """Return the job that holds this key and has not ended."""
+        holding = (batch_job.c.active_key == key) & batch_job.c.status.not_in(ENDED)
         with self._engine.connect() as connection:
-            rows = connection.execute(select(batch_job).where(idle, startable).order_by(batch_job.c.id)).all()
+            row = connection.execute(select(batch_job).where(holding)).one_or_none()
+        return Job.model_validate(row) if row else None
+
+    def waiting(self) -> list[Job]:
+        """Return the jobs that can go on, that nobody runs and that Prefect does not know of, oldest first."""
+        idle = batch_job.c.worker_host.is_(None) & batch_job.c.deleted_at.is_(None)
+        new = (batch_job.c.status == Status.CREATED) & batch_job.c.flow_run_id.is_(None)
+        # confirmed or resumed while Prefect was away: a suspended or ended run goes on only when Prefect is told
+        untold = or_(batch_job.c.flow_run_id.is_(None), batch_job.c.flow_run_state.in_(["PAUSED", *OVER]))
+        told_to = batch_job.c.status.in_([Status.CONFIRMED, Status.PROCESSING]) & untold
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(batch_job).where(idle, or_(new, told_to)).order_by(batch_job.c.id)).all()
         return [Job.model_validate(row) for row in rows]
+
+    def activate(self, job: Job) -> Job | None:
+        """Give a queued job its turn; ``None`` while an active or an older waiting one of its key is there."""
+        other = batch_job.alias()
+        queued = (other.c.queue_key == job.queue_key) & (other.c.status == Status.CREATED) & (other.c.id < job.id)
+        older = select(other.c.id).where(queued, other.c.active_key.is_(None), other.c.deleted_at.is_(None))
+        try:
+            with self._writing() as connection:
+                if connection.execute(older.limit(1)).first() is not None:
+                    return None
+                self._change(connection, job, active_key=job.queue_key)
+                return self._read(connection, job.id)
+        except IntegrityError:
+            return None
 
     def events(self, job_id: str) -> list[JobEvent]:
         """Return a job's history, oldest first."""
@@ -126,18 +152,28 @@ class JobStore:
         Raises:
             ActionIllegal: the action is not possible in the job's status.
             JobMoved: the job was changed since it was read.
+            JobActive: it would be active again, and another one holds its key.
         """
         status = TRANSITIONS[job.status].get(action)
         if status is None:
             raise ActionIllegal(job.id, job.status, action)
         if status is job.status:
             return job
-        changes = {**_effects(job, status), **values}
-        with self._writing() as connection:
-            self._change(connection, job, status=status, **changes)
-            moved = self._read(connection, job.id)
-            _record(connection, moved, action, job.status, who, why)
-        return moved
+        try:
+            return self._changed(job, action, who, why, status=status, **{**_effects(job, status), **values})
+        except IntegrityError:
+            other = self.by_active_key(job.active_key or "")
+            if other is None:
+                raise JobMoved(job.id) from None
+            raise JobActive(job.type, other.id, other.status) from None
+
+    def note(self, job: Job, action: str, *, who: str, why: str | None = None, **values: Any) -> Job:
+        """Write something into the history that leaves the status as it is, and set columns with it.
+
+        Raises:
+            JobMoved: the job was changed since it was read.
+        """
+        return self._changed(job, action, who, why, **values)
 
     def claim(self, job: Job, worker: ProcessIdentity, flow_run_id: str | None) -> Job:
         """Make a process the one that runs the job; of two that try at once one gets ``JobMoved``."""
@@ -148,15 +184,24 @@ class JobStore:
                 **owner(worker),
                 claim=job.version + 1,
                 flow_run_id=flow_run_id,
+                flow_run_state="RUNNING" if flow_run_id else None,
+                flow_run_state_name="Running" if flow_run_id else None,
                 heartbeat_at=datetime.now(UTC),
             )
             return self._read(connection, job.id)
 
-    def release(self, job: Job) -> Job:
+    def release(self, job: Job, **values: Any) -> Job:
         """Let go of a job that waits for a person."""
         with self._writing() as connection:
-            self._change(connection, job, **owner(None))
+            self._change(connection, job, **owner(None), **values)
             return self._read(connection, job.id)
+
+    def beat(self, job_id: str, claim: int) -> bool:
+        """Say that the process which runs the job lives; ``False`` when a later attempt has the job."""
+        mine = (batch_job.c.id == job_id) & (batch_job.c.claim == claim)
+        with self._writing() as connection:
+            beaten = connection.execute(update(batch_job).where(mine).values(heartbeat_at=datetime.now(UTC)))
+        return beaten.rowcount == 1
 
     def save_result(self, job_id: str, claim: int, result: JobResult, plan: dict[str, Any]) -> bool:
         """Save what the run has to tell; ``False`` when a later attempt has the job."""
@@ -182,10 +227,12 @@ class JobStore:
             ).one()
         return Status(row.status), row.claim
 
-    def set_flow_run(self, job_id: str, flow_run_id: str) -> None:
-        """Note which Prefect run was told to run the job."""
+    def set_flow_run(self, job: Job, flow_run_id: str) -> None:
+        """Note which Prefect run was told to run the job, unless a process has taken it meanwhile."""
+        same = (batch_job.c.id == job.id) & (batch_job.c.version == job.version)
+        told = {"flow_run_id": flow_run_id, "flow_run_state": "SCHEDULED", "flow_run_state_name": "Scheduled"}
         with self._writing() as connection:
-            connection.execute(update(batch_job).where(batch_job.c.id == job_id).values(flow_run_id=flow_run_id))
+            connection.execute(update(batch_job).where(same).values(**told))
 
     def set_flow_run_state(self, flow_run_id: str, state: str, state_name: str | None) -> None:
         """Note the state that a Prefect run is in."""
@@ -198,6 +245,13 @@ class JobStore:
         with self._engine.connect() as connection:
             row = connection.execute(select(batch_job).where(batch_job.c.flow_run_id == flow_run_id)).one_or_none()
         return Job.model_validate(row) if row else None
+
+    def _changed(self, job: Job, action: str, who: str, why: str | None, **values: Any) -> Job:
+        with self._writing() as connection:
+            self._change(connection, job, **values)
+            changed = self._read(connection, job.id)
+            _record(connection, changed, action, job.status, who, why)
+        return changed
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -225,7 +279,9 @@ def _effects(job: Job, status: Status) -> dict[str, Any]:
     """What reaching a status sets beside it."""
     if status is Status.CREATED:
         unstarted = dict.fromkeys(("failed_at", "flow_run_id", "flow_run_state", "flow_run_state_name"))
-        return {**unstarted, "attempt": job.attempt + 1}
+        # a job that had to queue queues again
+        queued = {"active_key": None} if job.queue_key is not None else {}
+        return {**unstarted, **queued, "attempt": job.attempt + 1}
     reached = {f"{status}_at": datetime.now(UTC)}
     return {**reached, **owner(None)} if status in RESTING else reached
 

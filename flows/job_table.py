@@ -58,6 +58,11 @@ batch_job = Table(
     Column("trigger", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("idempotency_key", String(255), unique=True),
+    # not to be started before
+    Column("start_at", UtcDateTime),
+    # what a strategy's `unique` makes of the job; only one row that has not ended may hold a key as its active one
+    Column("queue_key", String(255)),
+    Column("active_key", String(255)),
     Column("flow_run_id", String(36)),
     Column("flow_run_state", String(32)),
     Column("flow_run_state_name", String(255)),
@@ -85,6 +90,16 @@ batch_job = Table(
     Index("ix_batch_job_created_by_id", "created_by", "id"),
     Index("ix_batch_job_flow_run_id", "flow_run_id"),
 )
+_open_run = batch_job.c.flow_run_state.in_(["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"])
+Index("ix_batch_job_open_run", batch_job.c.id, sqlite_where=_open_run, postgresql_where=_open_run)
+_not_ended = batch_job.c.status.not_in(["completed", "canceled", "failed"])
+Index(
+    "uq_batch_job_active_key",
+    batch_job.c.active_key,
+    unique=True,
+    sqlite_where=_not_ended,
+    postgresql_where=_not_ended,
+)
 
 batch_job_event = Table(
     "batch_job_event",
@@ -99,5 +114,9 @@ batch_job_event = Table(
     Column("why", Text),
     Column("attempt", Integer, nullable=False),
     Column("version", BigInteger, nullable=False),
+    # when it was told to Prefect as an event, empty while it is to be told
+    Column("published_at", UtcDateTime),
     Index("ix_batch_job_event_job_id_id", "job_id", "id"),
 )
+_unpublished = batch_job_event.c.published_at.is_(None)
+Index("ix_batch_job_event_unpublished", batch_job_event.c.id, sqlite_where=_unpublished, postgresql_where=_unpublished)

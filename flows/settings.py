@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fsspec.core import split_protocol
 from fsspec.registry import get_filesystem_class
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -29,6 +29,15 @@ class Settings(BaseSettings):
     files_url: str = Field("", description="Where files are kept, any fsspec URL; default `files` in HOME.")
     strategies: str = Field("", description=f"Folders with more strategies, separated by `{os.pathsep}`.")
     chunk_size: PositiveInt = Field(10_000, description="Rows a chunk has at most.")
+    heartbeat_timeout: PositiveFloat = Field(
+        60, description="Seconds without a sign of life after which a job's process counts as dead."
+    )
+    confirm_timeout: PositiveFloat = Field(
+        7 * 24 * 3600, description="Seconds in which a previewed job can be confirmed; it is canceled then."
+    )
+    retention_days: PositiveFloat | None = Field(
+        None, description="Days after which ended jobs and their files are pruned; kept for ever where it is not set."
+    )
 
     @field_validator("home")
     @classmethod

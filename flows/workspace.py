@@ -1,12 +1,19 @@
 """What the settings open: the job database, the target, the file store, the strategies, and the service over them."""
 
+from contextlib import suppress
+from datetime import timedelta
 from functools import cached_property, lru_cache
 
 from sqlalchemy import Engine
 
 from flows.database import ensure_current
+from flows.errors import JobMoved, NotLaunched
 from flows.job_store import JobStore
-from flows.launching import launch
+from flows.mirror import Mirror
+from flows.open_jobs import OpenJobs
+from flows.prefect_runs import PrefectRuns, RunState
+from flows.pruning import Pruning
+from flows.reconciling import Reconciling
 from flows.service import BatchJobService
 from flows.settings import Settings, current_settings
 from strategies.engines import make_engine
@@ -50,7 +57,43 @@ class Workspace:
     @cached_property
     def service(self) -> BatchJobService:
         """The one way in to jobs."""
-        return BatchJobService(self.store, lambda: self.strategies, launch)
+        timeout = timedelta(seconds=self.settings.confirm_timeout)
+        return BatchJobService(self.store, lambda: self.strategies, self.prefect, timeout)
+
+    @cached_property
+    def prefect(self) -> PrefectRuns:
+        """The runs of jobs in Prefect."""
+        return PrefectRuns()
+
+    @cached_property
+    def mirror(self) -> Mirror:
+        """What moves jobs after their runs."""
+        return Mirror(self.store, self.prefect, timedelta(seconds=self.settings.heartbeat_timeout))
+
+    @cached_property
+    def pruning(self) -> Pruning:
+        """What removes old jobs."""
+        return Pruning(self.jobs, self.target, self.files)
+
+    @cached_property
+    def reconciling(self) -> Reconciling:
+        """What sees to everything that was missed."""
+        timeouts = (
+            timedelta(seconds=self.settings.heartbeat_timeout),
+            timedelta(seconds=self.settings.confirm_timeout),
+        )
+        return Reconciling(OpenJobs(self.jobs), self.service, self.mirror, *timeouts)
+
+    def note_end(self, flow_run_id: str, state: RunState) -> None:
+        """Let the job of a run that ends in this process follow it, and give its turn to one that queued behind it."""
+        job = self.store.by_flow_run(flow_run_id)
+        if job is None:
+            return
+        with suppress(JobMoved):
+            self.mirror.apply(job, state)
+        if job.queue_key is not None:
+            with suppress(NotLaunched):
+                self.service.start_waiting()
 
 
 @lru_cache

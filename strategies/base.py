@@ -1,7 +1,8 @@
 """The class that says what a job does."""
 
+from collections.abc import Callable
 from inspect import isabstract
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
@@ -32,8 +33,15 @@ class BatchJobStrategy:
     Context: ClassVar[type[BaseModel]] = NoContext
     #: How often a failed job is tried again by itself, when ``should_retry`` says so.
     max_retries: ClassVar[int] = 0
-    #: Seconds before the first automatic retry.
+    #: Seconds before the first automatic retry; the wait doubles each time.
     retry_delay: ClassVar[float] = 10.0
+    #: Of which jobs only one may be active: of one ``type``, of one type and ``context``, or of one value of a function
+    #: of the context. ``None`` allows any number.
+    unique: ClassVar[Literal["type", "context"] | Callable[[Any], object] | None] = None
+    #: What becomes of a second one: it is refused when it is created, or it queues until the first has ended.
+    on_duplicate: ClassVar[Literal["refuse", "queue"]] = "refuse"
+    #: How many runs of this type Prefect works on at a time; the others wait their turn. ``None`` is no limit.
+    concurrency_limit: ClassVar[int | None] = None
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -84,8 +92,17 @@ def _missing(cls: type[BatchJobStrategy]) -> list[str]:
     hooks = [name for name in ("process", "build_template") if getattr(cls, name) is getattr(BatchJobStrategy, name)]
     context = getattr(cls, "Context", None)
     is_model = isinstance(context, type) and issubclass(context, BaseModel)
-    undone = ["its abstract methods"] if isabstract(cls) else []
-    return names + hooks + ([] if is_model else ["a Context that is a pydantic model"]) + undone
+    wrong = [
+        *([] if is_model else ["a Context that is a pydantic model"]),
+        *(["its abstract methods"] if isabstract(cls) else []),
+        *([] if _is_unique(cls.unique) else ['a unique that is "type", "context" or a function of the context']),
+        *([] if cls.on_duplicate in ("refuse", "queue") else ['an on_duplicate that is "refuse" or "queue"']),
+    ]
+    return names + hooks + wrong
+
+
+def _is_unique(unique: object) -> bool:
+    return unique in (None, "type", "context") or callable(unique)
 
 
 def _is_text(value: object) -> bool:

@@ -87,7 +87,7 @@ class StopRequested(BaseException):
     Not an ``Exception``, so that a strategy's ``except Exception`` does not swallow it.
 
     Args:
-        reason: what happened to the job, in a word: ``canceled``, ``paused`` or ``superseded``.
+        reason: what happened to the job, in a word: ``canceled``, ``paused``, ``interrupted`` or ``superseded``.
     """
 
     def __init__(self, reason: str) -> None:

@@ -38,7 +38,7 @@ class Report(Protocol):
         """Keep what the job has to tell."""
 
     def stop_reason(self) -> str | None:
-        """``canceled``, ``paused`` or ``superseded`` when the job is to stop at this chunk edge."""
+        """``canceled``, ``paused``, ``interrupted`` or ``superseded`` when the job is to stop at this chunk edge."""
 
 
 class SilentReport:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis  # noqa: F401 - its report at the end of a run cannot be imported as late as that by Python 3.11
 import psycopg
 import pytest
 from sqlalchemy import Engine

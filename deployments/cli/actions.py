@@ -8,9 +8,11 @@ from deployments.cli.options import AsJson, Here, JobId, Verbose
 from deployments.cli.person import login_name
 from deployments.cli.run import finish
 from deployments.cli.run_here import running_here
+from deployments.prefect_api import name_prefect
 from flows.errors import NotLaunched
 from flows.job import Job
 from flows.process_identity import ProcessIdentity
+from flows.service import BatchJobService
 from flows.workspace import current_workspace
 
 #: An action of the service that lets a job go on: id, who, and the process that goes on with it.
@@ -19,30 +21,36 @@ Move = Callable[[str, str, ProcessIdentity | None], Job]
 
 def confirm(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
     """Say yes to what a dry run showed; the job goes on."""
-    _go_on(current_workspace().service.confirm, job_id, here, as_json, verbose)
+    _go_on(_service_with_prefect().confirm, job_id, here, as_json, verbose)
 
 
 def retry(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
     """Try a failed job again, from its last checkpoint and under the same id."""
-    service = current_workspace().service
+    service = _service_with_prefect()
     # a job that was recorded and never started has nothing to be tried again, it is only to be run
-    waits = reports.never_started(service.get(job_id))
+    waits = service.get(job_id).waits_for_prefect
     _go_on(_leave_as_it_is if waits else service.retry, job_id, here, as_json, verbose)
 
 
 def resume(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
     """Let a paused job go on."""
-    _go_on(current_workspace().service.resume, job_id, here, as_json, verbose)
+    _go_on(_service_with_prefect().resume, job_id, here, as_json, verbose)
 
 
 def cancel(job_id: JobId, as_json: AsJson = False) -> None:
     """Stop a job for good, at its next chunk edge when it runs."""
-    _tell(current_workspace().service.cancel(job_id, login_name()), as_json)
+    _tell(_service_with_prefect().cancel(job_id, login_name()), as_json)
 
 
 def pause(job_id: JobId, as_json: AsJson = False) -> None:
     """Stop a job at its next chunk edge, to go on later."""
-    _tell(current_workspace().service.pause(job_id, login_name()), as_json)
+    _tell(_service_with_prefect().pause(job_id, login_name()), as_json)
+
+
+def _service_with_prefect() -> BatchJobService:
+    workspace = current_workspace()
+    name_prefect(workspace.settings.home)
+    return workspace.service
 
 
 def _go_on(move: Move, job_id: str, here: bool, as_json: bool, verbose: bool) -> None:

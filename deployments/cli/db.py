@@ -1,8 +1,13 @@
 """``db``: the job database's upkeep."""
 
+from datetime import timedelta
+from typing import Annotated
+
 import typer
 
 from deployments.cli import output
+from deployments.errors import UsageRefused
+from deployments.prefect_api import name_prefect
 from flows.database import HEAD, current_revision
 from flows.database import upgrade as migrate
 from flows.workspace import current_workspace
@@ -25,3 +30,25 @@ def upgrade() -> None:
         migrate(engine)
     where = engine.url.render_as_string(hide_password=True)
     output.out.print(f"{where} is at revision {HEAD}" + ("" if found != HEAD else " already"))
+
+
+@app.command()
+def prune(
+    older_than: Annotated[
+        float | None, typer.Option("--older-than", metavar="DAYS", min=0, help="Default: BATCH_JOBS_RETENTION_DAYS.")
+    ] = None,
+) -> None:
+    """Remove jobs that ended long ago, with their files. A job that has not ended stays."""
+    workspace = current_workspace()
+    days = older_than if older_than is not None else workspace.settings.retention_days
+    if days is None:
+        raise UsageRefused("say how old: --older-than DAYS, or set BATCH_JOBS_RETENTION_DAYS")
+    output.out.print(str(workspace.pruning.run(timedelta(days=days))))
+
+
+@app.command()
+def reconcile() -> None:
+    """See once to lost processes, runs that were moved in Prefect, and jobs that wait; `serve` does it all the time."""
+    workspace = current_workspace()
+    name_prefect(workspace.settings.home)
+    output.out.print(str(workspace.reconciling.run()))

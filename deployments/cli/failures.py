@@ -1,4 +1,4 @@
-"""From an error to one line on stderr and an exit code: 2 when what was asked cannot be done, 1 when it did not succeed."""
+"""From an error to one line on stderr and an exit code: 2, it cannot be done as asked; 1, it did not succeed."""
 
 import traceback
 
@@ -6,15 +6,18 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.cli import output
-from deployments.errors import PrefectDidNotStart, PrefectUnreachable, RunBroke
-from flows.errors import DatabaseBehind, DatabaseUnreachable, NotLaunched
+from deployments.errors import NoPrefectNamed, PrefectDidNotStart, PrefectUnreachable, RunBroke
+from flows.errors import DatabaseBehind, DatabaseUnreachable, JobActive, NotLaunched, PrefectAway
 from strategies.errors import BatchJobError
 
 DID_NOT_SUCCEED = 1
 CANNOT_BE_MEANT = 2
 
 #: What a person may have asked rightly, but the world is not ready for.
-_OF_THE_WORLD = (DatabaseBehind, DatabaseUnreachable, NotLaunched, PrefectDidNotStart, PrefectUnreachable, RunBroke)
+_OF_THE_WORLD = (
+    DatabaseBehind, DatabaseUnreachable, JobActive, NoPrefectNamed, NotLaunched,
+    PrefectAway, PrefectDidNotStart, PrefectUnreachable, RunBroke,
+)  # fmt: skip
 
 
 def report(error: BaseException) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import actions, db, failures, files, jobs, new, output, run, serve, strategies
+from deployments.cli import actions, db, failures, files, jobs, new, output, run, serve, strategies, worker
 
 #: What Typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -32,6 +32,7 @@ app.add_typer(files.app, name="files")
 app.add_typer(new.app, name="new")
 app.add_typer(db.app, name="db")
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
 
 
 def _print_version(wanted: bool) -> None:

@@ -107,7 +107,7 @@ def next_steps(job: Job) -> list[tuple[str, str]]:
         return [(f"batch-jobs resume {again} --here", "go on"), (f"batch-jobs cancel {again}", "stop for good")]
     if job.status in (Status.COMPLETED, Status.CANCELED):
         return _fetching(job)
-    if never_started(job):
+    if job.waits_for_prefect:
         return [("batch-jobs serve", "starts it"), (f"batch-jobs retry {again} --here", "runs it in this process")]
     return [
         (f"batch-jobs watch {again}", "follow it"),
@@ -132,15 +132,6 @@ def rows_in_words(job: Job) -> str:
 def awaits_confirmation(job: Job) -> bool:
     """Whether the job has shown its plan and waits for a person."""
     return job.status is Status.PRE_PROCESSED and job.dry_run and job.confirmed_at is None and job.worker is None
-
-
-def never_started(job: Job) -> bool:
-    """Whether the job is to run, but no process and no Prefect run was told so."""
-    return (
-        job.status in (Status.CREATED, Status.CONFIRMED, Status.PROCESSING)
-        and job.worker is None
-        and job.flow_run_id is None
-    )
 
 
 def _title(job: Job) -> Text:
@@ -191,7 +182,10 @@ def _fetching(job: Job) -> list[tuple[str, str]]:
 
 
 def _event_row(event: JobEvent) -> list[str | Text]:
-    moved = Text.assemble(f"{event.from_status} → " if event.from_status else "", status_text(event.to_status))
+    if event.from_status is event.to_status:
+        moved = Text(event.action.replace("_", " "))
+    else:
+        moved = Text.assemble(f"{event.from_status} → " if event.from_status else "", status_text(event.to_status))
     return [time_text(event.at), moved, event.who, event.why or ""]
 
 

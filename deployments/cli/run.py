@@ -1,5 +1,6 @@
 """``run`` and ``create``: a new job, here and now or handed to Prefect."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +18,17 @@ from flows.job import Job, Trigger
 from flows.process_identity import ProcessIdentity
 from flows.workspace import Workspace, current_workspace
 
+TIME_FORMATS = [f"%Y-%m-%d{time}{zone}" for time in ("", "T%H:%M", "T%H:%M:%S") for zone in ("", "%z")]
+
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="With --dry-run: show the plan and go on without asking.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the job; exit 0 only when it is completed.")]
 IdempotencyKey = Annotated[
     str | None,
     typer.Option("--idempotency-key", metavar="KEY", help="The same key with the same job gives the same job again."),
+]
+StartAt = Annotated[
+    datetime | None,
+    typer.Option("--at", metavar="TIME", formats=TIME_FORMATS, help="When to start it, ISO 8601; UTC without a zone."),
 ]
 
 
@@ -57,13 +64,23 @@ def create(
     dry_run: DryRun = False,
     wait: Wait = False,
     idempotency_key: IdempotencyKey = None,
+    start_at: StartAt = None,
     as_json: AsJson = False,
 ) -> None:
     """Record a job, hand it to Prefect and print its id."""
     workspace = current_workspace()
-    job = _record(workspace, batch_type, pairs, whole, dry_run, worker=None, idempotency_key=idempotency_key)
+    job = _record(
+        workspace,
+        batch_type,
+        pairs,
+        whole,
+        dry_run,
+        worker=None,
+        idempotency_key=idempotency_key,
+        start_at=utc(start_at),
+    )
     try:
-        if reports.never_started(job):
+        if job.waits_for_prefect:
             job = hand_over(workspace.service, job, workspace.settings.home)
     except NotLaunched as error:
         if wait:
@@ -75,6 +92,11 @@ def create(
         output.print_job_json(job)
     else:
         output.out.print(job.id)
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """A time that was typed, in UTC."""
+    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def finish(job: Job, as_json: bool) -> None:
@@ -99,6 +121,7 @@ def _record(
     dry_run: bool,
     worker: ProcessIdentity | None,
     idempotency_key: str | None = None,
+    start_at: datetime | None = None,
 ) -> Job:
     strategy = workspace.strategies.get(batch_type)
 
@@ -114,5 +137,6 @@ def _record(
         created_by=login_name(),
         trigger=Trigger.CLI,
         idempotency_key=idempotency_key,
+        start_at=start_at,
         worker=worker,
     )

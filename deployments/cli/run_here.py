@@ -60,7 +60,7 @@ def _flow_of(job: Job) -> Any:
 
 @contextmanager
 def _sending_what_is_left() -> Iterator[None]:
-    """Wait until Prefect has the run's last log lines and events, sent in the background, before its server may stop."""
+    """Wait until Prefect has the run's last log lines and events, sent in the background: its server may stop then."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 

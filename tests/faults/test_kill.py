@@ -63,24 +63,19 @@ def counts(job: Job) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def kill_at_a_random_moment(runs: Runs, job: Job, process: subprocess.Popen[bytes], chance: random.Random) -> bool:
-    """Kill a process somewhere between its first look at the job and its end; False when it ended before."""
-    begun = runs.progress(job.id)
-    wait_until(
-        lambda: (
-            process.poll() is not None
-            or runs.progress(job.id) > begun
-            or runs.workspace.service.get(job.id).claim is not None
-        ),
-        what="the run's beginning",
-    )
+def killed_at_a_random_moment(runs: Runs, job: Job, chance: random.Random) -> bool:
+    """Go on with a job and kill its process at some moment after its claim; False when the job had ended by then."""
+    before = runs.workspace.service.get(job.id).claim
+    process = runs.start(job.id)
+    wait_until(lambda: process.poll() is not None or runs.claim(job.id) != before, what="the run's beginning")
     deadline = time.monotonic() + chance.uniform(0, 0.8)
     while time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.001)
     if process.poll() is not None:
+        assert process.poll() == 0, process.errors()
         return False
     kill(process)
-    return True
+    return runs.workspace.service.get(job.id).status is not Status.COMPLETED
 
 
 @pytest.mark.slow
@@ -95,14 +90,12 @@ def test_S1_an_import_killed_at_random_moments_and_retried_ends_as_a_clean_run(r
     while kills < KILLS:
         prepare_table(runs)
         job = new_import(runs, tmp_path / "goods.csv")
-        process, shown = runs.start(job.id), 0
-        while kill_at_a_random_moment(runs, job, process, chance):
+        shown = 0
+        while killed_at_a_random_moment(runs, job, chance):
             kills += 1
             now = runs.workspace.service.get(job.id).result.advancement_count
             assert now >= shown, "progress went down"
             shown = now
-            process = runs.start(job.id)
-        process.communicate(timeout=120)
         done = runs.workspace.service.get(job.id)
         assert done.status is Status.COMPLETED
         assert (table(runs), counts(done), rejects(runs, done)) == expected
@@ -151,9 +144,10 @@ def test_a_kill_between_two_attempts_leaves_a_job_that_can_be_retried(runs: Runs
 def test_S24_of_two_processes_racing_for_one_job_one_wins(runs: Runs):
     job = runs.workspace.service.record("counting", {"limit": 50})
     racers = [runs.start(job.id) for _ in range(2)]
-    errors = [racer.communicate(timeout=120)[1].decode() for racer in racers]
-    assert sorted(racer.returncode for racer in racers) == [0, 1], errors
-    loser = errors[[racer.returncode for racer in racers].index(1)]
+    codes = [racer.wait() for racer in racers]
+    errors = [racer.errors() for racer in racers]
+    assert sorted(codes) == [0, 1], errors
+    loser = errors[codes.index(1)]
     assert f"{job.id} is being run by process" in loser or f"{job.id} is completed" in loser
     with runs.workspace.target.connect() as connection:
         assert list(connection.scalars(text("SELECT i FROM numbers ORDER BY i"))) == list(range(1, 51))

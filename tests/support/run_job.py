@@ -1,15 +1,27 @@
 """Goes on with a job in this process, as ``batch-jobs run`` and ``batch-jobs retry --here`` do."""
 
-import sys
+import os
+from pathlib import Path
 
-from flows.catalog import FLOWS
-from flows.process_identity import ProcessIdentity
-from flows.transitions import Status
-from flows.workspace import current_workspace
+# what every run needs is imported here, once, in the server that the processes of runs are forked from
+import flows.batch_job  # noqa: F401
+import strategies.table_export
+import strategies.table_import  # noqa: F401
 
-job_id = sys.argv[1]
-service = current_workspace().service
-job = service.bury(job_id)
-if job.status is Status.FAILED:
-    job = service.retry(job_id, who="test", worker=ProcessIdentity.current())
-FLOWS[job.type](context=job.context, dry_run=job.dry_run, job_id=job_id)
+
+def main(job_id: str, environment: dict[str, str], errors: Path) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
+
+    from flows.catalog import FLOWS
+    from flows.process_identity import ProcessIdentity
+    from flows.transitions import Status
+    from flows.workspace import current_workspace
+
+    service = current_workspace().service
+    job = service.bury(job_id)
+    if job.status is Status.FAILED:
+        job = service.retry(job_id, who="test", worker=ProcessIdentity.current())
+    FLOWS[job.type](context=job.context, dry_run=job.dry_run, job_id=job_id)

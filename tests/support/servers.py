@@ -41,9 +41,9 @@ def prefect_environment(home: Path, port: int) -> dict[str, str]:
 
 
 @contextmanager
-def prefect_server(home: Path) -> Iterator[dict[str, str]]:
+def prefect_server(home: Path, port: int | None = None) -> Iterator[dict[str, str]]:
     """Run a Prefect server with its own data; yields its variables."""
-    port = free_port()
+    port = port or free_port()
     environment = prefect_environment(home, port)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "server.log").open("wb") as log:

@@ -1,0 +1,38 @@
+"""SIGTERM while a strategy works: the current chunk is finished first, then the process leaves the job to another."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+#: What a deploy sends; and Ctrl-C at a terminal, which reaches the runs of a `serve` or `worker` there too.
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interruption:
+    """Notes signals while a strategy's code runs; a run looks at ``wanted`` at each chunk edge.
+
+    Outside of the blocks Prefect's own handling is in force, which ends the run at once. A signal that comes twice is
+    noted once: whoever cannot wait for the chunk's end has SIGKILL.
+
+    Args:
+        signals: which ones to note; fewer where the process has its own way to stop, as the command line does.
+    """
+
+    def __init__(self, signals: tuple[signal.Signals, ...] = SIGNALS) -> None:
+        self.wanted = False
+        self._signals = signals if threading.current_thread() is threading.main_thread() else ()
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in self._signals}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.wanted = True
