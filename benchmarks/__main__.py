@@ -5,7 +5,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import commerce, commerce_export, framework, job_list, memory, table_export, table_import
+from benchmarks import (
+    commerce,
+    commerce_export,
+    commerce_memory,
+    framework,
+    job_list,
+    memory,
+    table_export,
+    table_import,
+)
 from benchmarks.data import write_goods
 from benchmarks.report import console
 
@@ -14,6 +23,7 @@ MEASUREMENTS = {
     "export": table_export.measure,
     "commerce": commerce.measure,
     "commerce-export": commerce_export.measure,
+    "commerce-memory": commerce_memory.measure,
     "framework": framework.measure,
     "list": job_list.measure,
     "memory": memory.measure,

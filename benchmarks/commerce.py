@@ -25,25 +25,39 @@ def measure(work: Path, goods: Path, rows: int) -> None:
     with postgres.database() as uri:
         engine = make_engine(uri)
         create_shop(engine)
-        create = _import(engine, files[0], work)
+        first = _import(engine, files[0], work)
         unchanged = _import(engine, files[0], work)
         split = _copy_out(uri, work / "split")
         update = _import(engine, files[1], work)
         engine.dispose()
-    raw = _raw_copy(postgres, split)
+    # what is held against each other is measured in turn, because others use the machine, too
+    raw = [_raw_copy(postgres, split)]
+    create = _fresh_import(postgres, files[0], work)
+    raw.append(_raw_copy(postgres, split))
     postgres.stop()
-    whole = sum(create)
+    by_hand = 2 * PRODUCTS / sum(raw)
     show(
         f"product-import on PostgreSQL, {PRODUCTS:,} products, 24 rows each",
         "products/s",
         [
-            Measured("COPY of the split rows, by hand", PRODUCTS / raw),
-            Measured("create, process (checkpoints and all)", PRODUCTS / create[1], PRODUCTS / raw, 0.5),
-            Measured("create, the whole job", PRODUCTS / whole, PRODUCTS / raw, 0.5),
-            Measured("update, 10 % changed, the whole job, beside create", PRODUCTS / sum(update), PRODUCTS / whole, 1),
-            Measured("unchanged, the whole job, beside create", PRODUCTS / sum(unchanged), PRODUCTS / whole, 3),
+            Measured("COPY of the split rows, by hand", by_hand),
+            Measured("create, process (checkpoints and all)", PRODUCTS / create[1], by_hand, 0.5),
+            Measured("create, the whole job", PRODUCTS / sum(create), by_hand, 0.5),
+            Measured(
+                "update, 10 % changed, the whole job, beside create", PRODUCTS / sum(update), PRODUCTS / sum(first), 1
+            ),
+            Measured("unchanged, the whole job, beside create", PRODUCTS / sum(unchanged), PRODUCTS / sum(first), 3),
         ],
     )
+
+
+def _fresh_import(postgres: Postgres, path: Path, work: Path) -> tuple[float, float]:
+    with postgres.database() as uri:
+        engine = make_engine(uri)
+        create_shop(engine)
+        taken = _import(engine, path, work)
+        engine.dispose()
+    return taken
 
 
 def _import(engine: Engine, path: Path, work: Path) -> tuple[float, float]:
