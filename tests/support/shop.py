@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, DateTime, Engine, Float, Integer, Numeric, Table, text
+from sqlalchemy import JSON, Boolean, DateTime, Engine, Float, Integer, Numeric, Table, delete, text
 from ulid import ULID
 
 from strategies import hooks
@@ -144,6 +144,17 @@ def picture(engine: Engine) -> dict[str, Counter[tuple[Any, ...]]]:
     """Everything of the catalogue but ids and times, comparable across databases."""
     with engine.connect() as connection:
         return {name: Counter(tuple(row) for row in connection.execute(text(query))) for name, query in QUERIES.items()}
+
+
+def emptied(engine: Engine) -> None:
+    """Take all products out of a shop."""
+    with engine.begin() as connection:
+        for name in (
+            "product_variant_money_amount", "money_amount", "product_option_value", "product_variant", "product_option",
+            "product_tags", "product_images", "product_sales_channel", "product_shipping_profile", "product", "image",
+            "product_tag", "product_type",
+        ):  # fmt: skip
+            connection.execute(delete(tables.metadata.tables[name]))
 
 
 @dataclass

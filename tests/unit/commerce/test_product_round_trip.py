@@ -7,14 +7,13 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, delete
 
 from strategies.commerce import tables
 from strategies.commerce.product_export import ProductExport
 from strategies.commerce.product_import import ProductImport
 from strategies.files import FileStore
 from strategies.tabular.formulas import neutralise_cell
-from support.shop import Shop, base
+from support.shop import Shop, base, emptied
 
 NASTY = [
     "=1+1",
@@ -89,16 +88,6 @@ def as_csv(rows: list[dict[str, str]]) -> str:
     # what a spreadsheet would run is marked, as an export marks it
     writer.writerows({name: neutralise_cell(cell) for name, cell in row.items()} for row in rows)
     return written.getvalue()
-
-
-def emptied(engine: Engine) -> None:
-    with engine.begin() as connection:
-        for name in (
-            "product_variant_money_amount", "money_amount", "product_option_value", "product_variant", "product_option",
-            "product_tags", "product_images", "product_sales_channel", "product_shipping_profile", "product", "image",
-            "product_tag", "product_type",
-        ):  # fmt: skip
-            connection.execute(delete(tables.metadata.tables[name]))
 
 
 def everything(shop: Shop) -> dict[str, list[str]]:
