@@ -23,12 +23,17 @@ class StateReader:
 
     def rows(self, query: str, columns: dict[str, types.TypeEngine[Any]]) -> pa.Table:
         """The rows of a query with these columns, every cell as text."""
-        cells = ", ".join(_as_text(name, type) for name, type in columns.items())
-        # of many small rows, psycopg fetches twenty times as many a second as it copies
-        found = self._driver.execute(f"SELECT {cells} FROM ({query}) AS source").fetchall()
-        values = zip(*found, strict=True) if found else ((),) * len(columns)
-        arrays = [pa.array(column, pa.string()) for column in values]
-        return pa.table(arrays, names=list(columns))
+        cells = [_as_text(name, type) for name, type in columns.items()]
+        if self._is_postgresql:
+            # one array a column: thousands of rows as tuples would keep Python's garbage collector busy
+            arrays = ", ".join(f"array_agg({cell})" for cell in cells)
+            values = [
+                found or [] for found in self._driver.execute(f"SELECT {arrays} FROM ({query}) AS source").fetchone()
+            ]
+        else:
+            found = self._driver.execute(f"SELECT {', '.join(cells)} FROM ({query}) AS source").fetchall()
+            values = list(zip(*found, strict=True)) or [()] * len(columns)
+        return pa.table([pa.array(column, pa.string()) for column in values], names=list(columns))
 
     def among(self, column: str, values: pa.Array) -> str:
         """The SQL condition that a column has one of these texts; empty ones and nulls are left out."""
