@@ -128,6 +128,9 @@ class PriceListImport(GroupedImport):
             loader.write(connection, loader.encode(pa.table({"variant_id": ids})))
         link, money = tables.product_variant_money_amount, tables.money_amount
         of_list = money.c.price_list_id == job.context.price_list_id
+        if connection.dialect.name == "postgresql":
+            # the planner knows nothing of the table just filled, and would go through it for each price
+            connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
         kept = exists().where(KEPT.c.variant_id == link.c.variant_id)
         linked = exists().where(link.c.money_amount_id == money.c.id)
         connection.execute(delete(link).where(link.c.money_amount_id.in_(select(money.c.id).where(of_list)), ~kept))

@@ -17,8 +17,9 @@ from strategies.tabular.exporting import Source, source_for
 from strategies.tabular.selecting import SelectedColumn, Selection
 
 DELIMITER = ";"
-#: For sorting in memory what would else go to the server's disk; taken twice or thrice, and for one transaction.
-WORK_MEM = "64MB"
+#: Sorting is done in memory, not on the server's disk. And of rows just loaded the planner knows nothing: it would take
+#: many for few and look each of them up, which takes longer with every row; hashing whole tables does not.
+SETTINGS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_nestloop = off")
 TEXT = types.Text()
 Way = Literal["ASC", "DESC"]
 
@@ -144,7 +145,8 @@ class ShopExport(BatchJobStrategy, abstract=True):
         name = f"{self.noun}-export.{job.context.format}"
         with job.write_output(name) as stream, source.reading() as connection:
             if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SET LOCAL work_mem = '{WORK_MEM}'")
+                for setting in SETTINGS:
+                    connection.exec_driver_sql(setting)
             job.progress.total = entries = self._count(job, connection)  # others may have written since the preview
             query = self.query(job.context, connection)
             rows, lines, told = entries if query.rows is None else query.rows, 0, 0
