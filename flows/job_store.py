@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown
@@ -17,6 +17,8 @@ from flows.transitions import ENDED, TRANSITIONS, Action, Status
 from strategies.engines import for_writing
 from strategies.result import JobResult
 
+#: What makes a job follow no Prefect run any more.
+NO_RUN: dict[str, Any] = dict.fromkeys(("flow_run_id", "flow_run_state", "flow_run_state_name"))
 #: In these nobody works on the job; whoever did has stopped or will at its next chunk edge.
 RESTING = ENDED | {Status.PAUSED}
 
@@ -119,14 +121,20 @@ class JobStore:
             rows = connection.execute(select(batch_job).where(idle, or_(new, told_to)).order_by(batch_job.c.id)).all()
         return [Job.model_validate(row) for row in rows]
 
+    def ahead_of(self, job: Job) -> Job | None:
+        """Return the job that a queued one waits for: the active one of its key, or the oldest that waits before it."""
+        before = _queued_before(job)
+        active = (batch_job.c.active_key == job.queue_key) & batch_job.c.status.not_in(ENDED)
+        query = select(batch_job).where(active | before).order_by(batch_job.c.active_key.is_(None), batch_job.c.id)
+        with self._engine.connect() as connection:
+            row = connection.execute(query.limit(1)).one_or_none()
+        return Job.model_validate(row) if row else None
+
     def activate(self, job: Job) -> Job | None:
         """Give a queued job its turn; ``None`` while an active or an older waiting one of its key is there."""
-        other = batch_job.alias()
-        queued = (other.c.queue_key == job.queue_key) & (other.c.status == Status.CREATED) & (other.c.id < job.id)
-        older = select(other.c.id).where(queued, other.c.active_key.is_(None), other.c.deleted_at.is_(None))
         try:
             with self._writing() as connection:
-                if connection.execute(older.limit(1)).first() is not None:
+                if connection.execute(select(batch_job.c.id).where(_queued_before(job)).limit(1)).first() is not None:
                     return None
                 self._change(connection, job, active_key=job.queue_key)
                 return self._read(connection, job.id)
@@ -275,10 +283,16 @@ class JobStore:
             raise JobMoved(job.id)
 
 
+def _queued_before(job: Job) -> ColumnElement[bool]:
+    queued = (batch_job.c.queue_key == job.queue_key) & (batch_job.c.status == Status.CREATED)
+    waiting = batch_job.c.active_key.is_(None) & batch_job.c.deleted_at.is_(None)
+    return queued & waiting & (batch_job.c.id < job.id)
+
+
 def _effects(job: Job, status: Status) -> dict[str, Any]:
     """What reaching a status sets beside it."""
     if status is Status.CREATED:
-        unstarted = dict.fromkeys(("failed_at", "flow_run_id", "flow_run_state", "flow_run_state_name"))
+        unstarted = {"failed_at": None, **NO_RUN}
         # a job that had to queue queues again
         queued = {"active_key": None} if job.queue_key is not None else {}
         return {**unstarted, **queued, "attempt": job.attempt + 1}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from flows.errors import JobMoved
 from flows.job import Job
-from flows.job_store import JobStore
+from flows.job_store import NO_RUN, JobStore
 from flows.prefect_runs import PrefectRuns, RunState
 from flows.transitions import ENDED, TRANSITIONS, Action, Status
 
@@ -16,6 +16,11 @@ TRIES = 5  # how often to look again when the job is changed at the same moment
 DELETED = RunState("CRASHED", "Deleted", "it was deleted in Prefect")
 #: A run that is pending waits for a machine, which may take several times longer than a sign of life.
 PENDING_TIMEOUTS = 10
+#: How a worker's Prefect says that the process of a run is gone, and how we do.
+PROCESS_ENDED = "exited with non-zero status code"
+#: How often an attempt gets another run in place of one whose process died before it took up the job.
+RELAUNCHES = 3
+RELAUNCH = "relaunch"
 
 #: What each type of Prefect state says of the job it runs.
 STATUS_OF_TYPE: Mapping[str, Status] = {
@@ -66,6 +71,15 @@ def following_action(job: Job, state: RunState) -> Action | None:
     if action is Action.COMPLETE and action not in TRANSITIONS[job.status]:
         return Action.FAIL
     return action if action in TRANSITIONS[job.status] else None
+
+
+def died_unbegun(job: Job, state: RunState) -> bool:
+    """Whether a run's process died before it took up its job: nothing was done, so another run may do it.
+
+    A person who sets a run Crashed means the job; of a process that ended, Prefect's worker tells the exit code.
+    """
+    untouched = job.worker is None and job.status in (Status.CREATED, Status.CONFIRMED, Status.PROCESSING)
+    return untouched and state.type == "CRASHED" and PROCESS_ENDED in state.message
 
 
 def is_lost(job: Job, state: RunState, timeout: timedelta, now: datetime) -> bool:
@@ -130,10 +144,20 @@ class Mirror:
             return False
         why = f"its worker was not heard of for {self._timeout.total_seconds():g} s"
         is_open = job.status not in ENDED
-        if is_open:
+        if is_open and not self._relaunched(job, RunState("CRASHED", "Crashed", f"{PROCESS_ENDED}: {why}"), why):
             self._store.move(job, Action.FAIL, who=WHO, why=why)
         self._prefect.end(job.flow_run_id or "", "CANCELLED" if job.status is Status.CANCELED else "CRASHED", why)
         return is_open
+
+    def _relaunched(self, job: Job, state: RunState, why: str) -> bool:
+        """Let the job have another run, where its run's process died before it began and did not do so too often."""
+        if not died_unbegun(job, state):
+            return False
+        events = self._store.events(job.id)
+        if sum(event.action == RELAUNCH and event.attempt == job.attempt for event in events) >= RELAUNCHES:
+            return False
+        self._store.note(job, RELAUNCH, who=WHO, why=why, **NO_RUN)
+        return True
 
     def apply(self, job: Job, state: RunState) -> bool:
         """Move a job to where its run's state is, and note the state; tell whether it was moved.
@@ -142,6 +166,8 @@ class Mirror:
             JobMoved: the job was changed since it was read.
         """
         action = following_action(job, state)
+        if action is Action.FAIL and self._relaunched(job, state, _why(action, state)):
+            return True
         if action is not None:
             self._store.move(job, action, who=WHO, why=_why(action, state))
         if (job.flow_run_state, job.flow_run_state_name) != (state.type, state.name):

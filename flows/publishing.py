@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 200  # events told in one go
 #: What the history calls a step that leaves the status as it is; any other is told by the status it leads to.
-NOTES = ("try_again", "interrupt")
+NOTES = ("try_again", "interrupt", "relaunch")
 
 
 class Publisher:

@@ -19,7 +19,7 @@ from flows.errors import (
     PrefectAway,
 )
 from flows.job import Job, JobEvent, Trigger
-from flows.job_store import RESTING, JobFilter, JobStore, NewJob, owner
+from flows.job_store import NO_RUN, RESTING, JobFilter, JobStore, NewJob, owner
 from flows.prefect_runs import PrefectRuns
 from flows.process_identity import ProcessIdentity
 from flows.transitions import Action, Status
@@ -28,8 +28,6 @@ from strategies.base import BatchJobStrategy
 from strategies.errors import ContextRefused
 from strategies.registry import Registry
 
-#: A job that goes on in another process than its Prefect run's follows that run no more.
-NO_RUN: dict[str, Any] = dict.fromkeys(("flow_run_id", "flow_run_state", "flow_run_state_name"))
 #: Who cancels a job that was not confirmed in time.
 EXPIRY = "expiry"
 MOVE_TRIES = 20  # how often a change starts anew when others change the job at the same moment
@@ -321,7 +319,7 @@ class BatchJobService:
             return job
         active = self._store.activate(job)
         if active is None:
-            other = self._store.by_active_key(job.queue_key) or job
+            other = self._store.ahead_of(job) or job
             raise JobActive(job.type, other.id, other.status)
         return active
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     inspect,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -51,6 +52,16 @@ class Checkpoint:
     counters: Counters
 
 
+def _create_table(engine: Engine) -> None:
+    """Create the table where it is not there; the first jobs of a target may come at the same moment."""
+    if inspect(engine).has_table(checkpoint_table.name):
+        return
+    with for_writing(engine.connect()) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_job_checkpoint'))"))
+        metadata.create_all(connection)
+
+
 class CheckpointStore:
     """The checkpoint of one job (and partition) as one attempt sees it.
 
@@ -74,7 +85,7 @@ class CheckpointStore:
         Raises:
             Superseded: a later attempt has it already.
         """
-        metadata.create_all(self._engine)
+        _create_table(self._engine)
         with for_writing(self._engine.connect()) as connection, connection.begin():
             if connection.execute(self._raise_token()).first() is None:
                 raise Superseded(self._job_id)

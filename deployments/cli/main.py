@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import actions, db, failures, files, jobs, new, output, run, serve, strategies, worker
+from deployments.cli import actions, automations, db, failures, files, jobs, new, output, run, serve, strategies, worker
 
 #: What Typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -31,6 +31,7 @@ for action in (actions.confirm, actions.retry, actions.resume, actions.pause, ac
 app.add_typer(files.app, name="files")
 app.add_typer(new.app, name="new")
 app.add_typer(db.app, name="db")
+app.add_typer(automations.app, name="automations")
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 

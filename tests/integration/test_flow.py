@@ -264,7 +264,7 @@ def test_a_very_long_error_is_cut_and_a_failing_hook_does_not_hide_it(workspace:
     assert len(job.result.errors[0].message) == 1_000
 
 
-def test_the_same_idempotency_key_gives_the_same_job_and_another_body_is_refused(service: BatchJobService):
+def test_S25_the_same_idempotency_key_gives_the_same_job_and_another_body_is_refused(service: BatchJobService):
     from flows.errors import IdempotencyKeyTaken
 
     first = service.record("counting", {"limit": 2}, idempotency_key="k")

@@ -1,6 +1,7 @@
 """Events that come twice, late, or in any order leave a job where its run is."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -41,7 +42,7 @@ def test_duplicated_late_and_reordered_events_are_harmless(store: JobStore):
     def run(life: list[str], data: st.DataObject, started: Status) -> None:
         prefect = ARun()
         mirror = Mirror(store, prefect, timedelta(seconds=60))
-        job = store.claim(job_in(store, started), ProcessIdentity.current(), f"run-{id(data)}-{started}-{len(life)}")
+        job = store.claim(job_in(store, started), ProcessIdentity.current(), str(uuid4()))
         run_id = job.flow_run_id or ""
         # each state's event comes once at least, at any later moment, any number of times
         for present, kind in enumerate(life):

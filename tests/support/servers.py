@@ -40,24 +40,48 @@ def prefect_environment(home: Path, port: int) -> dict[str, str]:
     }
 
 
+class PrefectServer:
+    """A Prefect server with its own data that can be stopped, killed and started again on its port."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self.environment = prefect_environment(home, port)
+        self._log = home / "server.log"
+        self._command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self._log.open("ab") as log:
+            environment = {**os.environ, **self.environment}
+            self._process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log)
+        wait_until(lambda: _healthy(self.environment["PREFECT_API_URL"]), START_SECONDS, "Prefect's answer")
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL where that does not help."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
 @contextmanager
 def prefect_server(home: Path, port: int | None = None) -> Iterator[dict[str, str]]:
     """Run a Prefect server with its own data; yields its variables."""
-    port = port or free_port()
-    environment = prefect_environment(home, port)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with (home / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log)
+    server = PrefectServer(home, port or free_port())
+    server.start()
     try:
-        wait_until(lambda: _healthy(environment["PREFECT_API_URL"]), START_SECONDS, "Prefect's answer")
-        yield environment
+        yield server.environment
     finally:
-        server.terminate()
-        try:
-            server.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        server.stop()
 
 
 def _healthy(address: str) -> bool:

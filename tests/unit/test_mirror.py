@@ -7,7 +7,7 @@ import pytest
 from prefect.client.schemas.objects import StateType
 
 from flows.job import Job
-from flows.mirror import STATUS_OF_TYPE, following_action, is_lost, status_of
+from flows.mirror import STATUS_OF_TYPE, died_unbegun, following_action, is_lost, status_of
 from flows.prefect_runs import RunState
 from flows.transitions import ENDED, TRANSITIONS, Action, Status
 
@@ -85,6 +85,15 @@ def test_a_suspended_run_pauses_the_job_it_runs_and_not_one_that_was_just_resume
     suspended = RunState("PAUSED", "Suspended")
     assert following_action(job_in(Status.PROCESSING), suspended) is Action.PAUSE
     assert following_action(job_in(Status.PROCESSING, worker=False), suspended) is None
+
+
+def test_a_run_whose_process_died_before_it_took_up_its_job_may_be_replaced_and_no_other():
+    died = RunState("CRASHED", "Crashed", "Flow run process exited with non-zero status code -15.")
+    assert died_unbegun(job_in(Status.CREATED, worker=False), died)
+    assert died_unbegun(job_in(Status.CONFIRMED, worker=False), died)
+    assert not died_unbegun(job_in(Status.CREATED), died)
+    assert not died_unbegun(job_in(Status.PRE_PROCESSED, worker=False), died)
+    assert not died_unbegun(job_in(Status.CREATED, worker=False), RunState("CRASHED", "Crashed", "by hand"))
 
 
 def test_a_run_is_lost_when_neither_it_nor_its_state_gave_a_sign_of_life():
