@@ -1,10 +1,14 @@
 """Reading what the shop has now: rows as Arrow tables of text, from either database."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Table, types
+
+from strategies.tabular.exporting import source_for
+from strategies.tabular.selecting import SelectedColumn, Selection
 
 TEXT = types.Text()
 
@@ -16,6 +20,7 @@ class StateReader:
         # the driver itself: SQLAlchemy would take a percent sign for a placeholder
         driver: Any = connection.connection.driver_connection
         self._driver = driver
+        self._connection = connection
         self._is_postgresql = connection.dialect.name == "postgresql"
         if self._is_postgresql:
             # the planner knows nothing of rows just loaded, and would rather read whole tables for each group
@@ -34,6 +39,11 @@ class StateReader:
             found = self._driver.execute(f"SELECT {', '.join(cells)} FROM ({query}) AS source").fetchall()
             values = list(zip(*found, strict=True)) or [()] * len(columns)
         return pa.table([pa.array(column, pa.string()) for column in values], names=list(columns))
+
+    def blocks(self, query: str, column: str) -> Iterator[pa.Table]:
+        """The rows of a query with one column of text, block by block, since there may be millions."""
+        selection = Selection(f"({query})", [SelectedColumn(column, TEXT)], [])
+        yield from source_for(self._connection.engine).batches(self._connection, selection)
 
     def among(self, column: str, values: pa.Array) -> str:
         """The SQL condition that a column has one of these texts; empty ones and nulls are left out."""

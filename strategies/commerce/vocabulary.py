@@ -54,7 +54,8 @@ class Vocabulary:
     def _hashes(self, state: StateReader) -> Hashes:
         if self._known is None:
             query = f"SELECT {self._column} FROM {self.table.name} WHERE deleted_at IS NULL"
-            self._known = np.unique(key_hashes([state.texts(query, self._column).column(self._column)]))
+            hashes = [key_hashes([block.column(self._column)]) for block in state.blocks(query, self._column)]
+            self._known = np.unique(np.concatenate([*hashes, np.empty(0, dtype=np.uint64)]))
         return self._known
 
     def _rows(self, ids: pa.Array, values: pa.Array) -> pa.Table:

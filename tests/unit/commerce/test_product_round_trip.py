@@ -93,7 +93,7 @@ def as_csv(rows: list[dict[str, str]]) -> str:
 def everything(shop: Shop) -> dict[str, list[str]]:
     return {
         table.name: sorted(map(repr, shop.rows(f'SELECT * FROM "{table.name}"')))
-        for table in tables.metadata.sorted_tables
+        for table in tables.metadata.tables.values()
         if table.name.startswith(("product", "money", "image"))
     }
 
