@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Integer
 
 from strategies.commerce.filters import Condition, moment, one_of, search
-from strategies.commerce.order_totals import DISCOUNTED, ORDERS_WITH_TOTALS
+from strategies.commerce.order_totals import DISCOUNTED, ORDERS_WITH_TOTALS, of_all
 from strategies.commerce.shop_export import DELIMITER, ExportColumn, ExportQuery, ShopExport, ShopExportContext
 
 #: Medusa: filters of orders, by the name in ``filterable_fields``.
@@ -102,12 +102,16 @@ class OrderExport(ShopExport):
 
     def query(self, context: ShopExportContext, connection: Connection) -> ExportQuery:
         """One row an order."""
+        chosen = self.chosen(context)
+        orders, discounted = (
+            of_all(query) if chosen.everything else query for query in (ORDERS_WITH_TOTALS, DISCOUNTED)
+        )
         source = (
-            f"FROM ({ORDERS_WITH_TOTALS}) AS entry LEFT JOIN customer ON customer.id = entry.customer_id "
+            f"FROM ({orders}) AS entry LEFT JOIN customer ON customer.id = entry.customer_id "
             "LEFT JOIN address ON address.id = entry.shipping_address_id "
             "LEFT JOIN sales_channel AS channel ON channel.id = entry.sales_channel_id"
         )
-        before = f"WITH chosen AS ({self.chosen(context).placed}), discounted AS ({DISCOUNTED}) "
+        before = f"WITH chosen AS ({chosen.placed}), discounted AS ({discounted}) "
         date = DATES[connection.dialect.name].format("entry.created_at")
         columns = [
             ExportColumn(
