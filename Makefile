@@ -16,7 +16,7 @@ demo: .venv/runtime ## set up and import, look at and export a table
 
 test: check ## set up, check and run the tests
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -q -m "not soak and not browser"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not soak and not browser and not node"
 
 check: .venv/dev ## format, lint, types, and who imports whom
 	@echo "checking format, lint, types and imports"
@@ -41,7 +41,7 @@ lock: ## write constraints.txt anew from the newest versions that work together
 	@rm -rf .venv-lock build *.egg-info
 
 clean: ## remove the environment, the demo's data and caches
-	@rm -rf .venv .venv-lock .batch-jobs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-lock .batch-jobs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/node/node_modules
 
 .venv/bin/python:
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || \

@@ -6,11 +6,13 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import (
+    api,
     commerce,
     commerce_export,
     commerce_memory,
     framework,
     job_list,
+    life,
     memory,
     table_export,
     table_import,
@@ -26,7 +28,9 @@ MEASUREMENTS = {
     "commerce-memory": commerce_memory.measure,
     "framework": framework.measure,
     "list": job_list.measure,
+    "life": life.measure,
     "memory": memory.measure,
+    "api": api.measure,
 }
 
 

@@ -11,7 +11,8 @@ from ulid import ULID
 from benchmarks.databases import Postgres
 from benchmarks.report import console, seconds
 from flows.database import upgrade
-from flows.job_store import JobFilter, JobStore
+from flows.job_filter import JobFilter
+from flows.job_store import JobStore
 from flows.job_table import batch_job
 from flows.transitions import Status
 from strategies.engines import make_engine

@@ -44,3 +44,20 @@ class AlreadyServing(BatchJobError):
 
     def __init__(self, home: Path, pid: str) -> None:
         super().__init__(f"batch-jobs serve runs already in {home}{f' (process {pid})' if pid else ''}; stop it first")
+
+
+class OpenToAll(BatchJobError):
+    """The API was to listen beyond this machine, and there is no key to keep anybody out."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"the API does not listen on {host} without a key; make one with `batch-jobs keys create --name NAME --role"
+            " ROLE`, or leave BATCH_JOBS_API_HOST at 127.0.0.1"
+        )
+
+
+class AddressTaken(BatchJobError):
+    """The API cannot listen where it was told to."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"the API cannot listen on {host}:{port}: {reason}; BATCH_JOBS_API_PORT sets another port")

@@ -18,6 +18,7 @@ from deployments.stopping import let_runs_go
 from flows.prefect_runs import DEPLOYMENT_NAME
 from flows.upkeep import keep_up
 from flows.workspace import Workspace
+from strategies.errors import BatchJobError
 
 if TYPE_CHECKING:
     from prefect.runner import Runner
@@ -87,13 +88,15 @@ async def _serve(workspace: Workspace, api_url: str, say: Say) -> None:
         await asyncio.sleep(0.05)
     _stop_at_signals(stop)
     _greet(workspace, api_url, say)
+    api = asyncio.create_task(_serve_api(workspace, say))
     upkeep = asyncio.create_task(keep_up(workspace))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    api.cancel()
     if stop.is_set():
         await _stop(runner, say)
     upkeep.cancel()
-    await asyncio.wait({running, upkeep})
+    await asyncio.wait({running, upkeep, api})
 
 
 async def _stop(runner: "Runner", say: Say) -> None:
@@ -116,6 +119,15 @@ def _stop_at_signals(stop: asyncio.Event) -> None:
     """Take the signals over from the runner, which would leave in the middle of things."""
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+async def _serve_api(workspace: Workspace, say: Say) -> None:
+    from deployments.api.server import serve_api
+
+    try:
+        await serve_api(workspace, say)
+    except BatchJobError as error:  # jobs run all the same
+        say(f"no API       {error}")
 
 
 def _greet(workspace: Workspace, api_url: str, say: Say) -> None:

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from flows.settings import Settings
 from flows.transitions import TRANSITIONS, Status
 
@@ -22,7 +24,8 @@ def settings() -> str:
     """Every setting with its default."""
     rows = ["| Variable | Default | What |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = f"`{field.default}`" if str(field.default) else ""
+        plain = isinstance(field.default, SecretStr) or field.default in (None, "")
+        default = "" if plain else f"`{field.default}`"
         rows.append(f"| `BATCH_JOBS_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 

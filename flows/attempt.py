@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from flows.context_secrets import OpenedContext
 from flows.errors import ActionIllegal, JobMoved
 from flows.job import Job
 from flows.job_store import JobStore
@@ -57,6 +58,7 @@ class RowReport:
     Args:
         store: the job table.
         job: the job as this process claimed it.
+        opened: its context, whose secrets are kept out of the row.
         show_progress: told the progress, 0 to 1, at each save.
         is_leaving: whether this process is to leave the job; the row knows by then what became of its Prefect run.
     """
@@ -65,10 +67,12 @@ class RowReport:
         self,
         store: JobStore,
         job: Job,
+        opened: OpenedContext,
         show_progress: Callable[[float], None],
         is_leaving: Callable[[], bool],
     ) -> None:
         self._store = store
+        self._opened = opened
         self._is_leaving = is_leaving
         self._job_id = job.id
         self._claim = job.claim or 0
@@ -76,7 +80,8 @@ class RowReport:
 
     def save(self, result: JobResult, plan: dict[str, Any]) -> None:
         """Save the result; one that a later attempt has taken over is left alone."""
-        if self._store.save_result(self._job_id, self._claim, result, plan):
+        told = JobResult.model_validate(self._opened.without_secrets(result.model_dump(mode="json")))
+        if self._store.save_result(self._job_id, self._claim, told, self._opened.without_secrets(plan)):
             self._show_progress(result.progress)
 
     def stop_reason(self) -> str | None:
@@ -94,13 +99,20 @@ class Attempt:
     """Takes a claimed job from where it stands to its end, or to where it waits for a person."""
 
     def __init__(
-        self, store: JobStore, strategy: BatchJobStrategy, job: Job, parts: JobParts, run_step: StepRunner
+        self,
+        store: JobStore,
+        strategy: BatchJobStrategy,
+        job: Job,
+        opened: OpenedContext,
+        parts: JobParts,
+        run_step: StepRunner,
     ) -> None:
         self._store = store
         self._strategy = strategy
         self._job = job
+        self._opened = opened
         self._run_step = run_step
-        context = strategy.Context.model_validate(job.context)
+        context = strategy.Context.model_validate(opened.values)
         identity = JobIdentity(job.id, job.type, context, job.dry_run, job.attempt, job.created_by)
         self.run = JobRun(identity, parts, job.result.model_copy(deep=True), job.plan)
 
@@ -204,7 +216,8 @@ class Attempt:
 
     def _failed(self, error: BaseException) -> bool:
         """Let the row say failed and run the strategy's hook; ``False`` when the job was canceled before that."""
-        entry = describe_error(error)
+        told = describe_error(error)
+        entry = ErrorEntry.model_validate(self._opened.without_secrets(told.model_dump()))
         self.run.result.errors.append(entry)
         self.run.save()
         try:

@@ -12,6 +12,7 @@ class JobUnknown(BatchJobError):
     """There is no job of this id."""
 
     def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
         super().__init__(f"there is no job {job_id}; {COMMANDS}")
 
 
@@ -95,6 +96,30 @@ class IdempotencyKeyTaken(BatchJobError):
 
     def __init__(self, key: str, job_id: str) -> None:
         super().__init__(f"the idempotency key {key!r} belongs to {job_id}, a job of another type, context or dry_run")
+
+
+class SealBroken(BatchJobError):
+    """Secrets of a context were sealed with another key."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the secret fields of the context cannot be opened here; set BATCH_JOBS_SECRET_KEY to the value it had when"
+            " the job was created, or create the job anew"
+        )
+
+
+class SettingWrong(BatchJobError):
+    """A setting has a value that cannot be used."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"BATCH_JOBS_{name}: {reason}")
+
+
+class ApiKeyUnknown(BatchJobError):
+    """There is no such API key."""
+
+    def __init__(self, id_or_name: str) -> None:
+        super().__init__(f"there is no API key {id_or_name}; `batch-jobs keys list` shows what there is")
 
 
 def _any_of(statuses: Iterable[Status]) -> str:

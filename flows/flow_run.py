@@ -74,12 +74,13 @@ class JobFlowRun:
 
     def _attempt(self, job_id: str) -> Outcome:
         job = self._service.claim(job_id, self._run_id)
+        opened = self._workspace.context_secrets.opened(job)
         shown, logger = Artifacts(job.id), get_run_logger()
         parts = JobParts(
             self._workspace.target,
             self._workspace.files,
             CheckpointStore(self._workspace.target, job.id, token=job.claim or 0),
-            RowReport(self._store, job, shown.show_progress, self._is_leaving),
+            RowReport(self._store, job, opened, shown.show_progress, self._is_leaving),
             logger,
             self._workspace.settings.chunk_size,
         )
@@ -89,7 +90,7 @@ class JobFlowRun:
             if step.name == "pre-process":
                 shown.show_plan(attempt.run)
 
-        attempt = Attempt(self._store, self._strategy, job, parts, run_step)
+        attempt = Attempt(self._store, self._strategy, job, opened, parts, run_step)
         try:
             with Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger):
                 return attempt.go()

@@ -85,6 +85,7 @@ class JobEvent(BaseModel):
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
+    id: int
     at: datetime
     action: str
     from_status: Status | None

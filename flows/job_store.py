@@ -1,36 +1,30 @@
 """Every statement on the job table. A change is a compare-and-set on ``version`` that writes its event with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from flows.api_tables import batch_job_secret
 from flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown
 from flows.job import OVER, Job, JobEvent, Trigger
+from flows.job_filter import JobFilter, Page
 from flows.job_table import batch_job, batch_job_event
 from flows.process_identity import ProcessIdentity
 from flows.transitions import ENDED, TRANSITIONS, Action, Status
-from strategies.engines import for_writing
+from strategies.engines import for_reading, for_writing
 from strategies.result import JobResult
 
 #: What makes a job follow no Prefect run any more.
 NO_RUN: dict[str, Any] = dict.fromkeys(("flow_run_id", "flow_run_state", "flow_run_state_name"))
 #: In these nobody works on the job; whoever did has stopped or will at its next chunk edge.
 RESTING = ENDED | {Status.PAUSED}
-
-
-@dataclass(frozen=True)
-class JobFilter:
-    """Which jobs to list; what is ``None`` does not narrow. ``before`` is the id of the last job of the page before."""
-
-    status: Status | None = None
-    type: str | None = None
-    created_by: str | None = None
-    before: str | None = None
+#: From these no run comes back to need the secrets of its context.
+SECRETS_END = (Status.COMPLETED, Status.CANCELED)
 
 
 @dataclass(frozen=True)
@@ -49,6 +43,8 @@ class NewJob:
     queue_key: str | None = None
     active_key: str | None = None
     worker: ProcessIdentity | None = None
+    #: The secrets of the context, sealed; ``context`` has none.
+    sealed: str | None = None
 
 
 def owner(worker: ProcessIdentity | None) -> dict[str, Any]:
@@ -63,12 +59,13 @@ class JobStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._reading = for_reading(engine)
 
     def insert(self, new: NewJob, who: str) -> Job | None:
         """Add a row, or return ``None`` when one with its id, idempotency key or active key is there."""
         now = datetime.now(UTC)
         fixed = {"status": Status.CREATED, "attempt": 1, "version": 1, "created_at": now, "updated_at": now}
-        given = {name: value for name, value in vars(new).items() if name != "worker"}
+        given = {name: value for name, value in vars(new).items() if name not in ("worker", "sealed")}
         try:
             with self._writing() as connection:
                 connection.execute(
@@ -76,6 +73,8 @@ class JobStore:
                         **given, **fixed, **owner(new.worker), result=JobResult().model_dump(mode="json")
                     )
                 )
+                if new.sealed is not None:
+                    connection.execute(insert(batch_job_secret).values(job_id=new.id, sealed=new.sealed))
                 job = self._read(connection, new.id)
                 _record(connection, job, "create", None, who, None)
         except IntegrityError:
@@ -88,20 +87,55 @@ class JobStore:
         Raises:
             JobUnknown: there is none.
         """
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return self._read(connection, job_id)
+
+    def find(self, job_id: str, created_by: str | None, types: Sequence[str] | None) -> Job:
+        """Return a job, of a person or of some types where these are given; ``JobUnknown`` where there is none."""
+        query = FIND[created_by is not None, types is not None]
+        given: dict[str, Any] = {"id": job_id}
+        given |= {"creator": created_by} if created_by is not None else {}
+        given |= {"types": list(types)} if types is not None else {}
+        with self._reading.connect() as connection:
+            row = connection.execute(query, given).one_or_none()
+        if row is None:
+            raise JobUnknown(job_id)
+        return Job.model_validate(row)
 
     def by_idempotency_key(self, key: str) -> Job | None:
         """Return the job made with this key."""
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             row = connection.execute(select(batch_job).where(batch_job.c.idempotency_key == key)).one_or_none()
         return Job.model_validate(row) if row else None
 
     def newest(self, wanted: JobFilter, limit: int) -> list[Job]:
         """Return the newest jobs first, ``limit`` at most."""
+        return self.page(wanted, Page(limit, order="id"))
+
+    def page(self, wanted: JobFilter, page: Page) -> list[Job]:
+        """Return a page of the jobs that the filter lets through."""
+        query = page.of(select(batch_job).where(*wanted.conditions()))
+        with self._reading.connect() as connection:
+            return [Job.model_validate(row) for row in connection.execute(query)]
+
+    def count(self, wanted: JobFilter) -> int:
+        """How many jobs the filter lets through."""
+        query = select(func.count()).select_from(batch_job).where(*wanted.conditions())
+        with self._reading.connect() as connection:
+            return int(connection.scalar(query) or 0)
+
+    def count_by_status(self) -> dict[tuple[str, Status], int]:
+        """How many jobs there are of each type in each status."""
+        columns = (batch_job.c.type, batch_job.c.status)
+        query = select(*columns, func.count()).where(batch_job.c.deleted_at.is_(None)).group_by(*columns)
         with self._engine.connect() as connection:
-            rows = connection.execute(_page(wanted).limit(limit)).all()
-        return [Job.model_validate(row) for row in rows]
+            return {(batch_type, Status(status)): count for batch_type, status, count in connection.execute(query)}
+
+    def sealed(self, job_id: str) -> str | None:
+        """The sealed secrets of a job's context, ``None`` when it has none."""
+        query = select(batch_job_secret.c.sealed).where(batch_job_secret.c.job_id == job_id)
+        with self._engine.connect() as connection:
+            return connection.scalar(query)
 
     def by_active_key(self, key: str) -> Job | None:
         """Return the job that holds this key and has not ended."""
@@ -141,10 +175,11 @@ class JobStore:
         except IntegrityError:
             return None
 
-    def events(self, job_id: str) -> list[JobEvent]:
-        """Return a job's history, oldest first."""
-        query = select(batch_job_event).where(batch_job_event.c.job_id == job_id).order_by(batch_job_event.c.id)
-        with self._engine.connect() as connection:
+    def events(self, job_id: str, after: int = 0) -> list[JobEvent]:
+        """Return a job's history, oldest first; with ``after`` what follows the event of this id."""
+        wanted = (batch_job_event.c.job_id == job_id, batch_job_event.c.id > after)
+        query = select(batch_job_event).where(*wanted).order_by(batch_job_event.c.id)
+        with self._reading.connect() as connection:
             return [JobEvent.model_validate(row) for row in connection.execute(query)]
 
     def move(self, job: Job, action: Action, *, who: str, why: str | None = None, **values: Any) -> Job:
@@ -229,7 +264,7 @@ class JobStore:
 
     def status_and_claim(self, job_id: str) -> tuple[Status, int | None]:
         """What a run looks at, at each chunk edge."""
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             row = connection.execute(
                 select(batch_job.c.status, batch_job.c.claim).where(batch_job.c.id == job_id)
             ).one()
@@ -259,6 +294,8 @@ class JobStore:
             self._change(connection, job, **values)
             changed = self._read(connection, job.id)
             _record(connection, changed, action, job.status, who, why)
+            if changed.status in SECRETS_END:
+                connection.execute(delete(batch_job_secret).where(batch_job_secret.c.job_id == job.id))
         return changed
 
     @contextmanager
@@ -283,6 +320,16 @@ class JobStore:
             raise JobMoved(job.id)
 
 
+def _finding(owned: bool, typed: bool) -> Select[Any]:
+    query = select(batch_job).where(batch_job.c.id == bindparam("id"), batch_job.c.deleted_at.is_(None))
+    query = query.where(batch_job.c.created_by == bindparam("creator")) if owned else query
+    return query.where(batch_job.c.type.in_(bindparam("types", expanding=True))) if typed else query
+
+
+#: (of a person, of some types) -> the statement that finds a job: the one asked most often, so it is made once.
+FIND = {(owned, typed): _finding(owned, typed) for owned in (False, True) for typed in (False, True)}
+
+
 def _queued_before(job: Job) -> ColumnElement[bool]:
     queued = (batch_job.c.queue_key == job.queue_key) & (batch_job.c.status == Status.CREATED)
     waiting = batch_job.c.active_key.is_(None) & batch_job.c.deleted_at.is_(None)
@@ -298,14 +345,6 @@ def _effects(job: Job, status: Status) -> dict[str, Any]:
         return {**unstarted, **queued, "attempt": job.attempt + 1}
     reached = {f"{status}_at": datetime.now(UTC)}
     return {**reached, **owner(None)} if status in RESTING else reached
-
-
-def _page(wanted: JobFilter) -> Select[Any]:
-    query = select(batch_job).where(batch_job.c.deleted_at.is_(None)).order_by(batch_job.c.id.desc())
-    for column in ("status", "type", "created_by"):
-        if getattr(wanted, column) is not None:
-            query = query.where(batch_job.c[column] == getattr(wanted, column))
-    return query.where(batch_job.c.id < wanted.before) if wanted.before else query
 
 
 def _record(

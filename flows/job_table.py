@@ -89,6 +89,9 @@ batch_job = Table(
     Index("ix_batch_job_type_id", "type", "id"),
     Index("ix_batch_job_created_by_id", "created_by", "id"),
     Index("ix_batch_job_flow_run_id", "flow_run_id"),
+    # a run that was scheduled days before makes its row when it begins, so a list by time is not one by id
+    Index("ix_batch_job_created_at_id", "created_at", "id"),
+    Index("ix_batch_job_created_by_created_at_id", "created_by", "created_at", "id"),
 )
 _open_run = batch_job.c.flow_run_state.in_(["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"])
 Index("ix_batch_job_open_run", batch_job.c.id, sqlite_where=_open_run, postgresql_where=_open_run)

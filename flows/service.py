@@ -5,9 +5,10 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from ulid import ULID
 
+from flows.context_secrets import ContextSecrets
 from flows.errors import (
     ActionIllegal,
     ConfirmedTooLate,
@@ -17,15 +18,15 @@ from flows.errors import (
     JobTaken,
     NotLaunched,
     PrefectAway,
-)
+)  # fmt: skip
 from flows.job import Job, JobEvent, Trigger
-from flows.job_store import NO_RUN, RESTING, JobFilter, JobStore, NewJob, owner
+from flows.job_filter import JobFilter, Page
+from flows.job_store import NO_RUN, RESTING, JobStore, NewJob, owner
 from flows.prefect_runs import PrefectRuns
+from flows.preparing import prepared_context
 from flows.process_identity import ProcessIdentity
 from flows.transitions import Action, Status
 from flows.uniqueness import unique_key
-from strategies.base import BatchJobStrategy
-from strategies.errors import ContextRefused
 from strategies.registry import Registry
 
 #: Who cancels a job that was not confirmed in time.
@@ -41,6 +42,7 @@ class BatchJobService:
         strategies: gives the strategies there are; called when one is needed, as loading them takes a moment.
         prefect: the runs of jobs in Prefect.
         confirm_timeout: how long after its preview a job can be confirmed.
+        secrets: keeps the secret fields of contexts.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class BatchJobService:
         strategies: Callable[[], Registry],
         prefect: PrefectRuns,
         confirm_timeout: timedelta,
+        secrets: ContextSecrets,
     ) -> None:
         self._store = store
         self._strategies = strategies
         self._prefect = prefect
         self._confirm_timeout = confirm_timeout
+        self._secrets = secrets
 
     def create(
         self,
@@ -117,13 +121,13 @@ class BatchJobService:
         """
         strategy = self._strategies().get(batch_type)
         prepared = prepared_context(strategy, context or {})
-        values, key = prepared.model_dump(mode="json"), unique_key(strategy, prepared)
+        key = unique_key(strategy, prepared)
         queues = strategy.on_duplicate == "queue"
         given = NewJob(
             id=job_id or f"batch_{ULID()}",
             type=batch_type,
             strategy=strategy.identifier,
-            context=values,
+            context=prepared.model_dump(mode="json"),
             dry_run=dry_run,
             trigger=trigger,
             created_by=created_by,
@@ -132,6 +136,7 @@ class BatchJobService:
             queue_key=key if queues else None,
             active_key=None if queues else key,
             worker=worker,
+            sealed=self._secrets.sealed(prepared),
         )
         return self._store.insert(given, who=created_by or trigger) or self._existing(given)
 
@@ -198,9 +203,25 @@ class BatchJobService:
         """Return the newest jobs first; the next page is that of ``JobFilter(before=<the last one's id>)``."""
         return self._store.newest(wanted or JobFilter(), limit)
 
-    def events(self, job_id: str) -> Sequence[JobEvent]:
-        """Return a job's history, oldest first; ``JobUnknown`` where there is no such job."""
-        return self._store.events(self._store.get(job_id).id)
+    def page(self, wanted: JobFilter, page: Page) -> Sequence[Job]:
+        """Return a page of the jobs that the filter lets through."""
+        return self._store.page(wanted, page)
+
+    def count(self, wanted: JobFilter) -> int:
+        """How many jobs the filter lets through."""
+        return self._store.count(wanted)
+
+    def find(self, job_id: str, created_by: str | None = None, types: Sequence[str] | None = None) -> Job:
+        """Return a job, of a person or of some types where these are given.
+
+        Raises:
+            JobUnknown: there is no such job; it takes as long to say of one that is another's.
+        """
+        return self._store.find(job_id, created_by, types)
+
+    def events(self, job_id: str, after: int = 0) -> Sequence[JobEvent]:
+        """Return a job's history, oldest first, after the event of an id; ``JobUnknown`` where there is no such job."""
+        return self._store.events(self._store.get(job_id).id, after)
 
     def confirm(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
         """Say yes to what the preview showed; ``worker`` is the process that goes on with it.
@@ -370,37 +391,7 @@ class BatchJobService:
             if active is not None and active.id != given.id:
                 raise JobActive(given.type, active.id, active.status)
             return self._store.get(given.id)
-        if (known.type, known.context, known.dry_run) != (given.type, given.context, given.dry_run):
+        same = (known.type, known.context, known.dry_run) == (given.type, given.context, given.dry_run)
+        if not same or not self._secrets.are_same(known.id, given.sealed):
             raise IdempotencyKeyTaken(given.idempotency_key or "", known.id)
         return known
-
-
-def prepared_context(strategy: BatchJobStrategy, context: BaseModel | dict[str, Any]) -> BaseModel:
-    """Check a context against the strategy and let it prepare it.
-
-    Raises:
-        ContextRefused: it has unknown or wrong fields, or the strategy refuses it.
-    """
-    model = strategy.Context
-    values = context.model_dump() if isinstance(context, BaseModel) else context
-    known = {name for key, field in model.model_fields.items() for name in (key, field.alias, *_aliases(field)) if name}
-    unknown = sorted(set(values) - known)
-    if unknown and model.model_config.get("extra") is None:
-        fields = ", ".join(sorted(model.model_fields)) or "no fields"
-        raise ContextRefused(f"{strategy.batch_type} takes no {', '.join(unknown)}; its context has {fields}")
-    try:
-        prepared: BaseModel = model.model_validate(strategy.prepare(model.model_validate(values)))
-    except ValidationError as error:
-        raise ContextRefused(f"the context of {strategy.batch_type} is wrong: {_one_line(error)}") from None
-    return prepared
-
-
-def _aliases(field: Any) -> list[str]:
-    alias = field.validation_alias
-    choices = getattr(alias, "choices", [alias])
-    return [choice for choice in choices if isinstance(choice, str)]
-
-
-def _one_line(error: ValidationError) -> str:
-    details = error.errors(include_url=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, entry['loc'])) or 'it'}: {entry['msg']}" for entry in details)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fsspec.core import split_protocol
 from fsspec.registry import get_filesystem_class
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -38,6 +38,37 @@ class Settings(BaseSettings):
     retention_days: PositiveFloat | None = Field(
         None, description="Days after which ended jobs and their files are pruned; kept for ever where it is not set."
     )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="Seals secret fields of contexts and signs links; the same on every machine. Default: made once,"
+        " in `secret.key` in HOME.",
+    )
+    api_host: str = Field("127.0.0.1", description="Where the HTTP API listens; beyond this machine only with a key.")
+    api_port: int = Field(9000, ge=0, le=65535, description="The HTTP API's port.")
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys beside those of `batch-jobs keys`: `NAME:ROLE:KEY` or `NAME:ROLE:TYPE+TYPE:KEY`, separated by"
+        " commas.",
+    )
+    api_public_url: str = Field(
+        "", description="The API's address as its callers know it, for links; default: as they called it."
+    )
+    api_cors_origins: str = Field(
+        "", description="Origins whose pages may call the API, separated by commas; default: none."
+    )
+    api_rate_limit: str = Field(
+        "60000/minute",
+        description="Requests one key may make, such as `100/second`; as many refused ones may come from one address.",
+    )
+    max_upload_bytes: PositiveInt = Field(1 << 30, description="Bytes that the files of one upload may have.")
+    link_seconds: PositiveInt = Field(3600, description="How long a download link works.")
+    medusa_compat: bool = Field(
+        False, description="Answer with Medusa v1's status codes and texts, also where ours are better."
+    )
+    webhook_url: str = Field("", description="Where the end of each job is told by a signed POST; default: nowhere.")
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="Signs the webhook's messages; needed with WEBHOOK_URL."
+    )
 
     @field_validator("home")
     @classmethod
@@ -54,6 +85,24 @@ class Settings(BaseSettings):
         if not known:
             raise ValueError("it is no URL of a SQLite or PostgreSQL database, such as postgresql://user@host/name")
         return url
+
+    @field_validator("api_rate_limit")
+    @classmethod
+    def _known_rate(cls, text: str) -> str:
+        from limits import parse
+
+        try:
+            parse(text)
+        except ValueError:
+            raise ValueError("it is no rate such as 100/second or 5000/hour") from None
+        return text
+
+    @field_validator("webhook_url", "api_public_url")
+    @classmethod
+    def _known_address(cls, url: str) -> str:
+        if url and not url.startswith(("https://", "http://")):
+            raise ValueError("it is no address such as https://shop.example.com")
+        return url.rstrip("/")
 
     @field_validator("files_url")
     @classmethod

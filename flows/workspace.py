@@ -6,6 +6,8 @@ from functools import cached_property, lru_cache
 
 from sqlalchemy import Engine
 
+from flows.api_keys import ApiKeyStore
+from flows.context_secrets import ContextSecrets
 from flows.database import ensure_current
 from flows.errors import JobMoved, NotLaunched
 from flows.job_store import JobStore
@@ -14,8 +16,10 @@ from flows.open_jobs import OpenJobs
 from flows.prefect_runs import PrefectRuns, RunState
 from flows.pruning import Pruning
 from flows.reconciling import Reconciling
+from flows.sealing import Seal, installation_secret
 from flows.service import BatchJobService
 from flows.settings import Settings, current_settings
+from flows.uploads import UploadStore
 from strategies.engines import make_engine
 from strategies.files import FileStore
 from strategies.registry import Registry, load_strategies
@@ -55,10 +59,30 @@ class Workspace:
         return JobStore(self.jobs)
 
     @cached_property
+    def seal(self) -> Seal:
+        """What secrets are closed and links are signed with."""
+        return Seal(installation_secret(self.settings.secret_key.get_secret_value(), self.settings.home))
+
+    @cached_property
+    def context_secrets(self) -> ContextSecrets:
+        """The secret fields of contexts."""
+        return ContextSecrets(self.store, lambda: self.seal)
+
+    @cached_property
+    def api_keys(self) -> ApiKeyStore:
+        """The keys of the HTTP API."""
+        return ApiKeyStore(self.jobs)
+
+    @cached_property
+    def uploads(self) -> UploadStore:
+        """Whose the files of the store are."""
+        return UploadStore(self.jobs)
+
+    @cached_property
     def service(self) -> BatchJobService:
         """The one way in to jobs."""
         timeout = timedelta(seconds=self.settings.confirm_timeout)
-        return BatchJobService(self.store, lambda: self.strategies, self.prefect, timeout)
+        return BatchJobService(self.store, lambda: self.strategies, self.prefect, timeout, self.context_secrets)
 
     @cached_property
     def prefect(self) -> PrefectRuns:

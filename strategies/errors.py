@@ -20,6 +20,7 @@ class StrategyUnknown(BatchJobError):
     """No strategy has the type asked for."""
 
     def __init__(self, batch_type: str, known: list[str], broken: int) -> None:
+        self.batch_type = batch_type
         hint = f"; {broken} file(s) could not be loaded, see `batch-jobs strategies`" if broken else ""
         super().__init__(f"no strategy has the type {batch_type!r}; there are {', '.join(known) or 'none'}{hint}")
 
@@ -70,6 +71,7 @@ class FileMissing(BatchJobError, FileNotFoundError):
     """The file store has no file of this key."""
 
     def __init__(self, key: str) -> None:
+        self.key = key
         super().__init__(f"there is no file {key} in the file store; `batch-jobs files list` shows what there is")
 
 

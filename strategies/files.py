@@ -32,7 +32,7 @@ class FileStore:
 
     def put(self, source: BinaryIO, name: str) -> str:
         """Copy a stream into the store; return its key ``uploads/<ulid>/<name>``, the name made harmless."""
-        key = f"uploads/{ULID()}/{harmless_name(name)}"
+        key = upload_key(name)
         with self.writing(key) as stream:
             shutil.copyfileobj(source, stream, COPY_BYTES)
         return key
@@ -93,6 +93,11 @@ class FileStore:
         if not parts or key.startswith("/") or ".." in parts or "\\" in key or "\0" in key or "://" in key:
             raise FileKeyUnsafe(key)
         return f"{self._root.rstrip('/')}/{'/'.join(parts)}"
+
+
+def upload_key(name: str) -> str:
+    """A new key for a file of this name: ``uploads/<ulid>/<name>``, the name made harmless."""
+    return f"uploads/{ULID()}/{harmless_name(name)}"
 
 
 def harmless_name(name: str) -> str:

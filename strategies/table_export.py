@@ -13,6 +13,7 @@ from strategies.tabular.csv_writing import csv_header
 from strategies.tabular.export_writers import WRITERS
 from strategies.tabular.exporting import Source, source_for
 from strategies.tabular.selecting import Selection, check_query, select_query, select_table
+from strategies.tabular.tables import refuse_own
 from strategies.tabular.xlsx_writing import check_size
 
 #: Formats whose lines the source writes, and what stands between their cells.
@@ -60,6 +61,7 @@ class TableExport(BatchJobStrategy):
 
     def prepare(self, context: TableExportContext) -> TableExportContext:
         """Refuse what cannot be meant."""
+        refuse_own(context.query or context.table or "")
         if context.query:
             check_query(context.query)
         if context.delimiter is not None and (context.format != "csv" or not _is_delimiter(context.delimiter)):

@@ -23,7 +23,7 @@ from strategies.tabular.prefetch import prefetched
 from strategies.tabular.preview import Preview
 from strategies.tabular.reading import Reader, open_reader
 from strategies.tabular.repeats import Repeats
-from strategies.tabular.tables import find_table, require_table
+from strategies.tabular.tables import find_table, refuse_own, require_table
 from strategies.tabular.writing import write_chunk
 
 HASHED_AT_ONCE = 1 << 20  # bytes
@@ -90,6 +90,7 @@ class TableImport(BatchJobStrategy):
         """Refuse what cannot be meant."""
         if not context.table.strip() or not context.file_key.strip():
             raise ContextRefused("table-import needs a file_key and the name of a table")
+        refuse_own(context.table)
         if len(set(context.key)) < len(context.key):
             raise ContextRefused(f"key names a column twice: {', '.join(context.key)}")
         return context

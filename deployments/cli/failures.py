@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.cli import output
-from deployments.errors import NoPrefectNamed, PrefectDidNotStart, PrefectUnreachable, RunBroke
+from deployments.errors import AddressTaken, NoPrefectNamed, PrefectDidNotStart, PrefectUnreachable, RunBroke
 from flows.errors import DatabaseBehind, DatabaseUnreachable, JobActive, NotLaunched, PrefectAway
 from strategies.errors import BatchJobError
 
@@ -15,7 +15,7 @@ CANNOT_BE_MEANT = 2
 
 #: What a person may have asked rightly, but the world is not ready for.
 _OF_THE_WORLD = (
-    DatabaseBehind, DatabaseUnreachable, JobActive, NoPrefectNamed, NotLaunched,
+    AddressTaken, DatabaseBehind, DatabaseUnreachable, JobActive, NoPrefectNamed, NotLaunched,
     PrefectAway, PrefectDidNotStart, PrefectUnreachable, RunBroke,
 )  # fmt: skip
 

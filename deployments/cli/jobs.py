@@ -10,7 +10,7 @@ from deployments.cli.options import AsJson, JobId
 from deployments.cli.run import finish
 from deployments.cli.watching import watch_to_rest
 from flows.job import Job
-from flows.job_store import JobFilter
+from flows.job_filter import JobFilter
 from flows.service import BatchJobService
 from flows.transitions import Status
 from flows.workspace import current_workspace

@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import actions, automations, db, failures, files, jobs, new, output, run, serve, strategies, worker
+from deployments.cli import (
+    actions,
+    api,
+    automations,
+    db,
+    failures,
+    files,
+    jobs,
+    keys,
+    new,
+    output,
+    run,
+    serve,
+    strategies,
+    worker,
+)
 
 #: What Typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -33,6 +48,8 @@ app.add_typer(new.app, name="new")
 app.add_typer(db.app, name="db")
 app.add_typer(automations.app, name="automations")
 app.command("serve")(serve.serve)
+app.command("api")(api.api)
+app.add_typer(keys.app, name="keys")
 app.command("worker")(worker.worker)
 
 

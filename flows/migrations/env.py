@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from flows import api_tables  # noqa: F401  # its import adds these tables to the metadata
 from flows.job_table import metadata
 
 context.configure(

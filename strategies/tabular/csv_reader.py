@@ -18,7 +18,7 @@ from strategies.tabular.errors import InputRefused
 from strategies.tabular.reading import SURPLUS_COLUMN, BadRow, Batch, Source
 
 BLOCK = 1 << 20
-LARGEST_BLOCK = 1 << 28  # bytes; a record longer than this is a quote that is not closed
+LARGEST_BLOCK = 1 << 26  # bytes; a record longer than this is a quote that is not closed, or a bomb
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from strategies.tabular.errors import InputRefused
 from strategies.tabular.reading import SURPLUS_COLUMN, BadRow, Batch, Source
 
 ROWS = 5_000
+LONGEST_LINE = 1 << 26  # bytes; a small gzip file may unpack to a line of any length
 
 
 class JsonLinesReader:
@@ -60,7 +62,9 @@ class JsonLinesReader:
 
     def _lines(self) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
         with unpacked(self._source, self._name) as stream:
-            for line, raw in enumerate(stream, 1):
+            for line, raw in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), 1):
+                if len(raw) > LONGEST_LINE:
+                    raise InputRefused(self._name, f"line {line} is longer than {LONGEST_LINE >> 20} MB")
                 text = raw.removeprefix(b"\xef\xbb\xbf").strip()
                 if text:
                     yield line, _parsed(line, text)

@@ -1,11 +1,14 @@
 """Finding tables in the target, and naming them in SQL."""
 
+import re
+
 from sqlalchemy import Column, Engine, MetaData, Table, inspect
 from sqlalchemy.engine.reflection import Inspector
 
-from strategies.errors import JobRefused
+from strategies.errors import ContextRefused, JobRefused
 
 NAMES_SHOWN = 20
+OWN = re.compile(r"\bbatch_job(_[a-z_]+)?\b", re.IGNORECASE)
 
 
 def quoted(name: str) -> str:
@@ -22,6 +25,19 @@ def shown(names: list[str]) -> str:
     """Names for an error's one line: the first ones when there are many."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more or "none"
+
+
+def refuse_own(text: str) -> None:
+    """Refuse a table's name or a query that names a table of the job database, which may be the target too.
+
+    Who may import into them could make an API key of any role, and who may export them sees everybody's jobs.
+
+    Raises:
+        ContextRefused: it does.
+    """
+    named = OWN.search(text)
+    if named:
+        raise ContextRefused(f"{named[0]} is a table of the jobs themselves; `batch-jobs list --json` gives jobs")
 
 
 def find_table(engine: Engine, name: str) -> Table | None:

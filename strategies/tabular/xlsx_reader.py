@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime, time
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, BinaryIO
+from zipfile import BadZipFile, ZipFile
 
 import openpyxl
 import pyarrow as pa
@@ -14,6 +14,8 @@ from strategies.tabular.errors import InputRefused
 from strategies.tabular.reading import Batch, Source
 
 ROWS = 5_000
+SHEETS = "xl/worksheets/"  # these are read row by row
+LARGEST_TEXTS = 1 << 28  # bytes
 
 
 class XlsxReader:
@@ -55,6 +57,7 @@ class XlsxReader:
         """Rows that have a value, with their number."""
         with self._source() as stream:
             try:
+                self._refuse_bomb(stream)
                 book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
             except (BadZipFile, InvalidFileException, KeyError, ValueError, OSError):
                 raise InputRefused(self._name, "this is not an Excel file (.xlsx), or it is damaged") from None
@@ -64,6 +67,13 @@ class XlsxReader:
                         yield line, [_text(value) for value in values]
             finally:
                 book.close()
+
+    def _refuse_bomb(self, stream: BinaryIO) -> None:
+        """The texts of a workbook are read whole, so what they unpack to is looked at first."""
+        texts = [info.file_size for info in ZipFile(stream).infolist() if not info.filename.startswith(SHEETS)]
+        if sum(texts) > LARGEST_TEXTS:
+            raise InputRefused(self._name, f"its texts unpack to more than {LARGEST_TEXTS >> 20} MB")
+        stream.seek(0)
 
 
 def _text(value: Any) -> str | None:

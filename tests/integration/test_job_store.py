@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from flows.errors import ActionIllegal, JobMoved, JobUnknown
 from flows.job import Job
-from flows.job_store import JobFilter, JobStore
+from flows.job_filter import JobFilter
+from flows.job_store import JobStore
 from flows.process_identity import ProcessIdentity
 from flows.transitions import TRANSITIONS, Action, Status
 from strategies.result import JobResult

@@ -55,6 +55,7 @@ class Tallying(BatchJobStrategy, abstract=True):
     def _wait(self, job: JobRun) -> None:
         if job.context.gate is None:
             return
+        job.save()  # what waits at a gate is to be seen there
         Path(f"{job.context.gate}.reached").touch()
         while not Path(job.context.gate).exists():
             time.sleep(LOOK_SECONDS)

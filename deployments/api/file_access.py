@@ -1,0 +1,135 @@
+"""Whose a file of the store is, and what its key may be used for."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any, Protocol
+
+from deployments.api.access import Caller, Right
+from deployments.api.errors import FileInUse
+from flows.errors import JobUnknown
+from flows.job import Job
+from flows.service import BatchJobService
+from flows.transitions import ENDED
+from flows.uploads import UploadStore
+from flows.workspace import Workspace
+from strategies.errors import FileKeyUnsafe, FileMissing
+
+UPLOADS, JOBS = "uploads", "jobs"
+#: Fields of a context that name a file by whatever key; anywhere else a key is known by its first folder.
+FILE_FIELDS = frozenset({"file_key", "fileKey"})
+
+
+class Parts(Protocol):
+    """What is needed of the API."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """The installation."""
+
+    @property
+    def service(self) -> BatchJobService:
+        """The one way in to jobs."""
+
+
+class FileAccess:
+    """What one caller may do with files.
+
+    An upload is for keys of its uploader's name, a job's file for those whose the job is, anything else in the store
+    for administrators. What is not one's own sounds as what is not there.
+    """
+
+    def __init__(self, api: Parts, caller: Caller) -> None:
+        self._files = api.workspace.files
+        self._uploads: UploadStore = api.workspace.uploads
+        self._service = api.service
+        self._caller = caller
+
+    def readable(self, key: str) -> str:
+        """The key of a file that is there and may be read, in its plain form.
+
+        Raises:
+            FileMissing: there is none, or it is not the caller's.
+            FileKeyUnsafe: it is no key.
+        """
+        plain = plain_key(key)
+        if not self._is_own(plain) or not self._files.exists(plain):
+            raise FileMissing(plain)
+        return plain
+
+    def delete(self, key: str) -> bool:
+        """Delete a file; returns whether it is gone, which it also is when it was deleted before.
+
+        Raises:
+            FileInUse: it belongs to a job that has not ended.
+            FileKeyUnsafe: it is no key.
+        """
+        plain = plain_key(key)
+        if not self._is_own(plain):
+            return False
+        job = self._job_of(plain)
+        if job is not None and job.status not in ENDED:
+            raise FileInUse(plain)
+        known = self._uploads.get(plain) is not None or self._files.exists(plain)
+        if self._files.exists(plain):
+            self._files.remove(plain)
+        self._uploads.mark_deleted(plain)
+        return known
+
+    def check_context(self, context: Mapping[str, Any]) -> None:
+        """Let no job read a file that its creator may not read.
+
+        Raises:
+            FileMissing: a key in the context names such a file, or, where a file is surely meant, none.
+        """
+        for field, text in _texts(context):
+            try:
+                plain = plain_key(text)
+            except FileKeyUnsafe:
+                continue  # no file is reached by it
+            named = field in FILE_FIELDS or plain.split("/")[0] in (UPLOADS, JOBS)
+            if named and not self._is_own(plain):
+                raise FileMissing(plain)
+
+    def _is_own(self, plain: str) -> bool:
+        area, _, rest = plain.partition("/")
+        if area == JOBS and rest:
+            return self._job_of(plain) is not None
+        if self._caller.may(Right.EVERYBODYS) and self._caller.may(Right.FILES):
+            return True
+        upload = self._uploads.get(plain) if area == UPLOADS else None
+        return upload is not None and upload.owner == self._caller.name
+
+    def _job_of(self, plain: str) -> Job | None:
+        """The job whose file it is, when that is the caller's."""
+        area, _, rest = plain.partition("/")
+        if area != JOBS:
+            return None
+        try:
+            job = self._service.find(rest.split("/")[0][:64], self._caller.sees_only, self._caller.types)
+        except JobUnknown:
+            return None
+        return job if self._caller.owns(job) else None
+
+
+def plain_key(key: str) -> str:
+    """A key in the one form that the store reads it as: ``a//./b`` is ``a/b``.
+
+    Raises:
+        FileKeyUnsafe: it points out of the store, or to nothing in it.
+    """
+    parts = PurePosixPath(key).parts
+    unsafe = not parts or key.startswith("/") or ".." in parts or "\\" in key or "\0" in key or "://" in key
+    if unsafe or key.endswith(".part"):
+        raise FileKeyUnsafe(key)
+    return "/".join(parts)
+
+
+def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield field, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _texts(part, key)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part, field)

@@ -1,0 +1,50 @@
+"""The routes of those who look after the API: does it live, can it serve, how is it doing."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from deployments.api.access import Caller, Right
+from deployments.api.descriptions import an_object, answers, refusals
+from deployments.api.door import holding
+from deployments.api.parts import Parts
+
+router = APIRouter(tags=["operation"])
+
+PART = {"enum": ["ok", "down"]}
+READY = an_object(status={"enum": ["ready", "degraded", "unavailable"]}, database=PART, files=PART, prefect=PART)
+
+
+@router.get(
+    "/healthz",
+    summary="Does it live",
+    response_class=JSONResponse,
+    responses={200: answers("It does", an_object(status={"const": "ok"}))},
+)
+async def healthz() -> Response:
+    """Answers as long as the process does."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get(
+    "/readyz",
+    summary="Can it serve",
+    response_class=JSONResponse,
+    responses={200: answers("It can", READY), 503: answers("It cannot", READY)},
+)
+def readyz(api: Parts) -> Response:
+    """`degraded`: Prefect is away; jobs are read and created all the same, and started once it is back."""
+    ready = api.readiness.look()
+    parts = {name: "ok" if getattr(ready, name) else "down" for name in ("database", "files", "prefect")}
+    return JSONResponse({"status": ready.status, **parts}, 200 if ready.can_serve else 503)
+
+
+@router.get(
+    "/metrics",
+    summary="How is it doing",
+    response_class=PlainTextResponse,
+    responses={200: {"description": "Prometheus' text form"}, **refusals(401, 403)},
+)
+@holding(Right.STATISTICS)
+def metrics(api: Parts, caller: Caller) -> Response:
+    """Requests and jobs, for Prometheus; it sends a viewer's key as `Authorization: Bearer`."""
+    return PlainTextResponse(api.metrics.text())

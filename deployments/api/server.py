@@ -1,0 +1,113 @@
+"""Listening: the API as a server of its own, or as a part of another's event loop."""
+
+import asyncio
+import gc
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from deployments.api.app import create_app
+from deployments.api.patience import PatientProtocol
+from deployments.errors import AddressTaken, OpenToAll
+from flows.api_keys import keys_of_setting
+from flows.workspace import Workspace
+
+STOP_SECONDS = 5
+MOST_CONNECTIONS = 1000
+BACKLOG = 1024
+
+Say = Callable[[str], None]
+
+
+class ApiServer(uvicorn.Server):
+    """A server that leaves signals to whoever runs it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def serve_api(workspace: Workspace, say: Say) -> None:
+    """Serve the API until canceled, and then close in order.
+
+    Raises:
+        OpenToAll: it would listen beyond this machine and there is no key.
+        AddressTaken: somebody listens there already, or the host is not this machine's.
+        SettingWrong: a setting of the API cannot be used.
+    """
+    with await asyncio.to_thread(listen, workspace) as listening:
+        server = ApiServer(config(workspace))
+        say(f"API          {address(listening)}")
+        serving = asyncio.create_task(server.serve([listening]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await serving
+
+
+def run_api(workspace: Workspace, say: Say) -> None:
+    """Serve the API until Ctrl-C or SIGTERM; raises as ``serve_api`` does."""
+    with listen(workspace) as listening:
+        say(f"serving the API at {address(listening)}, Ctrl-C stops")
+        server = uvicorn.Server(config(workspace))
+        gc.freeze()  # a full collection goes through all of pandas and Prefect, and every request waits 140 ms for it
+        server.run([listening])
+
+
+def config(workspace: Workspace) -> uvicorn.Config:
+    """How uvicorn serves the API."""
+    return uvicorn.Config(
+        create_app(workspace),
+        http=PatientProtocol,
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        proxy_headers=False,
+    )
+
+
+def listen(workspace: Workspace) -> socket.socket:
+    """A socket at API_HOST and API_PORT; raises as ``serve_api`` does."""
+    settings = workspace.settings
+    has_key = workspace.api_keys.any() or bool(keys_of_setting(settings.api_keys.get_secret_value()))
+    try:
+        found = socket.getaddrinfo(settings.api_host, settings.api_port, type=socket.SOCK_STREAM)
+        family, _, _, _, place = found[0]
+        if not has_key and not _is_loopback(str(place[0])):
+            raise OpenToAll(settings.api_host)
+        return _bound(family, place)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise AddressTaken(settings.api_host, settings.api_port, reason) from None
+
+
+def address(listening: socket.socket) -> str:
+    """Where a socket listens, as an address to open."""
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _bound(family: int, place: Any) -> socket.socket:
+    # asyncio turns Nagle's delay off only for what is said to be TCP; with it an answer waits 40 ms for its body
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host.split("%")[0]).is_loopback

@@ -1,0 +1,115 @@
+"""Which jobs to look at, and which page of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, false, literal, tuple_
+
+from flows.job import Trigger
+from flows.job_table import batch_job
+from flows.transitions import Status
+
+#: The columns whose time may be narrowed; the ones of a life that has not got there yet are empty.
+TIME_COLUMNS = (
+    "created_at",
+    "pre_processed_at",
+    "confirmed_at",
+    "processing_at",
+    "paused_at",
+    "completed_at",
+    "canceled_at",
+    "failed_at",
+    "updated_at",
+)
+#: What a page may be ordered by.
+ORDER_COLUMNS = ("id", "type", "status", *TIME_COLUMNS)
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """A span of time, or with ``empty`` whether the time is there at all; what is ``None`` does not narrow."""
+
+    lt: datetime | None = None
+    gt: datetime | None = None
+    lte: datetime | None = None
+    gte: datetime | None = None
+    empty: bool | None = None
+
+    def of(self, column: ColumnElement[datetime]) -> list[ColumnElement[bool]]:
+        """The conditions on a column."""
+        bounds = (
+            (self.lt, column.__lt__),
+            (self.gt, column.__gt__),
+            (self.lte, column.__le__),
+            (self.gte, column.__ge__),
+        )
+        conditions = [compare(bound) for bound, compare in bounds if bound is not None]
+        if self.empty is not None:
+            conditions.append(column.is_(None) if self.empty else column.is_not(None))
+        return conditions
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs to list; what is ``None`` does not narrow. ``before`` is the id of the last job of the page before.
+
+    ``ids``, ``types``, ``statuses`` and ``creators`` are any of several; an empty one matches nothing.
+    """
+
+    status: Status | None = None
+    type: str | None = None
+    created_by: str | None = None
+    before: str | None = None
+    ids: Sequence[str] | None = None
+    types: Sequence[str] | None = None
+    statuses: Sequence[Status] | None = None
+    creators: Sequence[str] | None = None
+    trigger: Trigger | None = None
+    times: Mapping[str, TimeRange] = field(default_factory=dict)
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The conditions that a row has to meet."""
+        columns = batch_job.c
+        one = (("status", self.status), ("type", self.type), ("created_by", self.created_by), ("trigger", self.trigger))
+        several = (
+            ("id", self.ids),
+            ("type", self.types),
+            ("status", self.statuses),
+            ("created_by", self.creators),
+        )
+        found: list[ColumnElement[bool]] = [columns.deleted_at.is_(None)]
+        found += [columns[name] == value for name, value in one if value is not None]
+        found += [_any_of(columns[name], values) for name, values in several if values is not None]
+        found += [condition for name, span in self.times.items() for condition in span.of(columns[name])]
+        return [*found, columns.id < self.before] if self.before else found
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a list: how many jobs, in which order, and from where on.
+
+    ``after`` is the place of the last job of the page before, its value in the order's column and its id: jobs that
+    are added meanwhile shift no page that begins there (a keyset, as ``offset`` is not).
+    """
+
+    limit: int
+    offset: int = 0
+    order: str = "created_at"
+    descending: bool = True
+    after: tuple[datetime | str, str] | None = None
+
+    def of(self, query: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
+        """The part of a query's rows that is this page."""
+        place = (batch_job.c[self.order], batch_job.c.id)
+        if self.after is not None:
+            known = tuple_(literal(self.after[0], place[0].type), literal(self.after[1], place[1].type))
+            query = query.where(tuple_(*place) < known if self.descending else tuple_(*place) > known)
+        ordered = query.order_by(*(column.desc() if self.descending else column.asc() for column in place))
+        return ordered.limit(self.limit).offset(self.offset)
+
+
+def _any_of(column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+    if not values:
+        return false()
+    return column == values[0] if len(values) == 1 else column.in_(values)

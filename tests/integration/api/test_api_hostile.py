@@ -1,0 +1,271 @@
+"""Requests that nobody who means well makes."""
+
+import gzip
+import json
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from deployments.api import patience
+from support.api_server import Served
+from support.servers import wait_until
+
+JSON = {"Content-Type": "application/json"}
+
+
+def connected(api: Served) -> socket.socket:
+    parts = urlsplit(api.url)
+    return socket.create_connection((parts.hostname, parts.port), timeout=60)
+
+
+def head(api: Served, method: str, path: str, **headers: str) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: x", f"x-medusa-access-token: {api.keys['alice']}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    while data := connection.recv(65536):
+        received += data
+    return received
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"nonsense",
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+        b"[]",
+        b'"text"',
+        b"null",
+        b"\xff\xfe{}",
+        b'{"type": "noting", "context": {"note": "\\u0000"}}',
+        b'{"type": "noting", "context": {"note": "\\ud800"}}',
+        b'{"type": "\\u0000", "context": {}}',
+        b'{"type": "noting", "context": {"note": NaN}}',
+        b'{"type": "noting", "context": {"note": Infinity}}',
+        b'{"type": "noting", "context": {"note": ' + b"9" * 5000 + b"}}",
+        b'{"type": "noting", "context": {"a": ' + b"[" * 40 + b"]" * 40 + b"}}",
+        b'{"type": "' + b"x" * 300 + b'", "context": {}}',
+        b'{"type": {"$gt": ""}, "context": {}}',
+    ],
+    ids=range(18),
+)
+def test_a_body_that_is_no_job_is_a_400(alice: httpx.Client, body: bytes):
+    answer = alice.post("/admin/batch-jobs", content=body, headers=JSON)
+
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["type"] == "invalid_data"
+
+
+def test_numbers_of_any_size_come_back_as_they_were(api_on_both: Served):
+    big = 10**40
+    answer = api_on_both.by("alice").post("/admin/batch-jobs", json={"type": "product-export", "context": {"n": big}})
+
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["batch_job"]["context"]["n"] == big
+
+
+def test_a_body_that_is_too_large_is_refused_by_what_it_declares_and_by_what_comes(alice: httpx.Client):
+    large = json.dumps({"type": "noting", "context": {"note": "x" * (1 << 20)}}).encode()
+
+    declared = alice.post("/admin/batch-jobs", content=large, headers=JSON)
+    streamed = alice.post("/admin/batch-jobs", content=iter([large[:600_000], large[600_000:]]), headers=JSON)
+
+    assert [declared.status_code, streamed.status_code] == [413, 413]
+
+
+def test_ten_declared_gigabytes_are_refused_at_once(shared: Served):
+    """Before a byte of them has come."""
+    with closing(connected(shared)) as connection:
+        kind = "multipart/form-data; boundary=x"
+        connection.sendall(head(shared, "POST", "/admin/uploads", Content_Type=kind, Content_Length=str(10 << 30)))
+
+        answer = read_all(connection)
+
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"may have at most" in answer
+
+
+def test_a_packed_body_is_not_unpacked(alice: httpx.Client):
+    bomb = gzip.compress(b"0" * (50 << 20))
+
+    answer = alice.post("/admin/batch-jobs", content=bomb, headers={**JSON, "Content-Encoding": "gzip"})
+
+    assert answer.status_code == 415
+
+
+def test_a_gzip_bomb_is_stored_as_it_is(shared: Served):
+    bomb = gzip.compress(b"0" * (50 << 20))
+
+    sent = shared.by("alice").post("/admin/uploads", files=[("files", ("bomb.csv.gz", bomb))]).json()["uploads"][0]
+
+    assert shared.workspace.files.size(sent["key"]) == len(bomb) < 1 << 20
+    got = httpx.get(sent["url"])
+    assert got.content == bomb
+    assert "content-encoding" not in got.headers
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?type[]=' OR 1=1 --",
+        "?id[]='; DROP TABLE batch_job; --",
+        "?created_by=alice' OR 'a'='a",
+        "?order=id; DROP TABLE batch_job",
+        "?order=(SELECT 1)",
+        "?fields=id FROM batch_job; --",
+        "?created_at[gt]=2020-01-01' OR '1'='1",
+        "?cursor=' OR 1=1",
+        "?limit=1; DROP TABLE batch_job",
+        "?created_at[gt' OR 1=1]=2020-01-01",
+    ],
+)
+def test_sql_in_a_filter_is_text_or_refused(api_on_both: Served, query: str):
+    api_on_both.job("bob")
+
+    answer = api_on_both.by("alice").get(f"/admin/batch-jobs{query}")
+
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 200:
+        assert answer.json()["batch_jobs"] == []
+    assert api_on_both.by("bob").get("/admin/batch-jobs").json()["count"] == 1
+
+
+@pytest.mark.parametrize(
+    "job_id", ["..%2f..%2fetc", "%00", "' OR 1=1", "x" * 5000, "batch_%0d%0aSet-Cookie:a=b", "%ff"]
+)
+def test_an_id_that_is_none_is_not_found(api_on_both: Served, job_id: str):
+    answer = api_on_both.by("root").get(f"/admin/batch-jobs/{job_id}")
+
+    assert answer.status_code == 404
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("token", ["", "x", "' OR 1=1 --", "bj_" + "x" * 10_000, "\xff\xfe", "null", "undefined"])
+def test_a_token_that_is_none_is_refused(shared: Served, token: str):
+    given = token.encode("latin-1")
+    for headers in ({"x-medusa-access-token": given}, {"authorization": (b"Bearer " + given).strip()}):
+        assert httpx.get(f"{shared.url}/admin/batch-jobs", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("given", ["a\r\nSet-Cookie: x=y", "x" * 65, "a b", "ü"])
+def test_a_request_id_that_could_be_read_as_more_is_replaced(shared: Served, given: str):
+    with closing(connected(shared)) as connection:
+        line = f"X-Request-Id: {given}\r\nConnection: close\r\n\r\n".encode()
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + line)
+        answer = read_all(connection)
+
+    assert b"x-request-id: req_" in answer or given.startswith("a\r\n")
+    assert b"set-cookie" not in answer.lower()
+
+
+def test_slow_clients_are_closed_and_hold_nobody_up(
+    serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.5)
+    api = serve()
+    slow = [connected(api) for _ in range(60)]
+    for connection in slow:
+        connection.sendall(b"GET /admin/batch-jobs HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+
+    assert api.by("alice").get("/admin/batch-jobs").status_code == 200
+    for connection in slow:
+        assert read_all(connection) == b""  # closed, not answered
+        connection.close()
+
+
+def test_a_connection_that_was_used_is_closed_too_when_the_next_request_does_not_end(
+    serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.5)
+    api = serve()
+    with closing(connected(api)) as connection:
+        connection.sendall(head(api, "GET", "/healthz"))
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200")
+        connection.sendall(b"GET /healthz HT")
+        assert read_all(connection) == b""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/admin/batch-jobs", "application/json"), ("/admin/uploads", "multipart/form-data; boundary=x")]
+)
+def test_a_body_that_does_not_come_is_given_up(
+    serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
+):
+    monkeypatch.setattr("deployments.api.app.create_app.__defaults__", (0.3,))
+    api = serve()
+    with closing(connected(api)) as connection:
+        connection.sendall(head(api, "POST", path, Content_Type=kind, Content_Length="100") + b"-")
+        answer = read_all(connection)
+
+    assert answer.startswith(b"HTTP/1.1 408")
+    folder = api.workspace.settings.home / "files"
+    assert not folder.exists() or not [file for file in folder.rglob("*") if file.is_file()]
+
+
+def test_an_upload_whose_client_goes_away_leaves_nothing(api: Served):
+    form = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\nhalf'
+    kind = "multipart/form-data; boundary=x"
+    folder = api.workspace.settings.home / "files"
+
+    def parts() -> list[Any]:
+        return [file for file in folder.rglob("*") if file.is_file()] if folder.exists() else []
+
+    with closing(connected(api)) as connection:
+        connection.sendall(head(api, "POST", "/admin/uploads", Content_Type=kind, Content_Length="9999") + form)
+        wait_until(lambda: bool(parts()), what="the upload's beginning")
+    wait_until(lambda: not parts(), what="the unfinished file's removal")
+
+
+@pytest.mark.parametrize("request_line", [b"GARBAGE\r\n\r\n", b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_what_is_no_http_is_refused(shared: Served, request_line: bytes):
+    with closing(connected(shared)) as connection:
+        connection.sendall(request_line)
+        assert read_all(connection).startswith(b"HTTP/1.1 400")
+
+
+def test_endless_headers_are_refused(shared: Served):
+    with closing(connected(shared)) as connection:
+        try:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\n" + b"X-A: " + b"b" * (1 << 20))
+            answer = read_all(connection)
+        except ConnectionError:
+            answer = b""
+    assert answer.startswith(b"HTTP/1.1 400") or answer == b""
+    assert httpx.get(f"{shared.url}/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("batch_type", "context"),
+    [
+        ("table-import", {"file_key": "KEY", "table": "batch_job_api_key"}),
+        ("table-import", {"file_key": "KEY", "table": "public.batch_job"}),
+        ("table-import", {"file_key": "KEY", "table": "main.BATCH_JOB_SECRET"}),
+        ("table-export", {"table": "batch_job"}),
+        ("table-export", {"query": "SELECT * FROM batch_job_api_key"}),
+        ("table-export", {"query": 'SELECT hash FROM "public"."batch_job_api_key"'}),
+    ],
+)
+def test_no_job_reads_or_writes_the_tables_of_the_jobs(shared: Served, batch_type: str, context: dict[str, Any]):
+    """Else whoever may import could make a key of any role."""
+    alice = shared.by("alice")
+    key = alice.post("/admin/uploads", files=[("files", ("a.csv", b"a\n"))]).json()["uploads"][0]["key"]
+    context = {name: key if value == "KEY" else value for name, value in context.items()}
+
+    answer = alice.post("/admin/batch-jobs", json={"type": batch_type, "context": context})
+
+    assert answer.status_code == 422, answer.text
+    assert "is a table of the jobs themselves" in answer.json()["message"]

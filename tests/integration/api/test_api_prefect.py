@@ -1,0 +1,90 @@
+"""The API and Prefect: away, and back."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from support.api_server import environment
+from support.servers import free_port, prefect_environment, wait_until
+
+COMMAND = [sys.executable, "-c", "from deployments.cli.main import main; main()"]
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def running(command: list[str], variables: dict[str, str], log: Path) -> Iterator[None]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, start_new_session=True)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def variables(home: Path) -> dict[str, str]:
+    """Of a Prefect that is not there yet."""
+    home.mkdir()
+    prefect = prefect_environment(home / "prefect", free_port())
+    return environment(home, **prefect, PYTHONPATH=str(ROOT), BATCH_JOBS_API_PORT=str(free_port()))
+
+
+def test_without_prefect_jobs_are_read_and_recorded_and_they_start_once_it_is_back(
+    home: Path, variables: dict[str, str], tmp_path: Path
+):
+    from flows.api_keys import Role
+    from flows.settings import Settings
+    from flows.workspace import Workspace
+
+    _, key = Workspace(Settings(home=home)).api_keys.create("shop", Role.OPERATOR)
+    address = f"http://127.0.0.1:{variables['BATCH_JOBS_API_PORT']}"
+    with ExitStack() as parts, httpx.Client(base_url=address, headers={"x-medusa-access-token": key}) as client:
+        parts.enter_context(running([*COMMAND, "api"], variables, tmp_path / "api.log"))
+        wait_until(lambda: answers(client), what="the API")
+
+        ready = client.get("/readyz")
+        made = client.post("/admin/batch-jobs", json={"type": "noting", "context": {"note": "later"}})
+
+        assert (ready.status_code, ready.json()["status"], ready.json()["prefect"]) == (200, "degraded", "down")
+        assert made.status_code == 201
+        job_id = made.json()["batch_job"]["id"]
+        assert client.get("/admin/batch-jobs").json()["count"] == 1
+        assert client.get(f"/admin/batch-jobs/{job_id}").json()["batch_job"]["status"] == "created"
+
+        port = variables["PREFECT_API_URL"].rsplit(":", 1)[1].split("/")[0]
+        server = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
+        parts.enter_context(running(server, variables, tmp_path / "prefect.log"))
+        wait_until(lambda: client.get("/readyz").json()["status"] == "ready", what="readiness")
+        parts.enter_context(
+            running([*COMMAND, "serve"], {**variables, "BATCH_JOBS_API_PORT": "0"}, tmp_path / "serve.log")
+        )
+        wait_until(lambda: job(client, job_id)["status"] == "completed", 120, "the job's end")
+
+        assert client.get(f"/admin/batch-jobs/{job_id}/output").text == "later"
+        steps = [event["to_status"] for event in client.get(f"/admin/batch-jobs/{job_id}/events").json()["events"]]
+        assert steps == ["created", "pre_processed", "confirmed", "processing", "completed"]
+    assert "API          http://127.0.0.1:" in (tmp_path / "serve.log").read_text()
+
+
+def answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def job(client: httpx.Client, job_id: str) -> Any:
+    return client.get(f"/admin/batch-jobs/{job_id}").json()["batch_job"]

@@ -1,0 +1,157 @@
+"""A job as server-sent events."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from deployments.api import job_watch, stream
+from flows.process_identity import ProcessIdentity
+from flows.transitions import Action, Status
+from support.api_server import Served
+from support.servers import wait_until
+
+
+class Follower:
+    """Reads a stream in a thread, event by event."""
+
+    def __init__(self, client: httpx.Client, job_id: str, last: str | None = None) -> None:
+        self.events: list[dict[str, str]] = []
+        self.ended = threading.Event()
+        self.status = 0
+        headers = {"Last-Event-ID": last} if last else {}
+        self._thread = threading.Thread(target=self._read, args=(client, f"/admin/batch-jobs/{job_id}/stream", headers))
+        self._thread.start()
+
+    def names(self) -> list[str]:
+        return [event["event"] for event in self.events]
+
+    def join(self) -> "Follower":
+        self._thread.join(30)
+        assert self.ended.is_set(), "the stream did not end"
+        return self
+
+    def _read(self, client: httpx.Client, path: str, headers: dict[str, str]) -> None:
+        with client.stream("GET", path, headers=headers) as answer:
+            self.status = answer.status_code
+            event: dict[str, str] = {}
+            for line in answer.iter_lines():
+                name, _, value = line.partition(": ")
+                if line and name:
+                    event[name] = value
+                elif "event" in event:
+                    self.events.append(event)
+                    event = {}
+                else:
+                    event = {}
+        self.ended.set()
+
+
+def test_a_follower_sees_every_step_and_the_progress_and_the_stream_ends_with_the_job(api: Served):
+    job = api.job("alice", Status.PROCESSING)
+    job = api.workspace.store.claim(job, ProcessIdentity.current(), None)
+    follower = Follower(api.by("alice"), job.id)
+    wait_until(lambda: follower.names() == ["status"] * 4 + ["progress"], what="what there is")
+
+    for count in (1, 2):
+        result = job.result.model_copy(update={"count": 2, "advancement_count": count})
+        api.workspace.store.save_result(job.id, job.claim or 0, result, {})
+        wait_until(lambda count=count: len(follower.events) == 5 + count, what="progress")
+    api.workspace.store.move(job, Action.COMPLETE, who="test")
+
+    follower.join()
+    assert follower.names() == ["status"] * 4 + ["progress"] * 3 + ["status", "progress", "end"]
+    assert '"advancement_count": 2' in follower.events[6]["data"]
+    assert '"to_status": "completed"' in follower.events[7]["data"]
+    assert follower.events[-1]["data"] == '{"status": "completed"}'
+
+
+def test_a_follower_who_comes_back_is_told_what_it_missed_and_nothing_twice(api: Served):
+    job = api.job("alice", Status.CANCELED)
+    whole = Follower(api.by("alice"), job.id).join()
+
+    rest = Follower(api.by("alice"), job.id, last=whole.events[0]["id"]).join()
+    after_all = api.by("alice").get(
+        f"/admin/batch-jobs/{job.id}/stream", headers={"Last-Event-ID": whole.events[-1]["id"]}
+    )
+
+    assert whole.names() == ["status", "status", "progress", "end"]
+    assert rest.events == whole.events[1:]
+    assert after_all.status_code == 204
+
+
+@pytest.mark.parametrize("last", ["nonsense", "-1", "9" * 40, "1.x", "' OR 1=1"])
+def test_an_id_that_is_none_begins_at_the_beginning(shared: Served, last: str):
+    job = shared.job("alice", Status.CANCELED)
+
+    assert Follower(shared.by("alice"), job.id, last=last).join().names()[0] == "status"
+
+
+def test_many_followers_of_one_job_cost_one_query_a_look(serve: Callable[..., Served], no_prefect: None):
+    api = serve()
+    job = api.job("alice")
+    followers = [Follower(api.by("alice"), job.id) for _ in range(20)]
+    wait_until(lambda: all(follower.events for follower in followers), what="all followers")
+    looks: list[int] = []
+    watch = api.workspace.service.page
+
+    with _counted(api, looks):
+        wait_until(lambda: len(looks) >= 3, what="three looks")
+
+    assert set(looks) == {1}
+    assert api.workspace.service.page == watch
+    api.workspace.service.cancel(job.id, who="test")
+    for follower in followers:
+        follower.join()
+
+
+@contextmanager
+def _counted(api: Served, looks: list[int]) -> Iterator[None]:
+    service = api.workspace.service
+    page = service.page
+
+    def counted(wanted: Any, asked: Any) -> Any:
+        looks.append(len(wanted.ids))
+        return page(wanted, asked)
+
+    service.page = counted  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del service.page  # type: ignore[method-assign]
+
+
+def test_one_key_has_so_many_streams_and_no_more(
+    serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(job_watch, "MOST_STREAMS", 2)
+    api = serve()
+    job = api.job("alice")
+    followers = [Follower(api.by("alice"), job.id) for _ in range(2)]
+    wait_until(lambda: all(follower.events for follower in followers), what="both followers")
+
+    refused = api.by("alice").get(f"/admin/batch-jobs/{job.id}/stream")
+
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+    api.workspace.service.cancel(job.id, who="test")
+    for follower in followers:
+        follower.join()
+    assert api.by("alice").get(f"/admin/batch-jobs/{job.id}/stream").status_code == 200
+
+
+def test_a_stream_says_now_and_then_that_it_lives_and_ends_to_be_resumed(
+    serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stream, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(stream, "LONGEST_SECONDS", 0.5)
+    api = serve()
+    job = api.job("alice")
+
+    answer = api.by("alice").get(f"/admin/batch-jobs/{job.id}/stream")
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert ": still here\n\n" in answer.text
+    assert "event: end" not in answer.text

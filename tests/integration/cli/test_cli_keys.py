@@ -1,0 +1,105 @@
+"""``keys``, and ``api``'s refusal to be open to all."""
+
+import httpx
+import pytest
+
+from support.servers import free_port, wait_until
+
+
+def test_a_key_is_shown_once_listed_without_itself_and_revoked(cli):
+    made = cli("keys", "create", "--name", "shop", "--role", "operator", "--type", "steps", "--json").json
+    listed = cli("keys", "list", "--json")
+    revoked = cli("keys", "revoke", made["id"]).out
+
+    assert made["key"].startswith("bj_")
+    assert [(key["id"], key["name"], key["role"], key["types"]) for key in listed.json] == [
+        (made["id"], "shop", "operator", ["steps"])
+    ]
+    assert made["key"] not in listed.out + cli("keys", "list").out
+    assert revoked == f"revoked {made['id']} (shop)\n"
+    assert "revoked 20" in cli("keys", "list").out
+
+
+def test_a_key_alone_is_on_stdout(cli):
+    done = cli("keys", "create", "--name", "shop", "--role", "viewer")
+
+    assert done.out.startswith("bj_")
+    assert len(done.out.splitlines()) == 1
+    assert "the viewer key of shop; keep it" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["create", "--name", "a b", "--role", "viewer"], "'a b' is no name for a key"),
+        (["create", "--name", "shop", "--role", "boss"], "'viewer', 'operator', 'admin'"),
+        (["create", "--role", "viewer"], "Missing option '--name'"),
+        (["revoke", "nobody"], "there is no API key nobody"),
+    ],
+)
+def test_what_cannot_be_done_with_keys_is_one_line_and_exit_2(cli, arguments, told):
+    done = cli("keys", *arguments)
+
+    assert done.code == 2
+    assert told in done.error
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost.invalid"])
+def test_the_api_listens_beyond_this_machine_with_a_key_only(cli, host):
+    done = cli("api", BATCH_JOBS_API_HOST=host, BATCH_JOBS_API_PORT="0")
+
+    assert done.code != 0
+    told = "cannot listen on localhost.invalid" if "invalid" in host else f"does not listen on {host} without a key"
+    assert told in done.error
+
+
+def test_a_taken_port_is_one_line(cli):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = cli("api", BATCH_JOBS_API_PORT=str(port))
+
+    assert done.code == 1
+    assert f"the API cannot listen on 127.0.0.1:{port}: Address already in use" in done.error
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("BATCH_JOBS_API_KEYS", "shop:boss:a-key-that-is-long", "BATCH_JOBS_API_KEYS: entry 1 is not NAME:ROLE:KEY"),
+        ("BATCH_JOBS_API_RATE_LIMIT", "many", "BATCH_JOBS_API_RATE_LIMIT: Value error, it is no rate"),
+        ("BATCH_JOBS_WEBHOOK_URL", "https://x.example", "BATCH_JOBS_WEBHOOK_SECRET: it is needed"),
+        ("BATCH_JOBS_WEBHOOK_URL", "ftp://x.example", "BATCH_JOBS_WEBHOOK_URL: Value error, it is no address"),
+    ],
+)
+def test_a_setting_of_the_api_that_cannot_be_used_is_one_line(cli, setting, value, told):
+    done = cli("api", BATCH_JOBS_API_PORT="0", **{setting: value})
+
+    assert done.code in (1, 2)
+    assert told in done.error
+    assert "a-key-that" not in done.err
+
+
+def test_the_api_runs_by_itself_and_stops_in_order(cli):
+    cli.environment["BATCH_JOBS_API_HOST"] = "0.0.0.0"
+    port = free_port()
+    cli.environment["BATCH_JOBS_API_PORT"] = str(port)
+    key = cli("keys", "create", "--name", "shop", "--role", "operator", "--json").json["key"]
+    served = cli.start("api")
+
+    def listed() -> bool:
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{port}/admin/batch-jobs", headers={"Authorization": f"Bearer {key}"})
+        except httpx.TransportError:
+            return False
+        return answer.json()["batch_jobs"] == []
+
+    wait_until(listed, what="the API")
+    served.terminate()
+    out, err = served.communicate(timeout=30)
+
+    assert out == f"serving the API at http://0.0.0.0:{port}, Ctrl-C stops\n"
+    assert err == ""

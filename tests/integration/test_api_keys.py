@@ -1,0 +1,74 @@
+"""Keys of the HTTP API in the job database, and in the settings."""
+
+import pytest
+from sqlalchemy import Engine, text
+
+from flows.api_keys import ApiKeyStore, Role, keys_of_setting, token_hash
+from flows.database import upgrade
+from flows.errors import ApiKeyUnknown, SettingWrong
+
+
+@pytest.fixture
+def keys(target: Engine) -> ApiKeyStore:
+    upgrade(target)
+    return ApiKeyStore(target)
+
+
+def test_a_key_is_found_by_itself_and_nowhere_kept(keys: ApiKeyStore, target: Engine):
+    made, token = keys.create("shop", Role.OPERATOR, ["table-import"])
+
+    assert keys.find(token) == made
+    assert keys.find(token + "x") is None
+    with target.connect() as connection:
+        assert token not in str(connection.execute(text("SELECT * FROM batch_job_api_key")).all())
+
+
+def test_a_revoked_key_is_none(keys: ApiKeyStore):
+    made, token = keys.create("shop", Role.OPERATOR)
+    other, kept = keys.create("other", Role.ADMIN)
+
+    (revoked,) = keys.revoke(made.id)
+
+    assert revoked.revoked_at is not None
+    assert keys.find(token) is None
+    assert not keys.is_valid(made.id)
+    assert keys.find(kept) == other
+    assert keys.revoke(made.id)[0].revoked_at == revoked.revoked_at
+
+
+def test_all_keys_of_a_name_are_revoked_by_it(keys: ApiKeyStore):
+    tokens = [keys.create("shop", Role.OPERATOR)[1] for _ in range(2)]
+    assert keys.any()
+
+    assert len(keys.revoke("shop")) == 2
+
+    assert [keys.find(token) for token in tokens] == [None, None]
+    assert not keys.any()
+
+
+def test_a_key_that_is_not_there_cannot_be_revoked(keys: ApiKeyStore):
+    with pytest.raises(ApiKeyUnknown, match="there is no API key nobody"):
+        keys.revoke("nobody")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "a/b", "x" * 65, "a\n"])
+def test_a_name_that_is_none_is_refused(keys: ApiKeyStore, name: str):
+    with pytest.raises(ValueError, match="is no name for a key"):
+        keys.create(name, Role.VIEWER)
+
+
+def test_keys_of_the_settings_are_found_by_their_hash():
+    found = keys_of_setting("shop:operator:a-long-enough-key, ops:admin:table-import+noting:another-long-key")
+
+    shop, ops = found[token_hash("a-long-enough-key")], found[token_hash("another-long-key")]
+    assert (shop.name, shop.role, shop.types) == ("shop", Role.OPERATOR, None)
+    assert (ops.name, ops.role, ops.types) == ("ops", Role.ADMIN, ["table-import", "noting"])
+
+
+@pytest.mark.parametrize(
+    "text", ["secret-key-alone-here", "shop:boss:a-long-enough-key", "shop:admin:short", "a:b:c:d:surplus-part"]
+)
+def test_keys_of_the_settings_that_cannot_be_read_are_not_shown(text: str):
+    with pytest.raises(SettingWrong, match="entry 2 is not NAME:ROLE:KEY") as caught:
+        keys_of_setting(f"good:admin:a-long-enough-key,{text}")
+    assert text.split(":")[-1] not in str(caught.value).replace("API_KEYS", "")

@@ -1,0 +1,137 @@
+"""Secret fields of a context: the run has them, nothing else shows them."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, SecretBytes, SecretStr
+from sqlalchemy import text
+
+from flows.batch_job import build_flow
+from flows.context_secrets import opened, secret_places
+from flows.errors import IdempotencyKeyTaken, SealBroken
+from flows.sealing import Seal, installation_secret
+from flows.transitions import Status
+from flows.workspace import Workspace, current_workspace
+
+STRATEGIES = Path(__file__).parent.parent / "support" / "api_strategies"
+SECRETS = {"password": "hunter2-of-the-vault", "logins": [{"ftp": "another-secret-word"}]}
+
+
+class Nested(BaseModel):
+    inner: SecretBytes = SecretBytes(b"bytes")
+    plain: str = "plain"
+
+
+class Whole(BaseModel):
+    several: list[SecretStr]
+    by_name: dict[str, SecretStr]
+    nested: Nested = Nested()
+    absent: SecretStr | None = None
+
+
+@pytest.fixture
+def workspace(home: Path, prefect_here: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setenv("BATCH_JOBS_STRATEGIES", str(STRATEGIES))
+    yield current_workspace()
+
+
+def everything_kept(workspace: Workspace) -> str:
+    tables = ("batch_job", "batch_job_event", "batch_job_secret")
+    with workspace.jobs.connect() as connection:
+        return str([connection.execute(text(f"SELECT * FROM {table}")).all() for table in tables])
+
+
+def artifacts() -> str:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return str(client.read_artifacts())
+
+
+def run(workspace: Workspace, **context: Any) -> str:
+    job = workspace.service.record("noting", {**SECRETS, **context})
+    flow = build_flow(workspace.strategies.by_type["noting"])
+    if context.get("fails"):
+        with pytest.raises(ValueError, match="was not taken"):
+            flow(context=job.context, job_id=job.id)
+    else:
+        flow(context=job.context, job_id=job.id)
+    return job.id
+
+
+def test_secrets_go_out_and_come_back_wherever_they_stand():
+    context = Whole.model_validate({"several": ["one", "two"], "by_name": {"a": "three"}})
+
+    places = secret_places(context)
+    back = opened(context.model_dump(mode="json"), places)
+
+    assert [secret for _, secret in places] == ["one", "two", "three", "bytes"]
+    assert Whole.model_validate(back.values) == context
+
+
+def test_the_run_has_the_secret_and_neither_row_nor_history_nor_log_nor_artifact_does(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.DEBUG):
+        job_id = run(workspace)
+
+    with workspace.target.connect() as connection:
+        assert connection.scalar(text("SELECT password FROM notes")) == SECRETS["password"]
+    job = workspace.service.get(job_id)
+    assert job.status is Status.COMPLETED
+    assert job.context["password"] == "**********"
+    for place in (everything_kept(workspace), caplog.text, job.model_dump_json()):
+        assert "hunter2" not in place
+        assert "another-secret" not in place
+    assert job.result.stat_descriptors[0].message == "with **********"
+
+
+def test_a_failed_job_keeps_its_secrets_sealed_for_a_retry_and_its_error_does_not_tell_them(workspace: Workspace):
+    job_id = run(workspace, fails=True)
+
+    job = workspace.service.get(job_id)
+    assert job.status is Status.FAILED
+    assert job.result.errors[0].message == "the password ********** was not taken"
+    assert "hunter2" not in everything_kept(workspace)
+    assert workspace.context_secrets.opened(job).values["password"] == SECRETS["password"]
+
+
+@pytest.mark.parametrize("end", [Status.COMPLETED, Status.CANCELED])
+def test_the_secrets_of_an_ended_job_are_forgotten(workspace: Workspace, end: Status):
+    if end is Status.COMPLETED:
+        job_id = run(workspace)
+    else:
+        job_id = workspace.service.record("noting", SECRETS).id
+        workspace.service.cancel(job_id, who="test")
+
+    assert workspace.service.get(job_id).status is end
+    assert workspace.store.sealed(job_id) is None
+
+
+def test_an_idempotency_key_with_another_secret_is_another_job(workspace: Workspace):
+    first = workspace.service.record("noting", SECRETS, idempotency_key="k")
+
+    assert workspace.service.record("noting", SECRETS, idempotency_key="k").id == first.id
+    with pytest.raises(IdempotencyKeyTaken):
+        workspace.service.record("noting", {**SECRETS, "password": "changed"}, idempotency_key="k")
+
+
+def test_another_installations_secret_opens_nothing():
+    sealed = Seal(b"mine").close(["x"])
+
+    assert Seal(b"mine").open(sealed) == ["x"]
+    with pytest.raises(SealBroken, match="BATCH_JOBS_SECRET_KEY"):
+        Seal(b"yours").open(sealed)
+
+
+def test_the_installations_secret_is_made_once_and_for_its_owner_only(tmp_path: Path):
+    made = installation_secret("", tmp_path / "home")
+
+    assert installation_secret("", tmp_path / "home") == made
+    assert len(made) >= 32
+    assert (tmp_path / "home" / "secret.key").stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in (tmp_path / "home").iterdir()] == ["secret.key"]
+    assert installation_secret("given", tmp_path / "home") == b"given"

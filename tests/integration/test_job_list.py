@@ -1,0 +1,92 @@
+"""Filters and pages of the job list, on both databases."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import event, update
+
+from flows.job import Trigger
+from flows.job_filter import JobFilter, Page, TimeRange
+from flows.job_store import JobStore
+from flows.job_table import batch_job
+from flows.transitions import Status
+from support.jobs import job_in, new_job
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def ids(store: JobStore) -> list[str]:
+    """Six jobs, an hour between each two, of two people and two types; the third is completed."""
+    jobs = [
+        job_in(store, Status.COMPLETED)
+        if number == 2
+        else store.insert(
+            new_job(created_by="ada" if number % 2 else "ben", type="odd" if number % 2 else "even"), who="test"
+        )
+        for number in range(6)
+    ]
+    with store._engine.begin() as connection:
+        for number, job in enumerate(jobs):
+            assert job
+            at = START + timedelta(hours=number)
+            connection.execute(update(batch_job).where(batch_job.c.id == job.id).values(created_at=at))
+    return [job.id for job in jobs if job]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (JobFilter(), [5, 4, 3, 2, 1, 0]),
+        (JobFilter(created_by="ada"), [5, 3, 1]),
+        (JobFilter(creators=["ada", "ben"]), [5, 4, 3, 1, 0]),
+        (JobFilter(types=["even"]), [4, 0]),
+        (JobFilter(types=[]), []),
+        (JobFilter(statuses=[Status.COMPLETED, Status.FAILED]), [2]),
+        (JobFilter(trigger=Trigger.PYTHON, types=["odd", "even"]), [5, 4, 3, 1, 0]),
+        (JobFilter(trigger=Trigger.API), []),
+        (JobFilter(times={"completed_at": TimeRange(empty=True)}), [5, 4, 3, 1, 0]),
+        (JobFilter(times={"completed_at": TimeRange(empty=False)}), [2]),
+        (JobFilter(times={"created_at": TimeRange(gt=START, lte=START + timedelta(hours=3))}), [3, 2, 1]),
+        (JobFilter(times={"created_at": TimeRange(gte=START, lt=START + timedelta(hours=1))}), [0]),
+    ],
+    ids=str,
+)
+def test_each_filter_lets_its_jobs_through_and_counts_them(
+    store: JobStore, ids: list[str], wanted: JobFilter, found: list[int]
+):
+    assert [ids.index(job.id) for job in store.page(wanted, Page(10))] == found
+    assert store.count(wanted) == len(found)
+
+
+def test_a_list_goes_by_time_where_ids_do_not(store: JobStore, ids: list[str]):
+    with store._engine.begin() as connection:
+        late = START + timedelta(days=9)
+        connection.execute(update(batch_job).where(batch_job.c.id == ids[0]).values(created_at=late))
+
+    assert store.page(JobFilter(), Page(1))[0].id == ids[0]
+    assert store.page(JobFilter(), Page(1, descending=False))[0].id == ids[1]
+
+
+def test_keyset_pages_give_each_job_once_though_jobs_are_added_and_times_are_equal(store: JobStore, ids: list[str]):
+    with store._engine.begin() as connection:
+        connection.execute(update(batch_job).where(batch_job.c.id.in_(ids[1:4])).values(created_at=START))
+    seen: list[str] = []
+    after = None
+    while page := store.page(JobFilter(), Page(2, after=after)):
+        seen += [job.id for job in page]
+        after = (page[-1].created_at, page[-1].id)
+        store.insert(new_job(), who="test")
+    assert sorted(seen) == sorted(ids)
+
+
+def test_an_offset_leaves_jobs_out(store: JobStore, ids: list[str]):
+    assert [ids.index(job.id) for job in store.page(JobFilter(), Page(2, offset=1))] == [4, 3]
+
+
+def test_s49_a_page_and_its_count_are_one_statement_each_however_many_jobs_there_are(store: JobStore, ids: list[str]):
+    statements: list[str] = []
+    event.listen(store._engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    store.page(JobFilter(created_by="ada"), Page(2))
+    store.count(JobFilter(created_by="ada"))
+    assert [text.split()[0] for text in statements if text != "BEGIN"] == ["SELECT", "SELECT"]
