@@ -5,13 +5,27 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import api, framework, job_list, life, memory, table_export, table_import
+from benchmarks import (
+    api,
+    commerce,
+    commerce_export,
+    commerce_memory,
+    framework,
+    job_list,
+    life,
+    memory,
+    table_export,
+    table_import,
+)
 from benchmarks.data import write_goods
 from benchmarks.report import console
 
 MEASUREMENTS = {
     "import": table_import.measure,
     "export": table_export.measure,
+    "commerce": commerce.measure,
+    "commerce-export": commerce_export.measure,
+    "commerce-memory": commerce_memory.measure,
     "framework": framework.measure,
     "list": job_list.measure,
     "life": life.measure,

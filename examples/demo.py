@@ -1,4 +1,4 @@
-"""What `make demo` does: a preview, an import, an update with rejects, an export, each as one would type it."""
+"""What `make demo` does: previews, imports, an update with rejects, exports, each as one would type it."""
 
 import json
 import os
@@ -33,6 +33,14 @@ def main() -> int:
 
         say("\nAnd out again:")
         batch_jobs("run", "table-export", "-c", "table=airports")
+
+        say("\nA shop on the tables of Medusa v1, and its products: what would this file do?")
+        batch_jobs("db", "upgrade", "--commerce")
+        file_key = f"file_key=@{shown(EXAMPLES / 'products.csv')}"
+        batch_jobs("run", "product-import", "-c", file_key, "--dry-run")
+        batch_jobs("confirm", last_job(), "--here")
+        say("\nAnd out again, as Medusa would write it:")
+        batch_jobs("run", "product-export")
         say("\nEvery job is remembered:")
         batch_jobs("list", "--limit", "6")
     say("\nNext: `.venv/bin/batch-jobs serve`, then open http://127.0.0.1:4200 to see these runs and start others;")

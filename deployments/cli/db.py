@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
 from deployments.cli import output
 from deployments.errors import UsageRefused
@@ -11,6 +12,7 @@ from deployments.prefect_api import name_prefect
 from flows.database import HEAD, current_revision
 from flows.database import upgrade as migrate
 from flows.workspace import current_workspace
+from strategies.commerce.schema import create_shop
 from strategies.engines import make_engine
 
 app = typer.Typer(no_args_is_help=True, help="Look after the job database.")
@@ -22,7 +24,14 @@ def database() -> None:
 
 
 @app.command()
-def upgrade() -> None:
+def upgrade(
+    commerce: Annotated[
+        bool,
+        typer.Option(
+            "--commerce", help="Make the tables of a shop in the target, too; a shop that is there is left as it is."
+        ),
+    ] = False,
+) -> None:
     """Bring the job database to this version."""
     engine = make_engine(current_workspace().settings.jobs_url)
     found = current_revision(engine)
@@ -30,6 +39,14 @@ def upgrade() -> None:
         migrate(engine)
     where = engine.url.render_as_string(hide_password=True)
     output.out.print(f"{where} is at revision {HEAD}" + ("" if found != HEAD else " already"))
+    if commerce:
+        _make_shop(current_workspace().target)
+
+
+def _make_shop(target: Engine) -> None:
+    where = target.url.render_as_string(hide_password=True)
+    made = create_shop(target)
+    output.out.print(f"{where} has the tables of a shop now" if made else f"{where} has a shop; it was left as it is")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/writing-a-strategy.md", "docs/running-jobs.md"]
+PAGES = ["README.md", "docs/writing-a-strategy.md", "docs/running-jobs.md", "docs/medusa.md"]
 BLOCK = re.compile(r"^```(python|bash)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 

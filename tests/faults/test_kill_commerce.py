@@ -1,0 +1,81 @@
+"""S1 for a shop: a product import killed for real, at random moments, ends as a clean one does."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from benchmarks.commerce_data import write_products
+from flows.job import Job
+from flows.transitions import Status
+from strategies.commerce.product_import import ProductImport
+from strategies.commerce.schema import create_shop
+from strategies.engines import make_engine
+from strategies.files import FileStore
+from support.runs import Runs, kill
+from support.servers import wait_until
+from support.shop import Shop, emptied, picture
+
+PRODUCTS = 1_500
+KILLS = 6
+
+
+@pytest.fixture
+def products_file(tmp_path: Path) -> Path:
+    """Products of which every 97th has a variant that is refused."""
+    path = write_products(tmp_path / "products.csv", PRODUCTS)
+    lines = path.read_text().splitlines(keepends=True)
+    for number in range(97, len(lines), 194):
+        lines[number] = lines[number].replace(";false;true;", ";perhaps;true;")
+    path.write_text("".join(lines))
+    return path
+
+
+@pytest.fixture
+def clean(tmp_path: Path, products_file: Path) -> tuple[object, ...]:
+    """The tables and counts of an import that nobody kills."""
+    engine = make_engine(f"sqlite:///{tmp_path / 'clean.db'}")
+    create_shop(engine)
+    shop = Shop(engine, FileStore(str(tmp_path / "clean-files")))
+    result = shop.run(ProductImport(), file_key=shop.put(products_file))
+    assert result.rejected > 10
+    found = picture(engine), result.created, result.rejected, result.count, 1.0
+    engine.dispose()
+    return found
+
+
+@pytest.mark.slow
+def test_S1_a_product_import_killed_at_random_moments_ends_as_a_clean_one(
+    runs: Runs, products_file: Path, clean: tuple[object, ...]
+):
+    target: Engine = runs.workspace.target
+    create_shop(target)
+    chance, kills = random.Random(4711), 0
+    while kills < KILLS:
+        emptied(target)
+        with products_file.open("rb") as stream:
+            key = runs.workspace.files.put(stream, "products.csv")
+        job = runs.workspace.service.record("product-import", {"fileKey": key})
+        while killed_at_a_random_moment(runs, job, chance):
+            kills += 1
+        done = runs.workspace.service.get(job.id)
+        assert done.status is Status.COMPLETED
+        result = done.result
+        assert (picture(target), result.created, result.rejected, result.advancement_count, result.progress) == clean
+
+
+def killed_at_a_random_moment(runs: Runs, job: Job, chance: random.Random) -> bool:
+    """Go on with a job and kill its process at some moment after its claim; False when the job had ended by then."""
+    before = runs.claim(job.id)
+    process = runs.start(job.id)
+    wait_until(lambda: process.poll() is not None or runs.claim(job.id) != before, what="the run's beginning")
+    deadline = time.monotonic() + chance.uniform(0, 1.2)
+    while time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.001)
+    if process.poll() is not None:
+        assert process.poll() == 0, process.errors()
+        return False
+    kill(process)
+    return runs.workspace.service.get(job.id).status is not Status.COMPLETED
