@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from flows.context_secrets import ContextSecrets
 from flows.database import upgrade
 from flows.errors import ActionIllegal, JobActive, JobMoved, JobTaken, PrefectAway
 from flows.job import Job
 from flows.job_store import JobFilter, JobStore
 from flows.prefect_runs import PrefectRuns, RunState
 from flows.process_identity import ProcessIdentity
+from flows.sealing import Seal
 from flows.service import BatchJobService
 from flows.transitions import Action, Status
 from strategies.checkpoint import Checkpoint, CheckpointStore
@@ -38,7 +40,11 @@ def registry() -> Registry:
 
 @pytest.fixture
 def service(store: JobStore, registry: Registry) -> BatchJobService:
-    return BatchJobService(store, lambda: registry, PrefectThatIsAway(), timedelta(hours=1))
+    def no_seal() -> Seal:
+        raise AssertionError("none of these contexts has a secret")
+
+    secrets = ContextSecrets(store, no_seal)
+    return BatchJobService(store, lambda: registry, PrefectThatIsAway(), timedelta(hours=1), secrets)
 
 
 def at_once(people: int, act: Callable[[int], Any]) -> list[Any]:
