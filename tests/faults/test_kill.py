@@ -12,8 +12,7 @@ from sqlalchemy import text
 from flows.job import Job
 from flows.process_identity import ProcessIdentity
 from flows.transitions import Action, Status
-from support.runs import Runs, kill
-from support.servers import wait_until
+from support.runs import Runs
 
 ROWS = 10_000
 KILLS = int(os.environ.get("BATCH_JOBS_TEST_KILLS", "20"))
@@ -63,21 +62,6 @@ def counts(job: Job) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def killed_at_a_random_moment(runs: Runs, job: Job, chance: random.Random) -> bool:
-    """Go on with a job and kill its process at some moment after its claim; False when the job had ended by then."""
-    before = runs.workspace.service.get(job.id).claim
-    process = runs.start(job.id)
-    wait_until(lambda: process.poll() is not None or runs.claim(job.id) != before, what="the run's beginning")
-    deadline = time.monotonic() + chance.uniform(0, 0.8)
-    while time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.001)
-    if process.poll() is not None:
-        assert process.poll() == 0, process.errors()
-        return False
-    kill(process)
-    return runs.workspace.service.get(job.id).status is not Status.COMPLETED
-
-
 @pytest.mark.slow
 def test_S1_an_import_killed_at_random_moments_and_retried_ends_as_a_clean_run(runs: Runs, tmp_path: Path):
     write_input(tmp_path / "goods.csv")
@@ -91,7 +75,7 @@ def test_S1_an_import_killed_at_random_moments_and_retried_ends_as_a_clean_run(r
         prepare_table(runs)
         job = new_import(runs, tmp_path / "goods.csv")
         shown = 0
-        while killed_at_a_random_moment(runs, job, chance):
+        while runs.killed(job.id, after=chance.uniform(0, 0.8)):
             kills += 1
             now = runs.workspace.service.get(job.id).result.advancement_count
             assert now >= shown, "progress went down"

@@ -1,21 +1,18 @@
 """S1 for a shop: a product import killed for real, at random moments, ends as a clean one does."""
 
 import random
-import time
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from benchmarks.commerce_data import write_products
-from flows.job import Job
 from flows.transitions import Status
 from strategies.commerce.product_import import ProductImport
 from strategies.commerce.schema import create_shop
 from strategies.engines import make_engine
 from strategies.files import FileStore
-from support.runs import Runs, kill
-from support.servers import wait_until
+from support.runs import Runs
 from support.shop import Shop, emptied, picture
 
 PRODUCTS = 1_500
@@ -58,24 +55,9 @@ def test_S1_a_product_import_killed_at_random_moments_ends_as_a_clean_one(
         with products_file.open("rb") as stream:
             key = runs.workspace.files.put(stream, "products.csv")
         job = runs.workspace.service.record("product-import", {"fileKey": key})
-        while killed_at_a_random_moment(runs, job, chance):
+        while runs.killed(job.id, after=chance.uniform(0, 1.2)):
             kills += 1
         done = runs.workspace.service.get(job.id)
         assert done.status is Status.COMPLETED
         result = done.result
         assert (picture(target), result.created, result.rejected, result.advancement_count, result.progress) == clean
-
-
-def killed_at_a_random_moment(runs: Runs, job: Job, chance: random.Random) -> bool:
-    """Go on with a job and kill its process at some moment after its claim; False when the job had ended by then."""
-    before = runs.claim(job.id)
-    process = runs.start(job.id)
-    wait_until(lambda: process.poll() is not None or runs.claim(job.id) != before, what="the run's beginning")
-    deadline = time.monotonic() + chance.uniform(0, 1.2)
-    while time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.001)
-    if process.poll() is not None:
-        assert process.poll() == 0, process.errors()
-        return False
-    kill(process)
-    return runs.workspace.service.get(job.id).status is not Status.COMPLETED

@@ -4,11 +4,14 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows.job import Job
+from flows.transitions import Status
 from flows.workspace import Workspace
+from support.servers import wait_until
 
 #: Forks real processes from one that has imported everything: a start takes tenths of a second instead of seconds.
 FORKSERVER = multiprocessing.get_context("forkserver")
@@ -66,6 +69,20 @@ class Runs:
         code = process.wait()
         assert code == 0, process.errors()[-3000:]
         return self.workspace.service.get(job_id)
+
+    def killed(self, job_id: str, after: float) -> bool:
+        """Go on with a job and kill its process so many seconds after its claim; ``False`` if it had ended by then."""
+        before = self.claim(job_id)
+        process = self.start(job_id)
+        wait_until(lambda: process.poll() is not None or self.claim(job_id) != before, what="the run's beginning")
+        deadline = time.monotonic() + after
+        while time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.001)
+        if process.poll() is not None:
+            assert process.poll() == 0, process.errors()
+            return False
+        kill(process)
+        return self.workspace.service.get(job_id).status is not Status.COMPLETED
 
     def claim(self, job_id: str) -> int | None:
         """The claim of the process that runs the job, or ran it last."""
