@@ -12,7 +12,6 @@ from deployments.prefect_api import name_prefect
 from flows.database import HEAD, current_revision
 from flows.database import upgrade as migrate
 from flows.workspace import current_workspace
-from strategies.commerce.schema import create_shop
 from strategies.engines import make_engine
 
 app = typer.Typer(no_args_is_help=True, help="Look after the job database.")
@@ -45,6 +44,8 @@ def upgrade(
 
 def _make_shop(target: Engine) -> None:
     where = target.url.render_as_string(hide_password=True)
+    from strategies.commerce.schema import create_shop  # loads pyarrow, which no other command needs
+
     made = create_shop(target)
     output.out.print(f"{where} has the tables of a shop now" if made else f"{where} has a shop; it was left as it is")
 
