@@ -139,8 +139,7 @@ def _times(name: str) -> dict[str, Any]:
 
 
 def _texts(name: str) -> dict[str, Any]:
-    items = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
-    return _parameter(f"{name}[]", an_array(items), f"Any of these; also as `{name}[0]=`.")
+    return _parameter(f"{name}[]", an_array(TEXT), f"Any of these; also as `{name}[0]=`.")
 
 
 def _whole(largest: int, usual: int) -> dict[str, Any]:
@@ -161,7 +160,7 @@ LIST_PARAMETERS = [
     _texts("id"),
     _texts("type"),
     _parameter("status", {"enum": [str(status) for status in Status]}, "One, or several with commas between."),
-    _parameter("created_by", {"type": "string", "pattern": "^[A-Za-z0-9]{1,64}$"}, "The name of the key."),
+    _parameter("created_by", TEXT, "The name of the key."),
     _parameter("trigger", {"enum": [str(trigger) for trigger in Trigger]}, "What made it."),
     *(_times(name) for name in TIME_COLUMNS),
     _parameter("cursor", TEXT, "The `next_cursor` of the page before; jobs that are added meanwhile shift nothing."),
