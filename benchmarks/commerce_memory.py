@@ -1,8 +1,6 @@
 """Peak memory of product-import and product-export with few and many products, each in a process of its own."""
 
 import os
-import resource
-import subprocess
 import sys
 from pathlib import Path
 
@@ -41,14 +39,12 @@ def _peaks(postgres: Postgres, work: Path, products: int) -> dict[str, float]:
         engine = make_engine(uri)
         create_shop(engine)
         engine.dispose()
-        found = {way: _in_a_process(way, uri, path, work / "files") for way in STRATEGIES}
+        found = {
+            way: ours.peak_mb("benchmarks.commerce_memory", way, uri, str(path), str(work / "files"))
+            for way in STRATEGIES
+        }
     path.unlink()
     return found
-
-
-def _in_a_process(way: str, uri: str, path: Path, files: Path) -> float:
-    command = [sys.executable, "-m", "benchmarks.commerce_memory", way, uri, str(path), str(files)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _work(way: str, uri: str, path: Path, files: Path) -> None:
@@ -61,4 +57,4 @@ def _work(way: str, uri: str, path: Path, files: Path) -> None:
 
 if __name__ == "__main__":
     _work(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    ours.print_peak()

@@ -4,8 +4,16 @@ from typing import Any
 
 import django
 import tablib
+from django.apps import AppConfig
 from django.conf import settings
 from psycopg.conninfo import conninfo_to_dict
+
+
+class Bench(AppConfig):
+    """The application that the measured model belongs to; it has no tables of its own."""
+
+    name = "benchmarks"
+    label = "bench"
 
 
 def import_rows(uri: str, text: str) -> None:
@@ -23,7 +31,9 @@ def _resource(uri: str) -> Any:
         "HOST": parts["host"],
         "USER": parts["user"],
     }
-    settings.configure(DATABASES={"default": database}, INSTALLED_APPS=["import_export"], USE_TZ=True)
+    settings.configure(
+        DATABASES={"default": database}, INSTALLED_APPS=["import_export", "benchmarks.django_peer.Bench"], USE_TZ=True
+    )
     django.setup()
     from django.db import models
     from import_export.resources import ModelResource

@@ -1,7 +1,5 @@
 """Peak resident memory with few and with many rows, each in a process of its own."""
 
-import resource
-import subprocess
 import sys
 from pathlib import Path
 
@@ -37,14 +35,12 @@ def measure(work: Path, goods: Path, rows: int) -> None:
 def _peaks(postgres: Postgres, work: Path, rows: int) -> dict[str, float]:
     path = write_goods(work / f"goods-{rows}.csv", rows)
     with postgres.database() as uri:
-        found = {way: _in_a_process(way, uri, path, work / "files") for way in ("import", "export")}
+        found = {
+            way: ours.peak_mb("benchmarks.memory", way, uri, str(path), str(work / "files"))
+            for way in ("import", "export")
+        }
     path.unlink()
     return found
-
-
-def _in_a_process(way: str, uri: str, path: Path, files: Path) -> float:
-    command = [sys.executable, "-m", "benchmarks.memory", way, uri, str(path), str(files)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _work(way: str, uri: str, path: Path, files: Path) -> None:
@@ -60,4 +56,4 @@ def _work(way: str, uri: str, path: Path, files: Path) -> None:
 
 if __name__ == "__main__":
     _work(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    ours.print_peak()

@@ -1,5 +1,8 @@
 """Running our strategies phase by phase, without Prefect, as the flow does."""
 
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +34,14 @@ def run(strategy: BatchJobStrategy, job: JobRun) -> None:
     hooks.pre_process(strategy, job)
     hooks.process(strategy, job)
     hooks.post_process(strategy, job)
+
+
+def peak_mb(module: str, *arguments: str) -> float:
+    """Run a module in a process of its own, which ends with ``print_peak``, and return its peak memory in MB."""
+    command = [sys.executable, "-m", module, *arguments]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def print_peak() -> None:
+    """Print the peak resident memory of this process in MB."""
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

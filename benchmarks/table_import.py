@@ -51,8 +51,8 @@ def executemany(database: Path, path: Path) -> None:
 
 def to_sql(url: str, path: Path, rows: int) -> None:
     engine = make_engine(url)
-    for frame in pd.read_csv(path, chunksize=10_000, nrows=rows):
-        frame.to_sql("frames", engine, if_exists="append", index=False)
+    for frame in pd.read_csv(path, chunksize=10_000, nrows=rows, parse_dates=["added"]):
+        frame.to_sql("goods", engine, if_exists="append", index=False)
     engine.dispose()
 
 
@@ -70,8 +70,8 @@ def on_postgres(postgres: Postgres, work: Path, goods: Path, rows: int) -> None:
     phases = list(_phases(postgres, work, goods))
     process, whole = rows / phases[1], rows / (phases[0] + phases[1])
     few = min(rows, 100_000)
-    with postgres.database() as uri:
-        frames = few / seconds(lambda: to_sql(uri, goods, few))
+    # into the same keyed table as everything else here
+    frames = few / _with_table(postgres, lambda uri: to_sql(uri, goods, few))
     show(
         f"table-import on PostgreSQL, {rows:,} rows x 10 columns, upsert into an empty table",
         "rows/s",

@@ -14,7 +14,7 @@ from deployments.errors import AlreadyServing
 from deployments.prefect_api import API_URL, find_prefect, use_prefect
 from deployments.prefect_server import USUAL_PORT, Announcement, free_port, running_server
 from deployments.run_environment import set_run_environment
-from deployments.stopping import let_runs_go
+from deployments.stopping import STOPPING, let_runs_go, told_to_stop
 from flows.prefect_runs import DEPLOYMENT_NAME
 from flows.upkeep import keep_up
 from flows.workspace import Workspace
@@ -83,10 +83,9 @@ def _prefect(home: Path, say: Say) -> Iterator[str]:
 async def _serve(workspace: Workspace, api_url: str, say: Say) -> None:
     runner = await _runner(workspace)
     running = asyncio.create_task(runner.start())
-    stop = asyncio.Event()
     while not runner.started and not running.done():
         await asyncio.sleep(0.05)
-    _stop_at_signals(stop)
+    stop = told_to_stop()  # taken over from the runner, which would leave in the middle of things
     _greet(workspace, api_url, say)
     api = asyncio.create_task(_serve_api(workspace, say))
     upkeep = asyncio.create_task(keep_up(workspace))
@@ -100,7 +99,7 @@ async def _serve(workspace: Workspace, api_url: str, say: Say) -> None:
 
 
 async def _stop(runner: "Runner", say: Say) -> None:
-    say("stopping; runs finish their chunk and are left to the next worker")
+    say(STOPPING)
     runner.stopping = runner._scheduled_run_poller.stopping = True  # else it takes up at once what it has just let go
     await asyncio.to_thread(let_runs_go)
     await runner.astop()
@@ -113,12 +112,6 @@ async def _runner(workspace: Workspace) -> "Runner":
     for deployment in job_deployments(workspace):
         await runner.aadd_deployment(deployment)
     return runner
-
-
-def _stop_at_signals(stop: asyncio.Event) -> None:
-    """Take the signals over from the runner, which would leave in the middle of things."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 async def _serve_api(workspace: Workspace, say: Say) -> None:

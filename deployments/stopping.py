@@ -1,14 +1,26 @@
 """Ending a process that runs jobs: each run finishes its chunk and is left to the next worker."""
 
+import asyncio
 import signal
 import time
 
 import psutil
 
+#: What is said to whoever stops a process that runs jobs.
+STOPPING = "stopping; runs finish their chunk and are left to the next worker"
+
 GRACE_SECONDS = 60.0
 LOOK_SECONDS = 0.1
 #: How Prefect starts the process of a run.
 RUN_MODULES = ("prefect.engine", "prefect.flow_engine")
+
+
+def told_to_stop() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set, instead of what they did before to this process."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 def let_runs_go(grace: float = GRACE_SECONDS) -> int:

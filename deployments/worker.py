@@ -1,7 +1,6 @@
 """A worker of the work pool ``batch-jobs``: deploys every strategy there is here, and runs jobs as processes."""
 
 import asyncio
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.workers.process import ProcessWorker
 
 from deployments.deploying import job_deployments
-from deployments.stopping import let_runs_go
+from deployments.stopping import STOPPING, let_runs_go, told_to_stop
 from flows.upkeep import keep_up
 from flows.workspace import Workspace
 
@@ -40,15 +39,13 @@ async def work(workspace: Workspace, say: Say) -> None:
     """Deploy, and work until SIGINT or SIGTERM."""
     await _deploy(workspace)
     worker = StoppableWorker(work_pool_name=WORK_POOL)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = told_to_stop()
     working = asyncio.create_task(worker.start(printer=lambda *_: None))
     upkeep = asyncio.create_task(keep_up(workspace))
     say(f"work pool    {WORK_POOL}\nworking on   {', '.join(sorted(workspace.strategies.by_type))}\nCtrl-C stops")
     await asyncio.wait({working, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
-        say("stopping; runs finish their chunk and are left to the next worker")
+        say(STOPPING)
         worker.takes_runs = False
         await asyncio.to_thread(let_runs_go)
     for task in (working, upkeep):

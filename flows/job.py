@@ -12,6 +12,8 @@ from strategies.result import JobResult
 
 #: The types of a Prefect state in which a run has ended.
 OVER = ("COMPLETED", "CANCELLED", "FAILED", "CRASHED")
+#: Those in which it has not.
+OPEN_RUN = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 
 
 class Trigger(StrEnum):

@@ -20,6 +20,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from flows.job import OPEN_RUN
+from flows.transitions import ENDED
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware time in UTC; SQLite, which knows no zones, keeps it without one."""
@@ -93,9 +96,9 @@ batch_job = Table(
     Index("ix_batch_job_created_at_id", "created_at", "id"),
     Index("ix_batch_job_created_by_created_at_id", "created_by", "created_at", "id"),
 )
-_open_run = batch_job.c.flow_run_state.in_(["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"])
+_open_run = batch_job.c.flow_run_state.in_(OPEN_RUN)
 Index("ix_batch_job_open_run", batch_job.c.id, sqlite_where=_open_run, postgresql_where=_open_run)
-_not_ended = batch_job.c.status.not_in(["completed", "canceled", "failed"])
+_not_ended = batch_job.c.status.not_in(sorted(ENDED))
 Index(
     "uq_batch_job_active_key",
     batch_job.c.active_key,

@@ -5,12 +5,9 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, select
 
-from flows.job import Job
+from flows.job import OPEN_RUN, Job
 from flows.job_table import batch_job
 from flows.transitions import ENDED, Status
-
-#: The types of a Prefect state in which a run has not ended.
-OPEN_RUN = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 
 
 class OpenJobs:
