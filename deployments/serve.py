@@ -1,4 +1,4 @@
-"""Everything on this machine in one process: Prefect where none is named, and a runner of every deployment."""
+"""Everything on this machine in one process: Prefect where none is named, a worker, and the API."""
 
 import asyncio
 import fcntl
@@ -7,24 +7,13 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from deployments.deploying import job_deployments
 from deployments.errors import AlreadyServing
 from deployments.prefect_api import API_URL, find_prefect, use_prefect
 from deployments.prefect_server import USUAL_PORT, Announcement, free_port, running_server
 from deployments.run_environment import set_run_environment
-from deployments.stopping import STOPPING, let_runs_go, told_to_stop
-from flows.prefect_runs import DEPLOYMENT_NAME
-from flows.upkeep import keep_up
 from flows.workspace import Workspace
 from strategies.errors import BatchJobError
-
-if TYPE_CHECKING:
-    from prefect.runner import Runner
-
-#: How soon a run asked for in Prefect begins.
-QUERY_SECONDS = 2
 
 Say = Callable[[str], None]
 
@@ -81,37 +70,13 @@ def _prefect(home: Path, say: Say) -> Iterator[str]:
 
 
 async def _serve(workspace: Workspace, api_url: str, say: Say) -> None:
-    runner = await _runner(workspace)
-    running = asyncio.create_task(runner.start())
-    while not runner.started and not running.done():
-        await asyncio.sleep(0.05)
-    stop = told_to_stop()  # taken over from the runner, which would leave in the middle of things
-    _greet(workspace, api_url, say)
-    api = asyncio.create_task(_serve_api(workspace, say))
-    upkeep = asyncio.create_task(keep_up(workspace))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    api.cancel()
-    if stop.is_set():
-        await _stop(runner, say)
-    upkeep.cancel()
-    await asyncio.wait({running, upkeep, api})
+    from deployments.worker import work
 
+    async def ready() -> None:
+        _greet(workspace, api_url, say)
+        await _serve_api(workspace, say)
 
-async def _stop(runner: "Runner", say: Say) -> None:
-    say(STOPPING)
-    runner.stopping = runner._scheduled_run_poller.stopping = True  # else it takes up at once what it has just let go
-    await asyncio.to_thread(let_runs_go)
-    await runner.astop()
-
-
-async def _runner(workspace: Workspace) -> "Runner":
-    from prefect.runner import Runner
-
-    runner = Runner(name=DEPLOYMENT_NAME, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
-    for deployment in job_deployments(workspace):
-        await runner.aadd_deployment(deployment)
-    return runner
+    await work(workspace, ready, say)
 
 
 async def _serve_api(workspace: Workspace, say: Say) -> None:

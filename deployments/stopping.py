@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from collections.abc import Iterable
 
 import psutil
 
@@ -11,8 +12,6 @@ STOPPING = "stopping; runs finish their chunk and are left to the next worker"
 
 GRACE_SECONDS = 60.0
 LOOK_SECONDS = 0.1
-#: How Prefect starts the process of a run.
-RUN_MODULES = ("prefect.engine", "prefect.flow_engine")
 
 
 def told_to_stop() -> asyncio.Event:
@@ -23,12 +22,12 @@ def told_to_stop() -> asyncio.Event:
     return stop
 
 
-def let_runs_go(grace: float = GRACE_SECONDS) -> int:
-    """Tell every run that this process started to leave its job, wait for them, and return how many had to be killed.
+def let_runs_go(pids: Iterable[int], grace: float = GRACE_SECONDS) -> int:
+    """Tell the processes of runs to leave their jobs, wait for them, and return how many had to be killed.
 
     A killed one loses its open chunk only; its job is found to be lost and can be retried.
     """
-    runs = [child for child in psutil.Process().children(recursive=True) if _is_run(child)]
+    runs = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     for run in runs:
         _signal(run, signal.SIGTERM)
     deadline = time.monotonic() + grace
@@ -44,13 +43,6 @@ def _lives(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return False
-
-
-def _is_run(process: psutil.Process) -> bool:
-    try:
-        return any(module in process.cmdline() for module in RUN_MODULES)
-    except psutil.Error:
         return False
 
 

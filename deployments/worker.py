@@ -1,61 +1,131 @@
 """A worker of the work pool ``batch-jobs``: deploys every strategy there is here, and runs jobs as processes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
+import anyio
+from anyio.abc import TaskStatus
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
-from prefect.workers.process import ProcessWorker
+from prefect.flows import load_flow_from_flow_run
+from prefect.runner._flow_run_executor import FlowRunExecutorContext
+from prefect.runner._process_manager import ProcessHandle
+from prefect.states import Scheduled
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 from deployments.deploying import job_deployments
 from deployments.stopping import STOPPING, let_runs_go, told_to_stop
-from flows.upkeep import keep_up
+from deployments.warm_process import WarmStarter, preload
+from flows.upkeep import again_and_again, keep_up
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 WORK_POOL = "batch-jobs"
+#: Seconds between two questions for work; Prefect's own 15 are long for somebody who waits.
+QUERY_SECONDS = 2.0
 
 Say = Callable[[str], None]
 
 
-class StoppableWorker(ProcessWorker):
-    """A process worker that can stop taking up runs while those it has are ended in order."""
+class JobWorker(ProcessWorker):
+    """A process worker whose runs need not import anything, and which can let go of them in order.
 
-    #: Prefect keeps its worker types by this name, so that the plain one stays what it is.
+    A work pool that names a command has its runs started by that, as by any process worker.
+    """
+
     type = "process"
     takes_runs = True
+
+    @classmethod
+    def __dispatch_key__(cls) -> str:
+        return WORK_POOL  # by its type Prefect finds the plain one
+
+    def __init__(self) -> None:
+        super().__init__(work_pool_name=WORK_POOL)
+        self._pids: dict[str, int] = {}
 
     async def get_and_submit_flow_runs(self) -> "list[FlowRun]":
         """Take up what is due, unless the worker is stopping."""
         return await super().get_and_submit_flow_runs() if self.takes_runs else []
 
+    async def run(
+        self,
+        flow_run: "FlowRun",
+        configuration: ProcessJobConfiguration,
+        task_status: TaskStatus[int] | None = None,
+    ) -> ProcessWorkerResult:
+        """Run it in a process until that ends; tell ``task_status`` its pid."""
+        told = task_status or anyio.TASK_STATUS_IGNORED
+        if not self.takes_runs:
+            await self.client.set_flow_run_state(flow_run.id, Scheduled(name="Rescheduled", message=STOPPING))
+            told.started(0)
+            return ProcessWorkerResult(status_code=0, identifier="")
+        if configuration._command_configured:
+            return await super().run(flow_run, configuration, told)
+        with TemporaryDirectory(suffix="prefect") as folder:
+            return await self._run_warm(flow_run, configuration, Path(configuration.working_dir or folder), told)
 
-async def work(workspace: Workspace, say: Say) -> None:
-    """Deploy, and work until SIGINT or SIGTERM."""
+    async def _run_warm(
+        self, flow_run: "FlowRun", configuration: ProcessJobConfiguration, folder: Path, told: TaskStatus[int]
+    ) -> ProcessWorkerResult:
+        run_id = str(flow_run.id)
+        async with FlowRunExecutorContext() as context, anyio.create_task_group() as group:
+            starter = WarmStarter(configuration.env, folder, context.control_channel)
+            executor = context.create_executor(flow_run, starter, load_flow_from_flow_run, propose_submitting=False)
+            handle: ProcessHandle = await group.start(executor.submit)
+            self._pids[run_id] = handle.pid or 0
+            told.started(handle.pid or 0)
+        del self._pids[run_id]
+        return ProcessWorkerResult(status_code=handle.returncode or 0, identifier=str(handle.pid))
+
+    async def leave(self) -> None:
+        """Take up nothing any more, and return when every run has left its job to the next worker."""
+        self.takes_runs = False
+        while self._pids:
+            await asyncio.to_thread(let_runs_go, [*self._pids.values()])
+            await asyncio.sleep(0)
+
+
+async def work(workspace: Workspace, ready: Callable[[], Coroutine[Any, Any, None]], say: Say) -> None:
+    """Deploy, and work until SIGINT or SIGTERM.
+
+    Args:
+        workspace: whose strategies and jobs.
+        ready: called when runs are taken up from now on; what it does goes on beside the work, until the end.
+        say: what to tell the person at the terminal with.
+    """
+    await asyncio.to_thread(preload)
     await _deploy(workspace)
-    worker = StoppableWorker(work_pool_name=WORK_POOL)
     stop = told_to_stop()
-    working = asyncio.create_task(worker.start(printer=lambda *_: None))
-    upkeep = asyncio.create_task(keep_up(workspace))
-    say(f"work pool    {WORK_POOL}\nworking on   {', '.join(sorted(workspace.strategies.by_type))}\nCtrl-C stops")
-    await asyncio.wait({working, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
-    if stop.is_set():
+    worker = JobWorker()
+    async with worker:
+        tasks = [
+            asyncio.create_task(part)
+            for part in (
+                keep_up(workspace),
+                again_and_again(worker.get_and_submit_flow_runs, QUERY_SECONDS),
+                again_and_again(worker.sync_with_backend, worker.heartbeat_interval_seconds),
+                ready(),
+            )
+        ]
+        await stop.wait()
         say(STOPPING)
-        worker.takes_runs = False
-        await asyncio.to_thread(let_runs_go)
-    for task in (working, upkeep):
-        task.cancel()
-    await asyncio.wait({working, upkeep})
+        await worker.leave()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _deploy(workspace: Workspace) -> None:
     async with get_client() as client:
         with suppress(ObjectAlreadyExists):
-            await client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
+            await client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type=JobWorker.type))
     for deployment in job_deployments(workspace, WORK_POOL):
         await deployment.aapply()

@@ -23,11 +23,12 @@ async def keep_up(workspace: Workspace) -> None:
 
     async with asyncio.TaskGroup() as parts:
         parts.create_task(listen(workspace.mirror))
-        parts.create_task(_again_and_again(reconcile, RECONCILE_SECONDS))
-        parts.create_task(_again_and_again(publisher.publish, PUBLISH_SECONDS))
+        parts.create_task(again_and_again(reconcile, RECONCILE_SECONDS))
+        parts.create_task(again_and_again(publisher.publish, PUBLISH_SECONDS))
 
 
-async def _again_and_again(part: Callable[[], Awaitable[object]], seconds: float) -> None:
+async def again_and_again(part: Callable[[], Awaitable[object]], seconds: float) -> None:
+    """Do it every so many seconds until cancelled, whatever becomes of it."""
     failing = False
     while True:
         try:

@@ -1,7 +1,6 @@
 """``worker``: runs jobs here for the Prefect server that is named."""
 
 import asyncio
-import os
 
 from deployments.cli import output
 from deployments.cli.options import Verbose
@@ -9,9 +8,6 @@ from deployments.errors import NoPrefectNamed
 from deployments.prefect_api import find_prefect, use_prefect
 from deployments.run_environment import set_run_environment
 from flows.workspace import current_workspace
-
-#: Seconds between two questions for work; Prefect's own 15 are long for somebody who waits.
-QUERY_SECONDS = "2"
 
 
 def worker(verbose: Verbose = False) -> None:
@@ -23,8 +19,12 @@ def worker(verbose: Verbose = False) -> None:
         raise NoPrefectNamed
     use_prefect(known)
     set_run_environment(workspace.settings, verbose)
-    os.environ.setdefault("PREFECT_WORKER_QUERY_SECONDS", QUERY_SECONDS)
-    from deployments.worker import work
+    from deployments.worker import WORK_POOL, work
 
-    output.out.print(f"Prefect      {known.api_url}")
-    asyncio.run(work(workspace, output.out.print))
+    async def ready() -> None:
+        working_on = ", ".join(sorted(workspace.strategies.by_type))
+        output.out.print(
+            f"Prefect      {known.api_url}\nwork pool    {WORK_POOL}\nworking on   {working_on}\nCtrl-C stops"
+        )
+
+    asyncio.run(work(workspace, ready, output.out.print))

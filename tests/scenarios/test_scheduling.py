@@ -70,4 +70,4 @@ def test_a_job_for_later_is_started_by_prefect_at_its_time(served: Served):
     job = served.workspace.service.create("gated", {"limit": 1}, start_at=at)
     assert (job.status, job.start_at) == (Status.CREATED, at)
     done = served.until_status(job, Status.COMPLETED)
-    assert (done.processing_at or at) >= at
+    assert (done.processing_at or at) > at - timedelta(seconds=1)  # Prefect waits for whole seconds

@@ -38,6 +38,7 @@ class Served:
     prefect: dict[str, str]
     heartbeat_timeout: float = 6.0
     confirm_timeout: float = 3600.0
+    strategies: Path = STRATEGIES
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -46,7 +47,7 @@ class Served:
             "DATABASE_URL": self.jobs_url,
             "TARGET_URL": self.target_url,
             "CHUNK_SIZE": "100",
-            "STRATEGIES": str(STRATEGIES),
+            "STRATEGIES": str(self.strategies),
             "HEARTBEAT_TIMEOUT": str(self.heartbeat_timeout),
             "CONFIRM_TIMEOUT": str(self.confirm_timeout),
         }
