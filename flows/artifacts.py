@@ -18,6 +18,7 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_logger
 
+from flows.context_secrets import OpenedContext
 from strategies.rejects import LINE_COLUMN, REASON_COLUMN
 from strategies.run import JobRun
 
@@ -36,11 +37,12 @@ class Artifacts:
     """Shows one job's run in the Prefect UI, from a thread of its own.
 
     An artifact is a courtesy: Prefect being slow or away must not hold up the job, and Prefect's client tries again for
-    minutes. Of several progresses that wait to be shown, the latest is.
+    minutes. Of several progresses that wait to be shown, the latest is. No secret of the job's context is shown.
     """
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: str, opened: OpenedContext) -> None:
         self._job_id = job_id
+        self._hide = opened.without_secrets
         self._bar: UUID | None = None
         self._progress = self._shown = 0.0
         self._waiting: queue.Queue[Showing | None] = queue.Queue()
@@ -64,7 +66,7 @@ class Artifacts:
         if job.result.rejects_file_key:
             rows = _first_rejects(job, job.result.rejects_file_key)
             key = f"{job.result.rejected} rejected rows, the first {len(rows)} here; all: {job.result.rejects_file_key}"
-            table = partial(create_table_artifact, rows, key=_key(self._job_id, "rejects"), description=key)
+            table = partial(create_table_artifact, self._hide(rows), key=_key(self._job_id, "rejects"), description=key)
             self._waiting.put(table)
         if job.result.file_key or job.result.advancement_count:
             self._put_markdown("result", _result(job), "What this job did")
@@ -76,7 +78,7 @@ class Artifacts:
 
     def _put_markdown(self, what: str, text: str, description: str) -> None:
         key = _key(self._job_id, what)
-        self._waiting.put(partial(create_markdown_artifact, text, key=key, description=description))
+        self._waiting.put(partial(create_markdown_artifact, self._hide(text), key=key, description=description))
 
     def _draw(self) -> None:
         if self._shown == self._progress:

@@ -4,10 +4,11 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from flows.context_secrets import OpenedContext
 from flows.errors import ActionIllegal, JobMoved
+from flows.hiding_secrets import hidden_in_errors, original
 from flows.job import Job
 from flows.job_store import JobStore
 from flows.transitions import Action, Status
@@ -130,7 +131,7 @@ class Attempt:
         except Superseded:
             raise
         except BaseException as error:
-            if self._failed(error):
+            if self._failed(original(error)):
                 raise
             return self._stopped(StopRequested(Status.CANCELED))
 
@@ -158,16 +159,18 @@ class Attempt:
     def _hook(self, name: str, hook: Hook) -> None:
         def run() -> None:
             self.run.stop_if_asked()  # canceled between two steps, or while a retry was waited for
-            hook(self._strategy, self.run)
+            with hidden_in_errors(self._opened):
+                hook(self._strategy, self.run)
 
         retries = (self._strategy.max_retries, self._strategy.retry_delay)
         self._run_step(Step(name, run, *retries, self._tries_again))
 
     def _tries_again(self, error: Exception) -> bool:
         """Let the strategy say whether the error may pass; if so, the next attempt begins and the history tells why."""
-        if not self._strategy.should_retry(self.run, error):
+        raised = cast(Exception, original(error))
+        if not self._strategy.should_retry(self.run, raised):
             return False
-        entry = describe_error(error)
+        entry = self._entry(raised)
         self.run.result.errors.append(entry)
         self.run.save()
         following = self._job.attempt + 1
@@ -201,7 +204,8 @@ class Attempt:
             raise Superseded(self._job.id)
         if stop.reason == Status.CANCELED:
             self._tell_unprocessed()
-            self._strategy.on_cancel(self.run)
+            with hidden_in_errors(self._opened):
+                self._strategy.on_cancel(self.run)
             self.run.save()
             return Outcome.CANCELED
         return Outcome.INTERRUPTED if stop.reason == "interrupted" else Outcome.PAUSED
@@ -216,8 +220,7 @@ class Attempt:
 
     def _failed(self, error: BaseException) -> bool:
         """Let the row say failed and run the strategy's hook; ``False`` when the job was canceled before that."""
-        told = describe_error(error)
-        entry = ErrorEntry.model_validate(self._opened.without_secrets(told.model_dump()))
+        entry = self._entry(error)
         self.run.result.errors.append(entry)
         self.run.save()
         try:
@@ -231,6 +234,9 @@ class Attempt:
         except Exception:  # a failing hook must not hide the first error
             self.run.logger.exception("on_failure of %s raised", self._strategy.identifier)
         return True
+
+    def _entry(self, error: BaseException) -> ErrorEntry:
+        return ErrorEntry.model_validate(self._opened.without_secrets(describe_error(error).model_dump()))
 
 
 def describe_error(error: BaseException) -> ErrorEntry:

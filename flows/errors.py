@@ -95,7 +95,10 @@ class IdempotencyKeyTaken(BatchJobError):
     """The key was used for a job with another body."""
 
     def __init__(self, key: str, job_id: str) -> None:
-        super().__init__(f"the idempotency key {key!r} belongs to {job_id}, a job of another type, context or dry_run")
+        self.job_id = job_id
+        super().__init__(
+            f"the idempotency key {key!r} belongs to {job_id}, a job of another type, context, dry_run or start_at"
+        )
 
 
 class SealBroken(BatchJobError):

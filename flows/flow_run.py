@@ -18,6 +18,7 @@ from flows.artifacts import Artifacts
 from flows.attempt import Attempt, Outcome, RowReport, Step
 from flows.errors import ActionIllegal, ConfirmedTooLate, PrefectAway
 from flows.heartbeat import Heartbeat
+from flows.hiding_secrets import hidden_in_log
 from flows.interruption import SIGNALS, Interruption
 from flows.job import Job
 from flows.job_store import JobStore, owner
@@ -75,7 +76,7 @@ class JobFlowRun:
     def _attempt(self, job_id: str) -> Outcome:
         job = self._service.claim(job_id, self._run_id)
         opened = self._workspace.context_secrets.opened(job)
-        shown, logger = Artifacts(job.id), get_run_logger()
+        shown, logger = Artifacts(job.id, opened), get_run_logger()
         parts = JobParts(
             self._workspace.target,
             self._workspace.files,
@@ -92,7 +93,8 @@ class JobFlowRun:
 
         attempt = Attempt(self._store, self._strategy, job, opened, parts, run_step)
         try:
-            with Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger):
+            beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger)
+            with hidden_in_log(opened), beating:
                 return attempt.go()
         finally:
             shown.show_result(attempt.run)

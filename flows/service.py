@@ -391,7 +391,7 @@ class BatchJobService:
             if active is not None and active.id != given.id:
                 raise JobActive(given.type, active.id, active.status)
             return self._store.get(given.id)
-        same = (known.type, known.context, known.dry_run) == (given.type, given.context, given.dry_run)
+        same = all(getattr(known, name) == getattr(given, name) for name in ("type", "context", "dry_run", "start_at"))
         if not same or not self._secrets.are_same(known.id, given.sealed):
             raise IdempotencyKeyTaken(given.idempotency_key or "", known.id)
         return known

@@ -1,6 +1,7 @@
 """The built-in strategy that loads a file into a table."""
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Literal
@@ -13,7 +14,7 @@ from strategies.errors import ContextRefused, InputChanged, TooManyRejects
 from strategies.run import JobRun
 from strategies.tabular.choosing_key import check_unique, choose_key
 from strategies.tabular.chunks import Chunk, Chunks
-from strategies.tabular.converting import Converter, Refusal
+from strategies.tabular.converting import Checked, Converter, Refusal
 from strategies.tabular.creating import ColumnToCreate, create, table_to_create
 from strategies.tabular.import_plan import ImportPlan
 from strategies.tabular.inference import Inference
@@ -106,7 +107,7 @@ class TableImport(BatchJobStrategy):
         )
         converter = Converter(table, plan.mapping, plan.key, reader.described["format"])
         compares = exists and bool(destination.key) and _has_rows(job, table)
-        preview = Preview(job, lambda: converter.checked(reader.batches()), destination, compares)
+        preview = Preview(job, partial(_look, reader, converter), destination, compares)
         plan.repeats = preview.run()
         plan.total, plan.counts, plan.sample = preview.total, preview.counts, preview.sample
         job.progress.total = plan.total
@@ -179,6 +180,12 @@ def _infer(job: JobRun, reader: Reader, mapping: dict[str, str]) -> list[ColumnT
             inference.feed(batch.table.select(list(mapping)))
     decided = inference.columns()
     return [ColumnToCreate.decided(column, decided[name]) for name, column in mapping.items()]
+
+
+def _look(reader: Reader, converter: Converter) -> Iterator[Checked]:
+    # splitting the file and converting cells take about as long: one thread each
+    with prefetched(reader.batches()) as batches:
+        yield from converter.checked(batches)
 
 
 def _matching_key(context: TableImportContext, plan: ImportPlan) -> list[str]:

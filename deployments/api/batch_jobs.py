@@ -46,6 +46,7 @@ def create(body: CreateJob, api: Parts, caller: Caller, idempotency_key: Key = N
         created_by=caller.name,
         trigger=Trigger.API,
         idempotency_key=_scoped(idempotency_key, caller),
+        start_at=body.start_at,
     )
     api.handing.announce(job)
     return _one(api, job, caller, 201)

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 DEEPEST = 32  # levels of a context
 
@@ -38,6 +39,15 @@ def _is_text(value: str) -> bool:
     return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
+def _moment(value: Any) -> datetime | None:
+    """A time by the calendar; one without a zone is in UTC."""
+    try:
+        at = value if value is None else datetime.fromisoformat(value)
+        return at and (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("must be a date such as 2026-01-31T12:00:00Z") from None
+
+
 Text = Annotated[str, AfterValidator(_storable)]
 
 
@@ -50,6 +60,9 @@ class CreateJob(Body):
         examples=[{"table": "products"}],
     )
     dry_run: bool = Field(False, description="Look at the input, then wait for `confirm`.")
+    start_at: Annotated[datetime | None, BeforeValidator(_moment)] = Field(
+        None, description="When it is to start; at once by default.", examples=["2026-01-31T22:00:00Z"]
+    )
 
 
 class FileKey(Body):

@@ -34,7 +34,7 @@ JOB = {
         "dry_run": {"type": "boolean"},
         "attempt": {"type": "integer"},
         "trigger": {"enum": [str(trigger) for trigger in Trigger]},
-        **dict.fromkeys((*TIME_COLUMNS, "deleted_at"), TIME),
+        **dict.fromkeys((*TIME_COLUMNS, "start_at", "deleted_at"), TIME),
     },
     "required": ["id", "status", "created_at", "dry_run"],
     "example": EXAMPLE_JOB,

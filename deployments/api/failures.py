@@ -182,6 +182,8 @@ def _message(error: Exception, failure: Failure, request_id: str, compat: bool) 
         return f"Batch job with id {error.job_id} was not found"
     if isinstance(error, JobActive):  # its own words name the other job, which may be somebody else's
         return "there is an active job of this kind, and its type allows one at a time"
+    if isinstance(error, IdempotencyKeyTaken):  # its own words have the key as the table has it
+        return f"the Idempotency-Key belongs to {error.job_id}, a job that was created with another body"
     if isinstance(error, FileMissing):
         return f"there is no file {error.key}"
     if compat and isinstance(error, ActionIllegal):

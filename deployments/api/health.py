@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from deployments.api.access import Caller, Right
 from deployments.api.descriptions import an_object, answers, refusals
@@ -14,6 +15,7 @@ PART = {"enum": ["ok", "down"]}
 READY = an_object(status={"enum": ["ready", "degraded", "unavailable"]}, database=PART, files=PART, prefect=PART)
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get(
     "/healthz",
     summary="Does it live",
@@ -25,6 +27,7 @@ async def healthz() -> Response:
     return JSONResponse({"status": "ok"})
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Can it serve",
@@ -47,4 +50,4 @@ def readyz(api: Parts) -> Response:
 @holding(Right.STATISTICS)
 def metrics(api: Parts, caller: Caller) -> Response:
     """Requests and jobs, for Prometheus; it sends a viewer's key as `Authorization: Bearer`."""
-    return PlainTextResponse(api.metrics.text())
+    return PlainTextResponse(api.metrics.text(), media_type=CONTENT_TYPE_LATEST)

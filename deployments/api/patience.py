@@ -1,8 +1,10 @@
-"""Connections that say nothing, or never finish asking, are closed."""
+"""Connections that say nothing, never finish asking, or speak no HTTP are closed."""
 
 import asyncio
+import json
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 20.0  # for the head of a request, from the connection or the end of the answer before
@@ -30,6 +32,14 @@ class PatientProtocol(H11Protocol):
             self._stop_waiting()
         elif self._waiting is None and not self.transport.is_closing():
             self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, as the application refuses everything else: in JSON."""
+        body = json.dumps({"type": "invalid_data", "message": msg}).encode()
+        headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        for part in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(part))
+        self.transport.close()
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

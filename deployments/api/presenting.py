@@ -30,7 +30,7 @@ MEDUSA_FIELDS = (
     "status",
 )
 #: What we know beside it.
-MORE_FIELDS = ("attempt", "trigger", "paused_at")
+MORE_FIELDS = ("attempt", "trigger", "start_at", "paused_at")
 FIELDS = (*MEDUSA_FIELDS, *MORE_FIELDS)
 #: Shown whatever ``fields`` asks for; Medusa computes two of them wrongly then (section 5 of its description).
 ALWAYS = frozenset({"id", "created_at", "status", "dry_run"})
@@ -86,4 +86,4 @@ def _time(name: str) -> Callable[[Job], Any]:
     return lambda job: moment(getattr(job, name))
 
 
-_FORMS: Mapping[str, Callable[[Job], Any]] = {name: _time(name) for name in (*TIME_COLUMNS, "deleted_at")}
+_FORMS: Mapping[str, Callable[[Job], Any]] = {name: _time(name) for name in (*TIME_COLUMNS, "start_at", "deleted_at")}

@@ -3,8 +3,9 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import Annotated, Any, BinaryIO
 
+from fastapi import Depends, Header, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -26,6 +27,26 @@ TYPES = {
 RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
+async def _wanted(
+    request: Request, range: Annotated[str | None, Header(description="One part of the file.")] = None
+) -> str | None:
+    return range if request.method == "GET" else None  # RFC 9110: with any other method it is not looked at
+
+
+#: The part of a file that a request asks for.
+WantedRange = Annotated[str | None, Depends(_wanted)]
+
+
+class _FileResponse(StreamingResponse):
+    """A file, or its headers only where a request asks for no more."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] == "HEAD":
+            await Response(None, self.status_code, self.headers)(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def send_file(files: FileStore, key: str, wanted: str | None) -> Response:
     """A response with a file, always as an attachment.
 
@@ -42,14 +63,14 @@ def send_file(files: FileStore, key: str, wanted: str | None) -> Response:
     }
     span = _span(wanted, size)
     if span is None:
-        return StreamingResponse(_blocks(files, key, 0, size), 200, {**headers, "content-length": str(size)})
+        return _FileResponse(_blocks(files, key, 0, size), 200, {**headers, "content-length": str(size)})
     start, stop = span
     if start >= stop:
         refused = error_response(416, "invalid_data", f"the file has {size} bytes")
         refused.headers["content-range"] = f"bytes */{size}"
         return refused
     part = {"content-range": f"bytes {start}-{stop - 1}/{size}", "content-length": str(stop - start)}
-    return StreamingResponse(_blocks(files, key, start, stop), 206, {**headers, **part})
+    return _FileResponse(_blocks(files, key, start, stop), 206, {**headers, **part})
 
 
 def _span(wanted: str | None, size: int) -> tuple[int, int] | None:

@@ -1,10 +1,10 @@
 """The routes of files: Medusa v1's uploads, and downloads by signed links."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
@@ -25,7 +25,7 @@ from deployments.api.file_access import FileAccess
 from deployments.api.links import Link
 from deployments.api.multipart import FormReader
 from deployments.api.parts import Api, Parts
-from deployments.api.sending import send_file
+from deployments.api.sending import WantedRange, send_file
 from strategies.errors import FileMissing
 
 router = APIRouter(tags=["files"])
@@ -109,20 +109,21 @@ def download_url(body: FileKey, request: Request, api: Parts, caller: Caller) ->
     return JSONResponse({"download_url": _link(request, api, caller, key)})
 
 
+@router.head("/files/{token}/{name}", include_in_schema=False)
 @router.get(
     "/files/{token}/{name}",
     summary="Download a file by its link",
     response_class=StreamingResponse,
     responses={200: FILE_CONTENT, 206: PART_OF_FILE, 416: BAD_RANGE, **refusals(403, 404)},
 )
-def download(token: str, name: str, api: Parts, range: Annotated[str | None, Header()] = None) -> Response:
+def download(token: str, name: str, api: Parts, wanted: WantedRange) -> Response:
     """The file of a link; `name` is what a browser calls it. One `Range` is heeded."""
     link = api.links.read(token)
     if not api.authentication.is_valid(link.api_key_id):
         raise LinkInvalid
     if not api.workspace.files.exists(link.file_key):
         raise FileMissing(link.file_key)
-    return send_file(api.workspace.files, link.file_key, range)
+    return send_file(api.workspace.files, link.file_key, wanted)
 
 
 async def _read(request: Request, reader: FormReader) -> list[tuple[str, int]]:

@@ -55,13 +55,20 @@ def survey(source: Source, name: str, encoding: str | None) -> Survey:
     """
     with unpacked(source, name) as stream:
         sample = stream.read(SAMPLE)
-        if not sample:
-            raise InputRefused(name, "the file is empty; it needs at least a line with the names of the columns")
-        for magic, what in MAGIC.items():
-            if sample.startswith(magic):
-                raise InputRefused(name, f"this is {what}, not text")
-        candidates = [_known(name, encoding)] if encoding else _candidates(name, sample)
-        return _decodable(name, stream, sample, candidates)
+    if not sample:
+        raise InputRefused(name, "the file is empty; it needs at least a line with the names of the columns")
+    for magic, what in MAGIC.items():
+        if sample.startswith(magic):
+            raise InputRefused(name, f"this is {what}, not text")
+    candidates = [_known(name, encoding)] if encoding else _candidates(name, sample)
+    furthest = 0
+    for candidate in candidates:
+        try:
+            return Survey(candidate, sample, _quotes(source, name, candidate))
+        except UnicodeDecodeError as error:
+            furthest = max(furthest, error.start)
+    tried = " nor ".join(candidates)
+    raise InputRefused(name, f"line {_line_at(source, name, furthest)} is not {tried}; set the encoding")
 
 
 def _known(name: str, encoding: str) -> str:
@@ -80,23 +87,32 @@ def _candidates(name: str, sample: bytes) -> list[str]:
     return ["utf-8", "cp1252"]
 
 
-def _decodable(name: str, stream: BinaryIO, sample: bytes, candidates: list[str]) -> Survey:
-    decoders = {encoding: codecs.getincrementaldecoder(encoding)() for encoding in candidates}
-    quotes = lines = 0
-    block, at_end = sample, False
-    while not at_end:
-        following = stream.read(BLOCK)
-        at_end = not following
-        for encoding, decoder in list(decoders.items()):
+def _quotes(source: Source, name: str, encoding: str) -> int:
+    """Decode the whole text, counting its quotes.
+
+    Raises:
+        UnicodeDecodeError: it is in another encoding; ``start`` counts from the begin of the text.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    quotes = done = 0
+    with unpacked(source, name) as stream:
+        while True:
+            block = stream.read(BLOCK)
+            done += len(block)
             try:
-                decoder.decode(block, at_end)
+                decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                del decoders[encoding]
-                if not decoders:
-                    line = lines + block[: error.start].count(b"\n") + 1
-                    tried = " nor ".join(candidates)
-                    raise InputRefused(name, f"line {line} is not {tried}; set the encoding") from None
-        quotes += block.count(b'"')
-        lines += block.count(b"\n")
-        block = following
-    return Survey(next(iter(decoders)), sample, quotes)
+                error.start += done - len(error.object)  # which begins with what the last block left undecided
+                raise
+            if not block:
+                return quotes
+            quotes += block.count(b'"')
+
+
+def _line_at(source: Source, name: str, position: int) -> int:
+    line = 1
+    with unpacked(source, name) as stream:
+        while position and (block := stream.read(min(BLOCK, position))):
+            line += block.count(b"\n")
+            position -= len(block)
+    return line

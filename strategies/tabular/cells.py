@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from strategies.tabular.characters import has_only_digits, has_only_visible
+
 SHOWN = 40  # characters of a bad cell in a message
 
 
@@ -32,8 +34,20 @@ def quoted(cell: str) -> str:
 
 def trimmed(cells: pa.Array) -> pa.Array:
     """Cells without blanks around them; what is then empty is null."""
-    stripped = pc.utf8_trim_whitespace(cells)
-    return pc.if_else(pc.equal(stripped, ""), pa.scalar(None, pa.string()), stripped)
+    stripped = cells if has_only_visible(cells) else pc.utf8_trim_whitespace(cells)
+    empty = pc.equal(stripped, "")
+    return pc.if_else(empty, pa.scalar(None, pa.string()), stripped) if pc.any(empty).as_py() else stripped
+
+
+def matching(pattern: str) -> Callable[[pa.Array], bool]:
+    """Tells whether all cells match the pattern."""
+    return lambda texts: pc.all(pc.match_substring_regex(texts, pattern)).as_py() is not False
+
+
+def digits_or(pattern: str) -> Callable[[pa.Array], bool]:
+    """Tells whether all cells are made of digits, which is seen much faster, or match the pattern."""
+    by_pattern = matching(pattern)
+    return lambda texts: has_only_digits(texts) or by_pattern(texts)
 
 
 class Parsed:
@@ -41,17 +55,17 @@ class Parsed:
 
     Args:
         type: Arrow's type of the values.
-        plain: a pattern; cells that all match it may be cast, and mean to Arrow what they mean to ``parse``.
+        plain: tells whether cells may be cast; if Arrow then casts them, they mean to it what they mean to ``parse``.
         parse: turns one cell into a value, or raises ``ValueError`` with what is wrong with it.
     """
 
-    def __init__(self, type: pa.DataType, plain: str, parse: Callable[[str], Any]) -> None:
+    def __init__(self, type: pa.DataType, plain: Callable[[pa.Array], bool], parse: Callable[[str], Any]) -> None:
         self._type, self._plain, self._parse = type, plain, parse
 
     def convert(self, cells: pa.Array) -> Converted:
         """Turn cells of text into values of the column."""
         texts = trimmed(cells)
-        if pc.all(pc.match_substring_regex(texts, self._plain)).as_py() is not False:
+        if self._plain(texts):
             try:
                 return Converted(texts.cast(self._type))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

@@ -108,7 +108,8 @@ class CsvReader:
             ),
             arrow_csv.ParseOptions(
                 delimiter=self._dialect.delimiter,
-                newlines_in_values=True,
+                # looking for them means to split everything twice, but holds less of a very long record
+                newlines_in_values=self._survey.quotes > 0 or block > self._block,
                 ignore_empty_lines=False,
                 invalid_row_handler=current.meet,
             ),

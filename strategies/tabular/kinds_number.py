@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from strategies.tabular.cells import Converted, Parsed, each, quoted, trimmed
+from strategies.tabular.cells import Converted, Parsed, digits_or, each, matching, quoted, trimmed
 
 WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?")
@@ -31,7 +31,7 @@ def integer(bits: int) -> Parsed:
         return value
 
     type = {16: pa.int16(), 32: pa.int32()}.get(bits, pa.int64())
-    return Parsed(type, r"^-?\d+$", parse)
+    return Parsed(type, digits_or(r"^-?\d+$"), parse)
 
 
 def real() -> Parsed:
@@ -42,7 +42,7 @@ def real() -> Parsed:
             raise ValueError(f"{quoted(cell)} is not a number")
         return float(cell)
 
-    return Parsed(pa.float64(), r"^-?\d+(\.\d+)?([eE][+-]?\d{1,3})?$", parse)
+    return Parsed(pa.float64(), digits_or(r"^-?\d+(\.\d+)?([eE][+-]?\d{1,3})?$"), parse)
 
 
 class Numeric:
@@ -53,14 +53,14 @@ class Numeric:
         self._whole = None if precision is None else precision - self._scale
         exact = precision is not None and precision <= LARGEST_PRECISION and 0 <= self._scale <= precision
         self._type = pa.decimal128(precision, self._scale) if exact else pa.string()
-        self._parsed = Parsed(self._type, PLAIN, self._parse)
+        self._parsed = Parsed(self._type, digits_or(PLAIN), self._parse)
 
     def convert(self, cells: pa.Array) -> Converted:
         """Turn cells of text into values of the column."""
         if self._type != pa.string():
             return self._parsed.convert(cells)
         texts = trimmed(cells)
-        if self._whole is None and pc.all(pc.match_substring_regex(texts, PLAIN)).as_py() is not False:
+        if self._whole is None and matching(PLAIN)(texts):
             return Converted(_shortest(texts))
         return each(texts, self._type, self._parse)
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from strategies.tabular.cells import Converted, Parsed, each, quoted, trimmed
+from strategies.tabular.characters import has_nul
 
 HEX = re.compile(r"(\\x)?([0-9A-Fa-f]{2})*")
-NEVER = r"^\b\B"  # no cell matches: each is parsed
 
 
 class Text:
@@ -21,6 +21,8 @@ class Text:
 
     def convert(self, cells: pa.Array) -> Converted:
         """Turn cells of text into values of the column."""
+        if self._fits(cells):
+            return Converted(cells)
         wrong = pc.match_substring(cells, "\0")
         if self._length is not None:
             wrong = pc.or_(wrong, pc.greater(pc.utf8_length(cells), self._length))
@@ -28,6 +30,11 @@ class Text:
             return Converted(cells)
         bad = [(index, self._message(cells[index].as_py())) for index in pc.indices_nonzero(wrong).to_pylist()]
         return Converted(pc.if_else(wrong, pa.scalar(None, pa.string()), cells), bad)
+
+    def _fits(self, cells: pa.Array) -> bool:
+        """Whether all cells surely are good, going by their bytes; there are never fewer of them than characters."""
+        longest = pc.max(pc.binary_length(cells)).as_py() or 0
+        return not has_nul(cells) and (self._length is None or longest <= self._length)
 
     def _message(self, cell: str) -> str:
         if "\0" in cell:
@@ -70,6 +77,11 @@ def _json(cell: str) -> str:
     return cell
 
 
+def never(texts: pa.Array) -> bool:
+    """No cells may be cast: each is parsed."""
+    return False
+
+
 def uuid() -> Parsed:
     """UUIDs in their usual form."""
 
@@ -79,7 +91,7 @@ def uuid() -> Parsed:
         except ValueError:
             raise ValueError(f"{quoted(cell)} is not a UUID") from None
 
-    return Parsed(pa.string(), NEVER, parse)
+    return Parsed(pa.string(), never, parse)
 
 
 def binary() -> Parsed:
@@ -90,4 +102,4 @@ def binary() -> Parsed:
             raise ValueError(f"{quoted(cell)} is not hexadecimal")
         return bytes.fromhex(cell.removeprefix("\\x"))
 
-    return Parsed(pa.binary(), NEVER, parse)
+    return Parsed(pa.binary(), never, parse)

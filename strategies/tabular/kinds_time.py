@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time
 
 import pyarrow as pa
 
-from strategies.tabular.cells import Parsed, quoted
+from strategies.tabular.cells import Parsed, digits_or, matching, quoted
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?\s*(Z|z|[+-]\d\d(:?\d\d)?)?)?")
@@ -20,7 +20,7 @@ def day() -> Parsed:
             raise ValueError(f"{quoted(cell)} has a time and the column holds days")
         return moment.date()
 
-    return Parsed(pa.date32(), r"^\d{4}-\d\d-\d\d$", parse)
+    return Parsed(pa.date32(), digits_or(r"^\d{4}-\d\d-\d\d$"), parse)
 
 
 def moment(zoned: bool) -> Parsed:
@@ -36,9 +36,11 @@ def moment(zoned: bool) -> Parsed:
 
     if zoned:
         return Parsed(
-            pa.timestamp("us", "UTC"), r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$", parse
+            pa.timestamp("us", "UTC"),
+            matching(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$"),
+            parse,
         )
-    return Parsed(pa.timestamp("us"), r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?$", parse)
+    return Parsed(pa.timestamp("us"), matching(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?$"), parse)
 
 
 def time_of_day() -> Parsed:
@@ -53,7 +55,7 @@ def time_of_day() -> Parsed:
             raise ValueError(f"{quoted(cell)} has a time zone and the column has none")
         return value
 
-    return Parsed(pa.time64("us"), r"^\d\d:\d\d:\d\d(\.\d{1,6})?$", parse)
+    return Parsed(pa.time64("us"), matching(r"^\d\d:\d\d:\d\d(\.\d{1,6})?$"), parse)
 
 
 def _moment(cell: str, wanted: str) -> datetime:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from flows.batch_job import build_flow
 from flows.context_secrets import opened, secret_places
 from flows.errors import IdempotencyKeyTaken, SealBroken
+from flows.hiding_secrets import SecretInError
 from flows.sealing import Seal, installation_secret
 from flows.transitions import Status
 from flows.workspace import Workspace, current_workspace
@@ -51,11 +52,19 @@ def artifacts() -> str:
         return str(client.read_artifacts())
 
 
+def prefect_states(job_id: str) -> str:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        runs = [run for run in client.read_flow_runs() if job_id in run.name]
+        return str([(state.message, state.data) for run in runs for state in client.read_flow_run_states(run.id)])
+
+
 def run(workspace: Workspace, **context: Any) -> str:
     job = workspace.service.record("noting", {**SECRETS, **context})
     flow = build_flow(workspace.strategies.by_type["noting"])
     if context.get("fails"):
-        with pytest.raises(ValueError, match="was not taken"):
+        with pytest.raises(SecretInError, match=r"ValueError: the password \*+ was not taken"):
             flow(context=job.context, job_id=job.id)
     else:
         flow(context=job.context, job_id=job.id)
@@ -83,20 +92,38 @@ def test_the_run_has_the_secret_and_neither_row_nor_history_nor_log_nor_artifact
     job = workspace.service.get(job_id)
     assert job.status is Status.COMPLETED
     assert job.context["password"] == "**********"
-    for place in (everything_kept(workspace), caplog.text, job.model_dump_json()):
+    assert "noting with **********, which is **********" in caplog.text
+    assert "**Password**: as **********" in artifacts().replace("\\", "")
+    for place in (everything_kept(workspace), caplog.text, artifacts(), job.model_dump_json()):
         assert "hunter2" not in place
         assert "another-secret" not in place
-    assert job.result.stat_descriptors[0].message == "with **********"
+    assert [entry.message for entry in job.result.stat_descriptors] == ["as **********", "with **********"]
 
 
-def test_a_failed_job_keeps_its_secrets_sealed_for_a_retry_and_its_error_does_not_tell_them(workspace: Workspace):
-    job_id = run(workspace, fails=True)
+def test_a_failed_job_keeps_its_secrets_sealed_for_a_retry_and_nobody_is_told_them_with_its_error(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.DEBUG):
+        job_id = run(workspace, fails=True)
 
     job = workspace.service.get(job_id)
     assert job.status is Status.FAILED
     assert job.result.errors[0].message == "the password ********** was not taken"
-    assert "hunter2" not in everything_kept(workspace)
+    assert job.result.errors[0].code == "ValueError"
+    assert "it was ValueError('the password ********** was not taken')" in caplog.text
+    for place in (everything_kept(workspace), caplog.text, prefect_states(job_id)):
+        assert "was not taken" in place
+        assert "hunter2" not in place
     assert workspace.context_secrets.opened(job).values["password"] == SECRETS["password"]
+
+
+def test_an_error_that_passes_is_judged_as_it_was_raised_and_told_without_its_secret(workspace: Workspace):
+    job_id = run(workspace, flickers=True)
+
+    job = workspace.service.get(job_id)
+    assert (job.status, job.attempt) == (Status.COMPLETED, 2)
+    assert "**********@shop does not answer" in [event.why for event in workspace.service.events(job_id)]
+    assert "hunter2" not in everything_kept(workspace)
 
 
 @pytest.mark.parametrize("end", [Status.COMPLETED, Status.CANCELED])

@@ -73,6 +73,16 @@ def test_a_part_of_a_file_can_be_had(
         assert answer.content == content
 
 
+def test_the_headers_of_a_file_can_be_had_without_the_file(alice: httpx.Client):
+    url = upload(alice, b"0123456789").json()["uploads"][0]["url"]
+
+    whole, headers = httpx.get(url), httpx.head(url, headers={"Range": "bytes=0-1"})
+
+    assert (headers.status_code, headers.content) == (200, b"")
+    for name in ("content-length", "content-type", "content-disposition", "accept-ranges"):
+        assert headers.headers[name] == whole.headers[name]
+
+
 @pytest.mark.parametrize(
     ("name", "kept"),
     [

@@ -234,7 +234,9 @@ def test_an_upload_whose_client_goes_away_leaves_nothing(api: Served):
 def test_what_is_no_http_is_refused(shared: Served, request_line: bytes):
     with closing(connected(shared)) as connection:
         connection.sendall(request_line)
-        assert read_all(connection).startswith(b"HTTP/1.1 400")
+        head, _, body = read_all(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert json.loads(body) == {"type": "invalid_data", "message": "Invalid HTTP request received."}
 
 
 def test_endless_headers_are_refused(shared: Served):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -46,6 +47,41 @@ def test_s25_the_same_idempotency_key_gives_the_same_job_and_another_body_is_ref
     assert of_bob.status_code == 201
     assert of_bob.json()["batch_job"]["id"] != first.json()["batch_job"]["id"]
     assert api_on_both.workspace.service.count(_everything()) == 2
+
+
+def test_the_refusal_of_an_idempotency_key_names_the_job_and_not_how_the_key_is_kept(api: Served):
+    first = create(api.by("alice"), "k-1", start_at="2099-01-01T00:00:00Z").json()["batch_job"]
+
+    answer = create(api.by("alice"), "k-1", start_at="2099-01-02T00:00:00Z")
+
+    assert answer.status_code == 409
+    assert first["id"] in answer.json()["message"]
+    assert "alice" not in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("2099-01-31T22:00:00Z", "2099-01-31T22:00:00.000Z"),
+        ("2099-01-31T22:00:00+02:00", "2099-01-31T20:00:00.000Z"),
+        ("2099-01-31 22:00", "2099-01-31T22:00:00.000Z"),
+        (None, None),
+    ],
+)
+def test_a_job_may_be_for_later(api: Served, given: str | None, shown: str | None):
+    made = create(api.by("alice"), start_at=given).json()["batch_job"]
+
+    assert made["start_at"] == shown
+    kept = api.workspace.service.get(made["id"]).start_at
+    assert kept == (shown and datetime.fromisoformat(shown))
+
+
+@pytest.mark.parametrize("given", ["tomorrow", "", 4070908800, True, {}, "0001-01-01T00:00:00+23:00"])
+def test_a_time_that_is_none_is_refused(alice: httpx.Client, given: Any):
+    answer = create(alice, start_at=given)
+
+    assert answer.status_code == 400
+    assert answer.json()["message"] == "start_at must be a date such as 2026-01-31T12:00:00Z"
 
 
 def _everything() -> Any:
@@ -359,8 +395,10 @@ def test_metrics_count_requests_by_route_and_jobs_by_status(api: Served):
     job = api.job("alice")
     api.by("alice").get(f"/admin/batch-jobs/{job.id}")
 
-    text = api.by("vera").get("/metrics").text
+    answer = api.by("vera").get("/metrics")
 
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    text = answer.text
     assert 'batch_jobs_http_requests_total{method="GET",route="/admin/batch-jobs/{job_id}",status="200"} 1.0' in text
     assert 'batch_jobs_jobs{status="created",type="noting"} 1.0' in text
     assert job.id not in text

@@ -38,16 +38,33 @@ class Noting(BatchJobStrategy):
         password: SecretStr | None = None
         logins: list[dict[str, SecretStr]] = []
         fails: bool = False
+        flickers: bool = False
 
     def prepare(self, context: Any) -> Any:
         if context.note == "refused":
             raise ContextRefused("note must not be 'refused'")
         return context
 
+    max_retries = 1
+    retry_delay = 0
+
+    def pre_process(self, job: JobRun) -> None:
+        password = job.context.password.get_secret_value() if job.context.password else ""
+        job.describe("password", "Password", f"as {password}")
+
+    def should_retry(self, job: JobRun, error: Exception) -> bool:
+        """Of errors as they were raised."""
+        return isinstance(error, ConnectionError)
+
+    def on_failure(self, job: JobRun, error: Exception) -> None:
+        job.logger.error("it was %r", error, exc_info=error)
+
     def process(self, job: JobRun) -> None:
         password = job.context.password.get_secret_value() if job.context.password else ""
-        job.logger.info("noting with %s", job.context.password)
+        job.logger.info("noting with %s, which is %s", job.context.password, password)
         job.describe("login", "Login", f"with {password}")
+        if job.context.flickers and job.attempt == 1:
+            raise ConnectionError(f"{password}@shop does not answer")
         if job.context.fails:
             raise ValueError(f"the password {password} was not taken")
         with job.target.begin() as connection:

@@ -176,6 +176,33 @@ def test_any_table_of_text_reads_back_with_its_lines_and_from_any_batch(
         assert list(reader.batches(batch.start)) == batches[index:]
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_unquoted_rows_are_the_same_wherever_a_block_ends(line_end: str):
+    records = ["a,b", *(f"{i},{'x' * (i % 5)}" for i in range(30)), "", "ragged", "last,one"]
+    content = line_end.join(records).encode()
+
+    def told(block: int) -> list[Any]:
+        batches = list(CsvReader(lambda: io.BytesIO(content), "file.csv", block=block).batches())
+        found = [
+            (line, row)
+            for batch in batches
+            for line, row in zip(batch.lines.to_pylist(), batch.table.to_pylist(), strict=True)
+        ]
+        return sorted([*found, *((bad.line, bad.row) for batch in batches for bad in batch.bad_rows)], key=str)
+
+    whole = told(1 << 20)
+    assert len(whole) == 32
+    assert all(told(block) == whole for block in range(16, 80))
+
+
+def test_the_line_that_is_in_no_encoding_is_told_wherever_it_is():
+    good = b"a,b\n" + "1,ä\n".encode() * 300_000
+    with pytest.raises(InputRefused, match="line 300002 is not utf-8"):
+        read(good + b"2,\xff\n", encoding="utf-8")
+    with pytest.raises(InputRefused, match="line 300002 is not utf-8 nor cp1252"):
+        read(b"a,b\n" + b"1,x\n" * 300_000 + b"2,\x81\n")
+
+
 def test_batches_follow_each_other_without_a_gap():
     content = b"a,b\n" + b"".join(b"%d,x\n" % i for i in range(1000))
     reader = CsvReader(lambda: io.BytesIO(content), "file.csv", block=256)

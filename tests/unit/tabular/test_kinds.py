@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Identity, MetaData, Table, types
 
@@ -126,6 +126,28 @@ def test_moments_agree_with_python(moments: list[datetime], hours: int):
     zone = timezone(timedelta(hours=hours))
     zoned = [moment.replace(tzinfo=zone) for moment in moments if 1000 < moment.year < 9000]
     assert values(types.DateTime(timezone=True), *map(str, zoned)) == zoned
+
+
+EXACT = [types.Integer(), types.BigInteger(), types.Numeric(10, 2), types.Numeric(), types.Float(), types.Date()]
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.sampled_from(EXACT),
+    st.text("0123456789-./", max_size=11) | st.dates().map(str) | st.decimals(allow_nan=False).map(str),
+)
+def test_a_cell_means_the_same_alone_and_beside_one_that_makes_all_cells_be_looked_at(type: Any, cell: str):
+    alone, beside = convert(type, cell), convert(type, cell, "no value")
+    assert alone.values.to_pylist() == beside.values.to_pylist()[:1]
+    assert [*alone.bad, (1, beside.bad[-1][1])] == beside.bad
+
+
+def test_cells_out_of_the_middle_of_a_column_are_not_taken_for_their_neighbours():
+    cells = pa.array(["x", "1", " 2 ", "", None, "\0", "longer than three"])
+    assert kind_of(Column("c", types.Integer())).convert(cells[1:5]).values.to_pylist() == [1, 2, None, None]
+    converted = kind_of(Column("c", types.String(3))).convert(cells[:5])
+    assert converted.values.to_pylist() == ["x", "1", " 2 ", "", None]
+    assert converted.bad == []
 
 
 def test_what_needs_a_value():
