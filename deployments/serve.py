@@ -1,4 +1,4 @@
-"""Everything on this machine in one process: Prefect where none is named, a worker, and the API."""
+"""Everything on this machine in one process: Prefect where none is named, a runner of every deployment, and the API."""
 
 import asyncio
 import fcntl
@@ -70,13 +70,13 @@ def _prefect(home: Path, say: Say) -> Iterator[str]:
 
 
 async def _serve(workspace: Workspace, api_url: str, say: Say) -> None:
-    from deployments.worker import work
+    from deployments.runner import serve_runs
 
     async def ready() -> None:
         _greet(workspace, api_url, say)
         await _serve_api(workspace, say)
 
-    await work(workspace, ready, say)
+    await serve_runs(workspace, ready, say)
 
 
 async def _serve_api(workspace: Workspace, say: Say) -> None:

@@ -1,11 +1,11 @@
 """Ending a process that runs jobs: each run finishes its chunk and is left to the next worker."""
 
 import asyncio
+import os
 import signal
 import time
-from collections.abc import Iterable
-
-import psutil
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 
 #: What is said to whoever stops a process that runs jobs.
 STOPPING = "stopping; runs finish their chunk and are left to the next worker"
@@ -22,32 +22,25 @@ def told_to_stop() -> asyncio.Event:
     return stop
 
 
-def let_runs_go(pids: Iterable[int], grace: float = GRACE_SECONDS) -> int:
-    """Tell the processes of runs to leave their jobs, wait for them, and return how many had to be killed.
+async def let_runs_go(pids: AbstractSet[int], grace: float = GRACE_SECONDS) -> None:
+    """Tell the processes of runs to leave their jobs, until cancelled.
 
-    A killed one loses its open chunk only; its job is found to be lost and can be retried.
+    One that does not in time is killed: it loses its open chunk only; its job is found to be lost and can be retried.
+
+    Args:
+        pids: of the runs that live; looked at again and again, as one may just be about to start.
+        grace: seconds that a run has for the rest of its chunk.
     """
-    runs = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
-    for run in runs:
-        _signal(run, signal.SIGTERM)
-    deadline = time.monotonic() + grace
-    while (alive := [run for run in runs if _lives(run)]) and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
-    for run in alive:
-        _signal(run, signal.SIGKILL)
-    return len(alive)
+    told: dict[int, float] = {}
+    while True:
+        for pid in pids - told.keys():
+            told[pid] = time.monotonic()
+            _signal(pid, signal.SIGTERM)
+        for pid in [pid for pid, since in told.items() if pid in pids and time.monotonic() > since + grace]:
+            _signal(pid, signal.SIGKILL)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
-def _lives(process: psutil.Process) -> bool:
-    # only looked at: Prefect waits for it, and a process can be waited for once
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -51,12 +51,16 @@ class WarmStarter:
         environment: all of the run's variables.
         folder: the directory it runs in.
         control_channel: where Prefect tells the process why it is to stop.
+        pids: has the process's id while that lives.
     """
 
-    def __init__(self, environment: Mapping[str, str | None], folder: Path, control_channel: "ControlChannel") -> None:
+    def __init__(
+        self, environment: Mapping[str, str | None], folder: Path, control_channel: "ControlChannel", pids: set[int]
+    ) -> None:
         self._environment = {name: value for name, value in environment.items() if value is not None}
         self._folder = folder
         self._control_channel = control_channel
+        self._pids = pids
 
     async def start(
         self, flow_run: "FlowRun", task_status: TaskStatus[ProcessHandle] = anyio.TASK_STATUS_IGNORED
@@ -73,12 +77,16 @@ class WarmStarter:
         process = _context.Process(target=_run_engine, args=(environment, self._folder))
         process.start()
         task_status.started(ProcessHandle(process))  # type: ignore[arg-type] # says spawned, means multiprocessing's
-        await _end_of(process)
+        await self._end_of(process)
 
-
-async def _end_of(process: ForkServerProcess) -> None:
-    await anyio.wait_readable(process.sentinel)
-    process.join()
+    async def _end_of(self, process: ForkServerProcess) -> None:
+        pid = process.pid or 0
+        self._pids.add(pid)
+        try:
+            await anyio.wait_readable(process.sentinel)
+            process.join()
+        finally:
+            self._pids.discard(pid)
 
 
 def _run_engine(environment: dict[str, str], folder: Path) -> None:

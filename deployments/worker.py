@@ -15,7 +15,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.flows import load_flow_from_flow_run
 from prefect.runner._flow_run_executor import FlowRunExecutorContext
 from prefect.runner._process_manager import ProcessHandle
-from prefect.states import Scheduled
+from prefect.settings import get_current_settings
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 from deployments.deploying import job_deployments
@@ -48,8 +48,8 @@ class JobWorker(ProcessWorker):
         return WORK_POOL  # by its type Prefect finds the plain one
 
     def __init__(self) -> None:
-        super().__init__(work_pool_name=WORK_POOL)
-        self._pids: dict[str, int] = {}
+        super().__init__(work_pool_name=WORK_POOL, limit=get_current_settings().runner.process_limit)
+        self.pids: set[int] = set()
 
     async def get_and_submit_flow_runs(self) -> "list[FlowRun]":
         """Take up what is due, unless the worker is stopping."""
@@ -63,10 +63,6 @@ class JobWorker(ProcessWorker):
     ) -> ProcessWorkerResult:
         """Run it in a process until that ends; tell ``task_status`` its pid."""
         told = task_status or anyio.TASK_STATUS_IGNORED
-        if not self.takes_runs:
-            await self.client.set_flow_run_state(flow_run.id, Scheduled(name="Rescheduled", message=STOPPING))
-            told.started(0)
-            return ProcessWorkerResult(status_code=0, identifier="")
         if configuration._command_configured:
             return await super().run(flow_run, configuration, told)
         with TemporaryDirectory(suffix="prefect") as folder:
@@ -75,22 +71,12 @@ class JobWorker(ProcessWorker):
     async def _run_warm(
         self, flow_run: "FlowRun", configuration: ProcessJobConfiguration, folder: Path, told: TaskStatus[int]
     ) -> ProcessWorkerResult:
-        run_id = str(flow_run.id)
         async with FlowRunExecutorContext() as context, anyio.create_task_group() as group:
-            starter = WarmStarter(configuration.env, folder, context.control_channel)
+            starter = WarmStarter(configuration.env, folder, context.control_channel, self.pids)
             executor = context.create_executor(flow_run, starter, load_flow_from_flow_run, propose_submitting=False)
             handle: ProcessHandle = await group.start(executor.submit)
-            self._pids[run_id] = handle.pid or 0
             told.started(handle.pid or 0)
-        del self._pids[run_id]
         return ProcessWorkerResult(status_code=handle.returncode or 0, identifier=str(handle.pid))
-
-    async def leave(self) -> None:
-        """Take up nothing any more, and return when every run has left its job to the next worker."""
-        self.takes_runs = False
-        while self._pids:
-            await asyncio.to_thread(let_runs_go, [*self._pids.values()])
-            await asyncio.sleep(0)
 
 
 async def work(workspace: Workspace, ready: Callable[[], Coroutine[Any, Any, None]], say: Say) -> None:
@@ -101,26 +87,25 @@ async def work(workspace: Workspace, ready: Callable[[], Coroutine[Any, Any, Non
         ready: called when runs are taken up from now on; what it does goes on beside the work, until the end.
         say: what to tell the person at the terminal with.
     """
-    await asyncio.to_thread(preload)
+    preload()
     await _deploy(workspace)
     stop = told_to_stop()
     worker = JobWorker()
     async with worker:
-        tasks = [
-            asyncio.create_task(part)
-            for part in (
-                keep_up(workspace),
-                again_and_again(worker.get_and_submit_flow_runs, QUERY_SECONDS),
-                again_and_again(worker.sync_with_backend, worker.heartbeat_interval_seconds),
-                ready(),
-            )
-        ]
+        parts = (
+            keep_up(workspace),
+            again_and_again(worker.get_and_submit_flow_runs, QUERY_SECONDS),
+            again_and_again(worker.sync_with_backend, worker.heartbeat_interval_seconds),
+            ready(),
+        )
+        tasks = [asyncio.create_task(part) for part in parts]
         await stop.wait()
         say(STOPPING)
-        await worker.leave()
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        worker.takes_runs = False
+        tasks.append(asyncio.create_task(let_runs_go(worker.pids)))
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 async def _deploy(workspace: Workspace) -> None:

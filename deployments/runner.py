@@ -1,0 +1,73 @@
+"""A runner of every deployment on one machine, for ``serve``.
+
+It asks Prefect for the runs of its own deployments only. A worker asks for those of a work pool, which an embedded
+Prefect on SQLite bears badly: under a burst of jobs its writes block each other for a minute.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from prefect.runner import Runner
+
+from deployments.deploying import job_deployments
+from deployments.stopping import STOPPING, let_runs_go, told_to_stop
+from deployments.warm_process import WarmStarter, preload
+from flows.prefect_runs import DEPLOYMENT_NAME
+from flows.upkeep import again_and_again, keep_up
+from flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+#: Seconds between two questions for runs that are due.
+QUERY_SECONDS = 2
+
+Say = Callable[[str], None]
+
+
+class JobRunner(Runner):
+    """Prefect's runner, whose runs need not import anything, and which asks on however long Prefect is away."""
+
+    def __init__(self) -> None:
+        super().__init__(name=DEPLOYMENT_NAME, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
+        self.pids: set[int] = set()
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._scheduled_run_poller._resolve_starter = self._starter_of  # Prefect has no other place for it
+        return self
+
+    async def take_up_runs(self) -> None:
+        """Start what is due, unless the runner is ``stopping``."""
+        await self._get_and_submit_flow_runs()  # type: ignore[no-untyped-call]
+
+    def _starter_of(self, flow_run: "FlowRun") -> WarmStarter:
+        return WarmStarter(os.environ, Path.cwd(), self._control_channel, self.pids)
+
+
+async def serve_runs(workspace: Workspace, ready: Callable[[], Coroutine[Any, Any, None]], say: Say) -> None:
+    """Deploy, and run jobs until SIGINT or SIGTERM.
+
+    Args:
+        workspace: whose strategies and jobs.
+        ready: called when runs are taken up from now on; what it does goes on beside that, until the end.
+        say: what to tell the person at the terminal with.
+    """
+    preload()
+    runner = JobRunner()
+    for deployment in job_deployments(workspace):
+        await runner.aadd_deployment(deployment)
+    stop = told_to_stop()
+    async with runner:
+        parts = (keep_up(workspace), again_and_again(runner.take_up_runs, QUERY_SECONDS), ready())
+        tasks = [asyncio.create_task(part) for part in parts]
+        await stop.wait()
+        say(STOPPING)
+        runner.stopping = True
+        tasks.append(asyncio.create_task(let_runs_go(runner.pids)))
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
