@@ -1,9 +1,15 @@
-"""`make soak`: many jobs over several workers while workers, their runs and Prefect itself are killed at random."""
+"""`make soak`: many jobs over several workers while workers, their runs and Prefect itself are killed at random.
+
+Several workers want a Prefect on PostgreSQL: ``BATCH_JOBS_SOAK_PREFECT_DATABASE`` is the address of an empty database
+with pg_trgm (``postgresql+asyncpg://...``). On Prefect's own SQLite it takes hours, as its writes block each other.
+"""
 
 import os
 import random
 import signal
 import time
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -20,6 +26,9 @@ from support.serving import Served
 JOBS = int(os.environ.get("BATCH_JOBS_SOAK_JOBS", "1000"))
 ROWS = 5
 WORKERS = 4
+#: Jobs that are created between two looks at those that are open.
+AT_ONCE = 20
+PREFECT_DATABASE = os.environ.get("BATCH_JOBS_SOAK_PREFECT_DATABASE")
 #: Seconds between two blows.
 PAUSE = (2.0, 8.0)
 
@@ -31,6 +40,8 @@ def test_each_row_of_every_job_is_applied_once_while_everything_is_killed_at_ran
 
     chance = random.Random(1848)
     prefect = PrefectServer(tmp_path, free_port())
+    if PREFECT_DATABASE:
+        prefect.environment["PREFECT_API_DATABASE_CONNECTION_URL"] = PREFECT_DATABASE
     prefect.start()
     served = Served(tmp_path, postgres_url, postgres_url, prefect.environment, heartbeat_timeout=15)
     try:
@@ -51,32 +62,37 @@ def test_each_row_of_every_job_is_applied_once_while_everything_is_killed_at_ran
 
 
 def _finish_all(served: Served, prefect: PrefectServer, chance: random.Random) -> dict[str, int]:
-    service = served.workspace.service
-    for number in range(JOBS):
-        try:
-            service.create("gated", {"limit": ROWS, "key": str(number)})
-        except NotLaunched:
-            continue  # recorded; a worker starts it
     blows = {"run": 0, "worker": 0, "deploy": 0, "prefect": 0}
     next_blow = time.monotonic() + chance.uniform(*PAUSE)
-    while open_jobs := [job for job in _all_jobs(served) if job.status is not Status.COMPLETED]:
+    numbers, open_jobs = iter(range(JOBS)), list[Job]()
+    while (to_create := [*islice(numbers, AT_ONCE)]) or open_jobs:
+        _create(served, to_create)
+        open_jobs = _open_jobs(served)
         for job in open_jobs:
             if job.status is Status.FAILED:
                 _retry(served, job)
-        if time.monotonic() > next_blow and len(open_jobs) > JOBS // 20:
+        if time.monotonic() > next_blow and (to_create or len(open_jobs) > JOBS // 20):
             blow = chance.choices(list(blows), weights=[6, 2, 2, 1])[0]
             _strike(blow, served, prefect, chance)
             blows[blow] += 1
             next_blow = time.monotonic() + chance.uniform(*PAUSE)
-        time.sleep(1)
+        time.sleep(0.5)
     return blows
 
 
+def _create(served: Served, numbers: list[int]) -> None:
+    for number in numbers:
+        with suppress(NotLaunched):  # it is recorded; a worker starts it
+            served.workspace.service.create("gated", {"limit": ROWS, "key": str(number)})
+
+
+def _open_jobs(served: Served) -> list[Job]:
+    return [job for job in _all_jobs(served) if job.status is not Status.COMPLETED]
+
+
 def _retry(served: Served, job: Job) -> None:
-    try:
+    with suppress(ActionIllegal, NotLaunched):
         served.workspace.service.retry(job.id, who="soak")
-    except ActionIllegal:
-        return
 
 
 def _strike(blow: str, served: Served, prefect: PrefectServer, chance: random.Random) -> None:
