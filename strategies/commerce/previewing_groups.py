@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from strategies.commerce.changes import SAMPLE_SIZE, Tally
+from strategies.commerce.changes import SAMPLE_SIZE, Changes, Tally
 from strategies.commerce.faults import refuse_rows
 from strategies.commerce.planning import Checked, Planned, Planner
 from strategies.commerce.work_file import read_groups, writing_work_file
@@ -74,4 +74,7 @@ def _looked_over(
 
 def _looks(planner: Planner, connection: Connection, groups: Iterable[Checked]) -> Iterator[tuple[Checked, Planned]]:
     for checked in groups:
-        yield checked, planner.plan(connection, checked)
+        planned = planner.plan(connection, checked)
+        # nothing of it is written, and rows that wait for their turn take memory
+        planned.changes = Changes(tally=planned.changes.tally, sample=planned.changes.sample)
+        yield checked, planned
