@@ -23,8 +23,9 @@ class StateReader:
         self._connection = connection
         self._is_postgresql = connection.dialect.name == "postgresql"
         if self._is_postgresql:
-            # the planner knows nothing of rows just loaded, and would rather read whole tables for each group
-            self._driver.execute("SET LOCAL enable_seqscan = off")
+            # the planner knows nothing of rows just loaded: it would rather read whole tables for each group, or start
+            # workers to look up a few rows, ten times slower than without
+            self._driver.execute("SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0")
 
     def rows(self, query: str, columns: dict[str, types.TypeEngine[Any]]) -> pa.Table:
         """The rows of a query with these columns, every cell as text."""
