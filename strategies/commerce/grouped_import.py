@@ -1,5 +1,6 @@
 """The way in which the imports of a shop run: rows put together by key, looked over, and written group by group."""
 
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,10 +12,11 @@ from strategies.base import BatchJobStrategy
 from strategies.commerce.changes import Tally
 from strategies.commerce.grouping import Distinct, Grouping
 from strategies.commerce.planning import Planner
+from strategies.commerce.previewing_groups import preview
 from strategies.commerce.reading_state import StateReader
 from strategies.commerce.shop import Shop, read_shop
 from strategies.commerce.work_file import writing_work_file
-from strategies.commerce.writing_groups import groups_to_write, limit_rejects, preview, write_at_once, write_group
+from strategies.commerce.writing_groups import groups_to_write, limit_rejects, write_at_once, write_group
 from strategies.errors import ContextRefused
 from strategies.run import JobRun
 from strategies.tabular.exporting import source_for
@@ -56,7 +58,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
     """An import that writes whole keys, such as products, whatever the order of the rows.
 
     A subclass says what its columns mean (``read_headers``), what tells keys apart (``key_of``) and plans the changes
-    of a group (``planner``).
+    of a group (``planning``).
     """
 
     Context: ClassVar[type[BaseModel]] = GroupedImportContext
@@ -74,7 +76,8 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         reader = _open(job)
         headers = self.read_headers(job.context, reader.columns)
         key = f"jobs/{job.id}/rows.arrow"
-        with source_for(job.target).reading() as connection:
+        source = source_for(job.target)
+        with source.reading() as connection:
             state = StateReader(connection)
             grouping = Grouping(
                 reader, partial(self.key_of, state, headers), self.distinct(headers), job.chunk_size, job.stop_if_asked
@@ -82,7 +85,9 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             with writing_work_file(job.files, key, grouping.schema) as writer:
                 grouping.write(writer)
             job.plan.update(work_file=key, columns=reader.columns, groups=writer.groups)
-            tally = preview(job, connection, self.planner(job, read_shop(state), headers))
+            planning = self.planning(job, read_shop(state), headers)
+            with source.beside(connection) as others, planning as planner:
+                tally = preview(job, [connection, *others], planner)
         job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in reader.described.items()))
         self.describe_plan(job, tally)
         limit_rejects(job, tally.rows_rejected, "nothing was written")
@@ -91,7 +96,6 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         """Write group by group, from the checkpoint on; in one transaction when it is to be all or nothing."""
         with source_for(job.target).reading() as connection:
             shop = read_shop(StateReader(connection))
-        planner = self.planner(job, shop, self.read_headers(job.context, job.plan["columns"]))
         first = 0 if job.checkpoint is None else job.checkpoint + 1
         finish = partial(self.finish, job)
         if not job.plan["groups"] and job.checkpoint is None:
@@ -99,7 +103,11 @@ class GroupedImport(BatchJobStrategy, abstract=True):
                 finish(connection)
         if first >= job.plan["groups"]:
             return
-        with prefetched(groups_to_write(job, planner, first)) as groups:
+        headers = self.read_headers(job.context, job.plan["columns"])
+        with (
+            self.planning(job, shop, headers) as planner,
+            prefetched(groups_to_write(job, planner, first)) as groups,
+        ):
             if job.context.all_or_nothing:
                 write_at_once(job, planner, groups, finish)
                 return
@@ -122,8 +130,8 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         """Columns whose values may not be repeated in the file."""
         return Distinct()
 
-    def planner(self, job: JobRun, shop: Shop, headers: Any) -> Planner:
-        """Plans the changes of groups."""
+    def planning(self, job: JobRun, shop: Shop, headers: Any) -> AbstractContextManager[Planner]:
+        """Opens what plans the changes of groups in one phase."""
         raise NotImplementedError
 
     def finish(self, job: JobRun, connection: Connection) -> None:

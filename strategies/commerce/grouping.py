@@ -74,6 +74,8 @@ class Grouping:
                 self._heed()
                 groups.add(rows)
             groups.finish()
+        # the threads that read are gone, and what they leave is used by no other
+        pa.default_memory_pool().release_unused()
 
     def _keyed(self) -> Iterator[tuple[pa.Table, Hashes]]:
         for batch in self._reader.batches():

@@ -23,8 +23,9 @@ from strategies.commerce.headers import (
 from strategies.commerce.product_rows import ProductRows
 from strategies.commerce.reading_state import StateReader, types_of, where, whole
 
-PRODUCT_COLUMNS = ["id", *PRODUCT_FIELDS.values(), "collection_id", "type_id"]
-VARIANT_COLUMNS = ["id", "product_id", *VARIANT_FIELDS.values()]
+#: What is read in any case; of the other columns of the tables, only those that the file has.
+PRODUCT_COLUMNS = ("id", "handle", "thumbnail", "collection_id", "type_id")
+VARIANT_COLUMNS = ("id", "product_id")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def match(
     codes: dict[str, pa.Array] = {
         name: products.variants[name] for name in ("id", "sku", "barcode") if name in products.variants
     }
-    variant_state = _read(state, tables.product_variant, VARIANT_COLUMNS, {"product_id": matched_ids, **codes})
+    columns = _columns(VARIANT_COLUMNS, VARIANT_FIELDS, headers)
+    variant_state = _read(state, tables.product_variant, columns, {"product_id": matched_ids, **codes})
     owner_ids = matched_ids.take(pa.array(products.product_of))
     variant_at, more = _Variants(products, rules, headers, variant_state, owner_ids).match()
     faults += more
@@ -91,7 +93,8 @@ def _match_products(
     state: StateReader, products: ProductRows, rules: Rules, headers: ProductHeaders
 ) -> tuple[pa.Table, pa.Array, list[Fault]]:
     ids, handles = products.products["id"], products.products["handle"]
-    found = _read(state, tables.product, PRODUCT_COLUMNS, {"id": ids, "handle": handles})
+    columns = _columns(PRODUCT_COLUMNS, PRODUCT_FIELDS, headers)
+    found = _read(state, tables.product, columns, {"id": ids, "handle": handles})
     by_id, by_handle = where(ids, whole(found.column("id"))), where(handles, whole(found.column("handle")))
     given, at = ~is_null(ids), pc.if_else(pc.is_valid(ids), by_id, by_handle)
     id_column, handle_column = headers.fixed.get(PRODUCT_ID), headers.fixed[PRODUCT_HANDLE]
@@ -125,6 +128,10 @@ def _match_products(
     return found, at, faults
 
 
+def _columns(always: tuple[str, ...], fields: dict[str, str], headers: ProductHeaders) -> list[str]:
+    return list(dict.fromkeys([*always, *(field for name, field in fields.items() if name in headers.fixed)]))
+
+
 def _read(state: StateReader, table: Table, columns: list[str], cells: dict[str, pa.Array]) -> pa.Table:
     """The live rows that have one of these values in one of these columns.
 
@@ -132,10 +139,11 @@ def _read(state: StateReader, table: Table, columns: list[str], cells: dict[str,
     """
     query = f"SELECT {', '.join(columns)} FROM {table.name} WHERE deleted_at IS NULL AND "
     types = types_of(table, columns)
-    found = state.rows(f"{query}FALSE", types)
+    found = pa.schema([(name, pa.string()) for name in columns]).empty_table()
     for name, values in cells.items():
-        missing = values.filter(pc.is_null(where(values, whole(found.column(name)))))
-        found = pa.concat_tables([found, state.rows(query + state.among(name, missing), types)])
+        missing = values.filter(pc.is_null(where(values, whole(found.column(name))))).drop_null()
+        if len(missing):
+            found = pa.concat_tables([found, state.rows(query + state.among(name, missing), types)])
     again = repeated(whole(found.column("id")))
     return found.filter(pa.array(~again)) if again.any() else found
 

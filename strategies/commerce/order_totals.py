@@ -64,15 +64,17 @@ SUMS = {
     # an item's tax is of its price less the adjustments by the order's first discount and by none
     "item_taxes": f"""
         SELECT taxed.order_id, sum({_ITEM_TAX}) AS amount FROM (
-            SELECT item.order_id, line.rate,
-                   item.unit_price * item.quantity - coalesce(sum(adjustment.amount), 0) AS base
+            SELECT item.order_id, line.rate, item.unit_price * item.quantity - coalesce(taken.amount, 0) AS base
             FROM line_item AS item JOIN chosen ON chosen.id = item.order_id
             JOIN line_item_tax_line AS line ON line.item_id = item.id
-            LEFT JOIN discounted ON discounted.order_id = item.order_id
-            LEFT JOIN line_item_adjustment AS adjustment ON adjustment.item_id = item.id AND (
-                adjustment.discount_id IS NULL
-                OR (item.allow_discounts AND adjustment.discount_id = discounted.discount_id))
-            GROUP BY item.order_id, item.id, item.unit_price, item.quantity, line.id, line.rate
+            LEFT JOIN (
+                SELECT adjustment.item_id, sum(adjustment.amount) AS amount
+                FROM line_item_adjustment AS adjustment JOIN line_item AS item ON item.id = adjustment.item_id
+                JOIN chosen ON chosen.id = item.order_id LEFT JOIN discounted ON discounted.order_id = item.order_id
+                WHERE adjustment.discount_id IS NULL
+                OR (item.allow_discounts AND adjustment.discount_id = discounted.discount_id)
+                GROUP BY adjustment.item_id
+            ) AS taken ON taken.item_id = item.id
         ) AS taxed GROUP BY taxed.order_id""",
     "shipping_taxes": """
         SELECT method.order_id, sum(method.price * line.rate / 100.0) AS amount
@@ -80,6 +82,8 @@ SUMS = {
         JOIN shipping_method_tax_line AS line ON line.shipping_method_id = method.id GROUP BY method.order_id""",
 }
 
+#: Keeps a query apart: merged into the one around it, its totals would be computed anew wherever that uses them.
+_APART = f"LIMIT {2**62}"
 _DISCOUNT = smaller(rounded("coalesce(adjustments.amount, 0)"), "coalesce(items.discountable, 0)")
 _ORDERS = f"""
     SELECT chosen.place, entry.*, coalesce(items.amount, 0) AS subtotal, {_DISCOUNT} AS discount_total,
@@ -91,20 +95,20 @@ _ORDERS = f"""
     LEFT JOIN discounted ON discounted.order_id = entry.id
     {" ".join(f"LEFT JOIN ({query}) AS {name} ON {name}.order_id = entry.id" for name, query in SUMS.items())}"""
 _BY_CARDS = smaller("subtotal - discount_total", "balance")
-_PAID = f"SELECT summed.*, coalesce(paid_by_cards, {_BY_CARDS}) AS gift_card_total FROM ({_ORDERS}) AS summed"
+_PAID = f"SELECT summed.*, coalesce(paid_by_cards, {_BY_CARDS}) AS gift_card_total FROM ({_ORDERS} {_APART}) AS summed"
 _NET = "paid.subtotal - paid.discount_total - paid.gift_card_total + paid.shipping_total"
 _CARD_TAX = f"CASE WHEN region.gift_cards_taxable THEN {rounded('paid.card_tax')} ELSE 0 END"
 _TAX = (
     f"CASE WHEN paid.tax_rate IS NULL THEN {rounded('paid.line_tax')} - {_CARD_TAX} "
     f"ELSE {rounded(f'({_NET}) * paid.tax_rate / 100.0')} END"
 )
-_TAXED = f"SELECT paid.*, {_TAX} AS tax_total FROM ({_PAID}) AS paid JOIN region ON region.id = paid.region_id"
+_TAXED = f"SELECT paid.*, {_TAX} AS tax_total FROM ({_PAID} {_APART}) AS paid JOIN region ON region.id = paid.region_id"
 
 #: The orders with ``subtotal``, ``shipping_total``, ``discount_total``, ``gift_card_total``, ``refunded_total``,
 #: ``tax_total`` and ``total``; reads from ``chosen`` and ``discounted``. Medusa: refunds do not lower the total.
 ORDERS_WITH_TOTALS = (
     "SELECT taxed.*, subtotal + tax_total + shipping_total - discount_total - gift_card_total AS total "
-    f"FROM ({_TAXED}) AS taxed"
+    f"FROM ({_TAXED}) AS taxed {_APART}"
 )
 
 

@@ -47,13 +47,13 @@ class Planned:
 
 
 class Planner(Protocol):
-    """Turns groups of rows into changes of the shop, for one phase of a job."""
+    """Turns groups of rows into changes of the shop, for one phase of a job; may be asked by several threads."""
 
     #: Why a row without a fault of its own is refused.
     with_its_key: str
 
     def check(self, group: pa.Table) -> Checked:
-        """Convert a group; touches no database, so that another thread may do it."""
+        """Convert a group; touches no database."""
 
     def plan(self, connection: Connection, checked: Checked) -> Planned:
         """Find what the group changes; reads only."""

@@ -1,5 +1,6 @@
 """The built-in strategy that replaces a price list's prices by those of a file."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -96,9 +97,9 @@ class PriceListImport(GroupedImport):
         """The variant's id, however the row names it."""
         return find_variants(state, *names_of_variants(headers, rows))
 
-    def planner(self, job: JobRun, shop: Shop, headers: PriceListHeaders) -> PriceListPlanner:
+    def planning(self, job: JobRun, shop: Shop, headers: PriceListHeaders) -> AbstractContextManager[PriceListPlanner]:
         """Plans prices."""
-        return PriceListPlanner(shop, headers, job.context.price_list_id)
+        return nullcontext(PriceListPlanner(shop, headers, job.context.price_list_id))
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen; the first line is Medusa's, which counts rows."""

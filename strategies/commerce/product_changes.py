@@ -1,5 +1,9 @@
 """What the products of a group change in the shop."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,19 +28,32 @@ from strategies.commerce.reading_state import StateReader, whole
 from strategies.commerce.references import References
 from strategies.commerce.shop import Shop
 from strategies.commerce.vocabulary import Vocabulary
+from strategies.tabular.keys import KeyHashes
 
 IMAGES = LinkTable(tables.product_images, "image_id", tables.image, "url")
 TAGS = LinkTable(tables.product_tags, "product_tag_id", tables.product_tag, "value")
 CHANNELS = LinkTable(tables.product_sales_channel, "sales_channel_id", tables.sales_channel, "id")
+HELD = 1 << 17  # hashes of values held in memory, 1 MB; the others are on disk
 
 
+@dataclass(frozen=True)
 class Vocabularies:
     """The tables whose rows are found by value, as one phase of a job knows them."""
 
-    def __init__(self) -> None:
-        self.types = Vocabulary(tables.product_type, "value", "ptyp")
-        self.tags = Vocabulary(tables.product_tag, "value", "ptag")
-        self.images = Vocabulary(tables.image, "url", "img")
+    types: Vocabulary
+    tags: Vocabulary
+    images: Vocabulary
+
+
+@contextmanager
+def open_vocabularies() -> Iterator[Vocabularies]:
+    """Vocabularies that know nothing yet."""
+    with KeyHashes(HELD) as types, KeyHashes(HELD) as tags, KeyHashes(HELD) as images:
+        yield Vocabularies(
+            Vocabulary(tables.product_type, "value", "ptyp", types),
+            Vocabulary(tables.product_tag, "value", "ptag", tags),
+            Vocabulary(tables.image, "url", "img", images),
+        )
 
 
 class ProductPlan:

@@ -1,5 +1,7 @@
 """The built-in strategy that brings a file of products into a shop."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import pyarrow as pa
@@ -18,6 +20,7 @@ from strategies.commerce.headers import (
     read_product_headers,
 )
 from strategies.commerce.matching import Rules
+from strategies.commerce.product_changes import open_vocabularies
 from strategies.commerce.product_planner import ProductPlanner
 from strategies.commerce.product_rows import cells_of
 from strategies.commerce.reading_state import StateReader
@@ -76,9 +79,11 @@ class ProductImport(GroupedImport):
 
         return Distinct(by_row=there(VARIANT_ID, SKU, BARCODE), by_key=there(PRODUCT_ID))
 
-    def planner(self, job: JobRun, shop: Shop, headers: ProductHeaders) -> ProductPlanner:
+    @contextmanager
+    def planning(self, job: JobRun, shop: Shop, headers: ProductHeaders) -> Iterator[ProductPlanner]:
         """Plans products."""
-        return ProductPlanner(shop, headers, Rules(job.context.match, job.context.mode))
+        with open_vocabularies() as vocabularies:
+            yield ProductPlanner(shop, headers, Rules(job.context.match, job.context.mode), vocabularies)
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen; the first line is Medusa's to the letter."""

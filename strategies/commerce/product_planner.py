@@ -25,17 +25,18 @@ class ProductPlanner:
         shop: what products refer to.
         headers: the file's columns.
         rules: how products are matched.
+        vocabularies: types, tags and images.
     """
 
     with_its_key = "another row of this product is refused"
 
-    def __init__(self, shop: Shop, headers: ProductHeaders, rules: Rules) -> None:
+    def __init__(self, shop: Shop, headers: ProductHeaders, rules: Rules, vocabularies: Vocabularies) -> None:
         self._shop = shop
         self._headers = headers
         self._rules = rules
         self._prices = shop.price_columns(headers.prices)
         self._converter = ProductConverter(headers, self._prices)
-        self._vocabularies = Vocabularies()
+        self._vocabularies = vocabularies
 
     def check(self, group: pa.Table) -> Checked:
         """Convert a group."""

@@ -23,18 +23,19 @@ class StateReader:
         self._connection = connection
         self._is_postgresql = connection.dialect.name == "postgresql"
         if self._is_postgresql:
-            # the planner knows nothing of rows just loaded, and would rather read whole tables for each group
-            self._driver.execute("SET LOCAL enable_seqscan = off")
+            # the planner knows nothing of rows just loaded: it would rather read whole tables for each group, or start
+            # workers to look up a few rows, ten times slower than without
+            self._driver.execute("SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0")
 
     def rows(self, query: str, columns: dict[str, types.TypeEngine[Any]]) -> pa.Table:
         """The rows of a query with these columns, every cell as text."""
         cells = [_as_text(name, type) for name, type in columns.items()]
         if self._is_postgresql:
-            # one array a column: thousands of rows as tuples would keep Python's garbage collector busy
+            # one array a column: thousands of tuples would keep the garbage collector busy; and binary, since
+            # the cells of an array as text would be quoted there and unquoted here
             arrays = ", ".join(f"array_agg({cell})" for cell in cells)
-            values = [
-                found or [] for found in self._driver.execute(f"SELECT {arrays} FROM ({query}) AS source").fetchone()
-            ]
+            found = self._driver.execute(f"SELECT {arrays} FROM ({query}) AS source", binary=True).fetchone()
+            values = [column or [] for column in found]
         else:
             found = self._driver.execute(f"SELECT {', '.join(cells)} FROM ({query}) AS source").fetchall()
             values = list(zip(*found, strict=True)) or [()] * len(columns)

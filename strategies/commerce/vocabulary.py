@@ -1,6 +1,7 @@
 """Rows that are found by their value and made where there is none: images by url, tags and types by their word."""
 
-import numpy as np
+from threading import Lock
+
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Table
@@ -8,21 +9,29 @@ from sqlalchemy import Table
 from strategies.commerce.ids import new_ids
 from strategies.commerce.matching import is_null
 from strategies.commerce.reading_state import StateReader, where, whole
-from strategies.tabular.keys import Hashes, key_hashes
+from strategies.tabular.keys import Hashes, KeyHashes, Mask, key_hashes
 
 
 class Vocabulary:
     """The values of one table.
 
     No index of Medusa's helps to find a value, so hashes of all that are there are read once: a value that is new
-    by its hash is not looked for.
+    by its hash is not looked for. Several threads may ask.
+
+    Args:
+        table: the table.
+        column: where its values are.
+        prefix: how its ids begin.
+        known: takes the hashes.
     """
 
-    def __init__(self, table: Table, column: str, prefix: str) -> None:
+    def __init__(self, table: Table, column: str, prefix: str, known: KeyHashes) -> None:
         self.table = table
         self._column = column
         self._prefix = prefix
-        self._known: Hashes | None = None
+        self._known = known
+        self._has_read = False
+        self._one_at_a_time = Lock()
 
     def ids(self, state: StateReader, values: pa.Array) -> tuple[pa.Array, pa.Table]:
         """The id for each of these values, and the rows to insert for those that have none yet."""
@@ -39,10 +48,7 @@ class Vocabulary:
         return found.take(where(values, values_found)), rows
 
     def _look_up(self, state: StateReader, distinct: pa.Array) -> pa.Table:
-        hashes = key_hashes([pa.chunked_array([distinct])])
-        known = self._hashes(state)
-        suspects = np.isin(hashes, known)
-        self._known = np.union1d(known, hashes)
+        suspects = self._met(state, key_hashes([pa.chunked_array([distinct])]))
         among = state.among(self._column, distinct.filter(pa.array(suspects)))
         return state.texts(
             f"SELECT id, {self._column} FROM {self.table.name} "
@@ -51,12 +57,20 @@ class Vocabulary:
             self._column,
         )
 
-    def _hashes(self, state: StateReader) -> Hashes:
-        if self._known is None:
-            query = f"SELECT {self._column} FROM {self.table.name} WHERE deleted_at IS NULL"
-            hashes = [key_hashes([block.column(self._column)]) for block in state.blocks(query, self._column)]
-            self._known = np.unique(np.concatenate([*hashes, np.empty(0, dtype=np.uint64)]))
-        return self._known
+    def _met(self, state: StateReader, hashes: Hashes) -> Mask:
+        """Which values may be in the table already; all are from now on."""
+        with self._one_at_a_time:
+            if not self._has_read:
+                self._read(state)
+            met = self._known.among(hashes)
+            self._known.add(hashes[~met])
+        return met
+
+    def _read(self, state: StateReader) -> None:
+        query = f"SELECT {self._column} FROM {self.table.name} WHERE deleted_at IS NULL"
+        for block in state.blocks(query, self._column):
+            self._known.add(key_hashes([block.column(self._column)]))
+        self._has_read = True
 
     def _rows(self, ids: pa.Array, values: pa.Array) -> pa.Table:
         return pa.table({"id": ids, self._column: values.cast(pa.string())})

@@ -44,9 +44,9 @@ def writing_work_file(files: FileStore, key: str, schema: pa.Schema) -> Iterator
             yield WorkFileWriter(writer)
 
 
-def read_groups(files: FileStore, key: str, first: int = 0) -> Iterator[tuple[int, pa.Table]]:
-    """The groups from this one on, with their number from 0."""
+def read_groups(files: FileStore, key: str, first: int = 0, step: int = 1) -> Iterator[tuple[int, pa.Table]]:
+    """The groups from this one on, with their number from 0; of the next ones, every ``step``-th."""
     with files.open(key) as stream, pa.PythonFile(stream, "r") as source:
         reader = pa.ipc.open_file(source)
-        for number in range(first, reader.num_record_batches):
+        for number in range(first, reader.num_record_batches, step):
             yield number, pa.Table.from_batches([reader.get_batch(number)])

@@ -1,7 +1,6 @@
-"""Going over the groups of a work file: looking what they would do, and doing it, each in a chunk of the job."""
+"""Writing the groups of a work file, each in a chunk of the job."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,20 +8,16 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from strategies.commerce import tables
-from strategies.commerce.changes import SAMPLE_SIZE, Tally, apply_changes
+from strategies.commerce.changes import Tally, apply_changes
 from strategies.commerce.faults import Fault, Mask, faults_at, refuse_rows
 from strategies.commerce.grouping import run_starts
 from strategies.commerce.planning import Checked, Indices, Planned, Planner
-from strategies.commerce.work_file import read_groups, writing_work_file
+from strategies.commerce.work_file import read_groups
 from strategies.errors import TooManyRejects
 from strategies.run import JobRun
-from strategies.tabular.import_plan import SampledChange
 from strategies.tabular.isolating import isolating
 from strategies.tabular.loading import Destination, Loader, loader_class
-from strategies.tabular.prefetch import prefetched
 
-#: The column of the file in which a preview leaves which keys are unchanged, group by group.
-UNCHANGED = pa.schema([("unchanged", pa.bool_())])
 #: What is to be done with the last group, in its transaction.
 Finish = Callable[[Connection], None]
 
@@ -42,28 +37,6 @@ class Written:
         self.tally.add(planned.changes.tally)
         self.refused[rows] = planned.refused
         self.faults += [Fault(int(rows[fault.row]), fault.column, fault.message) for fault in planned.faults]
-
-
-def preview(job: JobRun, connection: Connection, planner: Planner) -> Tally:
-    """Find what all groups would do, and tell the job's plan and rejects; the target is only read."""
-    tally, units = Tally(), 0
-    sample: list[SampledChange] = []
-    job.plan["unchanged"] = f"jobs/{job.id}/unchanged.arrow"
-    checked_groups = (planner.check(group) for _, group in read_groups(job.files, job.plan["work_file"]))
-    with ExitStack() as open_things:
-        marks = open_things.enter_context(writing_work_file(job.files, job.plan["unchanged"], UNCHANGED))
-        for checked in open_things.enter_context(prefetched(checked_groups)):
-            job.stop_if_asked()
-            planned = planner.plan(connection, checked)
-            marks.write(pa.table([pa.array(planned.unchanged)], schema=UNCHANGED))
-            _refuse(job, planner, checked, planned.refused, planned.faults)
-            tally.add(planned.changes.tally)
-            units += planner.units(checked.keys, len(checked.key_of))
-            sample += planned.changes.sample
-    job.progress.total = units
-    job.plan["counts"] = vars(tally).copy()
-    job.plan["sample"] = [change.model_dump() for change in sample[:SAMPLE_SIZE]]
-    return tally
 
 
 def groups_to_write(job: JobRun, planner: Planner, first: int = 0) -> Iterator[tuple[int, Written]]:

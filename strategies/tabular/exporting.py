@@ -21,6 +21,9 @@ class Source(Protocol):
     def reading(self) -> AbstractContextManager[Connection]:
         """A read-only transaction."""
 
+    def beside(self, connection: Connection) -> AbstractContextManager[list[Connection]]:
+        """Further connections that see what this one of ``reading`` sees; none where the database has no such."""
+
     def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
         """The columns of a query.
 

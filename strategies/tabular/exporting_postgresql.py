@@ -63,11 +63,15 @@ class PostgresqlSource:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction on one snapshot."""
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with self._engine.connect().execution_options(**options) as connection, connection.begin():
-            for setting in SETTINGS:
-                _driver(connection).execute(setting)
+        with self._transaction(*SETTINGS) as connection:
             yield connection
+
+    @contextmanager
+    def beside(self, connection: Connection) -> Iterator[list[Connection]]:
+        """One more on the same snapshot, so that two processes of the server read."""
+        (snapshot,) = _driver(connection).execute("SELECT pg_export_snapshot()").fetchone()
+        with self._transaction(f"SET TRANSACTION SNAPSHOT '{snapshot}'", *SETTINGS) as other:
+            yield [other]
 
     def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
         """The query's columns; preparing it makes the server refuse more than one statement."""
@@ -93,6 +97,14 @@ class PostgresqlSource:
         for block, rows in _blocks(connection, selection.select(cells), delimiter):
             stream.write(block)
             yield rows
+
+    @contextmanager
+    def _transaction(self, *settings: str) -> Iterator[Connection]:
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self._engine.connect().execution_options(**options) as connection, connection.begin():
+            for setting in settings:
+                _driver(connection).execute(setting)
+            yield connection
 
 
 def _driver(connection: Connection) -> Any:

@@ -35,6 +35,11 @@ class SqliteSource:
             finally:
                 driver.execute("PRAGMA query_only = OFF")
 
+    @contextmanager
+    def beside(self, connection: Connection) -> Iterator[list[Connection]]:
+        """None: a snapshot cannot be shared."""
+        yield []
+
     def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
         """The query's columns: declared types where it passes columns through, else those of the values."""
         try:

@@ -1,6 +1,7 @@
-"""Finding keys that occur more than once in a file, without holding them all in memory."""
+"""Finding keys that occur more than once, or that were met before, without holding them all in memory."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,10 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Hashes = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
 
 BUCKETS = 64
 HELD = 1 << 19  # hashes held before they are written to their buckets: 4 MB
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+#: Where each bucket but the first begins.
+_EDGES = np.arange(1, BUCKETS, dtype=np.uint64) * np.uint64((1 << 64) // BUCKETS)
 
 
 def key_hashes(columns: list[pa.ChunkedArray]) -> Hashes:
@@ -49,7 +53,11 @@ def _scattered(values: Hashes) -> Hashes:
 
 
 class KeyHashes:
-    """All key hashes of a file, in buckets on disk once there are many; tells which occur more than once."""
+    """Key hashes, in buckets on disk once there are many; tells which occur more than once, and which are among them.
+
+    Args:
+        held: how many are held in memory, at most.
+    """
 
     def __init__(self, held: int = HELD) -> None:
         self._limit = held
@@ -78,16 +86,27 @@ class KeyHashes:
         if self._folder is None:
             return _repeated(self._take())
         self._spill()
-        return np.sort(
-            np.concatenate([_repeated(np.fromfile(path, dtype=np.uint64)) for path in self._paths() if path.exists()])
-        )
+        return np.sort(np.concatenate([_repeated(bucket) for bucket in self._buckets()]))
+
+    def among(self, hashes: Hashes) -> Mask:
+        """Which of these hashes have been added."""
+        wanted = np.sort(hashes)
+        met = np.zeros(len(wanted), dtype=bool)
+        for part in self._held:
+            met |= _met(wanted, part)
+        if self._folder is not None:
+            edges = np.searchsorted(wanted, _EDGES)
+            # one bucket after another, so that memory does not grow with all that were added
+            parts = zip(np.split(wanted, edges), np.split(met, edges), self._buckets(), strict=True)
+            for of_bucket, met_of_bucket, bucket in parts:
+                met_of_bucket |= _met(of_bucket, bucket)
+        found: Mask = met[np.searchsorted(wanted, hashes)]
+        return found
 
     def _spill(self) -> None:
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="batch-jobs-keys-")
         hashes = np.sort(self._take())
-        width = np.uint64((1 << 64) // BUCKETS)
-        edges = np.searchsorted(hashes, np.arange(1, BUCKETS, dtype=np.uint64) * width)
-        for path, bucket in zip(self._paths(), np.split(hashes, edges), strict=True):
+        for path, bucket in zip(self._paths(), np.split(hashes, np.searchsorted(hashes, _EDGES)), strict=True):
             with path.open("ab") as stream:
                 stream.write(bucket.tobytes())
 
@@ -95,6 +114,9 @@ class KeyHashes:
         taken = np.concatenate([*self._held, np.empty(0, dtype=np.uint64)])
         self._held, self._count = [], 0
         return taken
+
+    def _buckets(self) -> Iterator[Hashes]:
+        return (np.fromfile(path, dtype=np.uint64) for path in self._paths())
 
     def _paths(self) -> list[Path]:
         assert self._folder is not None
@@ -104,3 +126,13 @@ class KeyHashes:
 def _repeated(hashes: Hashes) -> Hashes:
     ordered = np.sort(hashes)
     return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+
+
+def _met(wanted: Hashes, others: Hashes) -> Mask:
+    """Which of these sorted hashes are among the others; the first of equal ones stands for all."""
+    met = np.zeros(len(wanted), dtype=bool)
+    if len(wanted):
+        places = np.searchsorted(wanted, others)
+        places[places == len(wanted)] = 0
+        met[places[wanted[places] == others]] = True
+    return met

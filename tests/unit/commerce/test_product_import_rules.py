@@ -264,3 +264,30 @@ def contents(shop):
 def test_a_context_without_a_file_is_refused(shop):
     with pytest.raises(ContextRefused, match="product-import needs a file_key"):
         shop.job(ProductImport(), fileKey=" ")
+
+
+def test_a_preview_of_many_groups_tells_everything_in_the_order_of_the_file(shop):
+    shop.chunk_size = 2
+    products = [
+        f";mug-{number};Mug;draft;;Blue;MUG-{number};4;10;12;Colour;Blue;http://i/{number}.png;new\n"
+        for number in range(9)
+    ]
+    load(shop, "".join(products))
+    changed = [line.replace("Mug;draft", f"Mug {number};draft") for number, line in enumerate(products)]
+    changed[3] = changed[3].replace("draft", "sold")
+    changed[6] = changed[6].replace(";4;", ";many;")
+
+    job = shop.preview(ProductImport(), file_key=shop.put(HEAD + "".join(changed)))
+
+    assert job.plan["groups"] == 4
+    assert [change["after"] for change in job.plan["sample"]] == [f"Mug {number}" for number in (0, 1, 2, 4, 5, 7, 8)]
+    assert [line for line, _ in reasons(shop, job.result)] == [5, 8]
+
+
+def test_a_value_of_an_earlier_group_is_found_again(shop):
+    shop.chunk_size = 1
+    other = MUG.replace("mug;Mug", "cup;Cup").replace("MUG-B", "CUP-B")
+    load(shop, MUG + other)
+    assert shop.rows("SELECT url FROM image") == [("http://i/1.png",)]
+    assert shop.rows("SELECT value FROM product_tag") == [("new",)]
+    assert shop.rows("SELECT count(*) FROM product_images") == [(2,)]

@@ -1,10 +1,12 @@
 import json
 
 import pytest
+from sqlalchemy import text
 
 from strategies.errors import ContextRefused, JobRefused, StopRequested
 from strategies.run import JobRun
 from strategies.table_export import TableExport
+from strategies.tabular.exporting import source_for
 
 
 def test_a_table_is_written_by_primary_key_with_formulas_neutralised(files, products):
@@ -142,3 +144,14 @@ def test_a_cell_that_excel_cannot_hold_is_refused(files, run_sql):
 
 def test_there_is_no_template():
     assert TableExport().build_template() == ""
+
+
+def test_connections_beside_a_reading_one_see_what_it_sees(target, products, run_sql):
+    source = source_for(target)
+    with source.reading() as connection:
+        count = text("SELECT count(*) FROM products")
+        assert connection.execute(count).scalar_one() == 3
+        run_sql("INSERT INTO products (code) VALUES ('D')")
+        with source.beside(connection) as others:
+            assert [other.execute(count).scalar_one() for other in others] == [3] * len(others)
+            assert len(others) == (target.dialect.name == "postgresql")
