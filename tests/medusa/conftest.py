@@ -54,9 +54,11 @@ def upgrade(medusa: Medusa, batch_jobs: CommandLine) -> Upgrade:
 
 
 @pytest.fixture(scope="session")
-def imported(upgrade: Upgrade, batch_jobs: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Imported:
+def imported(
+    medusa: Medusa, upgrade: Upgrade, batch_jobs: CommandLine, tmp_path_factory: pytest.TempPathFactory
+) -> Imported:
     """A thousand products, imported into Medusa's database by our job."""
     path = write_products(tmp_path_factory.mktemp("products") / "products.csv", PRODUCTS)
     done = batch_jobs("run", "product-import", "-c", f"file_key=@{path}", "--json")
     assert done.code == 0, done.err
-    return Imported(path, done.json["result"])
+    return Imported(path, done.json["result"], snapshot(medusa.database))

@@ -15,8 +15,15 @@ pytestmark = pytest.mark.medusa
 
 Row = dict[str, str]
 PRODUCTS = 1_000
-#: What Medusa expands where nothing else is asked for.
-RELATIONS = "variants,variants.prices,variants.options,options,images,tags,type,collection"
+RELATIONS = (
+    "variants,variants.prices,variants.options,options,images,tags,type,collection,sales_channels,categories,profiles"
+)
+#: The tables of Medusa's that an import of new products fills.
+FILLED = {
+    "product", "product_variant", "product_option", "product_option_value", "product_type", "product_tag",
+    "product_tags", "image", "product_images", "product_sales_channel", "product_shipping_profile",
+    "product_category_product", "money_amount", "product_variant_money_amount",
+}  # fmt: skip
 #: File's column -> field of Medusa's answer, for cells that say the same in both.
 TEXTS = {
     "Title": "title", "HS Code": "hs_code", "Origin Country": "origin_country", "MID Code": "mid_code",
@@ -68,6 +75,12 @@ def test_the_job_created_every_product_and_variant(imported: Imported, rows: lis
     assert (imported.result["created"], imported.result["rejected"]) == (PRODUCTS + len(rows), 0)
 
 
+def test_the_job_filled_the_tables_of_products_and_touched_nothing_else(upgrade: Upgrade, imported: Imported):
+    changed = {entry[:2] for entry in imported.after - upgrade.after}
+    assert changed - {("batch_job_checkpoint", "content")} == {(table, "content") for table in FILLED}
+    assert {entry[:2] for entry in upgrade.after - imported.after} <= changed
+
+
 def test_medusa_lists_every_product(medusa: Medusa, rows: list[Row]):
     found: list[str] = []
     for offset in range(0, PRODUCTS, 250):
@@ -80,7 +93,7 @@ def test_medusa_lists_every_product(medusa: Medusa, rows: list[Row]):
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 498, 499, 500, 996, 997, 998, 999])
 def test_medusa_answers_with_what_the_file_says(medusa: Medusa, rows: list[Row], number: int):
-    query = {"handle": f"product-{number}", "expand": f"{RELATIONS},sales_channels,categories,profiles"}
+    query = {"handle": f"product-{number}", "expand": RELATIONS}
     (product,) = medusa.admin.get("/products", params=query).json()["products"]
     of_product = [row for row in rows if row["Product Handle"] == f"product-{number}"]
     regions = {region["id"]: region["name"] for region in medusa.admin.get("/regions").json()["regions"]}

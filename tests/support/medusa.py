@@ -45,10 +45,11 @@ class Upgrade:
 
 @dataclass(frozen=True)
 class Imported:
-    """A file, and what became of the job that imported it."""
+    """A file, what became of the job that imported it, and the database then."""
 
     path: Path
     result: dict[str, Any]
+    after: Snapshot
 
 
 def install() -> None:
@@ -84,6 +85,7 @@ def running_medusa(database: str, folder: Path) -> Iterator[Medusa]:
     address = f"http://127.0.0.1:{port}"
     environment = {
         **os.environ,
+        "XDG_CONFIG_HOME": str(folder),  # where it notes what it asked about telemetry
         "MEDUSA_DISABLE_TELEMETRY": "true",
         "MEDUSA_FF_PRODUCT_CATEGORIES": "true",
         "DATABASE": database,
