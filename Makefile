@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Everything lives in .venv and .batch-jobs; `make clean` removes it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak lock clean
+.PHONY: help demo test check bench soak medusa lock clean
 SHELL := /bin/bash
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3.11 python3; do $$name -c '$(NEW_ENOUGH)' 2>/dev/null && command -v $$name && break; done)
@@ -16,7 +16,7 @@ demo: .venv/runtime ## set up and import, look at and export a table
 
 test: check ## set up, check and run the tests
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not soak and not browser and not node"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not soak and not browser and not node and not medusa"
 
 check: .venv/dev ## format, lint, types, and who imports whom
 	@echo "checking format, lint, types and imports"
@@ -33,6 +33,9 @@ soak: .venv/dev ## 100 kills of an import, then 1,000 jobs while workers and Pre
 	@BATCH_JOBS_TEST_KILLS=100 $(BIN)/python -m pytest -q -o timeout=3600 tests/faults/test_kill.py
 	@$(BIN)/python -m pytest -q -s -m soak
 
+medusa: .venv/dev ## our jobs on the database of a real Medusa v1, which npm installs (a minute, then seconds)
+	@$(BIN)/python -m pytest -q -m medusa tests/medusa
+
 lock: ## write constraints.txt anew from the newest versions that work together
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -m pip --quiet install '.[dev,bench,browser]' 2> >(grep -v ^WARNING >&2)
@@ -41,7 +44,7 @@ lock: ## write constraints.txt anew from the newest versions that work together
 	@rm -rf .venv-lock build *.egg-info
 
 clean: ## remove the environment, the demo's data and caches
-	@rm -rf .venv .venv-lock .batch-jobs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/node/node_modules
+	@rm -rf .venv .venv-lock .batch-jobs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/node/node_modules tests/medusa/node_modules
 
 .venv/bin/python:
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || \

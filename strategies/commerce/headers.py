@@ -62,8 +62,16 @@ CURRENCY_PRICE = re.compile(r"Price ([A-Z]{3})")
 OPTION = re.compile(r"Option (\d+) (Name|Value)")
 IMAGE = re.compile(r"Image (\d+) Url")
 CHANNEL = re.compile(r"Sales Channel (\d+) (Id|Name|Description)")
+CATEGORY = re.compile(r"Product Category (\d+) (Handle|Name|Description)")
 #: What a name with a number in it looks like, for suggestions.
-PATTERNED = ("Option 1 Name", "Option 1 Value", "Image 1 Url", "Sales Channel 1 Id", "Sales Channel 1 Name")
+PATTERNED = (
+    "Option 1 Name",
+    "Option 1 Value",
+    "Image 1 Url",
+    "Sales Channel 1 Id",
+    "Sales Channel 1 Name",
+    "Product Category 1 Handle",
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class ProductHeaders:
     """The columns of a product file, each by its name in the file.
 
     ``fixed`` goes from Medusa's name to the file's; ``options`` are pairs of name and value; ``channels`` are the
-    columns of an id and of a name by their number.
+    columns of an id and of a name by their number, ``categories`` those of a handle.
     """
 
     fixed: dict[str, str] = field(default_factory=dict)
@@ -88,6 +96,7 @@ class ProductHeaders:
     options: list[tuple[str, str]] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
     channels: list[list[str]] = field(default_factory=list)
+    categories: list[str] = field(default_factory=list)
 
 
 def read_product_headers(file: str, columns: list[str], given: Mapping[str, str | None]) -> ProductHeaders:
@@ -106,6 +115,7 @@ def read_product_headers(file: str, columns: list[str], given: Mapping[str, str 
     options: dict[int, dict[str, str]] = {}
     images: dict[int, str] = {}
     channels: dict[int, dict[str, str]] = {}
+    categories: dict[int, dict[str, str]] = {}
     unknown: list[str] = []
     for column, name in mapping.items():
         if name in FIXED:
@@ -116,6 +126,8 @@ def read_product_headers(file: str, columns: list[str], given: Mapping[str, str 
             images[int(found[1])] = column
         elif found := CHANNEL.fullmatch(name):
             channels.setdefault(int(found[1]), {})[found[2]] = column
+        elif found := CATEGORY.fullmatch(name):
+            categories.setdefault(int(found[1]), {})[found[2]] = column
         elif (price := price_header(column, name)) is not None:
             headers.prices.append(price)
         else:
@@ -127,6 +139,7 @@ def read_product_headers(file: str, columns: list[str], given: Mapping[str, str 
     headers.images = [images[number] for number in sorted(images)]
     found_channels = (found for _, found in sorted(channels.items()))
     headers.channels = [[found[part] for part in ("Id", "Name") if part in found] for found in found_channels]
+    headers.categories = [found["Handle"] for _, found in sorted(categories.items()) if "Handle" in found]
     return headers
 
 

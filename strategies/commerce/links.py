@@ -76,9 +76,10 @@ def read_links(state: StateReader, table: LinkTable, product_ids: pa.Array) -> t
         "product_id",
         "member_id",
     )
+    live = "deleted_at IS NULL AND " if "deleted_at" in table.members.c else ""
     values = state.texts(
         f"SELECT id, {table.value} AS value FROM {table.members.name} "
-        f"WHERE deleted_at IS NULL AND {state.among('id', whole(links.column('member_id')))}",
+        f"WHERE {live}{state.among('id', whole(links.column('member_id')))}",
         "id",
         "value",
     )

@@ -33,6 +33,7 @@ from strategies.tabular.keys import KeyHashes
 IMAGES = LinkTable(tables.product_images, "image_id", tables.image, "url")
 TAGS = LinkTable(tables.product_tags, "product_tag_id", tables.product_tag, "value")
 CHANNELS = LinkTable(tables.product_sales_channel, "sales_channel_id", tables.sales_channel, "id")
+CATEGORIES = LinkTable(tables.product_category_product, "product_category_id", tables.product_category, "id")
 HELD = 1 << 17  # hashes of values held in memory, 1 MB; the others are on disk
 
 
@@ -85,15 +86,18 @@ class ProductPlan:
 
     def plan(self, shop: Shop, headers: ProductHeaders) -> Mask:
         """Plan all changes; returns by product whether it is new or changed."""
-        images, tags, channels = self._images(), self._tags(), self._channels()
+        images, tags = self._images(), self._tags()
+        channels = self._referred(CHANNELS, self._references.channel_ids)
+        categories = self._referred(CATEGORIES, self._references.category_ids)
         fields = self._fields(images)
-        changed = fields.changed | images.changed | tags.changed | channels.changed
+        changed = fields.changed | images.changed | tags.changed | channels.changed | categories.changed
         self._insert(fields)
         self._update(fields, changed)
         self._profiles(shop)
         self._link(IMAGES, images, self._vocabularies.images)
         self._link(TAGS, tags, self._vocabularies.tags)
         self._link(CHANNELS, channels, None)
+        self._link(CATEGORIES, categories, None)
         self._count(changed)
         self._show(fields, headers)
         return changed | self._new
@@ -118,9 +122,8 @@ class ProductPlan:
             replaced &= ~same_lists(cells, have)
         return link_changes(links, have, members_of_lists(cells), replaced)
 
-    def _channels(self) -> LinkChanges:
-        cells = self._references.channel_ids
-        links, have = read_links(self._state, CHANNELS, self._matched.known_product_ids if cells else _none())
+    def _referred(self, table: LinkTable, cells: list[pa.Array]) -> LinkChanges:
+        links, have = read_links(self._state, table, self._matched.known_product_ids if cells else _none())
         replaced = np.full(self._matched.products.count, bool(cells))
         return link_changes(links, have, members_of_cells(cells), replaced)
 

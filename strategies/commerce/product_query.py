@@ -47,6 +47,7 @@ class Shape:
     options: int
     images: int
     channels: int
+    categories: int
 
 
 class ProductQuery:
@@ -67,7 +68,8 @@ class ProductQuery:
     def query(self) -> ExportQuery:
         """The query with the columns that these products need."""
         shape = self._shape()
-        parts = [self._tags(), self._prices(shape), self._options(shape), self._images(shape), self._channels(shape)]
+        by_shape = (self._prices, self._options, self._images, self._channels, self._categories)
+        parts = [self._tags(), *(part(shape) for part in by_shape)]
         source = (
             "FROM chosen JOIN product ON product.id = chosen.id "
             "JOIN product_variant AS variant ON variant.product_id = product.id AND variant.deleted_at IS NULL "
@@ -101,6 +103,7 @@ class ProductQuery:
             options=self._most("product_option", " WHERE deleted_at IS NULL"),
             images=self._most("product_images"),
             channels=self._most("product_sales_channel"),
+            categories=self._most("product_category_product"),
         )
 
     def _most(self, table: str, where: str = "") -> int:
@@ -135,7 +138,12 @@ class ProductQuery:
             for number in range(1, shape.channels + 1)
             for part in ("Id", "Name", "Description")
         ]
-        return [*product, *variant, *prices, *options, *images, *channels]
+        categories = [
+            ExportColumn(f"Product Category {number} {part}", f"category.{part.lower()}_{number}")
+            for number in range(1, shape.categories + 1)
+            for part in ("Handle", "Name", "Description")
+        ]
+        return [*product, *variant, *prices, *options, *images, *channels, *categories]
 
     def _tags(self) -> str:
         words = (
@@ -188,12 +196,23 @@ class ProductQuery:
         )
 
     def _images(self, shape: Shape) -> str:
-        members = "product_images AS link JOIN image AS member ON member.id = link.image_id"
+        members = (
+            "product_images AS link JOIN image AS member ON member.id = link.image_id AND member.deleted_at IS NULL"
+        )
         return self._spread("image", members, shape.images, ["url"])
 
     def _channels(self, shape: Shape) -> str:
-        members = "product_sales_channel AS link JOIN sales_channel AS member ON member.id = link.sales_channel_id"
+        members = (
+            "product_sales_channel AS link JOIN sales_channel AS member "
+            "ON member.id = link.sales_channel_id AND member.deleted_at IS NULL"
+        )
         return self._spread("channel", members, shape.channels, ["id", "name", "description"])
+
+    def _categories(self, shape: Shape) -> str:
+        members = (
+            "product_category_product AS link JOIN product_category AS member ON member.id = link.product_category_id"
+        )
+        return self._spread("category", members, shape.categories, ["handle", "name", "description"])
 
     def _spread(self, name: str, members: str, most: int, parts: list[str]) -> str:
         """The members of a product's set side by side."""
@@ -202,7 +221,7 @@ class ProductQuery:
         numbered = (
             f"SELECT link.product_id, {', '.join(f'member.{part}' for part in parts)}, row_number() OVER "
             f"(PARTITION BY link.product_id ORDER BY link.{self._written}) AS number FROM {members} "
-            f"{self._of_chosen('link.product_id')}WHERE member.deleted_at IS NULL"
+            f"{self._of_chosen('link.product_id')}"
         )
         cells = [
             f"max(CASE WHEN number = {number} THEN {part} END) AS {part}_{number}"

@@ -48,7 +48,7 @@ class ProductRows:
         variants: by variant, likewise of ``product_variant``.
         prices: by variant, the amounts of each column of prices.
         options: by variant, pairs of an option's title and value.
-        images, channels: by product, cells.
+        images, channels, categories: by product, cells.
     """
 
     group: pa.Table
@@ -61,6 +61,7 @@ class ProductRows:
     options: list[tuple[pa.Array, pa.Array]] = field(default_factory=list)
     images: list[pa.Array] = field(default_factory=list)
     channels: list[list[pa.Array]] = field(default_factory=list)
+    categories: list[pa.Array] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -98,6 +99,7 @@ class ProductRows:
             options=[(variants(titles), variants(values)) for titles, values in self.options],
             images=list(map(products, self.images)),
             channels=[list(map(products, arrays)) for arrays in self.channels],
+            categories=list(map(products, self.categories)),
         )
 
 
@@ -145,6 +147,7 @@ class ProductConverter:
         products.products.setdefault("id", pa.nulls(products.count, pa.string()))
         products.images = [cells_of(rows, column) for column in self._headers.images]
         products.channels = [[cells_of(rows, column) for column in columns] for columns in self._headers.channels]
+        products.categories = [cells_of(rows, column) for column in self._headers.categories]
         return faults
 
     def _convert_variants(self, products: ProductRows, rows: pa.Table) -> list[Fault]:

@@ -1,4 +1,4 @@
-"""What products refer to and an import does not make: collections and sales channels."""
+"""What products refer to and an import does not make: collections, sales channels and categories."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from strategies.commerce import tables
 from strategies.commerce.faults import Fault
 from strategies.commerce.headers import COLLECTION, ProductHeaders
 from strategies.commerce.matching import is_null
@@ -17,10 +18,11 @@ from strategies.tabular.tables import shown
 
 @dataclass(frozen=True)
 class References:
-    """By product: the id of its collection, and for each numbered sales channel the id of that."""
+    """By product: the id of its collection, and for each numbered sales channel and category the id of that."""
 
     collection_ids: pa.Array
     channel_ids: list[pa.Array]
+    category_ids: list[pa.Array]
 
 
 def find_references(
@@ -33,18 +35,30 @@ def find_references(
         ids, found = _channels(products, shop, columns, cells)
         channel_ids.append(ids)
         faults += found
-    return References(collection_ids, channel_ids), faults
+    category_ids = []
+    for column, handles in zip(headers.categories, products.categories, strict=True):
+        ids, found = _by_handle(state, products, "product_category", column, handles)
+        category_ids.append(ids)
+        faults += found
+    return References(collection_ids, channel_ids, category_ids), faults
 
 
 def _collections(state: StateReader, products: ProductRows, headers: ProductHeaders) -> tuple[pa.Array, list[Fault]]:
     handles = products.products.get("collection", pa.nulls(products.count, pa.string()))
-    query = f"SELECT id, handle FROM product_collection WHERE deleted_at IS NULL AND {state.among('handle', handles)}"
+    return _by_handle(state, products, "product_collection", headers.fixed.get(COLLECTION), handles)
+
+
+def _by_handle(
+    state: StateReader, products: ProductRows, table: str, column: str | None, handles: pa.Array
+) -> tuple[pa.Array, list[Fault]]:
+    live = "deleted_at IS NULL AND " if "deleted_at" in tables.metadata.tables[table].c else ""
+    query = f"SELECT id, handle FROM {table} WHERE {live}{state.among('handle', handles)}"
     there = state.texts(query, "id", "handle")
     ids = whole(there.column("id")).take(where(handles, whole(there.column("handle"))))
     unknown = np.flatnonzero(is_null(ids) & ~is_null(handles)).tolist()
-    column = headers.fixed.get(COLLECTION)
+    noun = table.removeprefix("product_")
     return ids, [
-        Fault(int(products.first[product]), column, f"there is no collection with the handle {handles[product]}")
+        Fault(int(products.first[product]), column, f"there is no {noun} with the handle {handles[product]}")
         for product in unknown
     ]
 

@@ -1,21 +1,15 @@
-"""The real command in a process of its own, with a home of its own and a strategy made for these tests."""
+"""The real command, with a home of its own and a strategy made for these tests."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.command_line import CommandLine
 from support.servers import wait_until
-
-ROOT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-c", "from deployments.cli.main import main; main()"]
 
 STEPS = '''
 """Goes through steps; each says in a file that it was taken."""
@@ -67,50 +61,6 @@ class Steps(BatchJobStrategy):
     def build_template(self):
         return "step\\n1\\n"
 '''
-
-
-@dataclass(frozen=True)
-class Done:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def error(self) -> str:
-        """The one line of error, which is all there may be on stderr."""
-        lines = self.err.strip().splitlines()
-        assert len(lines) == 1, self.err
-        assert lines[0].startswith("error: "), self.err
-        return lines[0].removeprefix("error: ")
-
-
-class CommandLine:
-    """Runs ``batch-jobs`` with settings of its own."""
-
-    def __init__(self, **settings: str) -> None:
-        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
-        self.started: list[subprocess.Popen[str]] = []
-
-    def __call__(self, *arguments: str, stdin: str = "", **settings: str) -> Done:
-        environment = {**self.environment, **settings}
-        done = subprocess.run(
-            [*COMMAND, *arguments], env=environment, input=stdin, capture_output=True, text=True, timeout=120
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Start a command and leave it running, in a process group of its own as a terminal would."""
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        command = [*COMMAND, *arguments]
-        process = subprocess.Popen(command, env=self.environment, text=True, start_new_session=True, **pipes)
-        self.started.append(process)
-        return process
 
 
 @pytest.fixture

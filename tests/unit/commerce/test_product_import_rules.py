@@ -291,3 +291,52 @@ def test_a_value_of_an_earlier_group_is_found_again(shop):
     assert shop.rows("SELECT url FROM image") == [("http://i/1.png",)]
     assert shop.rows("SELECT value FROM product_tag") == [("new",)]
     assert shop.rows("SELECT count(*) FROM product_images") == [(2,)]
+
+
+def with_categories(shop):
+    for number, handle in enumerate(["kitchen", "gifts", "sale"]):
+        shop.rows(
+            "INSERT INTO product_category (id, name, handle, mpath, rank, description) "
+            f"VALUES ('pcat_{handle}', 'The {handle}', '{handle}', 'pcat_{handle}.', {number}, '')"
+        )
+    head = HEAD.replace("Product Tags", "Product Category 1 Handle;Product Category 2 Handle;Product Category 2 Name")
+    return lambda *cells: load(shop, head + MUG.replace(";new\n", f";{';'.join(cells)};whatever\n"))
+
+
+def categories(shop):
+    return shop.rows("SELECT product_category_id FROM product_category_product ORDER BY 1")
+
+
+def test_categories_are_set_by_handle_replaced_and_cleared_as_medusa_does(shop):
+    categorised = with_categories(shop)
+    assert counts(categorised("kitchen", "gifts")) == (2, 0, 0, 0)
+    assert categories(shop) == [("pcat_gifts",), ("pcat_kitchen",)]
+    assert counts(categorised("gifts", "kitchen")) == (0, 0, 2, 0)
+    load(shop, MUG)
+    assert categories(shop) == [("pcat_gifts",), ("pcat_kitchen",)]
+    assert counts(categorised("", "sale")) == (0, 1, 1, 0)
+    assert categories(shop) == [("pcat_sale",)]
+    categorised("", "")
+    assert categories(shop) == []
+
+
+def test_an_unknown_category_is_a_reject(shop):
+    result = with_categories(shop)("kitchen", "nowhere")
+    assert reasons(shop, result) == [
+        (2, "Product Category 2 Handle: there is no category with the handle nowhere"),
+    ]
+
+
+def test_categories_are_exported_last_and_come_back_unchanged(shop):
+    with_categories(shop)("sale", "kitchen")
+    exported = shop.run(ProductExport())
+    (row,) = shop.table(exported)
+    assert list(row.items())[-6:] == [
+        ("Product Category 1 Handle", "sale"),
+        ("Product Category 1 Name", "The sale"),
+        ("Product Category 1 Description", ""),
+        ("Product Category 2 Handle", "kitchen"),
+        ("Product Category 2 Name", "The kitchen"),
+        ("Product Category 2 Description", ""),
+    ]
+    assert counts(shop.run(ProductImport(), file_key=exported.file_key)) == (0, 0, 2, 0)

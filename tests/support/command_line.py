@@ -1,0 +1,56 @@
+"""The real command, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from deployments.cli.main import main; main()"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """The one line of error, which is all there may be on stderr."""
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: "), self.err
+        return lines[0].removeprefix("error: ")
+
+
+class CommandLine:
+    """Runs ``batch-jobs`` with settings of its own."""
+
+    def __init__(self, **settings: str) -> None:
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
+        self.started: list[subprocess.Popen[str]] = []
+
+    def __call__(self, *arguments: str, stdin: str = "", **settings: str) -> Done:
+        environment = {**self.environment, **settings}
+        done = subprocess.run(
+            [*COMMAND, *arguments], env=environment, input=stdin, capture_output=True, text=True, timeout=120
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command and leave it running, in a process group of its own as a terminal would."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = [*COMMAND, *arguments]
+        process = subprocess.Popen(command, env=self.environment, text=True, start_new_session=True, **pipes)
+        self.started.append(process)
+        return process
