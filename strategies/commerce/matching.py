@@ -26,6 +26,8 @@ from strategies.commerce.reading_state import StateReader, types_of, where, whol
 #: What is read in any case; of the other columns of the tables, only those that the file has.
 PRODUCT_COLUMNS = ("id", "handle", "thumbnail", "collection_id", "type_id")
 VARIANT_COLUMNS = ("id", "product_id")
+#: Columns in which no two live rows have the same, by an index of these only.
+LIVE_ONCE = ("handle", "sku", "barcode")
 
 
 @dataclass(frozen=True)
@@ -137,13 +139,14 @@ def _read(state: StateReader, table: Table, columns: list[str], cells: dict[str,
 
     One query for each column and its index; a value that is found already is not looked for.
     """
-    query = f"SELECT {', '.join(columns)} FROM {table.name} WHERE deleted_at IS NULL AND "
-    types = types_of(table, columns)
     found = pa.schema([(name, pa.string()) for name in columns]).empty_table()
     for name, values in cells.items():
         missing = values.filter(pc.is_null(where(values, whole(found.column(name))))).drop_null()
-        if len(missing):
-            found = pa.concat_tables([found, state.rows(query + state.among(name, missing), types)])
+        if not len(missing):
+            continue
+        source = (state.holding_live if name in LIVE_ONCE else state.holding)(table, name, missing)
+        query = f"SELECT {', '.join(columns)} FROM {source} WHERE deleted_at IS NULL"
+        found = pa.concat_tables([found, state.rows(query, types_of(table, columns))])
     again = repeated(whole(found.column("id")))
     return found.filter(pa.array(~again)) if again.any() else found
 

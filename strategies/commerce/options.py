@@ -53,7 +53,7 @@ def plan_options(
 ) -> tuple[OptionPlan, list[Fault]]:
     """Find options and values; ``columns`` are the names of the file's columns."""
     pairs = _pairs(matched)
-    options, values = _read(state, matched)
+    options, values = _read(state, matched, pairs)
     product_ids = whole(options.column("product_id"))
     known_product = where(product_ids, matched.known_product_ids).to_numpy()
     new_product, new_titles = _new_options(matched)
@@ -91,20 +91,39 @@ def _pairs(matched: Matched) -> Pairs:
     )
 
 
-def _read(state: StateReader, matched: Matched) -> tuple[pa.Table, pa.Table]:
-    owned = state.among("product_id", matched.known_product_ids)
-    options = state.texts(
-        f"SELECT id, title, product_id FROM product_option WHERE deleted_at IS NULL AND {owned} "
+def _read(state: StateReader, matched: Matched, pairs: Pairs) -> tuple[pa.Table, pa.Table]:
+    values = state.texts(
+        "SELECT id, option_id, variant_id, value FROM product_option_value "
+        f"WHERE deleted_at IS NULL AND {state.among('variant_id', whole(matched.variant_state.column('id')))}",
+        "id", "option_id", "variant_id", "value",
+    )  # fmt: skip
+    # no index of Medusa's finds options by their product, so their values lead to them wherever that is enough
+    options = _options(state, state.among("id", whole(values.column("option_id"))))
+    owner = where(whole(options.column("product_id")), matched.known_product_ids)
+    partly = _with_further_options(matched, pairs, owner, whole(options.column("title")))
+    if not partly.any():
+        return options.filter(pc.is_valid(owner)), values
+    rest = options.filter(pc.is_in(owner, value_set=pa.array(np.flatnonzero(~partly).astype(np.int32))))
+    all_of_them = _options(state, state.among("product_id", matched.known_product_ids.filter(pa.array(partly))))
+    return pa.concat_tables([rest, all_of_them]), values
+
+
+def _options(state: StateReader, condition: str) -> pa.Table:
+    return state.texts(
+        f"SELECT id, title, product_id FROM product_option WHERE deleted_at IS NULL AND {condition} "
         "ORDER BY created_at, id",
         "id", "title", "product_id",
     )  # fmt: skip
-    variants = state.among("variant_id", whole(matched.variant_state.column("id")))
-    values = state.texts(
-        "SELECT id, option_id, variant_id, value FROM product_option_value "
-        f"WHERE deleted_at IS NULL AND {variants}",
-        "id", "option_id", "variant_id", "value",
-    )  # fmt: skip
-    return options, values
+
+
+def _with_further_options(matched: Matched, pairs: Pairs, owner: pa.Array, titles: pa.Array) -> Mask:
+    """By product of the shop, whether an option without a value may matter: for a new variant, or an unmet pair."""
+    product_of = matched.products.product_of
+    unmet = is_null(where(_numbered(product_of[pairs.variant], pairs.title), _numbered(owner, titles)))
+    partly = np.zeros(matched.products.count, dtype=bool)
+    partly[product_of[pairs.variant[unmet]]] = True
+    partly[product_of[matched.is_new_variant]] = True
+    return partly & ~matched.is_new_product
 
 
 def _new_options(matched: Matched) -> tuple[Indices, pa.Array]:
@@ -204,5 +223,5 @@ def _combined(variant: Indices, titles: pa.Array, values: pa.Array, product_of: 
         return combined ^ pd.util.hash_array(product_of.astype(np.int64))
 
 
-def _numbered(numbers: Indices, texts: pa.Array) -> pa.Array:
+def _numbered(numbers: Indices | pa.Array, texts: pa.Array) -> pa.Array:
     return joined(pa.array(numbers).cast(pa.string()), texts)

@@ -47,9 +47,12 @@ class PriceListRows:
 
 def find_variants(state: StateReader, variant_ids: pa.Array, skus: pa.Array) -> pa.Array:
     """The variants' ids, null where there is none. Medusa: the id wins over the SKU."""
-    query = "SELECT id, sku FROM product_variant WHERE deleted_at IS NULL AND "
-    by_id = state.texts(query + state.among("id", variant_ids), "id", "sku")
-    by_sku = state.texts(query + state.among("sku", skus.filter(pc.is_null(variant_ids))), "id", "sku")
+    with_id = state.holding(tables.product_variant, "id", variant_ids)
+    with_sku = state.holding_live(tables.product_variant, "sku", skus.filter(pc.is_null(variant_ids)))
+    by_id, by_sku = (
+        state.texts(f"SELECT id, sku FROM {found} WHERE deleted_at IS NULL", "id", "sku")
+        for found in (with_id, with_sku)
+    )
     of_ids = whole(by_id.column("id")).take(where(variant_ids, whole(by_id.column("id"))))
     of_skus = whole(by_sku.column("id")).take(where(skus, whole(by_sku.column("sku"))))
     return pc.if_else(pc.is_valid(variant_ids), of_ids, of_skus)

@@ -12,6 +12,14 @@ from strategies.tabular.selecting import SelectedColumn, Selection
 
 TEXT = types.Text()
 
+#: PostgreSQL's planner knows nothing of rows just loaded: it would read whole tables for each group, or spend longer on
+#: starting helpers and compiling than the reading takes.
+SETTINGS = (
+    "SET LOCAL enable_seqscan = off",
+    "SET LOCAL max_parallel_workers_per_gather = 0",
+    "SET LOCAL jit = off",
+)
+
 
 class StateReader:
     """Reads from one connection, in its transaction."""
@@ -23,9 +31,7 @@ class StateReader:
         self._connection = connection
         self._is_postgresql = connection.dialect.name == "postgresql"
         if self._is_postgresql:
-            # the planner knows nothing of rows just loaded: it would rather read whole tables for each group, or start
-            # workers to look up a few rows, ten times slower than without
-            self._driver.execute("SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0")
+            self._driver.execute("; ".join(SETTINGS))
 
     def rows(self, query: str, columns: dict[str, types.TypeEngine[Any]]) -> pa.Table:
         """The rows of a query with these columns, every cell as text."""
@@ -46,21 +52,46 @@ class StateReader:
         selection = Selection(f"({query})", [SelectedColumn(column, TEXT)], [])
         yield from source_for(self._connection.engine).batches(self._connection, selection)
 
+    def holding(self, table: Table, column: str, values: pa.Array) -> str:
+        """The SQL source of a table's rows that have one of these texts in a column which has an index.
+
+        For tables that have further indexes of their live rows only.
+        """
+        rows = f"SELECT * FROM {table.name} WHERE {self.among(column, values)}"
+        # without the fence, asking for live rows too tempts PostgreSQL to go through a whole index of these
+        return f"({rows} OFFSET 0) AS {table.name}" if self._is_postgresql else f"({rows}) AS {table.name}"
+
+    def holding_live(self, table: Table, column: str, values: pa.Array) -> str:
+        """The same for a column whose index has only rows that are not deleted, each text once."""
+        if not self._is_postgresql:
+            return self.holding(table, column, values)
+        rows = f"SELECT * FROM {table.name} WHERE {column} = wanted.value AND deleted_at IS NULL OFFSET 0"
+        wanted = f"SELECT unnest({_array(_distinct(values))}) AS value"
+        return f"(SELECT found.* FROM ({wanted}) AS wanted CROSS JOIN LATERAL ({rows}) AS found) AS {table.name}"
+
     def among(self, column: str, values: pa.Array) -> str:
         """The SQL condition that a column has one of these texts; empty ones and nulls are left out."""
-        distinct = pc.unique(values).drop_null()
-        distinct = distinct.filter(pc.not_equal(distinct, ""))
+        distinct = _distinct(values)
         if not len(distinct):
             return "FALSE"
         if not self._is_postgresql:
             return f"{column} IN ('" + "', '".join(_escaped(distinct, ("'",))) + "')"
-        # one array is read much faster than a list of thousands of constants
-        array = '","'.join(_escaped(distinct, ("\\", '"', "'")))
-        return f"""{column} = ANY ('{{"{array}"}}'::text[])"""
+        return f"{column} = ANY ({_array(distinct)})"
 
     def texts(self, query: str, *columns: str) -> pa.Table:
         """The rows of a query whose columns are all text."""
         return self.rows(query, dict.fromkeys(columns, TEXT))
+
+
+def _distinct(values: pa.Array) -> pa.Array:
+    distinct = pc.unique(values).drop_null()
+    return distinct.filter(pc.not_equal(distinct, ""))
+
+
+def _array(texts: pa.Array) -> str:
+    # one array is read much faster than a list of thousands of constants
+    escaped = '","'.join(_escaped(texts, ("\\", '"', "'")))
+    return f"""'{{"{escaped}"}}'::text[]""" if len(texts) else "'{}'::text[]"
 
 
 def _escaped(texts: pa.Array, marks: tuple[str, ...]) -> list[str]:

@@ -111,6 +111,27 @@ def test_a_row_that_does_not_fit_its_product_is_refused(shop, row, reason):
     assert reasons(shop, result)[0][1].startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (MUG_RED, "has 1 option values where the product has 2 options"),
+        (MUG.replace("Colour;Blue", "Size;Big"), "Option 1 Name: the variant has no value for the option 'Size'"),
+    ],
+)
+def test_an_option_that_no_variant_has_a_value_for_counts_too(shop, row, reason):
+    cup = MUG.replace(";mug;", ";cup;").replace("MUG-B", "CUP-B")
+    load(shop, MUG + cup)
+    shop.rows(
+        "INSERT INTO product_option (id, title, product_id) "
+        "SELECT 'opt_size', 'Size', id FROM product WHERE handle = 'mug'"
+    )
+
+    result = load(shop, row + cup)
+
+    assert reasons(shop, result) == [(2, reason)]
+    assert result.unchanged == 2
+
+
 def test_a_product_with_a_bad_row_is_refused_whole_with_its_good_rows(shop):
     result = load(shop, MUG + MUG_RED.replace(";5;", ";x;") + MUG.replace(";mug;", ";cup;").replace("MUG-B", "CUP"))
     assert reasons(shop, result) == [
