@@ -1,6 +1,5 @@
 """Running our strategies phase by phase, without Prefect, as the flow does."""
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -43,5 +42,5 @@ def peak_mb(module: str, *arguments: str) -> float:
 
 
 def print_peak() -> None:
-    """Print the peak resident memory of this process in MB."""
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    """Print the peak resident memory of this process in MB; ``ru_maxrss`` would begin with that of its parent."""
+    print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024)

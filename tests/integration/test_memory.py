@@ -14,17 +14,17 @@ from strategies.engines import make_engine
 from support.product_file import write_products
 
 RUN = """
-import json, resource, sys
+import json, sys
 from strategies.engines import make_engine
 from strategies.files import FileStore
 from strategies.local import run_strategy
 from strategies.registry import load_strategies
+from tests.support.memory import peak_mb
 
 batch_type, context, target, files = sys.argv[1:]
 strategy = load_strategies().by_type[batch_type]()
 result = run_strategy(strategy, json.loads(context), target=make_engine(target), files=FileStore(files))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"peak": peak, "file_key": result.file_key, "count": result.count, "rejected": result.rejected}))
+print(json.dumps({"peak": peak_mb(), "file_key": result.file_key, "count": result.count, "rejected": result.rejected}))
 """
 TABLE_MB, SHOP_MB = 400, 600
 #: How much more a job may take for so many more rows.

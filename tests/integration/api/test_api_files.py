@@ -262,11 +262,12 @@ def test_an_upload_is_not_held_in_memory(tmp_path: Path):
 
 
 MEASURED = """
-import io, resource, httpx
+import io, httpx
 from flows.api_keys import Role
 from flows.settings import Settings
 from flows.workspace import Workspace
 from support.api_server import serving
+from support.memory import peak_mb
 
 workspace = Workspace(Settings(home={home!r}, api_port=0))
 token = workspace.api_keys.create("big", Role.OPERATOR)[1]
@@ -286,7 +287,7 @@ def send(client, size):
 
 with serving(workspace) as url, httpx.Client(base_url=url, headers={{"x-medusa-access-token": token}}) as client:
     send(client, 1 << 20)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mb()
     send(client, 200 << 20)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+    print(int(peak_mb() - before))
 """

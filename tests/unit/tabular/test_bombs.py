@@ -11,18 +11,19 @@ import pytest
 MEGABYTES = 600
 
 READ = """
-import os, resource, sys
+import os, sys
 from functools import partial
 from strategies.errors import JobRefused
 from strategies.tabular.reading import open_reader
+from tests.support.memory import peak_mb
 
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_mb()
 try:
     rows = sum(batch.table.num_rows for batch in open_reader(partial(open, sys.argv[1], "rb"), sys.argv[1]).batches())
     print("rows", rows)
 except JobRefused as refused:
     print("refused", refused)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, flush=True)
+print(int(peak_mb() - before), flush=True)
 os._exit(0)  # Arrow's threads may still hold the file
 """
 
