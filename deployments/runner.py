@@ -4,7 +4,6 @@ It asks Prefect for the runs of its own deployments only. A worker asks for thos
 Prefect on SQLite bears badly: under a burst of jobs its writes block each other for a minute.
 """
 
-import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from prefect.runner import Runner
 
 from deployments.deploying import job_deployments
-from deployments.stopping import STOPPING, let_runs_go, told_to_stop
+from deployments.stopping import Say, go_on_until_stopped
 from deployments.warm_process import WarmStarter, preload
 from flows.prefect_runs import DEPLOYMENT_NAME
 from flows.upkeep import again_and_again, keep_up
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two questions for runs that are due.
 QUERY_SECONDS = 2
-
-Say = Callable[[str], None]
 
 
 class JobRunner(Runner):
@@ -41,8 +38,12 @@ class JobRunner(Runner):
         return self
 
     async def take_up_runs(self) -> None:
-        """Start what is due, unless the runner is ``stopping``."""
+        """Start what is due, unless no more are to be taken up."""
         await self._get_and_submit_flow_runs()  # type: ignore[no-untyped-call]
+
+    def take_no_more(self) -> None:
+        """Leave runs that are due to others."""
+        self.stopping = True
 
     def _starter_of(self, flow_run: "FlowRun") -> WarmStarter:
         return WarmStarter(os.environ, Path.cwd(), self._control_channel, self.pids)
@@ -60,14 +61,5 @@ async def serve_runs(workspace: Workspace, ready: Callable[[], Coroutine[Any, An
     runner = JobRunner()
     for deployment in job_deployments(workspace):
         await runner.aadd_deployment(deployment)
-    stop = told_to_stop()
-    async with runner:
-        parts = (keep_up(workspace), again_and_again(runner.take_up_runs, QUERY_SECONDS), ready())
-        tasks = [asyncio.create_task(part) for part in parts]
-        await stop.wait()
-        say(STOPPING)
-        runner.stopping = True
-        tasks.append(asyncio.create_task(let_runs_go(runner.pids)))
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+    parts = (keep_up(workspace), again_and_again(runner.take_up_runs, QUERY_SECONDS), ready())
+    await go_on_until_stopped(runner, parts, say)

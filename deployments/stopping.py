@@ -4,8 +4,12 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Callable, Coroutine, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from typing import Any, Protocol
+
+Say = Callable[[str], None]
 
 #: What is said to whoever stops a process that runs jobs.
 STOPPING = "stopping; runs finish their chunk and are left to the next worker"
@@ -20,6 +24,39 @@ def told_to_stop() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+class TakesRuns(Protocol):
+    """What takes up runs while its block lasts, and waits at the end for those that live."""
+
+    pids: set[int]
+
+    async def __aenter__(self) -> Any: ...
+
+    async def __aexit__(self, *exc_info: Any) -> Any: ...
+
+    def take_no_more(self) -> None:
+        """Leave runs that are due to others."""
+
+
+async def go_on_until_stopped(taker: TakesRuns, parts: Iterable[Coroutine[Any, Any, None]], say: Say) -> None:
+    """Do all of the parts until SIGINT or SIGTERM, then let every run leave its job in order.
+
+    Args:
+        taker: what takes up runs.
+        parts: what is done meanwhile, each until it is cancelled.
+        say: what to tell the person at the terminal with.
+    """
+    stop = told_to_stop()
+    async with taker:
+        tasks = [asyncio.create_task(part) for part in parts]
+        await stop.wait()
+        say(STOPPING)
+        taker.take_no_more()
+        tasks.append(asyncio.create_task(let_runs_go(taker.pids)))
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 async def let_runs_go(pids: AbstractSet[int], grace: float = GRACE_SECONDS) -> None:

@@ -1,6 +1,5 @@
 """A worker of the work pool ``batch-jobs``: deploys every strategy there is here, and runs jobs as processes."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from prefect.settings import get_current_settings
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 from deployments.deploying import job_deployments
-from deployments.stopping import STOPPING, let_runs_go, told_to_stop
+from deployments.stopping import Say, go_on_until_stopped
 from deployments.warm_process import WarmStarter, preload
 from flows.upkeep import again_and_again, keep_up
 from flows.workspace import Workspace
@@ -31,8 +30,6 @@ WORK_POOL = "batch-jobs"
 #: Seconds between two questions for work; Prefect's own 15 are long for somebody who waits.
 QUERY_SECONDS = 2.0
 
-Say = Callable[[str], None]
-
 
 class JobWorker(ProcessWorker):
     """A process worker whose runs need not import anything, and which can let go of them in order.
@@ -41,7 +38,6 @@ class JobWorker(ProcessWorker):
     """
 
     type = "process"
-    takes_runs = True
 
     @classmethod
     def __dispatch_key__(cls) -> str:
@@ -50,10 +46,15 @@ class JobWorker(ProcessWorker):
     def __init__(self) -> None:
         super().__init__(work_pool_name=WORK_POOL, limit=get_current_settings().runner.process_limit)
         self.pids: set[int] = set()
+        self._takes_runs = True
 
     async def get_and_submit_flow_runs(self) -> "list[FlowRun]":
         """Take up what is due, unless the worker is stopping."""
-        return await super().get_and_submit_flow_runs() if self.takes_runs else []
+        return await super().get_and_submit_flow_runs() if self._takes_runs else []
+
+    def take_no_more(self) -> None:
+        """Leave runs that are due to others."""
+        self._takes_runs = False
 
     async def run(
         self,
@@ -89,23 +90,14 @@ async def work(workspace: Workspace, ready: Callable[[], Coroutine[Any, Any, Non
     """
     preload()
     await _deploy(workspace)
-    stop = told_to_stop()
     worker = JobWorker()
-    async with worker:
-        parts = (
-            keep_up(workspace),
-            again_and_again(worker.get_and_submit_flow_runs, QUERY_SECONDS),
-            again_and_again(worker.sync_with_backend, worker.heartbeat_interval_seconds),
-            ready(),
-        )
-        tasks = [asyncio.create_task(part) for part in parts]
-        await stop.wait()
-        say(STOPPING)
-        worker.takes_runs = False
-        tasks.append(asyncio.create_task(let_runs_go(worker.pids)))
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+    parts = (
+        keep_up(workspace),
+        again_and_again(worker.get_and_submit_flow_runs, QUERY_SECONDS),
+        again_and_again(worker.sync_with_backend, worker.heartbeat_interval_seconds),
+        ready(),
+    )
+    await go_on_until_stopped(worker, parts, say)
 
 
 async def _deploy(workspace: Workspace) -> None:
