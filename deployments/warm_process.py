@@ -75,7 +75,11 @@ class WarmStarter:
             "PREFECT__CONTROL_TOKEN": token,
         }
         process = _context.Process(target=_run_engine, args=(environment, self._folder))
-        process.start()
+        try:
+            process.start()
+        except BaseException:
+            self._control_channel.unregister(flow_run.id)
+            raise
         task_status.started(ProcessHandle(process))  # type: ignore[arg-type] # says spawned, means multiprocessing's
         await self._end_of(process)
 
