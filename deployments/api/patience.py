@@ -1,23 +1,48 @@
-"""Connections that say nothing, never finish asking, or speak no HTTP are closed."""
+"""Connections that say nothing, never finish asking, speak no HTTP or are one too many are closed."""
 
 import asyncio
-import json
 from typing import Any
 
 import h11
+from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from deployments.api.failures import error_response
+from deployments.api.frame import SECURITY_HEADERS
 
 HEAD_SECONDS = 20.0  # for the head of a request, from the connection or the end of the answer before
 
 
+LAST_WORD = {**SECURITY_HEADERS, "Connection": "close"}
+CROWDED = error_response(
+    503,
+    "unexpected_state",
+    "there are too many connections, ask again in a second",
+    "api_error",
+    {**LAST_WORD, "Retry-After": "1"},
+)
+
+
 class PatientProtocol(H11Protocol):
-    """uvicorn's protocol with a limit on how long a request's head may take; its own ends with the first byte."""
+    """uvicorn's protocol with a limit on how long a request's head may take; its own ends with the first byte.
+
+    What it refuses by itself it refuses as the application does: in JSON.
+    """
 
     _waiting: asyncio.TimerHandle | None = None
 
+    def __init__(self, config: Config, *given: Any, **named: Any) -> None:
+        super().__init__(config, *given, **named)
+        self._most, self.limit_concurrency = self.limit_concurrency, None  # uvicorn's own refusal is in text
+
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait."""
+        """Begin to wait, for a request that is refused where others were here first, or not at all by far too many."""
         super().connection_made(transport)
+        if self._most and len(self.connections) > 2 * self._most:
+            transport.abort()
+            return
+        if self._most and len(self.connections) > self._most:
+            self.app = CROWDED
         self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -34,10 +59,13 @@ class PatientProtocol(H11Protocol):
             self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, as the application refuses everything else: in JSON."""
-        body = json.dumps({"type": "invalid_data", "message": msg}).encode()
-        headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
-        for part in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+        """Refuse what is no HTTP."""
+        refusal = error_response(400, "invalid_data", msg, headers=LAST_WORD)
+        for part in (
+            h11.Response(status_code=refusal.status_code, headers=refusal.raw_headers),
+            h11.Data(data=bytes(refusal.body)),
+            h11.EndOfMessage(),
+        ):
             self.transport.write(self.conn.send(part))
         self.transport.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import ipaddress
+import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,9 @@ from flows.workspace import Workspace
 
 STOP_SECONDS = 5
 MOST_CONNECTIONS = 1000
-BACKLOG = 1024
+BACKLOG = 256
+#: Open files beside those of connections that are served or refused: the databases, and connections just accepted.
+OTHER_FILES = 200 + 3 * BACKLOG
 
 Say = Callable[[str], None]
 
@@ -69,7 +72,8 @@ def config(workspace: Workspace) -> uvicorn.Config:
         access_log=False,
         log_level="warning",
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
+        limit_concurrency=_most_connections(),
+        backlog=BACKLOG,
         timeout_graceful_shutdown=STOP_SECONDS,
         proxy_headers=False,
     )
@@ -107,6 +111,20 @@ def _bound(family: int, place: Any) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def _most_connections() -> int:
+    """How many connections are served at once; each is an open file, and as many more are let in to be refused.
+
+    The event loop that cannot accept a connection for want of open files does nothing but say so.
+    """
+    allowed, most_allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MOST_CONNECTIONS + OTHER_FILES
+    if resource.RLIM_INFINITY != allowed < wanted:
+        allowed = wanted if most_allowed == resource.RLIM_INFINITY else min(wanted, most_allowed)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most_allowed))
+    room = wanted if allowed == resource.RLIM_INFINITY else allowed
+    return min(MOST_CONNECTIONS, max(10, (room - OTHER_FILES) // 2))
 
 
 def _is_loopback(host: str) -> bool:

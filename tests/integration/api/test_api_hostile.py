@@ -1,5 +1,7 @@
 """Requests that nobody who means well makes."""
 
+import contextlib
+import email
 import gzip
 import json
 import socket
@@ -237,6 +239,46 @@ def test_what_is_no_http_is_refused(shared: Served, request_line: bytes):
         head, _, body = read_all(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
     assert json.loads(body) == {"type": "invalid_data", "message": "Invalid HTTP request received."}
+
+
+def test_one_connection_too_many_is_refused_in_json_until_another_ends(
+    serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("deployments.api.server.MOST_CONNECTIONS", 3)
+    api = serve()
+    ask = head(api, "GET", "/healthz", Connection="close")
+    others = [connected(api) for _ in range(3)]
+    with closing(connected(api)) as connection:
+        connection.sendall(ask)
+        shown, _, body = read_all(connection).partition(b"\r\n\r\n")
+    headers = email.message_from_bytes(shown.split(b"\r\n", 1)[1])
+    assert shown.startswith(b"HTTP/1.1 503")
+    assert (headers["content-type"], headers["retry-after"]) == ("application/json", "1")
+    assert (headers["connection"], headers["x-content-type-options"]) == ("close", "nosniff")
+    assert json.loads(body) == {
+        "type": "unexpected_state",
+        "message": "there are too many connections, ask again in a second",
+        "code": "api_error",
+    }
+
+    others[0].sendall(ask)
+    assert read_all(others.pop(0)).startswith(b"HTTP/1.1 200")  # who was there first is served on
+    wait_until(lambda: httpx.get(f"{api.url}/healthz").status_code == 200, what="a connection that is served")
+    for other in others:
+        other.close()
+
+
+def test_far_too_many_connections_are_not_listened_to(
+    serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("deployments.api.server.MOST_CONNECTIONS", 2)
+    api = serve()
+    others = [connected(api) for _ in range(4)]
+    with closing(connected(api)) as connection, contextlib.suppress(ConnectionResetError):
+        assert connection.recv(1) == b""
+    for other in others:
+        other.close()
+    wait_until(lambda: httpx.get(f"{api.url}/healthz").status_code == 200, what="a connection that is served")
 
 
 def test_endless_headers_are_refused(shared: Served):
