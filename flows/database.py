@@ -9,7 +9,7 @@ from flows.errors import DatabaseBehind, DatabaseUnreachable
 from strategies.engines import for_writing
 
 #: The revision this version of the program works with; a test holds it against the migrations.
-HEAD = "0003"
+HEAD = "0004"
 VERSION_TABLE = "batch_job_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
 

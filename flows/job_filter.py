@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, false, literal, tuple_
+from sqlalchemy import ColumnElement, Select, Table, false, literal, tuple_
 
 from flows.job import Trigger
-from flows.job_table import batch_job
+from flows.job_table import batch_job, batch_job_tally
 from flows.transitions import Status
 
 #: The columns whose time may be narrowed; the ones of a life that has not got there yet are empty.
@@ -52,7 +52,7 @@ class TimeRange:
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs to list; what is ``None`` does not narrow. ``before`` is the id of the last job of the page before.
+    """Which jobs to list; what is ``None`` does not narrow.
 
     ``ids``, ``types``, ``statuses`` and ``creators`` are any of several; an empty one matches nothing.
     """
@@ -60,7 +60,6 @@ class JobFilter:
     status: Status | None = None
     type: str | None = None
     created_by: str | None = None
-    before: str | None = None
     ids: Sequence[str] | None = None
     types: Sequence[str] | None = None
     statuses: Sequence[Status] | None = None
@@ -69,20 +68,22 @@ class JobFilter:
     times: Mapping[str, TimeRange] = field(default_factory=dict)
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """The conditions that a row has to meet."""
+        """The conditions that a row of the job table has to meet."""
         columns = batch_job.c
+        found = [columns.deleted_at.is_(None), *self._kind(batch_job)]
+        found += [] if self.ids is None else [_any_of(columns.id, self.ids)]
+        return found + [condition for name, span in self.times.items() for condition in span.of(columns[name])]
+
+    def tally_conditions(self) -> list[ColumnElement[bool]] | None:
+        """The conditions that a row of the tally has to meet; ``None`` when it cannot tell how many jobs there are."""
+        beyond = self.ids is not None or self.times or "" in (self.created_by, *(self.creators or ()))
+        return None if beyond else self._kind(batch_job_tally)
+
+    def _kind(self, table: Table) -> list[ColumnElement[bool]]:
         one = (("status", self.status), ("type", self.type), ("created_by", self.created_by), ("trigger", self.trigger))
-        several = (
-            ("id", self.ids),
-            ("type", self.types),
-            ("status", self.statuses),
-            ("created_by", self.creators),
-        )
-        found: list[ColumnElement[bool]] = [columns.deleted_at.is_(None)]
-        found += [columns[name] == value for name, value in one if value is not None]
-        found += [_any_of(columns[name], values) for name, values in several if values is not None]
-        found += [condition for name, span in self.times.items() for condition in span.of(columns[name])]
-        return [*found, columns.id < self.before] if self.before else found
+        several = (("type", self.types), ("status", self.statuses), ("created_by", self.creators))
+        found: list[ColumnElement[bool]] = [table.c[name] == value for name, value in one if value is not None]
+        return found + [_any_of(table.c[name], values) for name, values in several if values is not None]
 
 
 @dataclass(frozen=True)

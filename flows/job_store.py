@@ -13,7 +13,7 @@ from flows.api_tables import batch_job_secret
 from flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown
 from flows.job import OVER, Job, JobEvent, Trigger
 from flows.job_filter import JobFilter, Page
-from flows.job_table import batch_job, batch_job_event
+from flows.job_table import batch_job, batch_job_event, batch_job_tally
 from flows.process_identity import ProcessIdentity
 from flows.transitions import ENDED, TRANSITIONS, Action, Status
 from strategies.engines import for_reading, for_writing
@@ -108,9 +108,9 @@ class JobStore:
             row = connection.execute(select(batch_job).where(batch_job.c.idempotency_key == key)).one_or_none()
         return Job.model_validate(row) if row else None
 
-    def newest(self, wanted: JobFilter, limit: int) -> list[Job]:
-        """Return the newest jobs first, ``limit`` at most."""
-        return self.page(wanted, Page(limit, order="id"))
+    def newest(self, wanted: JobFilter, limit: int, before: Job | None = None) -> list[Job]:
+        """Return the newest jobs first, ``limit`` at most, from the one before which they were made on."""
+        return self.page(wanted, Page(limit, after=(before.created_at, before.id) if before else None))
 
     def page(self, wanted: JobFilter, page: Page) -> list[Job]:
         """Return a page of the jobs that the filter lets through."""
@@ -120,16 +120,20 @@ class JobStore:
 
     def count(self, wanted: JobFilter) -> int:
         """How many jobs the filter lets through."""
-        query = select(func.count()).select_from(batch_job).where(*wanted.conditions())
+        tallied = wanted.tally_conditions()
+        if tallied is None:
+            query = select(func.count()).select_from(batch_job).where(*wanted.conditions())
+        else:
+            query = select(func.coalesce(func.sum(batch_job_tally.c.jobs), 0)).where(*tallied)
         with self._reading.connect() as connection:
-            return int(connection.scalar(query) or 0)
+            return int(connection.scalars(query).one())
 
     def count_by_status(self) -> dict[tuple[str, Status], int]:
         """How many jobs there are of each type in each status."""
-        columns = (batch_job.c.type, batch_job.c.status)
-        query = select(*columns, func.count()).where(batch_job.c.deleted_at.is_(None)).group_by(*columns)
-        with self._engine.connect() as connection:
-            return {(batch_type, Status(status)): count for batch_type, status, count in connection.execute(query)}
+        kind, jobs = (batch_job_tally.c.type, batch_job_tally.c.status), func.sum(batch_job_tally.c.jobs)
+        query = select(*kind, jobs).group_by(*kind).having(jobs > 0)
+        with self._reading.connect() as connection:
+            return {(batch_type, Status(status)): int(count) for batch_type, status, count in connection.execute(query)}
 
     def sealed(self, job_id: str) -> str | None:
         """The sealed secrets of a job's context, ``None`` when it has none."""

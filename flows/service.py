@@ -199,9 +199,13 @@ class BatchJobService:
         """Return a job; ``JobUnknown`` where there is none."""
         return self._store.get(job_id)
 
-    def list(self, wanted: JobFilter | None = None, limit: int = 50) -> Sequence[Job]:
-        """Return the newest jobs first; the next page is that of ``JobFilter(before=<the last one's id>)``."""
-        return self._store.newest(wanted or JobFilter(), limit)
+    def list(self, wanted: JobFilter | None = None, limit: int = 50, before: str | None = None) -> Sequence[Job]:
+        """Return the newest jobs first, those made before the job of an id where it is given: the next page.
+
+        Raises:
+            JobUnknown: there is no job ``before``.
+        """
+        return self._store.newest(wanted or JobFilter(), limit, self._store.get(before) if before else None)
 
     def page(self, wanted: JobFilter, page: Page) -> Sequence[Job]:
         """Return a page of the jobs that the filter lets through."""

@@ -28,7 +28,7 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first."""
     service = current_workspace().service
-    jobs = _without_the_dead(service, service.list(JobFilter(status, batch_type, created_by, before), limit))
+    jobs = _without_the_dead(service, service.list(JobFilter(status, batch_type, created_by), limit, before))
     if as_json:
         output.print_json([job.model_dump(mode="json") for job in jobs])
         return

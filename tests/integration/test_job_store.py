@@ -107,7 +107,7 @@ def test_jobs_are_listed_newest_first_by_status_type_and_page(store: JobStore):
     assert ids == sorted([*(job.id for job in jobs), other.id], reverse=True)
     assert [job.id for job in store.newest(JobFilter(status=Status.FAILED), limit=10)] == [jobs[1].id]
     assert [job.id for job in store.newest(JobFilter(type="other"), limit=10)] == [other.id]
-    assert [job.id for job in store.newest(JobFilter(before=ids[1]), limit=1)] == [ids[2]]
+    assert [job.id for job in store.newest(JobFilter(), 1, before=store.get(ids[1]))] == [ids[2]]
 
 
 def test_any_history_of_actions_follows_the_table(store: JobStore):
