@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from deployments.moments import moment
 
 DEEPEST = 32  # levels of a context
 
@@ -40,11 +42,9 @@ def _is_text(value: str) -> bool:
 
 
 def _moment(value: Any) -> datetime | None:
-    """A time by the calendar; one without a zone is in UTC."""
     try:
-        at = value if value is None else datetime.fromisoformat(value)
-        return at and (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
+        return None if value is None else moment(value)
+    except ValueError:
         raise ValueError("must be a date such as 2026-01-31T12:00:00Z") from None
 
 

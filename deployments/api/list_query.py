@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from deployments.api.errors import InputWrong
 from deployments.api.presenting import FIELDS, MEDUSA_FIELDS
+from deployments.moments import moment
 from flows.job import Job, Trigger
 from flows.job_filter import ORDER_COLUMNS, TIME_COLUMNS, JobFilter, Page, TimeRange
 from flows.transitions import Status
@@ -194,9 +195,7 @@ def _time(name: str, text: str) -> datetime:
     try:
         if re.fullmatch(r"[0-9]{1,11}(\.[0-9]+)?", text):
             return datetime.fromtimestamp(float(text), UTC)
-        # a + in a query is a blank
-        at = datetime.fromisoformat(re.sub(r" (?=[0-9]{2}:[0-9]{2}$)", "+", text))
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+        return moment(re.sub(r" (?=[0-9]{2}:[0-9]{2}$)", "+", text))  # a + in a query is a blank
     except (ValueError, OverflowError, OSError):
         raise InputWrong(f"{name} must be a date such as 2026-01-31T12:00:00Z, or seconds since 1970") from None
 

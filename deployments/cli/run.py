@@ -1,6 +1,6 @@
 """``run`` and ``create``: a new job, here and now or handed to Prefect."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +13,24 @@ from deployments.cli.options import AsJson, DryRun, Pairs, Type, Verbose, Whole
 from deployments.cli.person import login_name
 from deployments.cli.run_here import running_here
 from deployments.cli.watching import watch_to_rest
+from deployments.moments import moment
 from flows.errors import NotLaunched
 from flows.job import Job, Trigger
 from flows.process_identity import ProcessIdentity
 from flows.workspace import Workspace, current_workspace
 
-TIME_FORMATS = [f"%Y-%m-%d{time}{zone}" for time in ("", "T%H:%M", "T%H:%M:%S") for zone in ("", "%z")]
+
+def time_typed(text: str) -> datetime:
+    """The time that was typed.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    try:
+        return moment(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time such as 2026-01-31T22:00 or 2026-01-31T22:00+01:00") from None
+
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="With --dry-run: show the plan and go on without asking.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the job; exit 0 only when it is completed.")]
@@ -28,7 +40,7 @@ IdempotencyKey = Annotated[
 ]
 StartAt = Annotated[
     datetime | None,
-    typer.Option("--at", metavar="TIME", formats=TIME_FORMATS, help="When to start it, ISO 8601; UTC without a zone."),
+    typer.Option("--at", metavar="TIME", parser=time_typed, help="When to start it, ISO 8601; UTC without a zone."),
 ]
 
 
@@ -77,7 +89,7 @@ def create(
         dry_run,
         worker=None,
         idempotency_key=idempotency_key,
-        start_at=utc(start_at),
+        start_at=start_at,
     )
     try:
         if job.waits_for_prefect:
@@ -92,11 +104,6 @@ def create(
         output.print_job_json(job)
     else:
         output.out.print(job.id)
-
-
-def utc(moment: datetime | None) -> datetime | None:
-    """A time that was typed, in UTC."""
-    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def finish(job: Job, as_json: bool) -> None:

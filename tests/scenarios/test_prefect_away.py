@@ -1,6 +1,6 @@
 """Prefect is down: nothing that was asked for is lost, and what happened can be read."""
 
-import time
+import socket
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_S30_a_job_created_while_prefect_is_down_is_started_once_when_it_is_back
                 served.workspace.service.create("gated", {"limit": 2})
             (job,) = served.workspace.service.list()
             assert (job.status, job.flow_run_id) == (Status.CREATED, None)
-            _history_is_read_quickly_while_prefect_is_away(served)
+            _read_history(served)
             with prefect_server(folder, port):
                 done = served.until_status(job, Status.COMPLETED)
                 assert (done.attempt, served.tally(job)) == (1, [1, 2])
@@ -37,21 +37,25 @@ def test_S30_a_job_created_while_prefect_is_down_is_started_once_when_it_is_back
         served.close()
 
 
-def _history_is_read_quickly_while_prefect_is_away(served: Served) -> None:
-    """S31: reading asks nothing of Prefect."""
-    begun = time.monotonic()
+def _read_history(served: Served) -> None:
     (job,) = served.workspace.service.list()
     assert served.workspace.service.bury(job.id).id == job.id
     assert [event.action for event in served.workspace.service.events(job.id)] == ["create"]
-    assert time.monotonic() - begun < 5  # the promise of S31, not a measure of speed
 
 
-def test_S31_history_is_served_with_prefect_down(tmp_path_factory: pytest.TempPathFactory, postgres_url: str):
+def test_S31_history_is_served_while_prefect_answers_nobody(
+    tmp_path_factory: pytest.TempPathFactory, postgres_url: str
+):
+    """Not asking anything of Prefect is what makes it as quick as ever: a question would wait for an answer."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    nowhere = f"http://127.0.0.1:{free_port()}/api"
-    served = Served(tmp_path_factory.mktemp("down"), postgres_url, postgres_url, {"PREFECT_API_URL": nowhere})
-    with temporary_settings({PREFECT_API_URL: nowhere}):
-        served.workspace.service.record("gated", {})
-        _history_is_read_quickly_while_prefect_is_away(served)
-    served.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        nowhere = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+        served = Served(tmp_path_factory.mktemp("down"), postgres_url, postgres_url, {"PREFECT_API_URL": nowhere})
+        with temporary_settings({PREFECT_API_URL: nowhere}):
+            served.workspace.service.record("gated", {})
+            _read_history(served)
+        served.close()
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody came
+            silent.accept()
