@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from prefect.runner import Runner
 
 from deployments.deploying import job_deployments
+from deployments.outages import outlive_outages
 from deployments.stopping import Say, go_on_until_stopped
 from deployments.warm_process import WarmStarter, preload
 from flows.prefect_runs import DEPLOYMENT_NAME
@@ -57,6 +58,7 @@ async def serve_runs(workspace: Workspace, ready: Callable[[], Coroutine[Any, An
         ready: called when runs are taken up from now on; what it does goes on beside that, until the end.
         say: what to tell the person at the terminal with.
     """
+    outlive_outages()
     preload()
     runner = JobRunner()
     for deployment in job_deployments(workspace):

@@ -21,6 +21,7 @@ from anyio.abc import TaskStatus
 from prefect.runner._process_manager import ProcessHandle
 from prefect.settings import get_current_settings
 
+from deployments.outages import outlive_outages
 from flows.workspace import current_workspace
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _run_engine(environment: dict[str, str], folder: Path) -> None:
     if not as_preloaded:
         os.execve(sys.executable, [sys.executable, "-m", ENGINE], environment)
     os.environ.update(environment)
+    outlive_outages()
     sys.argv = [ENGINE]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=f"'{ENGINE}' found in sys.modules", category=RuntimeWarning)

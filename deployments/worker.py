@@ -18,6 +18,7 @@ from prefect.settings import get_current_settings
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 from deployments.deploying import job_deployments
+from deployments.outages import outlive_outages
 from deployments.stopping import Say, go_on_until_stopped
 from deployments.warm_process import WarmStarter, preload
 from flows.upkeep import again_and_again, keep_up
@@ -88,6 +89,7 @@ async def work(workspace: Workspace, ready: Callable[[], Coroutine[Any, Any, Non
         ready: called when runs are taken up from now on; what it does goes on beside the work, until the end.
         say: what to tell the person at the terminal with.
     """
+    outlive_outages()
     preload()
     await _deploy(workspace)
     worker = JobWorker()
