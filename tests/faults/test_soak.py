@@ -1,7 +1,7 @@
 """`make soak`: many jobs over several workers while workers, their runs and Prefect itself are killed at random.
 
 Several workers want a Prefect on PostgreSQL: ``BATCH_JOBS_SOAK_PREFECT_DATABASE`` is the address of an empty database
-with pg_trgm (``postgresql+asyncpg://...``). On Prefect's own SQLite it takes hours, as its writes block each other.
+with pg_trgm (``postgresql+asyncpg://...``). On Prefect's own SQLite, whose writes block each other, there are fewer jobs.
 """
 
 import os
@@ -23,12 +23,12 @@ from flows.transitions import Status
 from support.servers import PrefectServer, free_port
 from support.serving import Served
 
-JOBS = int(os.environ.get("BATCH_JOBS_SOAK_JOBS", "1000"))
+PREFECT_DATABASE = os.environ.get("BATCH_JOBS_SOAK_PREFECT_DATABASE")
+JOBS = int(os.environ.get("BATCH_JOBS_SOAK_JOBS", "1000" if PREFECT_DATABASE else "60"))
 ROWS = 5
 WORKERS = 4
 #: Jobs that are created between two looks at those that are open.
 AT_ONCE = 20
-PREFECT_DATABASE = os.environ.get("BATCH_JOBS_SOAK_PREFECT_DATABASE")
 #: Seconds between two blows.
 PAUSE = (2.0, 8.0)
 
