@@ -13,7 +13,8 @@ from flows.api_tables import batch_job_secret
 from flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown
 from flows.job import OVER, Job, JobEvent, Trigger
 from flows.job_filter import JobFilter, Page
-from flows.job_table import batch_job, batch_job_event, batch_job_tally
+from flows.job_table import batch_job, batch_job_event
+from flows.job_tally import JobTally
 from flows.process_identity import ProcessIdentity
 from flows.transitions import ENDED, TRANSITIONS, Action, Status
 from strategies.engines import for_reading, for_writing
@@ -58,6 +59,7 @@ class JobStore:
     """The rows of the job table, read and changed."""
 
     def __init__(self, engine: Engine) -> None:
+        self.tally = JobTally(engine)
         self._engine = engine
         self._reading = for_reading(engine)
 
@@ -121,19 +123,11 @@ class JobStore:
     def count(self, wanted: JobFilter) -> int:
         """How many jobs the filter lets through."""
         tallied = wanted.tally_conditions()
-        if tallied is None:
-            query = select(func.count()).select_from(batch_job).where(*wanted.conditions())
-        else:
-            query = select(func.coalesce(func.sum(batch_job_tally.c.jobs), 0)).where(*tallied)
+        if tallied is not None:
+            return self.tally.count(tallied)
+        query = select(func.count()).select_from(batch_job).where(*wanted.conditions())
         with self._reading.connect() as connection:
             return int(connection.scalars(query).one())
-
-    def count_by_status(self) -> dict[tuple[str, Status], int]:
-        """How many jobs there are of each type in each status."""
-        kind, jobs = (batch_job_tally.c.type, batch_job_tally.c.status), func.sum(batch_job_tally.c.jobs)
-        query = select(*kind, jobs).group_by(*kind).having(jobs > 0)
-        with self._reading.connect() as connection:
-            return {(batch_type, Status(status)): int(count) for batch_type, status, count in connection.execute(query)}
 
     def sealed(self, job_id: str) -> str | None:
         """The sealed secrets of a job's context, ``None`` when it has none."""

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Dialect,
     Float,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
@@ -110,16 +111,16 @@ Index(
     postgresql_where=_not_ended,
 )
 
-# How many live jobs there are of a kind, so that counting them takes the same time however many there are. Triggers of
-# the database keep it, whoever writes; nothing here does.
+# How many live jobs there are of a kind, so that counting them takes the same time however many there are: the sum over
+# all rows of the kind. Triggers of the database write them, whoever writes the jobs.
 batch_job_tally = Table(
     "batch_job_tally",
     metadata,
-    Column("type", String(255), primary_key=True),
-    Column("status", String(16), primary_key=True),
-    Column("trigger", String(16), primary_key=True),
-    # empty for the jobs that name nobody
-    Column("created_by", String(255), primary_key=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
+    Column("type", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("trigger", String(16), nullable=False),
+    Column("created_by", String(255)),
     Column("jobs", BigInteger, nullable=False),
 )
 

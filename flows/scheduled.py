@@ -65,8 +65,12 @@ def reconcile() -> str:
 
 @flow(name="prune-batch-jobs")
 def prune() -> str:
-    """Remove jobs that ended more than ``BATCH_JOBS_RETENTION_DAYS`` ago, with their files; without it, nothing."""
+    """Remove jobs that ended more than ``BATCH_JOBS_RETENTION_DAYS`` ago, with their files; without it, none.
+
+    The tally of jobs is counted anew, too.
+    """
     workspace = current_workspace()
+    workspace.store.tally.recount()
     days = workspace.settings.retention_days
     if days is None:
         return "BATCH_JOBS_RETENTION_DAYS is not set; nothing was removed"

@@ -205,7 +205,7 @@ class BatchJobService:
         Raises:
             JobUnknown: there is no job ``before``.
         """
-        return self._store.newest(wanted or JobFilter(), limit, self._store.get(before) if before else None)
+        return self._store.newest(wanted or JobFilter(), limit, None if before is None else self._store.get(before))
 
     def page(self, wanted: JobFilter, page: Page) -> Sequence[Job]:
         """Return a page of the jobs that the filter lets through."""

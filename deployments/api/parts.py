@@ -63,7 +63,7 @@ class Api:
     @cached_property
     def metrics(self) -> Metrics:
         """What Prometheus may ask for."""
-        return Metrics(lambda: self.workspace.store.count_by_status())
+        return Metrics(lambda: self.workspace.store.tally.by_status())
 
     @cached_property
     def readiness(self) -> Readiness:

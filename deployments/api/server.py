@@ -20,8 +20,8 @@ from flows.workspace import Workspace
 STOP_SECONDS = 5
 MOST_CONNECTIONS = 1000
 BACKLOG = 256
-#: Open files beside those of connections that are served or refused: the databases, and connections just accepted.
-OTHER_FILES = 200 + 3 * BACKLOG
+#: Open files that are asked for, and those of them that are none of connections: databases, uploads on their way.
+FILES, OTHER_FILES = 4096, 200
 
 Say = Callable[[str], None]
 
@@ -65,6 +65,8 @@ def run_api(workspace: Workspace, say: Say) -> None:
 
 def config(workspace: Workspace) -> uvicorn.Config:
     """How uvicorn serves the API."""
+    files = _open_files()
+    backlog = min(BACKLOG, files // 16)
     return uvicorn.Config(
         create_app(workspace),
         http=PatientProtocol,
@@ -72,8 +74,8 @@ def config(workspace: Workspace) -> uvicorn.Config:
         access_log=False,
         log_level="warning",
         server_header=False,
-        limit_concurrency=_most_connections(),
-        backlog=BACKLOG,
+        limit_concurrency=_most_connections(files, backlog),
+        backlog=backlog,
         timeout_graceful_shutdown=STOP_SECONDS,
         proxy_headers=False,
     )
@@ -106,25 +108,31 @@ def _bound(family: int, place: Any) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(place)
-        listening.listen(BACKLOG)
+        listening.listen()
     except OSError:
         listening.close()
         raise
     return listening
 
 
-def _most_connections() -> int:
-    """How many connections are served at once; each is an open file, and as many more are let in to be refused.
-
-    The event loop that cannot accept a connection for want of open files does nothing but say so.
-    """
+def _open_files() -> int:
+    """How many files this process may have open; the soft limit is raised where it is lower than it need be."""
     allowed, most_allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * MOST_CONNECTIONS + OTHER_FILES
-    if resource.RLIM_INFINITY != allowed < wanted:
-        allowed = wanted if most_allowed == resource.RLIM_INFINITY else min(wanted, most_allowed)
+    if allowed == resource.RLIM_INFINITY:
+        return FILES
+    if allowed < FILES:
+        allowed = FILES if most_allowed == resource.RLIM_INFINITY else min(FILES, most_allowed)
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most_allowed))
-    room = wanted if allowed == resource.RLIM_INFINITY else allowed
-    return min(MOST_CONNECTIONS, max(10, (room - OTHER_FILES) // 2))
+    return allowed
+
+
+def _most_connections(files: int, backlog: int) -> int:
+    """How many connections are served at once; as many more are let in to be refused.
+
+    The event loop that cannot accept a connection for want of open files does nothing but say so. It accepts as many as
+    the backlog holds at a time, and some more before those are seen here.
+    """
+    return min(MOST_CONNECTIONS, max(10, (files - OTHER_FILES - 3 * backlog) // 2))
 
 
 def _is_loopback(host: str) -> bool:

@@ -68,5 +68,6 @@ def prune(
 def reconcile() -> None:
     """See once to lost processes, runs that were moved in Prefect, and jobs that wait; `serve` does it all the time."""
     workspace = current_workspace()
+    workspace.store.tally.recount()
     name_prefect(workspace.settings.home)
     output.out.print(str(workspace.reconciling.run()))

@@ -1,5 +1,6 @@
 """``list``, ``show`` and ``watch``: looking at jobs."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -15,12 +16,14 @@ from flows.service import BatchJobService
 from flows.transitions import Status
 from flows.workspace import current_workspace
 
+LIMIT = 50
+
 
 def list_jobs(
     status: Annotated[Status | None, typer.Option("--status", help="Only jobs in this status.")] = None,
     batch_type: Annotated[str | None, typer.Option("--type", help="Only jobs of this type.")] = None,
     created_by: Annotated[str | None, typer.Option("--created-by", help="Only jobs of this person.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")] = LIMIT,
     before: Annotated[
         str | None, typer.Option("--before", metavar="ID", help="Only jobs older than this one: the next page.")
     ] = None,
@@ -34,7 +37,9 @@ def list_jobs(
         return
     reports.print_list(jobs)
     if len(jobs) == limit:
-        output.hint(f"more: batch-jobs list --before {jobs[-1].id}")
+        given = {"status": status, "type": batch_type, "created-by": created_by, "before": jobs[-1].id}
+        asked = [f"--{name} {shlex.quote(value)}" for name, value in given.items() if value is not None]
+        output.hint(f"more: batch-jobs list {' '.join(asked)}" + (f" --limit {limit}" if limit != LIMIT else ""))
 
 
 def show(job_id: JobId, as_json: AsJson = False) -> None:

@@ -25,8 +25,9 @@ INDEXES = {
         ["status", "created_at", "id"],
     )
 }
-KIND = ("type", "status", "trigger", "created_by", "deleted_at")
-CHANGED = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in KIND)
+KIND = ("type", "status", "trigger", "created_by")
+WATCHED = (*KIND, "deleted_at")
+CHANGED = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in WATCHED)
 
 
 def upgrade() -> None:
@@ -37,10 +38,11 @@ def upgrade() -> None:
         op.create_index(name, "batch_job", columns, sqlite_where=LIVE, postgresql_where=LIVE)
     op.create_table(
         "batch_job_tally",
-        sa.Column("type", sa.String(255), primary_key=True),
-        sa.Column("status", sa.String(16), primary_key=True),
-        sa.Column("trigger", sa.String(16), primary_key=True),
-        sa.Column("created_by", sa.String(255), primary_key=True),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+        sa.Column("type", sa.String(255), nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("trigger", sa.String(16), nullable=False),
+        sa.Column("created_by", sa.String(255)),
         sa.Column("jobs", sa.BigInteger, nullable=False),
     )
     # the triggers first: on a server they wait for whoever writes, and nobody writes between them and the count
@@ -48,18 +50,15 @@ def upgrade() -> None:
         op.execute(statement)
     op.execute(
         """INSERT INTO batch_job_tally (type, status, trigger, created_by, jobs)
-        SELECT type, status, trigger, coalesce(created_by, ''), count(*) FROM batch_job
-        WHERE deleted_at IS NULL GROUP BY type, status, trigger, coalesce(created_by, '')"""
+        SELECT type, status, trigger, created_by, count(*) FROM batch_job
+        WHERE deleted_at IS NULL GROUP BY type, status, trigger, created_by"""
     )
 
 
 def downgrade() -> None:
     """Put the indexes before it back."""
-    for event in ("insert", "update", "delete"):
-        on = " ON batch_job" if op.get_bind().dialect.name == "postgresql" else ""
-        op.execute(f"DROP TRIGGER batch_job_tally_{event}{on}")
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION batch_job_tally_follow()")
+    for statement in UNTRIGGERS[op.get_bind().dialect.name]:
+        op.execute(statement)
     op.drop_table("batch_job_tally")
     for name in INDEXES:
         op.drop_index(name, "batch_job")
@@ -68,43 +67,59 @@ def downgrade() -> None:
 
 
 def _sqlite_step(row: str, step: int) -> str:
-    return f"""INSERT INTO batch_job_tally (type, status, trigger, created_by, jobs)
-        SELECT {row}.type, {row}.status, {row}.trigger, coalesce({row}.created_by, ''), {step}
-        WHERE {row}.deleted_at IS NULL
-        ON CONFLICT (type, status, trigger, created_by) DO UPDATE SET jobs = jobs + excluded.jobs;"""
+    same = " AND ".join(f"{column} IS {row}.{column}" for column in KIND)
+    kind = ", ".join(f"{row}.{column}" for column in KIND)
+    return f"""
+        INSERT INTO batch_job_tally ({", ".join(KIND)}, jobs)
+        SELECT {kind}, 0 WHERE {row}.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM batch_job_tally WHERE {same});
+        UPDATE batch_job_tally SET jobs = jobs + {step} WHERE {row}.deleted_at IS NULL AND {same};"""
+
+
+def _postgresql_step(row: str, step: int) -> str:
+    kind = ", ".join(f"{row}.{column}" for column in KIND)
+    return f"EXECUTE format(counted, TG_TABLE_SCHEMA) USING {kind}, {step};"
 
 
 TRIGGERS = {
+    # SQLite has one writer at a time, who counts the row of a kind up or down
     "sqlite": (
         f"""CREATE TRIGGER batch_job_tally_insert AFTER INSERT ON batch_job
         BEGIN {_sqlite_step("NEW", 1)} END""",
-        f"""CREATE TRIGGER batch_job_tally_update AFTER UPDATE OF {", ".join(KIND)} ON batch_job
+        f"""CREATE TRIGGER batch_job_tally_update AFTER UPDATE OF {", ".join(WATCHED)} ON batch_job
         WHEN {CHANGED.replace("IS DISTINCT FROM", "IS NOT")}
         BEGIN {_sqlite_step("OLD", -1)} {_sqlite_step("NEW", 1)} END""",
         f"""CREATE TRIGGER batch_job_tally_delete AFTER DELETE ON batch_job
         BEGIN {_sqlite_step("OLD", -1)} END""",
     ),
-    # one statement takes both rows of the tally, and always in one order, so that no two jobs wait for each other
+    # PostgreSQL's writers would wait for each other at that row, so each adds one of its own; they are summed
     "postgresql": (
-        """CREATE FUNCTION batch_job_tally_follow() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+        f"""CREATE FUNCTION batch_job_tally_follow() RETURNS trigger LANGUAGE plpgsql AS $$
+        DECLARE
+            counted text := 'INSERT INTO %I.batch_job_tally ({", ".join(KIND)}, jobs) VALUES ($1, $2, $3, $4, $5)';
         BEGIN
-            INSERT INTO batch_job_tally AS tally (type, status, trigger, created_by, jobs)
-            SELECT step.type, step.status, step.trigger, step.created_by, sum(step.jobs) FROM (
-                SELECT OLD.type, OLD.status, OLD.trigger, coalesce(OLD.created_by, '') AS created_by, -1 AS jobs
-                WHERE TG_OP <> 'INSERT' AND OLD.deleted_at IS NULL
-                UNION ALL
-                SELECT NEW.type, NEW.status, NEW.trigger, coalesce(NEW.created_by, ''), 1
-                WHERE TG_OP <> 'DELETE' AND NEW.deleted_at IS NULL
-            ) AS step
-            GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-            ON CONFLICT (type, status, trigger, created_by) DO UPDATE SET jobs = tally.jobs + excluded.jobs;
+            IF TG_OP = 'TRUNCATE' THEN
+                EXECUTE format('DELETE FROM %I.batch_job_tally', TG_TABLE_SCHEMA);
+                RETURN NULL;
+            END IF;
+            IF TG_OP <> 'INSERT' AND OLD.deleted_at IS NULL THEN
+                {_postgresql_step("OLD", -1)}
+            END IF;
+            IF TG_OP <> 'DELETE' AND NEW.deleted_at IS NULL THEN
+                {_postgresql_step("NEW", 1)}
+            END IF;
             RETURN NULL;
         END $$""",
         """CREATE TRIGGER batch_job_tally_insert AFTER INSERT ON batch_job
         FOR EACH ROW EXECUTE FUNCTION batch_job_tally_follow()""",
-        f"""CREATE TRIGGER batch_job_tally_update AFTER UPDATE OF {", ".join(KIND)} ON batch_job
+        f"""CREATE TRIGGER batch_job_tally_update AFTER UPDATE OF {", ".join(WATCHED)} ON batch_job
         FOR EACH ROW WHEN ({CHANGED}) EXECUTE FUNCTION batch_job_tally_follow()""",
         """CREATE TRIGGER batch_job_tally_delete AFTER DELETE ON batch_job
         FOR EACH ROW EXECUTE FUNCTION batch_job_tally_follow()""",
+        """CREATE TRIGGER batch_job_tally_truncate AFTER TRUNCATE ON batch_job
+        FOR EACH STATEMENT EXECUTE FUNCTION batch_job_tally_follow()""",
     ),
+}
+UNTRIGGERS = {
+    "sqlite": [f"DROP TRIGGER batch_job_tally_{event}" for event in ("insert", "update", "delete")],
+    "postgresql": ["DROP FUNCTION batch_job_tally_follow() CASCADE"],
 }

@@ -18,6 +18,10 @@ def test_the_newest_job_is_first_and_pages_follow(cli):
 
     assert [job["id"] for job in page] == [third, second]
     assert [job["id"] for job in rest] == [first]
+    hint = cli("list", "--status", "created", "--type", "steps", "--limit", "2").err.strip()
+    assert hint == f"more: batch-jobs list --status created --type steps --before {second} --limit 2"
+    assert [job["id"] for job in cli(*hint.split()[2:], "--json").json] == [first]
+    assert cli("list", "--before", "nothing").error.startswith("there is no job nothing;")
     assert cli("list").out.splitlines()[0].split() == ["ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY"]
 
 

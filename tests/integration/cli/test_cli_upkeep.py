@@ -1,5 +1,7 @@
 """`db prune`, `db reconcile`, `worker`, `automations` and `create --at`: what they say, and what they refuse."""
 
+import sqlite3
+
 
 def test_pruning_needs_to_be_told_how_old(cli):
     done = cli("db", "prune")
@@ -27,6 +29,16 @@ def test_reconciling_without_prefect_does_what_it_can_and_says_so(cli):
     assert done.out == "0 expired, 0 lost, 0 followed, 0 started\n"
     cli("create", "steps")
     assert "no Prefect is named" in cli("db", "reconcile").out
+
+
+def test_reconciling_counts_the_jobs_anew(cli, home):
+    cli("create", "steps")
+    with sqlite3.connect(home / "jobs.db") as database:
+        database.execute("UPDATE batch_job_tally SET jobs = 7")
+
+    assert cli("db", "reconcile").code == 0
+    with sqlite3.connect(home / "jobs.db") as database:
+        assert database.execute("SELECT jobs FROM batch_job_tally").fetchall() == [(1,)]
 
 
 def test_a_worker_and_an_automation_need_a_prefect_server(cli):
