@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 class Settings(BaseSettings):
     """What a team may set; every default works on one machine with nothing installed."""
 
-    model_config = SettingsConfigDict(env_prefix="BATCH_JOBS_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="BATCH_JOBS_", env_file=".env", env_ignore_empty=True, extra="ignore")
 
     home: Path = Field(
         Path(".batch-jobs"), description="Folder of the embedded databases, the files and Prefect's own data."

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.settings import Settings
+
 
 def test_without_arguments_it_says_where_to_begin(cli):
     done = cli()
@@ -91,3 +93,8 @@ def test_listing_loads_neither_prefect_nor_pandas(cli):
 
     assert "flows.service" in loaded
     assert not loaded & {"prefect", "pandas", "pyarrow"}
+
+
+def test_an_empty_setting_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("BATCH_JOBS_HOME", "")
+    assert Settings().home == Path(".batch-jobs")
