@@ -19,7 +19,7 @@ from deployments.api.descriptions import (
     UPLOADS,
     refusals,
 )
-from deployments.api.door import holding
+from deployments.api.door import KeyBeforeBody, holding
 from deployments.api.errors import InputWrong, LinkInvalid, TooLarge
 from deployments.api.file_access import FileAccess
 from deployments.api.links import Link
@@ -28,7 +28,7 @@ from deployments.api.parts import Api, Parts
 from deployments.api.sending import WantedRange, send_file
 from strategies.errors import FileMissing
 
-router = APIRouter(tags=["files"])
+router = APIRouter(tags=["files"], route_class=KeyBeforeBody)
 
 OVERHEAD = 1 << 20  # bytes that a form may have beside its files
 FORM: dict[str, Any] = {
