@@ -116,10 +116,16 @@ def upload_key(name: str) -> str:
 
 
 def harmless_name(name: str) -> str:
-    """The last part of a file's name with letters, digits, dot, dash and underscore only, 100 characters at most."""
+    """The last part of a file's name with letters, digits, dot, dash and underscore only, 100 characters at most.
+
+    It keeps its extension, which says the format: where nothing before it is left, ``产品.csv`` is ``file.csv``.
+    """
     last = re.split(r"[/\\]", name)[-1]
-    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip(".-")
-    return _finished(cleaned[-100:] or "file")
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last).rstrip(".-")
+    kept = cleaned.lstrip(".-")
+    if "." in cleaned.removesuffix(kept):
+        kept = f"file.{kept}"
+    return _finished(kept[-100:] or "file")
 
 
 def _finished(name: str) -> str:

@@ -100,6 +100,12 @@ def test_any_name_becomes_harmless(name: str):
         ("C:\\files\\x.csv", "x.csv"),
         ("...", "file"),
         ("secret.part", "secret-part"),
+        ("产品.csv", "file.csv"),
+        ("产 品.csv.gz", "file.csv.gz"),
+        ("产品 2.csv", "2.csv"),
+        ("产品", "file"),
+        ("产品.part", "file-part"),
+        (".csv", "file.csv"),
     ],
 )
 def test_S51_shell_and_path_characters_are_gone(name: str, harmless: str):
