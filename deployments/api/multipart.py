@@ -11,6 +11,7 @@ from strategies.files import FileStore, upload_key
 
 FIELD = "files"
 MOST_FILES = 100
+OVERHEAD = 1 << 20  # bytes that a form may have beside its files: heads, and what stands before and after its parts
 
 
 class FormReader:
@@ -31,7 +32,7 @@ class FormReader:
             raise WrongMediaType("an upload is multipart/form-data with one or more fields named files")
         self._files = files
         self._limit = limit
-        self._size = 0
+        self._seen = self._size = 0
         self._stored: list[tuple[str, int]] = []
         self._open: _OpenFile | None = None
         self._headers: dict[bytes, bytes] = {}
@@ -44,12 +45,15 @@ class FormReader:
 
         Raises:
             InputWrong: this is no form.
-            TooLarge: the files are.
+            TooLarge: the files are, or what is beside them.
         """
         try:
             self._parser.write(data)
         except FormParserError as error:
             raise InputWrong(f"the form cannot be read: {error}") from None
+        self._seen += len(data)
+        if self._seen - self._size > OVERHEAD:
+            raise TooLarge("what a form has beside its files", OVERHEAD)
 
     def finish(self) -> list[tuple[str, int]]:
         """The files' keys and sizes, after the last bytes.

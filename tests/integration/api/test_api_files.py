@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import httpx
 import pytest
 from itsdangerous import URLSafeTimedSerializer
 
+from deployments.api.multipart import OVERHEAD
 from support.api_server import Served
 
 LIMIT = 200_000
@@ -168,6 +169,23 @@ def test_a_malformed_form_is_refused_and_leaves_nothing(api: Served, body: bytes
 
     assert answer.status_code == status, answer.text
     assert told in answer.json()["message"]
+    assert stored(api) == []
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"\r\n", b""), (b"", b"\r\nx")], ids=["preamble", "epilogue"])
+def test_what_is_beside_the_files_of_a_form_is_bounded(api: Served, before: bytes, after: bytes):
+    form = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\na\r\n--x--\r\n'
+    many = OVERHEAD // max(1, len(before + after)) + 1
+
+    def sent() -> Iterator[bytes]:
+        yield from (before * many, form, after * many)
+
+    answer = api.by("alice").post(
+        "/admin/uploads", content=sent(), headers={"Content-Type": "multipart/form-data; boundary=x"}
+    )
+
+    assert answer.status_code == 413, answer.text
+    assert answer.json()["message"] == f"what a form has beside its files may have at most {OVERHEAD} bytes"
     assert stored(api) == []
 
 
