@@ -109,9 +109,13 @@ class FormReader:
 
     def _open_file(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        name = options.get(b"name", b"").decode(errors="replace")
-        if name != FIELD or b"filename" not in options:
-            raise InputWrong(f"property {name[:100]} should not exist" if name != FIELD else "files must be files")
+        if not options.get(b"name"):
+            raise InputWrong("each part of the form must have a name; that of a file is files")
+        name = options[b"name"].decode(errors="replace")
+        if name != FIELD:
+            raise InputWrong(f"property {name[:100]} should not exist")
+        if b"filename" not in options:
+            raise InputWrong("files must be files")
         if len(self._stored) >= MOST_FILES:
             raise InputWrong(f"files must be {MOST_FILES} files at most")
         self._open = _OpenFile(self._files, upload_key(options[b"filename"].decode(errors="replace")))

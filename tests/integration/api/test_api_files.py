@@ -153,6 +153,13 @@ def test_too_large_files_are_refused_while_they_are_read_and_leave_nothing(
         (b"garbage", "multipart/form-data; boundary=x", 400, "the form cannot be read"),
         (b"--x\r\n", "multipart/form-data; boundary=x", 400, "the form is cut off"),
         (b"--x--\r\n", "multipart/form-data; boundary=x", 400, ""),
+        (b"--x\r\nA: b\r\n\r\n", "multipart/form-data; boundary=x", 400, "each part of the form must have a name"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name=""; filename="a"\r\n\r\n',
+            "multipart/form-data; boundary=x",
+            400,
+            "each part of the form must have a name",
+        ),
         (b"--x\r\nno colon here\r\n\r\n", "multipart/form-data; boundary=x", 400, "the form cannot be read"),
         (b"--x\r\n" + b"A: b\r\n" * 500 + b"\r\n", "multipart/form-data; boundary=x", 400, "the form cannot be read"),
         (b"--x\r\nA: " + b"b" * 100_000, "multipart/form-data; boundary=x", 400, "the form cannot be read"),
@@ -162,7 +169,7 @@ def test_too_large_files_are_refused_while_they_are_read_and_leave_nothing(
         (b"", "multipart/form-data; boundary=" + "x" * 5000, 400, "the form cannot be read"),
         (b"", "", 415, "an upload is multipart/form-data"),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_a_malformed_form_is_refused_and_leaves_nothing(api: Served, body: bytes, kind: str, status: int, told: str):
     answer = api.by("alice").post("/admin/uploads", content=body, headers={"Content-Type": kind})

@@ -80,6 +80,22 @@ def test_a_body_that_is_no_job_is_a_400(alice: httpx.Client, body: bytes):
     assert answer.json()["type"] == "invalid_data"
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"[" * 100_000, "the body is too deep; a context may have 32 levels"),
+        (b'{"n": ' + b"9" * 5000 + b"}", "a whole number in the body may have at most 4300 digits"),
+        (b'{"type": "\xff"}', "the body is not UTF-8"),
+        (b"{", "the body is not JSON"),
+    ],
+    ids=["deep", "long number", "bytes", "cut off"],
+)
+def test_a_body_that_cannot_be_read_is_told_why(alice: httpx.Client, body: bytes, told: str):
+    answer = alice.post("/admin/batch-jobs", content=body, headers=JSON)
+
+    assert answer.json() == {"type": "invalid_data", "message": told}
+
+
 def test_numbers_of_any_size_come_back_as_they_were(api_on_both: Served):
     big = 10**40
     answer = api_on_both.by("alice").post("/admin/batch-jobs", json={"type": "product-export", "context": {"n": big}})
