@@ -1,7 +1,7 @@
 """`make soak`: many jobs over several workers while workers, their runs and Prefect itself are killed at random.
 
 Several workers want a Prefect on PostgreSQL: ``BATCH_JOBS_SOAK_PREFECT_DATABASE`` is the address of an empty database
-with pg_trgm (``postgresql+asyncpg://...``). On Prefect's own SQLite, whose writes block each other, there are fewer jobs.
+with pg_trgm (``postgresql+asyncpg://...``). Without there are fewer jobs, as the writes of its SQLite block each other.
 """
 
 import os
