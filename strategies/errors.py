@@ -59,11 +59,12 @@ class Superseded(BatchJobError):
 
 
 class FileKeyUnsafe(BatchJobError, ValueError):
-    """A file key points out of the file store."""
+    """A file key points out of the file store, or to a file that is still being written."""
 
     def __init__(self, key: str) -> None:
         super().__init__(
-            f"{key!r} is not a file key; a key is a relative path without '..', such as uploads/products.csv"
+            f"{key!r} is not a file key; a key is a relative path without '..' and without .part at its end, such as"
+            " uploads/products.csv"
         )
 
 

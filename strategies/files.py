@@ -14,6 +14,8 @@ from ulid import ULID
 from strategies.errors import FileKeyUnsafe, FileMissing
 
 COPY_BYTES = 1 << 20
+#: How the name of a file ends that is still being written. No key ends so: what is not listed cannot be opened either.
+UNFINISHED = ".part"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class FileStore:
 
         Raises:
             FileMissing: there is none.
-            FileKeyUnsafe: the key points out of the store.
+            FileKeyUnsafe: the key points out of the store, or to a file that is still being written.
         """
         path = self._path(key)
         if not self._fs.isfile(path):
@@ -53,7 +55,7 @@ class FileStore:
     def writing(self, key: str) -> Iterator[BinaryIO]:
         """Write a file under a passing name; it gets its key when the block ends well, and is removed otherwise."""
         path = self._path(key)
-        passing = f"{path}.{ULID()}.part"
+        passing = f"{path}.{ULID()}{UNFINISHED}"
         self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
         try:
             with self._fs.open(passing, "wb") as stream:
@@ -80,7 +82,9 @@ class FileStore:
         found = self._fs.find(folder, detail=True)
         start = len(self._root.rstrip("/")) + 1
         return [
-            StoredFile(path[start:], info["size"]) for path, info in sorted(found.items()) if not path.endswith(".part")
+            StoredFile(path[start:], info["size"])
+            for path, info in sorted(found.items())
+            if not path.endswith(UNFINISHED)
         ]
 
     def remove(self, prefix: str) -> None:
@@ -89,10 +93,21 @@ class FileStore:
             self._fs.rm(self._path(prefix), recursive=True)
 
     def _path(self, key: str) -> str:
-        parts = PurePosixPath(key).parts
-        if not parts or key.startswith("/") or ".." in parts or "\\" in key or "\0" in key or "://" in key:
-            raise FileKeyUnsafe(key)
-        return f"{self._root.rstrip('/')}/{'/'.join(parts)}"
+        return f"{self._root.rstrip('/')}/{plain_key(key)}"
+
+
+def plain_key(key: str) -> str:
+    """A key in the one form that the store reads it as: ``a//./b`` is ``a/b``.
+
+    Raises:
+        FileKeyUnsafe: it points out of the store, to nothing in it, or to a file that is still being written.
+    """
+    parts = PurePosixPath(key).parts
+    if not parts or key.startswith("/") or ".." in parts or "\\" in key or "\0" in key or "://" in key:
+        raise FileKeyUnsafe(key)
+    if parts[-1].endswith(UNFINISHED):
+        raise FileKeyUnsafe(key)
+    return "/".join(parts)
 
 
 def upload_key(name: str) -> str:
@@ -101,7 +116,17 @@ def upload_key(name: str) -> str:
 
 
 def harmless_name(name: str) -> str:
-    """The last part of a file's name with letters, digits, dot, dash and underscore only, 100 characters at most."""
+    """The last part of a file's name with letters, digits, dot, dash and underscore only, 100 characters at most.
+
+    It keeps its extension, which says the format: where nothing before it is left, ``产品.csv`` is ``file.csv``.
+    """
     last = re.split(r"[/\\]", name)[-1]
-    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip(".-")
-    return cleaned[-100:] or "file"
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last).rstrip(".-")
+    kept = cleaned.lstrip(".-")
+    if "." in cleaned.removesuffix(kept):
+        kept = f"file.{kept}"
+    return _finished(kept[-100:] or "file")
+
+
+def _finished(name: str) -> str:
+    return f"{name.removesuffix(UNFINISHED)}-part" if name.endswith(UNFINISHED) else name

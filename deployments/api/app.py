@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from deployments.api import batch_jobs, failures, health, job_files, strategies, stream, uploads
 from deployments.api.door import SCHEMES, SECURITY
-from deployments.api.frame import BODY_SECONDS, Frame
+from deployments.api.frame import Frame
 from deployments.api.parts import Api
 from deployments.api.webhook import Webhook
 from flows.workspace import Workspace
@@ -24,12 +24,11 @@ DESCRIPTION = "Batch jobs: create, watch, confirm, stop. The routes under /admin
 ROUTERS = tuple(part.router for part in (strategies, batch_jobs, job_files, stream, uploads, health))
 
 
-def create_app(workspace: Workspace, body_seconds: float = BODY_SECONDS) -> FastAPI:
+def create_app(workspace: Workspace) -> FastAPI:
     """The API over a workspace, as an ASGI application.
 
     Args:
         workspace: whose jobs and files are served.
-        body_seconds: how long the body of a request may pause.
 
     Raises:
         SettingWrong: API_KEYS cannot be read, or WEBHOOK_URL has no WEBHOOK_SECRET.
@@ -52,7 +51,7 @@ def create_app(workspace: Workspace, body_seconds: float = BODY_SECONDS) -> Fast
     origins = [origin.strip() for origin in workspace.settings.api_cors_origins.split(",") if origin.strip()]
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
-    app.add_middleware(Frame, metrics=api.metrics, compat=api.compat, body_seconds=body_seconds)
+    app.add_middleware(Frame, metrics=api.metrics, compat=api.compat)
     return app
 
 

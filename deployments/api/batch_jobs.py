@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from deployments.api.access import Caller, Right
 from deployments.api.bodies import CreateJob
 from deployments.api.descriptions import EVENTS, LIST_PARAMETERS, MANY_JOBS, ONE_JOB, refusals
-from deployments.api.door import holding
+from deployments.api.door import KeyBeforeBody, holding
 from deployments.api.errors import InputWrong
 from deployments.api.file_access import FileAccess
 from deployments.api.list_query import ListQuery
@@ -18,7 +18,7 @@ from deployments.api.parts import Api, Parts
 from deployments.api.presenting import FIELDS, MEDUSA_FIELDS, event_json, job_json, user_json
 from flows.job import Job, Trigger
 
-router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
+router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"], route_class=KeyBeforeBody)
 
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 Key = Annotated[

@@ -37,10 +37,7 @@ class TooLarge(BatchJobError):
 
 
 class TooSlow(BatchJobError):
-    """A body that did not come."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"nothing of the body came for {seconds:g} s")
+    """A body that did not come, or not in time."""
 
 
 class WrongMediaType(BatchJobError):

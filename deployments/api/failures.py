@@ -1,6 +1,7 @@
 """From an error to its answer: the one place that knows status codes, ours and Medusa v1's."""
 
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
 
 from deployments.api import errors
+from deployments.api.bodies import DEEPEST
 from flows.errors import (
     ActionIllegal,
     ConfirmedTooLate,
@@ -96,6 +98,12 @@ MUST_BE = {
     "dict_type": "must be an object",
     "model_attributes_type": "must be an object",
 }
+#: Why a body could not be parsed, by what its parser raised; FastAPI says only that it could not.
+UNREADABLE: Mapping[type[Exception], str] = {
+    RecursionError: f"the body is too deep; a context may have {DEEPEST} levels",
+    UnicodeDecodeError: "the body is not UTF-8",
+    ValueError: f"a whole number in the body may have at most {sys.get_int_max_str_digits()} digits",
+}
 
 
 def answer(error: Exception, request_id: str, compat: bool) -> Response:
@@ -137,13 +145,18 @@ def install(app: FastAPI, compat: bool) -> None:
     async def refuse_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         kind = HTTP_TYPES.get(error.status_code, "invalid_data")
-        return error_response(error.status_code, kind, f"{error.detail}.".replace("..", "."), headers=error.headers)
+        told = _unreadable(error.__cause__) or f"{error.detail}.".replace("..", ".")
+        return error_response(error.status_code, kind, told, headers=error.headers)
 
     app.add_exception_handler(RequestValidationError, refuse_input)
     app.add_exception_handler(HTTPException, refuse_http)
     for kind in FAILURES:
         if kind is not Exception:  # what nobody foresaw is the frame's to answer
             app.add_exception_handler(kind, refuse)
+
+
+def _unreadable(cause: BaseException | None) -> str | None:
+    return next((told for kind, told in UNREADABLE.items() if isinstance(cause, kind)), None)
 
 
 def wrong_input(error: RequestValidationError) -> str:

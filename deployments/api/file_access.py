@@ -1,7 +1,6 @@
 """Whose a file of the store is, and what its key may be used for."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from deployments.api.access import Caller, Right
@@ -13,6 +12,7 @@ from flows.transitions import ENDED
 from flows.uploads import UploadStore
 from flows.workspace import Workspace
 from strategies.errors import FileKeyUnsafe, FileMissing
+from strategies.files import plain_key
 
 UPLOADS, JOBS = "uploads", "jobs"
 #: Fields of a context that name a file by whatever key; anywhere else a key is known by its first folder.
@@ -80,12 +80,15 @@ class FileAccess:
 
         Raises:
             FileMissing: a key in the context names such a file, or, where a file is surely meant, none.
+            FileKeyUnsafe: it is no key, where a file is surely meant.
         """
         for field, text in _texts(context):
             try:
                 plain = plain_key(text)
             except FileKeyUnsafe:
-                continue  # no file is reached by it
+                if field in FILE_FIELDS:
+                    raise
+                continue  # the store reads keys by the same function, so that no file is reached by it
             named = field in FILE_FIELDS or plain.split("/")[0] in (UPLOADS, JOBS)
             if named and not self._is_own(plain):
                 raise FileMissing(plain)
@@ -109,19 +112,6 @@ class FileAccess:
         except JobUnknown:
             return None
         return job if self._caller.owns(job) else None
-
-
-def plain_key(key: str) -> str:
-    """A key in the one form that the store reads it as: ``a//./b`` is ``a/b``.
-
-    Raises:
-        FileKeyUnsafe: it points out of the store, or to nothing in it.
-    """
-    parts = PurePosixPath(key).parts
-    unsafe = not parts or key.startswith("/") or ".." in parts or "\\" in key or "\0" in key or "://" in key
-    if unsafe or key.endswith(".part"):
-        raise FileKeyUnsafe(key)
-    return "/".join(parts)
 
 
 def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:

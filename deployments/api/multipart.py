@@ -11,6 +11,7 @@ from strategies.files import FileStore, upload_key
 
 FIELD = "files"
 MOST_FILES = 100
+OVERHEAD = 1 << 20  # bytes that a form may have beside its files: heads, and what stands before and after its parts
 
 
 class FormReader:
@@ -31,7 +32,7 @@ class FormReader:
             raise WrongMediaType("an upload is multipart/form-data with one or more fields named files")
         self._files = files
         self._limit = limit
-        self._size = 0
+        self._seen = self._size = 0
         self._stored: list[tuple[str, int]] = []
         self._open: _OpenFile | None = None
         self._headers: dict[bytes, bytes] = {}
@@ -44,12 +45,15 @@ class FormReader:
 
         Raises:
             InputWrong: this is no form.
-            TooLarge: the files are.
+            TooLarge: the files are, or what is beside them.
         """
         try:
             self._parser.write(data)
         except FormParserError as error:
             raise InputWrong(f"the form cannot be read: {error}") from None
+        self._seen += len(data)
+        if self._seen - self._size > OVERHEAD:
+            raise TooLarge("what a form has beside its files", OVERHEAD)
 
     def finish(self) -> list[tuple[str, int]]:
         """The files' keys and sizes, after the last bytes.
@@ -105,9 +109,13 @@ class FormReader:
 
     def _open_file(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        name = options.get(b"name", b"").decode(errors="replace")
-        if name != FIELD or b"filename" not in options:
-            raise InputWrong(f"property {name[:100]} should not exist" if name != FIELD else "files must be files")
+        if not options.get(b"name"):
+            raise InputWrong("each part of the form must have a name; that of a file is files")
+        name = options[b"name"].decode(errors="replace")
+        if name != FIELD:
+            raise InputWrong(f"property {name[:100]} should not exist")
+        if b"filename" not in options:
+            raise InputWrong("files must be files")
         if len(self._stored) >= MOST_FILES:
             raise InputWrong(f"files must be {MOST_FILES} files at most")
         self._open = _OpenFile(self._files, upload_key(options[b"filename"].decode(errors="replace")))

@@ -19,18 +19,17 @@ from deployments.api.descriptions import (
     UPLOADS,
     refusals,
 )
-from deployments.api.door import holding
+from deployments.api.door import KeyBeforeBody, holding
 from deployments.api.errors import InputWrong, LinkInvalid, TooLarge
 from deployments.api.file_access import FileAccess
 from deployments.api.links import Link
-from deployments.api.multipart import FormReader
+from deployments.api.multipart import OVERHEAD, FormReader
 from deployments.api.parts import Api, Parts
 from deployments.api.sending import WantedRange, send_file
 from strategies.errors import FileMissing
 
-router = APIRouter(tags=["files"])
+router = APIRouter(tags=["files"], route_class=KeyBeforeBody)
 
-OVERHEAD = 1 << 20  # bytes that a form may have beside its files
 FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies.errors import FileKeyUnsafe, FileMissing
-from strategies.files import FileStore, harmless_name
+from strategies.files import FileStore, harmless_name, plain_key
 
 
 @pytest.fixture
@@ -50,6 +50,27 @@ def test_a_key_that_points_out_of_the_store_is_refused(files: FileStore, key: st
         files.open(key)
 
 
+@pytest.mark.parametrize(
+    "key", ["uploads/1/secret.part", "uploads/1/secret.part/", "uploads//1/./secret.part", ".part"]
+)
+def test_a_file_that_is_not_listed_is_not_opened_either(files: FileStore, tmp_path: Path, key: str):
+    hidden = tmp_path / "store" / key
+    hidden.parent.mkdir(parents=True)
+    hidden.write_bytes(b"secret")
+
+    assert files.list() == []
+    for use in (files.open, files.exists, files.size, files.remove):
+        with pytest.raises(FileKeyUnsafe, match="is not a file key"):
+            use(key)
+    assert hidden.exists()
+
+
+def test_an_upload_is_listed_whatever_its_name(files: FileStore):
+    keys = [files.put(io.BytesIO(b"x"), name) for name in ("secret.part", "a.csv.part", ".part", "x.part.", "part")]
+
+    assert [file.key for file in files.list()] == sorted(keys)
+
+
 def test_a_missing_file_is_one_line_that_says_where_to_look(files: FileStore):
     with pytest.raises(FileMissing, match=r"there is no file uploads/x.csv .* `batch-jobs files list`"):
         files.open("uploads/x.csv")
@@ -62,12 +83,13 @@ def test_a_folder_is_removed_with_its_files(files: FileStore):
     assert files.list() == []
 
 
-@given(st.text(max_size=300))
+@given(st.text(max_size=300) | st.text(alphabet="part./", max_size=20))
 def test_any_name_becomes_harmless(name: str):
     harmless = harmless_name(name)
     assert 0 < len(harmless) <= 100
     assert not set(harmless) - set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
     assert harmless not in (".", "..")
+    assert plain_key(harmless) == harmless
 
 
 @pytest.mark.parametrize(
@@ -77,6 +99,13 @@ def test_any_name_becomes_harmless(name: str):
         ("a b;rm -rf ~.csv", "a-b-rm--rf-.csv"),
         ("C:\\files\\x.csv", "x.csv"),
         ("...", "file"),
+        ("secret.part", "secret-part"),
+        ("产品.csv", "file.csv"),
+        ("产 品.csv.gz", "file.csv.gz"),
+        ("产品 2.csv", "2.csv"),
+        ("产品", "file"),
+        ("产品.part", "file-part"),
+        (".csv", "file.csv"),
     ],
 )
 def test_S51_shell_and_path_characters_are_gone(name: str, harmless: str):

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import httpx
 import pytest
 from itsdangerous import URLSafeTimedSerializer
 
+from deployments.api.multipart import OVERHEAD
 from support.api_server import Served
 
 LIMIT = 200_000
@@ -90,14 +91,15 @@ def test_the_headers_of_a_file_can_be_had_without_the_file(alice: httpx.Client):
         ("..\\..\\boot.ini", "boot.ini"),
         ("/etc/shadow", "shadow"),
         ("$(reboot);`id`|x&.csv", "reboot-id-x-.csv"),
-        ("a b\tc'\"\\.csv", "csv"),
+        ("a b\tc'\"\\.csv", "file.csv"),
         ("..", "file"),
-        (".hidden", "hidden"),
+        (".hidden", "file.hidden"),
         ("ünïcode.csv", "n-code.csv"),
+        ("产品.csv", "file.csv"),
         ("x" * 300 + ".csv", "x" * 96 + ".csv"),
-        ("evil\r\nSet-Cookie: a=b.csv", "a-b.csv"),
+        ("evil\r\nSet-Cookie: a=b.csv", "evil-0D-0ASet-Cookie-a-b.csv"),
         ("%2e%2e%2fpasswd", "2e-2e-2fpasswd"),
-        ("a\x00b.csv", "a-b.csv"),
+        ("a\x00b.csv", "a-00b.csv"),
     ],
 )
 def test_s51_a_name_is_made_harmless(api: Served, name: str, kept: str):
@@ -107,6 +109,7 @@ def test_s51_a_name_is_made_harmless(api: Served, name: str, kept: str):
     key = sent.json()["uploads"][0]["key"]
     folder, ulid, harmless = key.split("/")
     assert (folder, len(ulid)) == ("uploads", 26)
+    assert harmless == kept
     assert set(harmless) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
     assert stored(api) == [key]
     assert "set-cookie" not in httpx.get(sent.json()["uploads"][0]["url"]).headers
@@ -150,6 +153,13 @@ def test_too_large_files_are_refused_while_they_are_read_and_leave_nothing(
         (b"garbage", "multipart/form-data; boundary=x", 400, "the form cannot be read"),
         (b"--x\r\n", "multipart/form-data; boundary=x", 400, "the form is cut off"),
         (b"--x--\r\n", "multipart/form-data; boundary=x", 400, ""),
+        (b"--x\r\nA: b\r\n\r\n", "multipart/form-data; boundary=x", 400, "each part of the form must have a name"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name=""; filename="a"\r\n\r\n',
+            "multipart/form-data; boundary=x",
+            400,
+            "each part of the form must have a name",
+        ),
         (b"--x\r\nno colon here\r\n\r\n", "multipart/form-data; boundary=x", 400, "the form cannot be read"),
         (b"--x\r\n" + b"A: b\r\n" * 500 + b"\r\n", "multipart/form-data; boundary=x", 400, "the form cannot be read"),
         (b"--x\r\nA: " + b"b" * 100_000, "multipart/form-data; boundary=x", 400, "the form cannot be read"),
@@ -159,13 +169,30 @@ def test_too_large_files_are_refused_while_they_are_read_and_leave_nothing(
         (b"", "multipart/form-data; boundary=" + "x" * 5000, 400, "the form cannot be read"),
         (b"", "", 415, "an upload is multipart/form-data"),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_a_malformed_form_is_refused_and_leaves_nothing(api: Served, body: bytes, kind: str, status: int, told: str):
     answer = api.by("alice").post("/admin/uploads", content=body, headers={"Content-Type": kind})
 
     assert answer.status_code == status, answer.text
     assert told in answer.json()["message"]
+    assert stored(api) == []
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"\r\n", b""), (b"", b"\r\nx")], ids=["preamble", "epilogue"])
+def test_what_is_beside_the_files_of_a_form_is_bounded(api: Served, before: bytes, after: bytes):
+    form = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\na\r\n--x--\r\n'
+    many = OVERHEAD // max(1, len(before + after)) + 1
+
+    def sent() -> Iterator[bytes]:
+        yield from (before * many, form, after * many)
+
+    answer = api.by("alice").post(
+        "/admin/uploads", content=sent(), headers={"Content-Type": "multipart/form-data; boundary=x"}
+    )
+
+    assert answer.status_code == 413, answer.text
+    assert answer.json()["message"] == f"what a form has beside its files may have at most {OVERHEAD} bytes"
     assert stored(api) == []
 
 

@@ -4,6 +4,8 @@ import contextlib
 import email
 import gzip
 import json
+import re
+import select
 import socket
 from collections.abc import Callable
 from contextlib import closing
@@ -13,11 +15,19 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from deployments.api import patience
+from deployments.api import frame, patience
+from deployments.api.app import ROUTERS
 from support.api_server import Served
 from support.servers import wait_until
 
 JSON = {"Content-Type": "application/json"}
+ADMIN_ROUTES = sorted(
+    (method, re.sub(r"{\w+}", "x", route.path))
+    for router in ROUTERS
+    for route in router.routes
+    for method in route.methods
+    if route.path.startswith("/admin")
+)
 
 
 def connected(api: Served) -> socket.socket:
@@ -26,7 +36,8 @@ def connected(api: Served) -> socket.socket:
 
 
 def head(api: Served, method: str, path: str, **headers: str) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: x", f"x-medusa-access-token: {api.keys['alice']}"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: x"]
+    headers = {"x_medusa_access_token": api.keys["alice"], **headers}
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
@@ -67,6 +78,22 @@ def test_a_body_that_is_no_job_is_a_400(alice: httpx.Client, body: bytes):
 
     assert answer.status_code == 400, answer.text
     assert answer.json()["type"] == "invalid_data"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"[" * 100_000, "the body is too deep; a context may have 32 levels"),
+        (b'{"n": ' + b"9" * 5000 + b"}", "a whole number in the body may have at most 4300 digits"),
+        (b'{"type": "\xff"}', "the body is not UTF-8"),
+        (b"{", "the body is not JSON"),
+    ],
+    ids=["deep", "long number", "bytes", "cut off"],
+)
+def test_a_body_that_cannot_be_read_is_told_why(alice: httpx.Client, body: bytes, told: str):
+    answer = alice.post("/admin/batch-jobs", content=body, headers=JSON)
+
+    assert answer.json() == {"type": "invalid_data", "message": told}
 
 
 def test_numbers_of_any_size_come_back_as_they_were(api_on_both: Served):
@@ -207,7 +234,7 @@ def test_a_connection_that_was_used_is_closed_too_when_the_next_request_does_not
 def test_a_body_that_does_not_come_is_given_up(
     serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
 ):
-    monkeypatch.setattr("deployments.api.app.create_app.__defaults__", (0.3,))
+    monkeypatch.setattr(frame, "BODY_SECONDS", 0.3)
     api = serve()
     with closing(connected(api)) as connection:
         connection.sendall(head(api, "POST", path, Content_Type=kind, Content_Length="100") + b"-")
@@ -216,6 +243,91 @@ def test_a_body_that_does_not_come_is_given_up(
     assert answer.startswith(b"HTTP/1.1 408")
     folder = api.workspace.settings.home / "files"
     assert not folder.exists() or not [file for file in folder.rglob("*") if file.is_file()]
+
+
+@pytest.mark.parametrize("key", ["", "wrong"])
+@pytest.mark.parametrize(("method", "path"), ADMIN_ROUTES)
+def test_nobody_without_a_key_gets_a_body_read(
+    shared: Served, monkeypatch: pytest.MonkeyPatch, method: str, path: str, key: str
+):
+    monkeypatch.setattr(frame, "LAST_SECONDS", 0.0)
+    with closing(connected(shared)) as connection:
+        sent = {"Content_Type": "application/json", "Content_Length": "1000000"}
+        connection.sendall(head(shared, method, path, x_medusa_access_token=key, **sent) + b"{")
+        answer = read_all(connection)
+
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert b"connection: close" in answer.lower()
+
+
+@pytest.mark.parametrize("key", ["", "wrong"])
+@pytest.mark.parametrize("compat", [False, True])
+def test_a_body_is_not_looked_at_without_a_key(serve: Callable[..., Served], no_prefect: None, compat: bool, key: str):
+    api = serve(medusa_compat=compat)
+
+    answer = httpx.post(f"{api.url}/admin/batch-jobs", content=b"{", headers={**JSON, "x-medusa-access-token": key})
+
+    assert answer.status_code == 401
+    assert (answer.text == "Unauthorized") is compat
+
+
+def test_a_request_with_a_body_counts_once_towards_the_rate_limit(serve: Callable[..., Served], no_prefect: None):
+    api = serve(api_rate_limit="3/hour")
+    job = {"type": "noting", "context": {}}
+    ask = {
+        "right": lambda: api.by("alice").post("/admin/batch-jobs", json=job),
+        "wrong": lambda: api.by(None).post("/admin/batch-jobs", json=job, headers={"x-medusa-access-token": "wrong"}),
+    }
+
+    statuses = {key: [post().status_code for _ in range(4)] for key, post in ask.items()}
+
+    assert statuses == {"right": [201, 201, 201, 429], "wrong": [401, 401, 401, 429]}
+
+
+def test_who_is_still_sending_gets_the_refusal_and_no_reset(shared: Served, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(frame, "LAST_SECONDS", 60.0)
+    with closing(connected(shared)) as connection:
+        connection.sendall(head(shared, "POST", "/admin/batch-jobs", x_medusa_access_token="", Content_Length="100"))
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(65536)
+        for _ in range(100):
+            connection.sendall(b"x")
+
+        assert answer.startswith(b"HTTP/1.1 401")
+        assert read_all(connection) == b""
+
+
+def test_a_body_that_comes_byte_by_byte_is_given_up_in_the_end(shared: Served, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(frame, "JSON_SECONDS", 0.3)
+    monkeypatch.setattr(frame, "LAST_SECONDS", 0.0)
+    with closing(connected(shared)) as connection:
+        sent = {"Content_Type": "application/json", "Content_Length": "1000000"}
+        connection.sendall(head(shared, "POST", "/admin/batch-jobs", **sent))
+        for _ in range(500):
+            if select.select([connection], [], [], 0.02)[0]:
+                break
+            connection.sendall(b" ")
+        else:
+            pytest.fail("the body is waited for")
+        answer = read_all(connection)
+
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"the body did not come within 0.3 s" in answer
+
+
+def test_an_upload_may_take_as_long_as_it_goes_on(api: Served, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(frame, "JSON_SECONDS", 0.0)
+    form = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\nhalf'
+    end = b" and half\r\n--x--\r\n"
+    sent = {"Content_Type": "multipart/form-data; boundary=x", "Content_Length": str(len(form + end))}
+    folder = api.workspace.settings.home / "files"
+    with closing(connected(api)) as connection:
+        connection.sendall(head(api, "POST", "/admin/uploads", Connection="close", **sent) + form)
+        wait_until(lambda: any(folder.rglob("*.part")), what="the upload's beginning")
+        connection.sendall(end)
+
+        assert read_all(connection).startswith(b"HTTP/1.1 200")
 
 
 def test_an_upload_whose_client_goes_away_leaves_nothing(api: Served):

@@ -220,6 +220,27 @@ def test_no_job_reads_a_file_that_its_creator_may_not(shared: Served, key: str):
     assert answer.status_code == (201 if key == "own" else 404), answer.text
 
 
+def test_an_upload_called_like_an_unfinished_file_is_its_uploader_s_only(shared: Served):
+    bob, alice = shared.by("bob"), shared.by("alice")
+    sent = alice.post("/admin/uploads", files=[("files", ("secret.part", b"a\n1\n"))]).json()["uploads"][0]
+    named = {"file_key": sent["key"]}
+    imported = {"type": "table-import", "context": {**named, "table": "secrets", "format": "csv"}}
+
+    assert bob.post("/admin/batch-jobs", json=imported).status_code == 404
+    assert alice.post("/admin/batch-jobs", json=imported).status_code == 201
+    assert sent["key"] in [file.key for file in shared.workspace.files.list("uploads")]
+    assert alice.post("/admin/uploads/download-url", json=named).status_code == 200
+    assert alice.request("DELETE", "/admin/uploads", json=named).status_code == 200
+
+
+@pytest.mark.parametrize("key", ["uploads/x/secret.part", "uploads/../jobs/x", "/etc/passwd", "file:///etc/passwd", ""])
+def test_a_context_whose_file_key_is_none_makes_no_job(shared: Served, key: str):
+    answer = shared.by("bob").post("/admin/batch-jobs", json={"type": "noting", "context": {"file_key": key}})
+
+    assert answer.status_code == 400, answer.text
+    assert "is not a file key" in answer.json()["message"]
+
+
 def test_a_revoked_key_is_refused_at_once_and_its_links_with_it(shared: Served):
     key, token = shared.workspace.api_keys.create("gone", Role.OPERATOR)
     gone = httpx.Client(base_url=shared.url, headers={"Authorization": f"Bearer {token}"})

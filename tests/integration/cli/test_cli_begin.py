@@ -97,4 +97,4 @@ def test_listing_loads_neither_prefect_nor_pandas(cli):
 
 def test_an_empty_setting_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("BATCH_JOBS_HOME", "")
-    assert Settings().home == Path(".batch-jobs")
+    assert Settings().home == Path(".batch-jobs").absolute()
