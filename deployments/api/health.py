@@ -49,5 +49,5 @@ def readyz(api: Parts) -> Response:
 )
 @holding(Right.STATISTICS)
 def metrics(api: Parts, caller: Caller) -> Response:
-    """Requests and jobs, for Prometheus; it sends a viewer's key as `Authorization: Bearer`."""
-    return PlainTextResponse(api.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    """Requests, and jobs of the key's types, for Prometheus; it sends a viewer's key as `Authorization: Bearer`."""
+    return PlainTextResponse(api.metrics.text(caller.types), media_type=CONTENT_TYPE_LATEST)

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from flows.api_keys import Role
 from flows.transitions import Status
 from support.api_server import Served
 
@@ -402,6 +403,20 @@ def test_metrics_count_requests_by_route_and_jobs_by_status(api: Served):
     assert 'batch_jobs_http_requests_total{method="GET",route="/admin/batch-jobs/{job_id}",status="200"} 1.0' in text
     assert 'batch_jobs_jobs{status="created",type="noting"} 1.0' in text
     assert job.id not in text
+
+
+def test_metrics_for_a_key_of_one_type_hold_the_jobs_of_no_other(api: Served):
+    job = api.job("alice")
+    tokens = {name: api.workspace.api_keys.create("eye", Role.VIEWER, [name])[1] for name in (job.type, "table-export")}
+
+    shown = {
+        name: httpx.get(f"{api.url}/metrics", headers={"Authorization": f"Bearer {token}"}).text
+        for name, token in tokens.items()
+    }
+
+    assert 'batch_jobs_jobs{status="created",type="noting"} 1.0' in shown["noting"]
+    assert "batch_jobs_jobs{" not in shown["table-export"]
+    assert "batch_jobs_http_requests_total{" in shown["table-export"]
 
 
 def test_the_document_has_examples_and_every_error(alice: httpx.Client):
