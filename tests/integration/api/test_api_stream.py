@@ -142,6 +142,32 @@ def test_one_key_has_so_many_streams_and_no_more(
     assert api.by("alice").get(f"/admin/batch-jobs/{job.id}/stream").status_code == 200
 
 
+def test_a_stream_ends_when_its_key_is_revoked_and_those_of_other_keys_go_on(api: Served):
+    job = api.job("root")
+    revoked, kept = Follower(api.by("vera"), job.id), Follower(api.by("root"), job.id)
+    wait_until(lambda: bool(revoked.events and kept.events), what="both followers")
+
+    api.workspace.api_keys.revoke("vera")
+
+    assert revoked.join().names() == ["status", "progress"]
+    api.workspace.service.cancel(job.id, who="test")
+    assert kept.join().names()[-1] == "end"
+    assert api.by("vera").get(f"/admin/batch-jobs/{job.id}/stream").status_code == 401
+
+
+def test_a_stream_of_a_key_of_the_settings_goes_on(serve: Callable[..., Served], no_prefect: None):
+    api = serve(api_keys="ops:admin:a-key-of-the-settings")
+    job, looks = api.job("alice"), list[int]()
+    with httpx.Client(base_url=api.url, headers={"Authorization": "Bearer a-key-of-the-settings"}) as ops:
+        follower = Follower(ops, job.id)
+        with _counted(api, looks):
+            wait_until(lambda: len(looks) >= 2, what="two looks")
+
+        api.workspace.service.cancel(job.id, who="test")
+
+        assert follower.join().names()[-1] == "end"
+
+
 def test_a_stream_says_now_and_then_that_it_lives_and_ends_to_be_resumed(
     serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
 ):
