@@ -26,8 +26,8 @@ RETRY_MS = 1000  # how soon a browser comes back
 
 router = APIRouter(tags=["batch jobs"])
 
-#: Ids are ``<last step>`` for a step, ``<last step>.<version of the progress>`` for progress.
-EVENT_ID = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,20}))?")
+#: Ids are ``<last step>`` for a step, ``<last step>.<version of the progress>`` for progress, ``<last step>.end``.
+EVENT_ID = re.compile(r"([0-9]{1,18})(?:\.(?:([0-9]{1,20})|(end)))?")
 
 
 @router.get(
@@ -46,7 +46,7 @@ async def follow(
     """Events ``status`` (a step of the history) and ``progress`` (the job); closes once the job has ended."""
     job = await asyncio.to_thread(api.job, job_id, caller)
     seen = _Seen(last_event_id)
-    if job.status in ENDED and seen.step and not await asyncio.to_thread(api.service.events, job.id, seen.step):
+    if job.status in ENDED and seen.end and not await asyncio.to_thread(api.service.events, job.id, seen.step):
         return Response(status_code=204)  # a browser comes back for ever after anything else
     async with AsyncExitStack() as opening:
         follower = await opening.enter_async_context(api.watch.following(job, caller.key_id))
@@ -73,6 +73,7 @@ class _Seen:
         matched = EVENT_ID.fullmatch(event_id or "")
         self.step = int(matched[1]) if matched else 0
         self.progress = int(matched[2] or 0) if matched else 0
+        self.end = bool(matched and matched[3])
 
     def steps(self, events: Sequence[JobEvent]) -> list[str]:
         """Tell new steps."""
@@ -102,7 +103,7 @@ async def _events(
             yield text
         yield seen.progressed(job, show) or ": still here\n\n"
         if job.status in ENDED:
-            yield _event("end", f"{seen.step}.{seen.progress}", {"status": job.status})
+            yield _event("end", f"{seen.step}.end", {"status": job.status})
             return
         await follower.news(job, QUIET_SECONDS)
 
