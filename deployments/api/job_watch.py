@@ -69,6 +69,7 @@ class JobWatch:
         self._working = working
         self._followers: dict[str, list[Follower]] = {}
         self._streams: Counter[str] = Counter()
+        self._is_closed = False
 
     @asynccontextmanager
     async def following(self, job: Job, key_id: str) -> AsyncIterator[Follower]:
@@ -80,6 +81,7 @@ class JobWatch:
         if self._streams[key_id] >= MOST_STREAMS:
             raise TooManyStreams(MOST_STREAMS)
         follower = Follower(job, key_id)
+        follower.has_to_go = self._is_closed
         self._streams[key_id] += 1
         self._followers.setdefault(job.id, []).append(follower)
         try:
@@ -89,6 +91,12 @@ class JobWatch:
             self._followers[job.id].remove(follower)
             if not self._followers[job.id]:
                 del self._followers[job.id]
+
+    def close(self) -> None:
+        """Send everybody away, and whoever comes later; they are to go on elsewhere."""
+        self._is_closed = True
+        for follower in self._all():
+            follower.send_away()
 
     async def run(self) -> None:
         """Look until canceled."""

@@ -1,5 +1,6 @@
 """A job as server-sent events."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,10 @@ import httpx
 import pytest
 
 from deployments.api import job_watch, stream
+from deployments.api.app import create_app
 from flows.process_identity import ProcessIdentity
 from flows.transitions import Action, Status
-from support.api_server import Served
+from support.api_server import Served, serving
 from support.servers import wait_until
 
 
@@ -191,3 +193,27 @@ def test_a_stream_says_now_and_then_that_it_lives_and_ends_to_be_resumed(
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert ": still here\n\n" in answer.text
     assert "event: end" not in answer.text
+
+
+def test_a_stop_of_the_server_ends_streams_and_does_not_break_them_off(api: Served):
+    job = api.job("alice")
+    with httpx.Client(headers=api.by("alice").headers) as client:
+        with serving(api.workspace) as url:
+            client.base_url = httpx.URL(url)
+            follower = Follower(client, job.id)
+            wait_until(lambda: follower.names() == ["status", "progress"], what="what there is")
+
+        assert follower.join().names() == ["status", "progress"]
+
+
+def test_a_stream_that_begins_while_the_server_stops_ends_at_once(api: Served):
+    job = api.job("alice")
+    app = create_app(api.workspace)
+    app.state.api.watch.close()
+
+    async def follow() -> str:
+        inside = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=inside, base_url=api.url, headers=api.by("alice").headers) as client:
+            return (await client.get(f"/admin/batch-jobs/{job.id}/stream")).text
+
+    assert asyncio.run(follow()) == "retry: 1000\n\n"
