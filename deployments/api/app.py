@@ -42,6 +42,7 @@ def create_app(workspace: Workspace, body_seconds: float = BODY_SECONDS) -> Fast
         description=DESCRIPTION,
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever host the caller named
         lifespan=_beside(api, webhook),
     )
     app.state.api = api
