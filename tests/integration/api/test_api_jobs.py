@@ -500,3 +500,14 @@ def test_the_document_has_examples_and_every_error(alice: httpx.Client):
     assert {"201", "400", "401", "403", "404", "409", "422", "429"} <= set(create_job["responses"])
     assert "example" in json.dumps(create_job)
     assert {"medusa", "bearer"} <= set(document["components"]["securitySchemes"])
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_the_document_shows_how_the_api_says_that_it_is_well(alice: httpx.Client, path: str):
+    described = alice.get("/openapi.json").json()["paths"][path]["get"]["responses"]
+    shown = {status: answer["content"]["application/json"]["schema"]["example"] for status, answer in described.items()}
+
+    answer = alice.get(path)
+
+    assert set(shown[str(answer.status_code)]) == set(answer.json())
+    assert len({example["status"] for example in shown.values()}) == len(shown)
