@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -86,11 +86,13 @@ class ApiKeyStore:
             row = connection.execute(FIND, {"hash": token_hash(token)}).one_or_none()
         return ApiKey.model_validate(row) if row else None
 
-    def is_valid(self, key_id: str) -> bool:
-        """Whether a key is there and not revoked."""
-        query = select(table.c.id).where(table.c.id == key_id, table.c.revoked_at.is_(None))
-        with self._engine.connect() as connection:
-            return connection.execute(query).first() is not None
+    def valid(self, key_ids: Collection[str]) -> set[str]:
+        """Which of these keys are there and not revoked."""
+        if not key_ids:
+            return set()
+        query = select(table.c.id).where(table.c.id.in_(key_ids), table.c.revoked_at.is_(None))
+        with self._reading.connect() as connection:
+            return set(connection.scalars(query))
 
     def all(self) -> list[ApiKey]:
         """Every key, revoked ones too, oldest first."""

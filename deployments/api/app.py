@@ -41,6 +41,7 @@ def create_app(workspace: Workspace) -> FastAPI:
         description=DESCRIPTION,
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever host the caller named
         lifespan=_beside(api, webhook),
     )
     app.state.api = api

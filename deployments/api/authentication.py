@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Collection
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
@@ -64,7 +65,12 @@ class Authentication:
 
     def is_valid(self, key_id: str) -> bool:
         """Whether the key of this id still works."""
-        return key_id in {key.id for key in self._given.values()} or self._store.is_valid(key_id)
+        return bool(self.working([key_id]))
+
+    def working(self, key_ids: Collection[str]) -> set[str]:
+        """Which of the keys of these ids still work."""
+        given = {key.id for key in self._given.values()}.intersection(key_ids)
+        return given | self._store.valid(set(key_ids) - given)
 
     def _key(self, token: str | None) -> ApiKey | None:
         if not token or len(token) > LONGEST_TOKEN:

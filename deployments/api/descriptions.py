@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deployments.api.list_query import LARGEST_LIMIT, LARGEST_OFFSET, NEVER_NULL
+from deployments.api.list_query import LARGEST_LIMIT, LARGEST_OFFSET, MOST_VALUES, NEVER_NULL
 from deployments.api.presenting import FIELDS
 from flows.job import Trigger
 from flows.job_filter import ORDER_COLUMNS, TIME_COLUMNS
@@ -66,7 +66,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors a route answers with, and those that every route does."""
     always: dict[int | str, dict[str, Any]] = {
         429: answers("Too many requests", ERROR),
-        503: answers("The job database does not answer", ERROR),
+        503: answers("The job database does not answer, or is busy", ERROR),
     }
     return {**{status: answers(REASONS[status], ERROR) for status in statuses}, **always}
 
@@ -139,7 +139,8 @@ def _times(name: str) -> dict[str, Any]:
 
 
 def _texts(name: str) -> dict[str, Any]:
-    return _parameter(f"{name}[]", an_array(TEXT), f"Any of these; also as `{name}[0]=`.")
+    several = {**an_array(TEXT), "maxItems": MOST_VALUES}
+    return _parameter(f"{name}[]", several, f"Any of these; also as `{name}[0]=`.")
 
 
 def _whole(largest: int, usual: int) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
 
 from deployments.api import errors
 from deployments.api.bodies import DEEPEST
+from deployments.api.database_errors import Trouble, trouble_of
 from flows.errors import (
     ActionIllegal,
     ConfirmedTooLate,
@@ -108,7 +109,7 @@ UNREADABLE: Mapping[type[Exception], str] = {
 
 def answer(error: Exception, request_id: str, compat: bool) -> Response:
     """The response that tells an error."""
-    failure = next(FAILURES[kind] for kind in type(error).__mro__ if kind in FAILURES)
+    failure = _failure(error)
     if compat and isinstance(error, errors.NotLoggedIn):
         return PlainTextResponse("Unauthorized", 401)
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, errors.TooManyRequests) else {}
@@ -117,6 +118,12 @@ def answer(error: Exception, request_id: str, compat: bool) -> Response:
     return error_response(
         failure.status_for(compat), failure.type, _message(error, failure, request_id, compat), failure.code, headers
     )
+
+
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, DBAPIError) and trouble_of(error) is Trouble.ASKED_WRONGLY:
+        return FAILURES[Exception]
+    return next(FAILURES[kind] for kind in type(error).__mro__ if kind in FAILURES)
 
 
 def as_http(error: BatchJobError) -> HTTPException:
@@ -187,7 +194,7 @@ MISSING = {"type": "must be a string", "context": "must be an object", "file_key
 def _message(error: Exception, failure: Failure, request_id: str, compat: bool) -> str:
     if failure.status == 500 or isinstance(error, HIDDEN):
         logger.error("%s: %s", request_id, error, exc_info=error)
-        said = UNEXPECTED if failure.status == 500 else "the job database does not answer"
+        said = UNEXPECTED if failure.status == 500 else _database_says(error)
         return said if compat else f"{said.rstrip('.')}; error id {request_id}"
     if isinstance(error, StrategyUnknown):
         return f"Unable to find a BatchJob strategy with the type {error.batch_type}"
@@ -202,3 +209,7 @@ def _message(error: Exception, failure: Failure, request_id: str, compat: bool) 
     if compat and isinstance(error, ActionIllegal):
         return COMPAT_TEXTS.get(error.action, str(error))
     return str(error)
+
+
+def _database_says(error: Exception) -> str:
+    return (trouble_of(error) if isinstance(error, DBAPIError) else Trouble.AWAY).value

@@ -12,7 +12,10 @@ from deployments.api.parts import Parts
 router = APIRouter(tags=["operation"])
 
 PART = {"enum": ["ok", "down"]}
+LIVES = {**an_object(status={"const": "ok"}), "example": {"status": "ok"}}
 READY = an_object(status={"enum": ["ready", "degraded", "unavailable"]}, database=PART, files=PART, prefect=PART)
+CAN = {**READY, "example": {"status": "degraded", "database": "ok", "files": "ok", "prefect": "down"}}
+CANNOT = {**READY, "example": {"status": "unavailable", "database": "down", "files": "ok", "prefect": "ok"}}
 
 
 @router.head("/healthz", include_in_schema=False)
@@ -20,7 +23,7 @@ READY = an_object(status={"enum": ["ready", "degraded", "unavailable"]}, databas
     "/healthz",
     summary="Does it live",
     response_class=JSONResponse,
-    responses={200: answers("It does", an_object(status={"const": "ok"}))},
+    responses={200: answers("It does", LIVES)},
 )
 async def healthz() -> Response:
     """Answers as long as the process does."""
@@ -32,7 +35,7 @@ async def healthz() -> Response:
     "/readyz",
     summary="Can it serve",
     response_class=JSONResponse,
-    responses={200: answers("It can", READY), 503: answers("It cannot", READY)},
+    responses={200: answers("It can", CAN), 503: answers("It cannot", CANNOT)},
 )
 def readyz(api: Parts) -> Response:
     """`degraded`: Prefect is away; jobs are read and created all the same, and started once it is back."""
@@ -49,5 +52,5 @@ def readyz(api: Parts) -> Response:
 )
 @holding(Right.STATISTICS)
 def metrics(api: Parts, caller: Caller) -> Response:
-    """Requests and jobs, for Prometheus; it sends a viewer's key as `Authorization: Bearer`."""
-    return PlainTextResponse(api.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    """Requests, and jobs of the key's types, for Prometheus; it sends a viewer's key as `Authorization: Bearer`."""
+    return PlainTextResponse(api.metrics.text(caller.types), media_type=CONTENT_TYPE_LATEST)

@@ -18,6 +18,7 @@ from flows.transitions import Status
 USUAL_LIMIT = 10
 LARGEST_LIMIT = 500
 LARGEST_OFFSET = 1 << 31
+MOST_VALUES = 500  # of one parameter; a statement of PostgreSQL has room for 65,535
 COMPARISONS = ("lt", "gt", "lte", "gte")
 #: Always there, so that ``null`` makes no sense for them.
 NEVER_NULL = ("created_at", "updated_at")
@@ -93,7 +94,9 @@ def _filter(given: Mapping[str, Value]) -> JobFilter:
     return JobFilter(
         created_by=_text(given, "created_by"),
         trigger=_choice(given, "trigger", Trigger),
-        statuses=[_one_of("status", text, Status) for text in _texts(given["status"])] if "status" in given else None,
+        statuses=[_one_of("status", text, Status) for text in _texts("status", given["status"])]
+        if "status" in given
+        else None,
         times={name: _times(name, given[name]) for name in TIME_COLUMNS if name in given},
         **several,  # type: ignore[arg-type]  # the two names are fields of lists
     )
@@ -156,13 +159,16 @@ def _text(given: Mapping[str, Value], name: str) -> str | None:
 def _list(given: Mapping[str, Value], name: str) -> list[str]:
     if not isinstance(given[name], dict):
         raise InputWrong(f"{name} must be an array")
-    return _texts(given[name])
+    return _texts(name, given[name])
 
 
-def _texts(value: Value) -> list[str]:
-    """The texts of an array; as in Medusa a single one holding commas is several."""
+def _texts(name: str, value: Value) -> list[str]:
+    """The texts of an array, each once; as in Medusa a single one holding commas is several."""
     texts = list(value.values()) if isinstance(value, dict) else [value]
-    return texts[0].split(",") if len(texts) == 1 else texts
+    once = list(dict.fromkeys(texts[0].split(",") if len(texts) == 1 else texts))
+    if len(once) > MOST_VALUES:
+        raise InputWrong(f"{name} must contain no more than {MOST_VALUES} elements")
+    return once
 
 
 def _choice(given: Mapping[str, Value], name: str, kind: type[Trigger]) -> Trigger | None:

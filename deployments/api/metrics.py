@@ -1,6 +1,6 @@
 """What Prometheus may ask for: requests as they were answered, jobs as they are."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -16,6 +16,7 @@ class Metrics:
     """The counts of one API."""
 
     def __init__(self, jobs: Counts) -> None:
+        self._jobs = jobs
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "batch_jobs_http_requests", "Requests answered.", ("method", "route", "status"), registry=self._registry
@@ -27,7 +28,6 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
-        self._registry.register(_Jobs(jobs))
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer; ``route`` is its pattern, so that there are as many counts as routes."""
@@ -35,9 +35,11 @@ class Metrics:
         self._requests.labels(known, route, str(status)).inc()
         self._seconds.labels(known, route).observe(seconds)
 
-    def text(self) -> bytes:
-        """All of it in Prometheus' text form."""
-        return generate_latest(self._registry)
+    def text(self, types: Collection[str] | None = None) -> bytes:
+        """All of it in Prometheus' text form; of jobs those of some types only, where these are given."""
+        jobs = CollectorRegistry()
+        jobs.register(_Jobs(self._jobs, types))
+        return generate_latest(self._registry) + generate_latest(jobs)
 
 
 METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"})
@@ -46,13 +48,15 @@ METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"}
 class _Jobs:
     """Counts the jobs at the moment they are asked for."""
 
-    def __init__(self, jobs: Counts) -> None:
+    def __init__(self, jobs: Counts, types: Collection[str] | None) -> None:
         self._jobs = jobs
+        self._types = types
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         family = GaugeMetricFamily("batch_jobs_jobs", "Jobs there are.", labels=("type", "status"))
         for (batch_type, status), count in sorted(self._jobs().items()):
-            family.add_metric([batch_type, status], count)
+            if self._types is None or batch_type in self._types:
+                family.add_metric([batch_type, status], count)
         yield family
 
     def describe(self) -> Iterable[GaugeMetricFamily]:

@@ -58,7 +58,7 @@ class Api:
     @cached_property
     def watch(self) -> JobWatch:
         """Looks at the jobs of all open streams."""
-        return JobWatch(self.service)
+        return JobWatch(self.service, self.authentication.working)
 
     @cached_property
     def metrics(self) -> Metrics:

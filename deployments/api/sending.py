@@ -30,7 +30,8 @@ RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 async def _wanted(
     request: Request, range: Annotated[str | None, Header(description="One part of the file.")] = None
 ) -> str | None:
-    return range if request.method == "GET" else None  # RFC 9110: with any other method it is not looked at
+    """RFC 9110: with any other method it is not looked at, nor for a version that is not ours; files here name none."""
+    return range if request.method == "GET" and "if-range" not in request.headers else None
 
 
 #: The part of a file that a request asks for.

@@ -26,8 +26,18 @@ FILES, OTHER_FILES = 4096, 200
 Say = Callable[[str], None]
 
 
-class ApiServer(uvicorn.Server):
-    """A server that leaves signals to whoever runs it."""
+class StreamingServer(uvicorn.Server):
+    """A server that waits at its end for no stream: their clients go on elsewhere."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then wait for what is still answered."""
+        app: Any = self.config.app
+        app.state.api.watch.close()
+        await super().shutdown(sockets)
+
+
+class ApiServer(StreamingServer):
+    """One that leaves signals to whoever runs it."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -58,7 +68,7 @@ def run_api(workspace: Workspace, say: Say) -> None:
     """Serve the API until Ctrl-C or SIGTERM; raises as ``serve_api`` does."""
     with listen(workspace) as listening:
         say(f"serving the API at {address(listening)}, Ctrl-C stops")
-        server = uvicorn.Server(config(workspace))
+        server = StreamingServer(config(workspace))
         gc.freeze()  # a full collection goes through all of pandas and Prefect, and every request waits 140 ms for it
         server.run([listening])
 

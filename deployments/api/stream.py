@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from deployments.api.access import Caller, Right
 from deployments.api.descriptions import EVENT_STREAM, refusals
 from deployments.api.door import holding
-from deployments.api.job_watch import Followed
+from deployments.api.job_watch import Follower
 from deployments.api.parts import Api, Parts
 from deployments.api.presenting import event_json, job_json
 from flows.job import Job, JobEvent
@@ -26,8 +26,8 @@ RETRY_MS = 1000  # how soon a browser comes back
 
 router = APIRouter(tags=["batch jobs"])
 
-#: Ids are ``<last step>`` for a step, ``<last step>.<version of the progress>`` for progress.
-EVENT_ID = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,20}))?")
+#: Ids are ``<last step>`` for a step, ``<last step>.<version of the progress>`` for progress, ``<last step>.end``.
+EVENT_ID = re.compile(r"([0-9]{1,18})(?:\.(?:([0-9]{1,20})|(end)))?")
 
 
 @router.get(
@@ -46,12 +46,12 @@ async def follow(
     """Events ``status`` (a step of the history) and ``progress`` (the job); closes once the job has ended."""
     job = await asyncio.to_thread(api.job, job_id, caller)
     seen = _Seen(last_event_id)
-    if job.status in ENDED and seen.step and not await asyncio.to_thread(api.service.events, job.id, seen.step):
+    if job.status in ENDED and seen.end and not await asyncio.to_thread(api.service.events, job.id, seen.step):
         return Response(status_code=204)  # a browser comes back for ever after anything else
     async with AsyncExitStack() as opening:
-        followed = await opening.enter_async_context(api.watch.following(job, caller.key_id))
+        follower = await opening.enter_async_context(api.watch.following(job, caller.key_id))
         held = opening.pop_all()
-    return _Stream(_events(api, followed, seen, lambda job: job_json(job, caller)), held)
+    return _Stream(_events(api, follower, seen, lambda job: job_json(job, caller)), held)
 
 
 class _Stream(StreamingResponse):
@@ -73,6 +73,7 @@ class _Seen:
         matched = EVENT_ID.fullmatch(event_id or "")
         self.step = int(matched[1]) if matched else 0
         self.progress = int(matched[2] or 0) if matched else 0
+        self.end = bool(matched and matched[3])
 
     def steps(self, events: Sequence[JobEvent]) -> list[str]:
         """Tell new steps."""
@@ -92,20 +93,19 @@ class _Seen:
 
 
 async def _events(
-    api: Api, followed: Followed, seen: _Seen, show: Callable[[Job], dict[str, Any]]
+    api: Api, follower: Follower, seen: _Seen, show: Callable[[Job], dict[str, Any]]
 ) -> AsyncIterator[str]:
     until = time.monotonic() + LONGEST_SECONDS
     yield f"retry: {RETRY_MS}\n\n"
-    while time.monotonic() < until:
-        job = followed.job
+    while time.monotonic() < until and not follower.has_to_go:
+        job = follower.job
         for text in seen.steps(await asyncio.to_thread(api.service.events, job.id, seen.step)):
             yield text
         yield seen.progressed(job, show) or ": still here\n\n"
         if job.status in ENDED:
-            yield _event("end", f"{seen.step}.{seen.progress}", {"status": job.status})
+            yield _event("end", f"{seen.step}.end", {"status": job.status})
             return
-        if followed.job is job:
-            await followed.change(QUIET_SECONDS)
+        await follower.news(job, QUIET_SECONDS)
 
 
 def _event(name: str, event_id: str, data: dict[str, Any]) -> str:

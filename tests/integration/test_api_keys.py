@@ -31,7 +31,7 @@ def test_a_revoked_key_is_none(keys: ApiKeyStore):
 
     assert revoked.revoked_at is not None
     assert keys.find(token) is None
-    assert not keys.is_valid(made.id)
+    assert keys.valid([made.id, other.id, "none"]) == {other.id}
     assert keys.find(kept) == other
     assert keys.revoke(made.id)[0].revoked_at == revoked.revoked_at
 

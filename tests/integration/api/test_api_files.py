@@ -74,6 +74,16 @@ def test_a_part_of_a_file_can_be_had(
         assert answer.content == content
 
 
+@pytest.mark.parametrize("version", ['"another"', 'W/"weak"', "Thu, 26 Nov 2026 03:00:00 GMT", ""])
+def test_a_part_of_another_version_of_a_file_is_the_whole_file(alice: httpx.Client, version: str):
+    url = upload(alice, b"0123456789").json()["uploads"][0]["url"]
+
+    answer = httpx.get(url, headers={"Range": "bytes=0-3", "If-Range": version})
+
+    assert (answer.status_code, answer.content) == (200, b"0123456789")
+    assert "content-range" not in answer.headers
+
+
 def test_the_headers_of_a_file_can_be_had_without_the_file(alice: httpx.Client):
     url = upload(alice, b"0123456789").json()["uploads"][0]["url"]
 

@@ -180,6 +180,16 @@ def test_an_id_that_is_none_is_not_found(api_on_both: Served, job_id: str):
     assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    "path", ["/admin/batch-jobs/", "/admin/batch-jobs/strategies/", "/admin/uploads/", "/healthz/"]
+)
+def test_a_path_with_a_slash_too_many_is_not_found_and_leads_nowhere(alice: httpx.Client, path: str):
+    answer = alice.get(path, headers={"Host": "elsewhere.example"})
+
+    assert (answer.status_code, answer.json()["type"]) == (404, "not_found")
+    assert "location" not in answer.headers
+
+
 @pytest.mark.parametrize("token", ["", "x", "' OR 1=1 --", "bj_" + "x" * 10_000, "\xff\xfe", "null", "undefined"])
 def test_a_token_that_is_none_is_refused(shared: Served, token: str):
     given = token.encode("latin-1")

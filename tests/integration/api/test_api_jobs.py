@@ -7,8 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import create_engine, text
 
+from flows.api_keys import Role
+from flows.job_filter import JobFilter
 from flows.transitions import Status
+from strategies.engines import for_writing, make_engine
 from support.api_server import Served
 
 
@@ -84,9 +88,7 @@ def test_a_time_that_is_none_is_refused(alice: httpx.Client, given: Any):
     assert answer.json()["message"] == "start_at must be a date such as 2026-01-31T12:00:00Z"
 
 
-def _everything() -> Any:
-    from flows.job_filter import JobFilter
-
+def _everything() -> JobFilter:
     return JobFilter()
 
 
@@ -105,8 +107,11 @@ def test_s25_a_key_used_again_after_a_500_gives_the_job_that_was_recorded(api: S
 
 
 def test_an_idempotency_key_that_is_none_is_refused(alice: httpx.Client):
-    for key in ("x" * 129, "a b"):
-        assert create(alice, key).status_code == 400
+    for key in ("x" * 129, "a b", ""):
+        body = {"type": "noting", "context": {}}
+        answer = alice.post("/admin/batch-jobs", json=body, headers={"Idempotency-Key": key})
+        assert answer.status_code == 400
+        assert answer.json()["message"] == "Idempotency-Key must be 1 to 128 visible characters of ASCII"
 
 
 @pytest.mark.parametrize(
@@ -237,6 +242,8 @@ def four_jobs(api: Served) -> tuple[Served, list[str]]:
         ("order[a]=1", "order must be a string"),
         ("type[a][b]=1", "type has no valid form"),
         ("type[]=%00", "type must not contain a NUL character"),
+        ("id[]=" + ",".join(map(str, range(501))), "id must contain no more than 500 elements"),
+        ("&".join(f"type[]={number}" for number in range(501)), "type must contain no more than 500 elements"),
     ],
 )
 def test_a_query_that_cannot_be_meant_is_refused_in_medusa_s_words(alice: httpx.Client, query: str, told: str):
@@ -333,18 +340,86 @@ def test_an_error_nobody_foresaw_has_an_id_that_is_in_the_log_and_no_internals(
     assert "mine-1: the moon" in caplog.text
 
 
-def test_a_database_that_does_not_answer_is_a_503_without_its_address(api: Served, monkeypatch: pytest.MonkeyPatch):
-    from sqlalchemy.exc import OperationalError
+def test_a_value_of_a_list_counts_once_however_often_it_is_given(api_on_both: Served):
+    job = api_on_both.job("alice")
+    often = ",".join([job.id] * 600)
 
-    def away(*given: Any) -> None:
-        raise OperationalError("SELECT", {}, Exception("postgresql://secret@db"))
+    answers = [
+        api_on_both.by("alice").get(f"/admin/batch-jobs?{name}") for name in (f"id[]={often}", f"id[]={',' * 60_000}")
+    ]
 
-    monkeypatch.setattr(api.workspace.service, "page", away)
+    assert [answer.json()["count"] for answer in answers] == [1, 0]
+
+
+def _ask_wrongly(api: Served) -> None:
+    api.workspace.store.count(JobFilter(ids=list(map(str, range(66_000)))))
+
+
+def _lose_the_connection(api: Served) -> None:
+    with api.workspace.jobs.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+def _reach_nobody(api: Served) -> None:
+    make_engine("postgresql://secret@127.0.0.1:1/none").connect()
+
+
+def _wait_for_a_lock(api: Served) -> None:
+    with api.workspace.jobs.connect() as one, api.workspace.jobs.connect() as other, one.begin():
+        one.execute(text("LOCK TABLE batch_job"))
+        other.execute(text("SET LOCAL lock_timeout = 1"))
+        other.execute(text("SELECT * FROM batch_job"))
+
+
+@pytest.mark.parametrize(
+    ("happens", "status", "told"),
+    [
+        (_ask_wrongly, 500, "An unknown error occurred; error id"),
+        (_lose_the_connection, 503, "the job database does not answer; error id"),
+        (_reach_nobody, 503, "the job database does not answer; error id"),
+        (_wait_for_a_lock, 503, "the job database is busy, ask again in a second; error id"),
+    ],
+)
+def test_a_database_does_not_answer_only_when_it_is_lost_and_its_address_is_not_told(
+    serve: Callable[..., Served],
+    no_prefect: None,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[[Served], None],
+    status: int,
+    told: str,
+):
+    api = serve(database_url=postgres_url)
+    monkeypatch.setattr(api.workspace.service, "page", lambda *given: happens(api))
 
     answer = api.by("alice").get("/admin/batch-jobs")
 
-    assert (answer.status_code, answer.json()["type"]) == (503, "database_error")
+    assert (answer.status_code, answer.json()["message"][: len(told)]) == (status, told)
     assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("statement", "status", "told"),
+    [
+        ("SELECT * FROM no_such_table", 500, "An unknown error occurred; error id"),
+        ("BEGIN IMMEDIATE", 503, "the job database is busy, ask again in a second; error id"),
+    ],
+)
+def test_an_embedded_database_that_is_busy_or_asked_wrongly_does_not_sound_lost(
+    api: Served, monkeypatch: pytest.MonkeyPatch, statement: str, status: int, told: str
+):
+    file = api.workspace.settings.home / "jobs.db"
+    impatient = create_engine(f"sqlite:///{file}", connect_args={"timeout": 0, "isolation_level": None})
+
+    def ask(*given: Any) -> None:
+        with impatient.connect() as connection:
+            connection.execute(text(statement))
+
+    monkeypatch.setattr(api.workspace.service, "page", ask)
+    with for_writing(api.workspace.jobs.connect()) as writer, writer.begin():
+        answer = api.by("alice").get("/admin/batch-jobs")
+
+    assert (answer.status_code, answer.json()["message"][: len(told)]) == (status, told)
 
 
 def test_every_answer_has_an_id_and_security_headers_and_cors_is_off(alice: httpx.Client):
@@ -404,6 +479,20 @@ def test_metrics_count_requests_by_route_and_jobs_by_status(api: Served):
     assert job.id not in text
 
 
+def test_metrics_for_a_key_of_one_type_hold_the_jobs_of_no_other(api: Served):
+    job = api.job("alice")
+    tokens = {name: api.workspace.api_keys.create("eye", Role.VIEWER, [name])[1] for name in (job.type, "table-export")}
+
+    shown = {
+        name: httpx.get(f"{api.url}/metrics", headers={"Authorization": f"Bearer {token}"}).text
+        for name, token in tokens.items()
+    }
+
+    assert 'batch_jobs_jobs{status="created",type="noting"} 1.0' in shown["noting"]
+    assert "batch_jobs_jobs{" not in shown["table-export"]
+    assert "batch_jobs_http_requests_total{" in shown["table-export"]
+
+
 def test_the_document_has_examples_and_every_error(alice: httpx.Client):
     document = alice.get("/openapi.json").json()
 
@@ -411,3 +500,14 @@ def test_the_document_has_examples_and_every_error(alice: httpx.Client):
     assert {"201", "400", "401", "403", "404", "409", "422", "429"} <= set(create_job["responses"])
     assert "example" in json.dumps(create_job)
     assert {"medusa", "bearer"} <= set(document["components"]["securitySchemes"])
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_the_document_shows_how_the_api_says_that_it_is_well(alice: httpx.Client, path: str):
+    described = alice.get("/openapi.json").json()["paths"][path]["get"]["responses"]
+    shown = {status: answer["content"]["application/json"]["schema"]["example"] for status, answer in described.items()}
+
+    answer = alice.get(path)
+
+    assert set(shown[str(answer.status_code)]) == set(answer.json())
+    assert len({example["status"] for example in shown.values()}) == len(shown)

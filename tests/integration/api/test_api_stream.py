@@ -1,5 +1,6 @@
 """A job as server-sent events."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,10 @@ import httpx
 import pytest
 
 from deployments.api import job_watch, stream
+from deployments.api.app import create_app
 from flows.process_identity import ProcessIdentity
 from flows.transitions import Action, Status
-from support.api_server import Served
+from support.api_server import Served, serving
 from support.servers import wait_until
 
 
@@ -73,17 +75,27 @@ def test_a_follower_who_comes_back_is_told_what_it_missed_and_nothing_twice(api:
     job = api.job("alice", Status.CANCELED)
     whole = Follower(api.by("alice"), job.id).join()
 
-    rest = Follower(api.by("alice"), job.id, last=whole.events[0]["id"]).join()
+    for seen in range(1, 4):
+        rest = Follower(api.by("alice"), job.id, last=whole.events[seen - 1]["id"]).join()
+        assert rest.events == whole.events[seen:]
     after_all = api.by("alice").get(
         f"/admin/batch-jobs/{job.id}/stream", headers={"Last-Event-ID": whole.events[-1]["id"]}
     )
 
     assert whole.names() == ["status", "status", "progress", "end"]
-    assert rest.events == whole.events[1:]
     assert after_all.status_code == 204
 
 
-@pytest.mark.parametrize("last", ["nonsense", "-1", "9" * 40, "1.x", "' OR 1=1"])
+def test_a_follower_who_was_told_an_end_is_told_what_a_retry_added(api: Served):
+    job = api.job("alice", Status.FAILED)
+    end = Follower(api.by("alice"), job.id).join().events[-1]
+    for action in (Action.RETRY, Action.CANCEL):
+        job = api.workspace.store.move(job, action, who="test")
+
+    assert Follower(api.by("alice"), job.id, last=end["id"]).join().names() == ["status", "status", "progress", "end"]
+
+
+@pytest.mark.parametrize("last", ["nonsense", "-1", "9" * 40, "1.x", "1.ended", ".end", "' OR 1=1"])
 def test_an_id_that_is_none_begins_at_the_beginning(shared: Served, last: str):
     job = shared.job("alice", Status.CANCELED)
 
@@ -142,6 +154,32 @@ def test_one_key_has_so_many_streams_and_no_more(
     assert api.by("alice").get(f"/admin/batch-jobs/{job.id}/stream").status_code == 200
 
 
+def test_a_stream_ends_when_its_key_is_revoked_and_those_of_other_keys_go_on(api: Served):
+    job = api.job("root")
+    revoked, kept = Follower(api.by("vera"), job.id), Follower(api.by("root"), job.id)
+    wait_until(lambda: bool(revoked.events and kept.events), what="both followers")
+
+    api.workspace.api_keys.revoke("vera")
+
+    assert revoked.join().names() == ["status", "progress"]
+    api.workspace.service.cancel(job.id, who="test")
+    assert kept.join().names()[-1] == "end"
+    assert api.by("vera").get(f"/admin/batch-jobs/{job.id}/stream").status_code == 401
+
+
+def test_a_stream_of_a_key_of_the_settings_goes_on(serve: Callable[..., Served], no_prefect: None):
+    api = serve(api_keys="ops:admin:a-key-of-the-settings")
+    job, looks = api.job("alice"), list[int]()
+    with httpx.Client(base_url=api.url, headers={"Authorization": "Bearer a-key-of-the-settings"}) as ops:
+        follower = Follower(ops, job.id)
+        with _counted(api, looks):
+            wait_until(lambda: len(looks) >= 2, what="two looks")
+
+        api.workspace.service.cancel(job.id, who="test")
+
+        assert follower.join().names()[-1] == "end"
+
+
 def test_a_stream_says_now_and_then_that_it_lives_and_ends_to_be_resumed(
     serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
 ):
@@ -155,3 +193,27 @@ def test_a_stream_says_now_and_then_that_it_lives_and_ends_to_be_resumed(
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert ": still here\n\n" in answer.text
     assert "event: end" not in answer.text
+
+
+def test_a_stop_of_the_server_ends_streams_and_does_not_break_them_off(api: Served):
+    job = api.job("alice")
+    with httpx.Client(headers=api.by("alice").headers) as client:
+        with serving(api.workspace) as url:
+            client.base_url = httpx.URL(url)
+            follower = Follower(client, job.id)
+            wait_until(lambda: follower.names() == ["status", "progress"], what="what there is")
+
+        assert follower.join().names() == ["status", "progress"]
+
+
+def test_a_stream_that_begins_while_the_server_stops_ends_at_once(api: Served):
+    job = api.job("alice")
+    app = create_app(api.workspace)
+    app.state.api.watch.close()
+
+    async def follow() -> str:
+        inside = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=inside, base_url=api.url, headers=api.by("alice").headers) as client:
+            return (await client.get(f"/admin/batch-jobs/{job.id}/stream")).text
+
+    assert asyncio.run(follow()) == "retry: 1000\n\n"

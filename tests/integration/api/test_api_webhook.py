@@ -1,6 +1,7 @@
 """The end of each job told to an address outside: signed, tried again, never lost."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -35,15 +36,28 @@ class Receiver:
 
     def __init__(self) -> None:
         self.got: list[tuple[dict[str, str], bytes]] = []
-        self.answers: list[int] = []
+        self.answers: list[int | bytes] = []
+        self.closed = threading.Event()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
+                answer = receiver.answers.pop(0) if receiver.answers else 200
+                if isinstance(answer, bytes):
+                    self._drip(answer)
+                    return
+                self.send_response(answer)
                 self.end_headers()
+
+            def _drip(self, beginning: bytes) -> None:
+                """Begin an answer and never end it, though there is always more of it."""
+                self.close_connection = True
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(beginning)
+                    while not receiver.closed.wait(0.02):
+                        self.wfile.write(b"X-More: 1\r\n")
 
             def log_message(self, *given: Any) -> None:
                 """Be quiet."""
@@ -64,6 +78,7 @@ def receiver() -> Iterator[Receiver]:
     thread = threading.Thread(target=receiver.server.serve_forever)
     thread.start()
     yield receiver
+    receiver.closed.set()
     receiver.server.shutdown()
     receiver.server.server_close()
     thread.join()
@@ -102,6 +117,38 @@ def test_what_is_not_taken_is_told_again_under_the_same_id(
     wait_until(lambda: _deliveries(told_api.workspace.jobs)[0].delivered_at is not None, what="its note")
 
 
+def test_an_answer_whose_body_does_not_end_is_one(told_api: Served, receiver: Receiver):
+    receiver.answers = [b"HTTP/1.1 200 OK\r\n\r\n"]
+    first = told_api.job("alice", Status.COMPLETED)
+    wait_until(lambda: len(receiver.got) == 1, what="the first message")
+    second = told_api.job("alice", Status.FAILED)
+
+    wait_until(lambda: len(receiver.got) == 2, what="the second message")
+
+    assert receiver.told() == [("batch-job.completed", first.id), ("batch-job.failed", second.id)]
+    wait_until(lambda: _all_delivered(told_api.workspace.jobs, 2), what="their notes")
+
+
+def test_an_answer_that_drips_is_given_up_and_holds_no_other_up(
+    serve: Callable[..., Served],
+    no_prefect: None,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    monkeypatch.setattr(webhook, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(webhook, "PAUSES", (timedelta(0),) * 50)
+    api = serve(webhook_url=receiver.url, webhook_secret=SECRET)
+    receiver.answers = [b"HTTP/1.1 200 OK\r\n"]
+    first = api.job("alice", Status.COMPLETED)
+    wait_until(lambda: len(receiver.got) == 1, what="the first message")
+    api.job("alice", Status.FAILED)
+
+    wait_until(lambda: _all_delivered(api.workspace.jobs, 2), what="both messages, the first one by another try")
+
+    assert f"webhook for {first.id} failed: no answer in 0.5 s" in caplog.text
+
+
 def test_what_is_never_taken_is_given_up_and_kept_with_its_error(
     told_api: Served, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
@@ -132,7 +179,12 @@ def test_an_end_while_the_api_is_down_is_told_when_it_is_back(
 
 def _deliveries(engine: Engine) -> list[Any]:
     with engine.connect() as connection:
-        return list(connection.execute(select(batch_job_delivery)))
+        return list(connection.execute(select(batch_job_delivery).order_by(batch_job_delivery.c.event_id)))
+
+
+def _all_delivered(engine: Engine, count: int) -> bool:
+    rows = _deliveries(engine)
+    return len(rows) == count and all(row.delivered_at for row in rows)
 
 
 def test_what_ended_before_the_webhook_was_set_is_not_told(store: JobStore, target: Engine):

@@ -1,5 +1,7 @@
 """``keys``, and ``api``'s refusal to be open to all."""
 
+import subprocess
+
 import httpx
 import pytest
 
@@ -83,23 +85,36 @@ def test_a_setting_of_the_api_that_cannot_be_used_is_one_line(cli, setting, valu
     assert "a-key-that" not in done.err
 
 
-def test_the_api_runs_by_itself_and_stops_in_order(cli):
-    cli.environment["BATCH_JOBS_API_HOST"] = "0.0.0.0"
+@pytest.fixture
+def served_api(cli) -> tuple[subprocess.Popen[str], httpx.Client]:
+    """A running ``api``, and a client of an operator."""
     port = free_port()
-    cli.environment["BATCH_JOBS_API_PORT"] = str(port)
+    cli.environment |= {"BATCH_JOBS_API_HOST": "0.0.0.0", "BATCH_JOBS_API_PORT": str(port)}
     key = cli("keys", "create", "--name", "shop", "--role", "operator", "--json").json["key"]
-    served = cli.start("api")
+    process = cli.start("api")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}) as client:
+        wait_until(lambda: _answers(client), what="the API")
+        yield process, client
 
-    def listed() -> bool:
-        try:
-            answer = httpx.get(f"http://127.0.0.1:{port}/admin/batch-jobs", headers={"Authorization": f"Bearer {key}"})
-        except httpx.TransportError:
-            return False
-        return answer.json()["batch_jobs"] == []
 
-    wait_until(listed, what="the API")
-    served.terminate()
-    out, err = served.communicate(timeout=30)
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/admin/batch-jobs").json()["batch_jobs"] == []
+    except httpx.TransportError:
+        return False
 
-    assert out == f"serving the API at http://0.0.0.0:{port}, Ctrl-C stops\n"
+
+def test_the_api_runs_by_itself_and_stops_in_order(served_api):
+    process, client = served_api
+    job = client.post("/admin/batch-jobs", json={"type": "steps", "context": {}}).json()["batch_job"]
+
+    with client.stream("GET", f"/admin/batch-jobs/{job['id']}/stream") as stream:
+        lines = stream.iter_lines()
+        assert "event: status" in [next(lines) for _ in range(4)]
+        process.terminate()
+        rest = list(lines)  # to its end: a stream that breaks off raises
+    out, err = process.communicate(timeout=30)
+
+    assert "event: end" not in rest
+    assert out == f"serving the API at http://0.0.0.0:{client.base_url.port}, Ctrl-C stops\n"
     assert err == ""
