@@ -141,12 +141,12 @@ def keys_of_setting(text: str) -> dict[str, ApiKey]:
 
 def _key_of_setting(number: int, parts: list[str]) -> tuple[str, ApiKey]:
     name, role, token = parts[0], parts[1] if len(parts) > 1 else "", parts[-1]
+    types = parts[2].split("+") if len(parts) == 4 else None
     well = len(parts) in (3, 4) and NAME.fullmatch(name) and role in list(Role) and len(token) >= SHORTEST
-    if not well:
+    if not well or "" in (types or ()):
         wanted = f"NAME:ROLE:KEY with a role of {', '.join(Role)} and a KEY of at least {SHORTEST} characters"
         raise SettingWrong("API_KEYS", f"entry {number} is not {wanted}")
     hashed = token_hash(token)
-    types = parts[2].split("+") if len(parts) == 4 else None
     made = datetime.fromtimestamp(0, UTC)
     key = ApiKey(id=f"setting_{hashed[:16]}", name=name, role=Role(role), types=types, hint=token[:4], created_at=made)
     return hashed, key

@@ -23,8 +23,11 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it; it cannot be shown again."""
+    workspace = current_workspace()
+    for batch_type in types or ():
+        workspace.strategies.get(batch_type)  # a key for a type that is none would fit nothing
     try:
-        key, token = current_workspace().api_keys.create(name, role, types)
+        key, token = workspace.api_keys.create(name, role, types)
     except ValueError as error:
         raise UsageRefused(str(error)) from None
     if as_json:

@@ -66,7 +66,15 @@ def test_keys_of_the_settings_are_found_by_their_hash():
 
 
 @pytest.mark.parametrize(
-    "text", ["secret-key-alone-here", "shop:boss:a-long-enough-key", "shop:admin:short", "a:b:c:d:surplus-part"]
+    "text",
+    [
+        "secret-key-alone-here",
+        "shop:boss:a-long-enough-key",
+        "shop:admin:short",
+        "a:b:c:d:surplus-part",
+        "shop:admin::a-key-for-no-type",
+        "shop:admin:noting+:a-key-for-no-type",
+    ],
 )
 def test_keys_of_the_settings_that_cannot_be_read_are_not_shown(text: str):
     with pytest.raises(SettingWrong, match="entry 2 is not NAME:ROLE:KEY") as caught:

@@ -7,6 +7,8 @@ import pytest
 
 from support.servers import free_port, wait_until
 
+SHOP = ["create", "--name", "shop", "--role", "viewer"]
+
 
 def test_a_key_is_shown_once_listed_without_itself_and_revoked(cli):
     made = cli("keys", "create", "--name", "shop", "--role", "operator", "--type", "steps", "--json").json
@@ -36,6 +38,11 @@ def test_a_key_alone_is_on_stdout(cli):
         (["create", "--name", "a b", "--role", "viewer"], "'a b' is no name for a key"),
         (["create", "--name", "shop", "--role", "boss"], "'viewer', 'operator', 'admin'"),
         (["create", "--role", "viewer"], "Missing option '--name'"),
+        ([*SHOP, "--type", ""], "no strategy has the type ''; there are order-export, "),
+        (
+            [*SHOP, "--type", "steps", "--type", "no-such"],
+            "no strategy has the type 'no-such'; there are order-export, ",
+        ),
         (["revoke", "nobody"], "there is no API key nobody"),
     ],
 )
@@ -44,6 +51,7 @@ def test_what_cannot_be_done_with_keys_is_one_line_and_exit_2(cli, arguments, to
 
     assert done.code == 2
     assert told in done.error
+    assert cli("keys", "list").out == "no keys\n"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost.invalid"])
