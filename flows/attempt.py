@@ -15,6 +15,7 @@ from flows.transitions import Action, Status
 from strategies import hooks
 from strategies.base import BatchJobStrategy
 from strategies.errors import BatchJobError, StopRequested, Superseded
+from strategies.exits import exits_as_errors
 from strategies.result import ErrorEntry, JobResult
 from strategies.run import JobIdentity, JobParts, JobRun
 
@@ -159,7 +160,7 @@ class Attempt:
     def _hook(self, name: str, hook: Hook) -> None:
         def run() -> None:
             self.run.stop_if_asked()  # canceled between two steps, or while a retry was waited for
-            with hidden_in_errors(self._opened):
+            with hidden_in_errors(self._opened), exits_as_errors():
                 hook(self._strategy, self.run)
 
         retries = (self._strategy.max_retries, self._strategy.retry_delay)
@@ -168,7 +169,9 @@ class Attempt:
     def _tries_again(self, error: Exception) -> bool:
         """Let the strategy say whether the error may pass; if so, the next attempt begins and the history tells why."""
         raised = cast(Exception, original(error))
-        if not self._strategy.should_retry(self.run, raised):
+        with exits_as_errors():
+            passes = self._strategy.should_retry(self.run, raised)
+        if not passes:
             return False
         entry = self._entry(raised)
         self.run.result.errors.append(entry)
@@ -204,7 +207,7 @@ class Attempt:
             raise Superseded(self._job.id)
         if stop.reason == Status.CANCELED:
             self._tell_unprocessed()
-            with hidden_in_errors(self._opened):
+            with hidden_in_errors(self._opened), exits_as_errors():
                 self._strategy.on_cancel(self.run)
             self.run.save()
             return Outcome.CANCELED
@@ -230,7 +233,8 @@ class Attempt:
                 return False
             self.run.logger.warning("the job was moved while it failed: %s", moved)
         try:
-            self._strategy.on_failure(self.run, error)
+            with exits_as_errors():
+                self._strategy.on_failure(self.run, error)
         except Exception:  # a failing hook must not hide the first error
             self.run.logger.exception("on_failure of %s raised", self._strategy.identifier)
         return True

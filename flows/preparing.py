@@ -6,6 +6,7 @@ from pydantic import BaseModel, ValidationError
 
 from strategies.base import BatchJobStrategy
 from strategies.errors import ContextRefused
+from strategies.exits import exits_as_errors
 
 
 def prepared_context(strategy: BatchJobStrategy, context: BaseModel | dict[str, Any]) -> BaseModel:
@@ -22,7 +23,8 @@ def prepared_context(strategy: BatchJobStrategy, context: BaseModel | dict[str, 
         fields = ", ".join(sorted(model.model_fields)) or "no fields"
         raise ContextRefused(f"{strategy.batch_type} takes no {', '.join(unknown)}; its context has {fields}")
     try:
-        prepared: BaseModel = model.model_validate(strategy.prepare(model.model_validate(values)))
+        with exits_as_errors():
+            prepared: BaseModel = model.model_validate(strategy.prepare(model.model_validate(values)))
     except ValidationError as error:
         raise ContextRefused(f"the context of {strategy.batch_type} is wrong: {_one_line(error)}") from None
     return prepared

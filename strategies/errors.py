@@ -83,6 +83,13 @@ class StrategyFileBroken(BatchJobError):
         super().__init__(f"{origin}: {reason}")
 
 
+class StrategyExited(Exception):
+    """A strategy's code asked for the end of the whole process."""
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__(f"the strategy raised {raised!r}, which ends a program; an error is what fails a job")
+
+
 class StopRequested(BaseException):
     """Raised at a chunk edge when the job is to stop there.
 

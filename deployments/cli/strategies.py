@@ -11,6 +11,7 @@ from deployments.cli import output
 from deployments.cli.options import AsJson, Type
 from deployments.errors import UsageRefused
 from flows.workspace import current_workspace
+from strategies.exits import exits_as_errors
 from strategies.registry import Registry, StrategyClass, origin_of
 
 
@@ -36,7 +37,8 @@ def template(
     to: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to write it; stdout without.")] = None,
 ) -> None:
     """Print a sample input of a strategy that works as it is."""
-    sample = current_workspace().strategies.get(batch_type).build_template()
+    with exits_as_errors():
+        sample = current_workspace().strategies.get(batch_type).build_template()
     if not sample:
         raise UsageRefused(f"{batch_type} reads no file, so it has no template")
     if to is None:

@@ -95,6 +95,19 @@ def test_a_failed_job_says_why_and_retry_goes_on(cli_with_prefect):
     assert retried.json["attempt"] == 2
 
 
+@pytest.mark.parametrize("raised", ["SystemExit(4)", "type('Enough', (BaseException,), {})('now')"])
+def test_a_hook_that_ends_the_process_fails_its_job_only(cli_with_prefect, strategies: Path, raised):
+    steps = (strategies / "steps.py").read_text()
+    (strategies / "steps.py").write_text(steps.replace('ValueError(f"step {step} is broken")', raised))
+
+    done = cli_with_prefect("run", "steps", "-c", "fails_once_at=2")
+
+    assert done.code == 1
+    assert "10 of 30" in done.out
+    assert "the strategy raised" in done.err.splitlines()[-1]
+    assert cli_with_prefect("list", "--json").json[0]["status"] == "failed"
+
+
 def test_ctrl_c_stops_at_the_next_chunk_edge_and_resume_goes_on(cli_with_prefect, until, tmp_path: Path):
     running = cli_with_prefect.start("run", "steps", "-c", f"waits_for={tmp_path / 'go'}")
     job = until(lambda job: job["result"]["advancement_count"] == 10)
