@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, cast
 
 from flows.context_secrets import OpenedContext
@@ -16,6 +17,8 @@ from strategies import hooks
 from strategies.base import BatchJobStrategy
 from strategies.errors import BatchJobError, StopRequested, Superseded
 from strategies.exits import exits_as_errors
+from strategies.locating import line_in
+from strategies.registry import origin_of
 from strategies.result import ErrorEntry, JobResult
 from strategies.run import JobIdentity, JobParts, JobRun
 
@@ -240,15 +243,23 @@ class Attempt:
         return True
 
     def _entry(self, error: BaseException) -> ErrorEntry:
-        return ErrorEntry.model_validate(self._opened.without_secrets(describe_error(error).model_dump()))
+        entry = describe_error(error, origin_of(type(self._strategy)))
+        return ErrorEntry.model_validate(self._opened.without_secrets(entry.model_dump()))
 
 
-def describe_error(error: BaseException) -> ErrorEntry:
-    """An error as the row keeps it, its message and trace cut to a bearable length."""
+def describe_error(error: BaseException, file: Path) -> ErrorEntry:
+    """An error as the row keeps it, its message and trace cut to a bearable length.
+
+    An error that nobody foresaw says where in the strategy's file it came up.
+    """
     message = (
         "interrupted" if isinstance(error, KeyboardInterrupt) else " ".join(str(error)[: 4 * MESSAGE_LIMIT].split())
     )
+    line = None if isinstance(error, BatchJobError | KeyboardInterrupt) else line_in(file, error)
+    place = f" ({file.name} line {line})" if line else ""
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=-20))
     return ErrorEntry(
-        message=(message or type(error).__name__)[:MESSAGE_LIMIT], code=type(error).__name__, err=trace[-TRACE_LIMIT:]
+        message=(message or type(error).__name__)[: MESSAGE_LIMIT - len(place)] + place,
+        code=type(error).__name__,
+        err=trace[-TRACE_LIMIT:],
     )

@@ -78,9 +78,9 @@ class FileMissing(BatchJobError, FileNotFoundError):
 class StrategyFileBroken(BatchJobError):
     """A file that should hold strategies could not be loaded."""
 
-    def __init__(self, origin: Path | str, reason: str) -> None:
+    def __init__(self, origin: Path | str, reason: str, line: int | None = None) -> None:
         self.origin = str(origin)
-        super().__init__(f"{origin}: {reason}")
+        super().__init__(f"{origin}{f' line {line}' if line else ''}: {reason}")
 
 
 class StrategyExited(Exception):

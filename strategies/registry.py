@@ -13,6 +13,7 @@ from types import ModuleType
 
 from strategies.base import BatchJobStrategy
 from strategies.errors import StrategyFileBroken, StrategyUnknown
+from strategies.locating import line_in
 
 ENTRY_POINT_GROUP = "batch_jobs.strategies"
 BUILT_IN = Path(__file__).parent
@@ -84,7 +85,7 @@ def _from_module(file: Path, folder: Path, broken: list[StrategyFileBroken]) -> 
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a user's file raises, an exit too, the others are to be found
-        broken.append(StrategyFileBroken(file, f"{type(error).__name__}: {_one_line(error)}"))
+        broken.append(StrategyFileBroken(file, f"{type(error).__name__}: {_one_line(error)}", line_in(file, error)))
         return
     yield from _strategies_in(module)
 

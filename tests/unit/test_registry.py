@@ -44,12 +44,12 @@ def test_the_built_in_strategies_load_without_complaint():
 def test_a_broken_file_is_told_by_name_and_hides_no_other(tmp_path: Path):
     write(tmp_path, "mine.py")
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
-    (tmp_path / "exits.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "exits.py").write_text("\nraise SystemExit(3)\n")
     (tmp_path / "worse.py").write_text("def (:\n")
     found = load_strategies([tmp_path])
     assert "mine" in found.by_type
     assert [Path(broken.origin).name for broken in found.broken] == ["broken.py", "exits.py", "worse.py"]
-    assert "SystemExit: 3" in str(found.broken[1])
+    assert "exits.py line 2: SystemExit: 3" in str(found.broken[1])
     assert "No module named 'nothing_of_this_name'" in str(found.broken[0])
 
 

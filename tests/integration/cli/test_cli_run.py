@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 
+def place_of(code: str, file: Path) -> str:
+    (line,) = [number for number, text in enumerate(file.read_text().splitlines(), 1) if code in text]
+    return f"({file.name} line {line})"
+
+
 def test_a_job_runs_here_and_its_end_is_printed(cli_with_prefect):
     done = cli_with_prefect("run", "steps", "-c", "steps=2")
 
@@ -81,14 +86,18 @@ def test_a_dry_run_with_yes_shows_its_plan_and_goes_on(cli_with_prefect):
     assert done.out.index("3 steps") < done.out.index("completed")
 
 
-def test_a_failed_job_says_why_and_retry_goes_on(cli_with_prefect):
+def test_a_failed_job_says_why_and_where_and_retry_goes_on(cli_with_prefect, strategies: Path):
+    where = place_of("raise ValueError", strategies / "steps.py")
+
     failed = cli_with_prefect("run", "steps", "-c", "fails_once_at=2")
     job_id = failed.out.split()[0]
 
+    shown = cli_with_prefect("show", job_id)
     retried = cli_with_prefect("retry", job_id, "--here", "--json")
 
     assert failed.code == 1
-    assert f"step 2 is broken; go on with: batch-jobs retry {job_id} --here" in failed.err.splitlines()[-1]
+    assert f"step 2 is broken {where}" in shown.out
+    assert f"step 2 is broken {where}; go on with: batch-jobs retry {job_id} --here" in failed.err.splitlines()[-1]
     assert "Traceback" not in failed.err
     assert retried.code == 0
     assert retried.json["result"]["created"] == 30
@@ -105,6 +114,7 @@ def test_a_hook_that_ends_the_process_fails_its_job_only(cli_with_prefect, strat
     assert done.code == 1
     assert "10 of 30" in done.out
     assert "the strategy raised" in done.err.splitlines()[-1]
+    assert place_of(f"raise {raised}", strategies / "steps.py") in done.err.splitlines()[-1]
     assert cli_with_prefect("list", "--json").json[0]["status"] == "failed"
 
 
