@@ -8,7 +8,14 @@ from rich.text import Text
 from deployments.cli.output import grid, out, safe, status_text, time_text
 from flows.job import Job, JobEvent
 from flows.transitions import Status
+from strategies.errors import ContextRefused, FileKeyUnsafe, FileMissing, InputChanged, JobRefused, TooManyRejects
+from strategies.tabular.errors import InputRefused
 
+#: By their codes, the errors that another attempt at the same input and context meets again.
+REFUSALS = {
+    kind.__name__
+    for kind in (ContextRefused, FileKeyUnsafe, FileMissing, InputChanged, InputRefused, JobRefused, TooManyRejects)
+}
 SHOWN_CHANGES = 10
 SHOWN_ERRORS = 5
 
@@ -64,7 +71,15 @@ def why_it_stopped(job: Job) -> str:
         if job.status is Status.FAILED and job.result.errors
         else f"stopped while {job.status}"
     )
-    return f"{job.id} failed after {rows:,} rows: {reason}; go on with: batch-jobs retry {job.id} --here"
+    way_on = "correct the input or the context and run a new job"
+    if not is_refused(job):
+        way_on = f"go on with: batch-jobs retry {job.id} --here"
+    return f"{job.id} failed after {rows:,} rows: {reason}; {way_on}"
+
+
+def is_refused(job: Job) -> bool:
+    """Whether the job failed by what it was given, which trying again does not change."""
+    return job.status is Status.FAILED and bool(job.result.errors) and job.result.errors[-1].code in REFUSALS
 
 
 def print_plan(job: Job) -> None:
@@ -101,6 +116,8 @@ def next_steps(job: Job) -> list[tuple[str, str]]:
     again = job.id
     if awaits_confirmation(job):
         return [(f"batch-jobs confirm {again} --here", "do it"), (f"batch-jobs cancel {again}", "leave it")]
+    if is_refused(job):
+        return [(f"batch-jobs run {job.type} ...", "a new job, the input or the context corrected"), *_fetching(job)]
     if job.status is Status.FAILED:
         return [(f"batch-jobs retry {again} --here", "go on from the last checkpoint"), *_fetching(job)]
     if job.status is Status.PAUSED:

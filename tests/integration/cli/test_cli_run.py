@@ -104,6 +104,21 @@ def test_a_failed_job_says_why_and_where_and_retry_goes_on(cli_with_prefect, str
     assert retried.json["attempt"] == 2
 
 
+def test_a_job_that_refuses_its_input_is_not_to_be_tried_again(cli_with_prefect, tmp_path: Path):
+    (tmp_path / "goods.csv").write_text("code\nx\n")
+    given = ["-c", "table=goods", "-c", "mode=upsert", "-c", "key=cod", "-c", f"file_key=@{tmp_path / 'goods.csv'}"]
+
+    misspelt = cli_with_prefect("run", "table-import", *given)
+    missing = cli_with_prefect("run", "table-export", "-c", "table=nowhere")
+    shown = cli_with_prefect("show", missing.out.split()[0])
+
+    for done in (misspelt, missing):
+        assert done.code == 1
+        assert done.err.strip().endswith("; correct the input or the context and run a new job")
+    assert "batch-jobs run table-export ..." in shown.out
+    assert "retry" not in misspelt.err + missing.err + shown.out
+
+
 @pytest.mark.parametrize("raised", ["SystemExit(4)", "type('Enough', (BaseException,), {})('now')"])
 def test_a_hook_that_ends_the_process_fails_its_job_only(cli_with_prefect, strategies: Path, raised):
     steps = (strategies / "steps.py").read_text()
