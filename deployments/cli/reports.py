@@ -16,6 +16,10 @@ REFUSALS = {
     kind.__name__
     for kind in (ContextRefused, FileKeyUnsafe, FileMissing, InputChanged, InputRefused, JobRefused, TooManyRejects)
 }
+LIST_HEAD = ("ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY")
+#: Left out of a list, one after the other, while a line is wider than the terminal.
+DISPENSABLE = ("BY", "PROGRESS", "CREATED", "ROWS")
+GAP = 2
 SHOWN_CHANGES = 10
 SHOWN_ERRORS = 5
 
@@ -25,8 +29,10 @@ def print_list(jobs: Sequence[Job]) -> None:
     if not jobs:
         out.print("no jobs")
         return
-    head = ("ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY")
-    out.print(grid([_list_row(job) for job in jobs], head, right=(3, 4)))
+    rows = [dict(zip(LIST_HEAD, _list_row(job), strict=True)) for job in jobs]
+    columns = _fitting(rows, out.width)
+    right = [columns.index(name) for name in ("PROGRESS", "ROWS") if name in columns]
+    out.print(grid([[row[name] for name in columns] for row in rows], columns, right, whole=(0,)))
 
 
 def print_job(job: Job, events: Sequence[JobEvent]) -> None:
@@ -156,6 +162,15 @@ def _title(job: Job) -> Text:
     if awaits_confirmation(job):
         title.append(", awaits confirmation")
     return title
+
+
+def _fitting(rows: Sequence[dict[str, str | Text]], width: int) -> list[str]:
+    """The columns of a list for which a terminal has room."""
+    needed = {name: GAP + max(len(name), *(len(row[name]) for row in rows)) for name in LIST_HEAD}
+    for name in DISPENSABLE:
+        if sum(needed.values()) - GAP > width:
+            del needed[name]
+    return list(needed)
 
 
 def _list_row(job: Job) -> list[str | Text]:
