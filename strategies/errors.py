@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from strategies.wording import rows_told
+
 
 class BatchJobError(Exception):
     """An error a user can act on; its text is one line."""
@@ -44,8 +46,9 @@ class TooManyRejects(JobRefused):
     """More rows are bad than the job allows."""
 
     def __init__(self, rejected: int, allowed: int, written: str) -> None:
+        are = "is" if rejected == 1 else "are"
         super().__init__(
-            f"{rejected} rows are rejected and max_rejects is {allowed}; {written}. The rejects file says why"
+            f"{rows_told(rejected)} {are} rejected and max_rejects is {allowed}; {written}. The rejects file says why"
         )
 
 

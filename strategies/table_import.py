@@ -26,6 +26,7 @@ from strategies.tabular.reading import Reader, open_reader
 from strategies.tabular.repeats import Repeats
 from strategies.tabular.tables import find_table, refuse_own, require_table
 from strategies.tabular.writing import write_chunk
+from strategies.wording import rows_told
 
 HASHED_AT_ONCE = 1 << 20  # bytes
 DESCRIBED_COLUMNS = 20
@@ -237,10 +238,10 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
     if plan.creates is not None:
         job.describe("import-table", "Table", f"{table} will be created")
         _describe_columns(job, plan.creates)
-    job.describe("import-create", "To create", f"{counts.create} rows will be created in {table}")
-    job.describe("import-update", "To update", f"{counts.update} rows will be updated")
-    job.describe("import-unchanged", "Unchanged", f"{counts.unchanged} rows are as they are in the file")
-    job.describe("import-reject", "To reject", f"{counts.reject} rows will be rejected")
+    job.describe("import-create", "To create", f"{rows_told(counts.create)} will be created in {table}")
+    job.describe("import-update", "To update", f"{rows_told(counts.update)} will be updated")
+    job.describe("import-unchanged", "Unchanged", f"{rows_told(counts.unchanged)} already as in the file")
+    job.describe("import-reject", "To reject", f"{rows_told(counts.reject)} will be rejected")
 
 
 def _describe_columns(job: JobRun, columns: list[ColumnToCreate]) -> None:

@@ -10,6 +10,7 @@ from flows.job import Job, JobEvent
 from flows.transitions import Status
 from strategies.errors import ContextRefused, FileKeyUnsafe, FileMissing, InputChanged, JobRefused, TooManyRejects
 from strategies.tabular.errors import InputRefused
+from strategies.wording import rows_told
 
 #: By their codes, the errors that another attempt at the same input and context meets again.
 REFUSALS = {
@@ -67,11 +68,11 @@ def ended_well(job: Job) -> bool:
 
 def why_it_stopped(job: Job) -> str:
     """Why a job is not completed and how to go on, in one line."""
-    rows = job.result.advancement_count
+    rows = rows_told(job.result.advancement_count)
     if job.status is Status.PAUSED:
-        return f"stopped after {rows:,} rows; go on with: batch-jobs resume {job.id} --here"
+        return f"stopped after {rows}; go on with: batch-jobs resume {job.id} --here"
     if job.status is Status.CANCELED:
-        return f"{job.id} was canceled after {rows:,} rows"
+        return f"{job.id} was canceled after {rows}"
     reason = (
         job.result.errors[-1].message
         if job.status is Status.FAILED and job.result.errors
@@ -80,7 +81,7 @@ def why_it_stopped(job: Job) -> str:
     way_on = "correct the input or the context and run a new job"
     if not is_refused(job):
         way_on = f"go on with: batch-jobs retry {job.id} --here"
-    return f"{job.id} failed after {rows:,} rows: {reason}; {way_on}"
+    return f"{job.id} failed after {rows}: {reason}; {way_on}"
 
 
 def is_refused(job: Job) -> bool:
