@@ -7,6 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from flows import job_store
 from flows.context_secrets import OpenedContext
 from flows.errors import ActionIllegal, JobMoved
 from flows.hiding_secrets import hidden_in_errors, original
@@ -252,9 +255,7 @@ def describe_error(error: BaseException, file: Path) -> ErrorEntry:
 
     An error that nobody foresaw says where in the strategy's file it came up.
     """
-    message = (
-        "interrupted" if isinstance(error, KeyboardInterrupt) else " ".join(str(error)[: 4 * MESSAGE_LIMIT].split())
-    )
+    message = " ".join(_text_of(error)[: 4 * MESSAGE_LIMIT].split())
     line = None if isinstance(error, BatchJobError | KeyboardInterrupt) else line_in(file, error)
     place = f" ({file.name} line {line})" if line else ""
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=-20))
@@ -263,3 +264,15 @@ def describe_error(error: BaseException, file: Path) -> ErrorEntry:
         code=type(error).__name__,
         err=trace[-TRACE_LIMIT:],
     )
+
+
+def _text_of(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return str(error)
+    said = str(error.orig).strip()  # what SQLAlchemy puts around it is its own words and the whole statement
+    if isinstance(error, IntegrityError | DataError):
+        return said
+    setting = "DATABASE_URL" if line_in(Path(job_store.__file__), error) else "TARGET_URL"
+    return f"the database of BATCH_JOBS_{setting} refused: {said.partition(chr(10))[0]}"

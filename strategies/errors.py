@@ -1,5 +1,6 @@
 """Every error of this room, each saying what is wrong and what to do about it in one line."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from strategies.wording import rows_told
@@ -28,7 +29,11 @@ class StrategyUnknown(BatchJobError):
 
 
 class ContextRefused(BatchJobError, ValueError):
-    """The context given for a job is not one its strategy accepts."""
+    """The context given for a job is not one its strategy accepts; ``missing`` are the fields it lacks."""
+
+    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
+        self.missing = list(missing)
+        super().__init__(message)
 
 
 class InputChanged(BatchJobError):

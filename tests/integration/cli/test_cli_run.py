@@ -61,6 +61,34 @@ def test_a_context_that_cannot_be_meant_makes_no_job(cli, arguments, told):
     assert cli("list", "--json").json == []
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("run table-export", "the context of table-export is wrong: give either table or query"),
+        (
+            "run table-import -c table=goods",
+            "the context of table-import is wrong: file_key is missing; give it with -c file_key=...",
+        ),
+        ("list --status bogus", "Invalid value for '--status': 'bogus' is not one of"),
+    ],
+)
+def test_what_is_wrong_is_told_in_our_words_and_not_in_a_librarys(cli, command, told):
+    done = cli(*command.split())
+
+    assert done.code == 2
+    assert done.error.startswith(told)
+
+
+def test_a_target_that_is_away_is_told_by_its_setting_and_the_drivers_sentence(cli_with_prefect):
+    away = "postgresql://nobody:secret@127.0.0.1:1/none"
+
+    done = cli_with_prefect("run", "steps", BATCH_JOBS_TARGET_URL=away)
+
+    assert done.code == 1
+    assert "the database of BATCH_JOBS_TARGET_URL refused: connection failed" in done.err.splitlines()[-1]
+    assert not [word for word in ("psycopg", "sqlalche", "secret") if word in done.err]
+
+
 def test_an_at_sign_can_be_meant_literally(cli):
     job = cli("create", "steps", "--json", "-c", "file_key=@@home=1").json
 
