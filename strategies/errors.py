@@ -1,6 +1,7 @@
 """Every error of this room, each saying what is wrong and what to do about it in one line."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from strategies.wording import rows_told
@@ -24,8 +25,12 @@ class StrategyUnknown(BatchJobError):
 
     def __init__(self, batch_type: str, known: list[str], broken: int) -> None:
         self.batch_type = batch_type
+        near = get_close_matches(batch_type, known, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
         hint = f"; {broken} file(s) could not be loaded, see `batch-jobs strategies`" if broken else ""
-        super().__init__(f"no strategy has the type {batch_type!r}; there are {', '.join(known) or 'none'}{hint}")
+        super().__init__(
+            f"no strategy has the type {batch_type!r}; there are {', '.join(known) or 'none'}{hint}{meant}"
+        )
 
 
 class ContextRefused(BatchJobError, ValueError):

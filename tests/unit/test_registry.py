@@ -104,3 +104,8 @@ def test_an_unknown_type_is_an_error_that_lists_what_there_is(tmp_path: Path):
     write(tmp_path, "mine.py")
     with pytest.raises(StrategyUnknown, match=r"no strategy has the type 'yours'; there are .*mine"):
         load_strategies([tmp_path]).get("yours")
+
+
+def test_a_misspelt_type_is_answered_with_the_nearest_one():
+    with pytest.raises(StrategyUnknown, match=r"'table-imprt'.*; did you mean table-import\?"):
+        load_strategies().get("table-imprt")
