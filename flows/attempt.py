@@ -4,8 +4,12 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, cast
 
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from flows import job_store
 from flows.context_secrets import OpenedContext
 from flows.errors import ActionIllegal, JobMoved
 from flows.hiding_secrets import hidden_in_errors, original
@@ -15,6 +19,9 @@ from flows.transitions import Action, Status
 from strategies import hooks
 from strategies.base import BatchJobStrategy
 from strategies.errors import BatchJobError, StopRequested, Superseded
+from strategies.exits import exits_as_errors
+from strategies.locating import line_in
+from strategies.registry import origin_of
 from strategies.result import ErrorEntry, JobResult
 from strategies.run import JobIdentity, JobParts, JobRun
 
@@ -159,7 +166,7 @@ class Attempt:
     def _hook(self, name: str, hook: Hook) -> None:
         def run() -> None:
             self.run.stop_if_asked()  # canceled between two steps, or while a retry was waited for
-            with hidden_in_errors(self._opened):
+            with hidden_in_errors(self._opened), exits_as_errors():
                 hook(self._strategy, self.run)
 
         retries = (self._strategy.max_retries, self._strategy.retry_delay)
@@ -168,7 +175,9 @@ class Attempt:
     def _tries_again(self, error: Exception) -> bool:
         """Let the strategy say whether the error may pass; if so, the next attempt begins and the history tells why."""
         raised = cast(Exception, original(error))
-        if not self._strategy.should_retry(self.run, raised):
+        with exits_as_errors():
+            passes = self._strategy.should_retry(self.run, raised)
+        if not passes:
             return False
         entry = self._entry(raised)
         self.run.result.errors.append(entry)
@@ -204,7 +213,7 @@ class Attempt:
             raise Superseded(self._job.id)
         if stop.reason == Status.CANCELED:
             self._tell_unprocessed()
-            with hidden_in_errors(self._opened):
+            with hidden_in_errors(self._opened), exits_as_errors():
                 self._strategy.on_cancel(self.run)
             self.run.save()
             return Outcome.CANCELED
@@ -230,21 +239,40 @@ class Attempt:
                 return False
             self.run.logger.warning("the job was moved while it failed: %s", moved)
         try:
-            self._strategy.on_failure(self.run, error)
+            with exits_as_errors():
+                self._strategy.on_failure(self.run, error)
         except Exception:  # a failing hook must not hide the first error
             self.run.logger.exception("on_failure of %s raised", self._strategy.identifier)
         return True
 
     def _entry(self, error: BaseException) -> ErrorEntry:
-        return ErrorEntry.model_validate(self._opened.without_secrets(describe_error(error).model_dump()))
+        entry = describe_error(error, origin_of(type(self._strategy)))
+        return ErrorEntry.model_validate(self._opened.without_secrets(entry.model_dump()))
 
 
-def describe_error(error: BaseException) -> ErrorEntry:
-    """An error as the row keeps it, its message and trace cut to a bearable length."""
-    message = (
-        "interrupted" if isinstance(error, KeyboardInterrupt) else " ".join(str(error)[: 4 * MESSAGE_LIMIT].split())
-    )
+def describe_error(error: BaseException, file: Path) -> ErrorEntry:
+    """An error as the row keeps it, its message and trace cut to a bearable length.
+
+    An error that nobody foresaw says where in the strategy's file it came up.
+    """
+    message = " ".join(_text_of(error)[: 4 * MESSAGE_LIMIT].split())
+    line = None if isinstance(error, BatchJobError | KeyboardInterrupt) else line_in(file, error)
+    place = f" ({file.name} line {line})" if line else ""
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=-20))
     return ErrorEntry(
-        message=(message or type(error).__name__)[:MESSAGE_LIMIT], code=type(error).__name__, err=trace[-TRACE_LIMIT:]
+        message=(message or type(error).__name__)[: MESSAGE_LIMIT - len(place)] + place,
+        code=type(error).__name__,
+        err=trace[-TRACE_LIMIT:],
     )
+
+
+def _text_of(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return str(error)
+    said = str(error.orig).strip()  # what SQLAlchemy puts around it is its own words and the whole statement
+    if isinstance(error, IntegrityError | DataError):
+        return said
+    setting = "DATABASE_URL" if line_in(Path(job_store.__file__), error) else "TARGET_URL"
+    return f"the database of BATCH_JOBS_{setting} refused: {said.partition(chr(10))[0]}"

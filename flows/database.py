@@ -28,7 +28,7 @@ def current_revision(engine: Engine) -> str | None:
             return revision
     except OperationalError as error:
         shown = engine.url.render_as_string(hide_password=True)
-        raise DatabaseUnreachable("DATABASE_URL", shown, str(error.orig).strip().splitlines()[0]) from error
+        raise DatabaseUnreachable("BATCH_JOBS_DATABASE_URL", shown, str(error.orig).strip().splitlines()[0]) from error
 
 
 def upgrade(engine: Engine) -> None:

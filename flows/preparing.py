@@ -4,8 +4,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from flows.wrong_values import told, wrong_values
 from strategies.base import BatchJobStrategy
 from strategies.errors import ContextRefused
+from strategies.exits import exits_as_errors
 
 
 def prepared_context(strategy: BatchJobStrategy, context: BaseModel | dict[str, Any]) -> BaseModel:
@@ -22,9 +24,10 @@ def prepared_context(strategy: BatchJobStrategy, context: BaseModel | dict[str, 
         fields = ", ".join(sorted(model.model_fields)) or "no fields"
         raise ContextRefused(f"{strategy.batch_type} takes no {', '.join(unknown)}; its context has {fields}")
     try:
-        prepared: BaseModel = model.model_validate(strategy.prepare(model.model_validate(values)))
+        with exits_as_errors():
+            prepared: BaseModel = model.model_validate(strategy.prepare(model.model_validate(values)))
     except ValidationError as error:
-        raise ContextRefused(f"the context of {strategy.batch_type} is wrong: {_one_line(error)}") from None
+        raise _refused(strategy, error) from None
     return prepared
 
 
@@ -34,6 +37,8 @@ def _aliases(field: Any) -> list[str]:
     return [choice for choice in choices if isinstance(choice, str)]
 
 
-def _one_line(error: ValidationError) -> str:
-    details = error.errors(include_url=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, entry['loc'])) or 'it'}: {entry['msg']}" for entry in details)
+def _refused(strategy: BatchJobStrategy, error: ValidationError) -> ContextRefused:
+    wrong = [(".".join(map(str, entry["loc"])), entry) for entry in wrong_values(error)]
+    reasons = "; ".join(told(entry, name) for name, entry in wrong)
+    missing = [name for name, entry in wrong if entry["type"] == "missing"]
+    return ContextRefused(f"the context of {strategy.batch_type} is wrong: {reasons}", missing)

@@ -1,6 +1,10 @@
 """Every error of this room, each saying what is wrong and what to do about it in one line."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
+
+from strategies.wording import rows_told
 
 
 class BatchJobError(Exception):
@@ -21,12 +25,20 @@ class StrategyUnknown(BatchJobError):
 
     def __init__(self, batch_type: str, known: list[str], broken: int) -> None:
         self.batch_type = batch_type
+        near = get_close_matches(batch_type, known, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
         hint = f"; {broken} file(s) could not be loaded, see `batch-jobs strategies`" if broken else ""
-        super().__init__(f"no strategy has the type {batch_type!r}; there are {', '.join(known) or 'none'}{hint}")
+        super().__init__(
+            f"no strategy has the type {batch_type!r}; there are {', '.join(known) or 'none'}{hint}{meant}"
+        )
 
 
 class ContextRefused(BatchJobError, ValueError):
-    """The context given for a job is not one its strategy accepts."""
+    """The context given for a job is not one its strategy accepts; ``missing`` are the fields it lacks."""
+
+    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
+        self.missing = list(missing)
+        super().__init__(message)
 
 
 class InputChanged(BatchJobError):
@@ -44,8 +56,9 @@ class TooManyRejects(JobRefused):
     """More rows are bad than the job allows."""
 
     def __init__(self, rejected: int, allowed: int, written: str) -> None:
+        are = "is" if rejected == 1 else "are"
         super().__init__(
-            f"{rejected} rows are rejected and max_rejects is {allowed}; {written}. The rejects file says why"
+            f"{rows_told(rejected)} {are} rejected and max_rejects is {allowed}; {written}. The rejects file says why"
         )
 
 
@@ -79,9 +92,16 @@ class FileMissing(BatchJobError, FileNotFoundError):
 class StrategyFileBroken(BatchJobError):
     """A file that should hold strategies could not be loaded."""
 
-    def __init__(self, origin: Path | str, reason: str) -> None:
+    def __init__(self, origin: Path | str, reason: str, line: int | None = None) -> None:
         self.origin = str(origin)
-        super().__init__(f"{origin}: {reason}")
+        super().__init__(f"{origin}{f' line {line}' if line else ''}: {reason}")
+
+
+class StrategyExited(Exception):
+    """A strategy's code asked for the end of the whole process."""
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__(f"the strategy raised {raised!r}, which ends a program; an error is what fails a job")
 
 
 class StopRequested(BaseException):

@@ -27,6 +27,6 @@ def process(strategy: BatchJobStrategy, job: JobRun) -> None:
 def post_process(strategy: BatchJobStrategy, job: JobRun) -> None:
     """Finish; the progress is whole then."""
     strategy.post_process(job)
-    if job.progress.total is not None and job.result.advancement_count >= job.progress.total:
+    if job.progress.total is None or job.result.advancement_count >= job.progress.total:
         job.result.progress = 1.0
     job.save()

@@ -13,6 +13,7 @@ from types import ModuleType
 
 from strategies.base import BatchJobStrategy
 from strategies.errors import StrategyFileBroken, StrategyUnknown
+from strategies.locating import line_in
 
 ENTRY_POINT_GROUP = "batch_jobs.strategies"
 BUILT_IN = Path(__file__).parent
@@ -81,8 +82,10 @@ def _is_skipped(file: Path) -> bool:
 def _from_module(file: Path, folder: Path, broken: list[StrategyFileBroken]) -> Iterator[StrategyClass]:
     try:
         module = _import_file(file, folder)
-    except Exception as error:  # whatever a user's file raises, the others are to be found
-        broken.append(StrategyFileBroken(file, f"{type(error).__name__}: {_one_line(error)}"))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a user's file raises, an exit too, the others are to be found
+        broken.append(StrategyFileBroken(file, f"{type(error).__name__}: {_one_line(error)}", line_in(file, error)))
         return
     yield from _strategies_in(module)
 
@@ -111,7 +114,9 @@ def _from_entry_points(broken: list[StrategyFileBroken]) -> Iterator[StrategyCla
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         try:
             loaded = entry_point.load()
-        except Exception as error:  # as above: a broken package hides no other
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # as above: a broken package hides no other
             broken.append(
                 StrategyFileBroken(f"entry point {entry_point.value}", f"{type(error).__name__}: {_one_line(error)}")
             )
@@ -144,5 +149,5 @@ def _without_duplicates(level: list[StrategyClass], broken: list[StrategyFileBro
     return [strategy for strategy in level if strategy not in clashing]
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or "it raised no message"

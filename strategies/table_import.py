@@ -26,8 +26,10 @@ from strategies.tabular.reading import Reader, open_reader
 from strategies.tabular.repeats import Repeats
 from strategies.tabular.tables import find_table, refuse_own, require_table
 from strategies.tabular.writing import write_chunk
+from strategies.wording import rows_told
 
 HASHED_AT_ONCE = 1 << 20  # bytes
+DESCRIBED_COLUMNS = 20
 
 TEMPLATE = """\
 code,name,price,stock,available_from
@@ -234,9 +236,16 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
     table, counts = job.context.table, plan.counts
     job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in plan.file.items()))
     if plan.creates is not None:
-        columns = "; ".join(f"{column.name} {column.type}: {column.why}" for column in plan.creates)
-        job.describe("import-table", "Table", f"{table} will be created ({columns})")
-    job.describe("import-create", "To create", f"{counts.create} rows will be created in {table}")
-    job.describe("import-update", "To update", f"{counts.update} rows will be updated")
-    job.describe("import-unchanged", "Unchanged", f"{counts.unchanged} rows are as they are in the file")
-    job.describe("import-reject", "To reject", f"{counts.reject} rows will be rejected")
+        job.describe("import-table", "Table", f"{table} will be created")
+        _describe_columns(job, plan.creates)
+    job.describe("import-create", "To create", f"{rows_told(counts.create)} will be created in {table}")
+    job.describe("import-update", "To update", f"{rows_told(counts.update)} will be updated")
+    job.describe("import-unchanged", "Unchanged", f"{rows_told(counts.unchanged)} already as in the file")
+    job.describe("import-reject", "To reject", f"{rows_told(counts.reject)} will be rejected")
+
+
+def _describe_columns(job: JobRun, columns: list[ColumnToCreate]) -> None:
+    for number, column in enumerate(columns[:DESCRIBED_COLUMNS], 1):
+        job.describe(f"import-column-{number}", "Column", f"{column.name} {column.type}, because {column.why}")
+    if len(columns) > DESCRIBED_COLUMNS:
+        job.describe("import-columns", "Columns", f"and {len(columns) - DESCRIBED_COLUMNS} more")

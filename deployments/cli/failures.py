@@ -8,7 +8,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from deployments.cli import output
 from deployments.errors import AddressTaken, NoPrefectNamed, PrefectDidNotStart, PrefectUnreachable, RunBroke
 from flows.errors import DatabaseBehind, DatabaseUnreachable, JobActive, NotLaunched, PrefectAway
-from strategies.errors import BatchJobError
+from flows.wrong_values import told, wrong_values
+from strategies.errors import BatchJobError, ContextRefused
 
 DID_NOT_SUCCEED = 1
 CANNOT_BE_MEANT = 2
@@ -33,6 +34,9 @@ def _meaning(error: BaseException) -> tuple[str, int]:
     usage = getattr(error, "format_message", None)  # Typer's usage errors; it carries a copy of Click's classes
     if usage is not None:
         return _usage(error, str(usage())), CANNOT_BE_MEANT
+    if isinstance(error, ContextRefused) and error.missing:
+        give = " ".join(f"-c {name}=..." for name in error.missing)
+        return f"{error}; give {'it' if len(error.missing) == 1 else 'them'} with {give}", CANNOT_BE_MEANT
     if isinstance(error, BatchJobError):
         return str(error), DID_NOT_SUCCEED if isinstance(error, _OF_THE_WORLD) else CANNOT_BE_MEANT
     if isinstance(error, ValidationError) and error.title == "Settings":
@@ -48,12 +52,12 @@ def _meaning(error: BaseException) -> tuple[str, int]:
 def _usage(error: BaseException, message: str) -> str:
     context = getattr(error, "ctx", None)
     command = getattr(context, "command_path", "batch-jobs")
-    return f"{message.rstrip('.')}; see `{command} --help`"
+    return f"{message.replace('Value error, ', '').rstrip('.')}; see `{command} --help`"
 
 
 def _settings(error: ValidationError) -> str:
-    wrong = error.errors(include_url=False, include_input=False)
-    return "; ".join(f"BATCH_JOBS_{'_'.join(map(str, entry['loc'])).upper()}: {entry['msg']}" for entry in wrong)
+    wrong = wrong_values(error)
+    return "; ".join(told(entry, f"BATCH_JOBS_{'_'.join(map(str, entry['loc'])).upper()}") for entry in wrong)
 
 
 def _of_the_system(error: OSError) -> str:

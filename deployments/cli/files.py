@@ -9,6 +9,7 @@ import typer
 
 from deployments.cli import output
 from deployments.cli.options import AsJson
+from deployments.cli.output_file import Force, To, writable
 from deployments.errors import UsageRefused
 from flows.workspace import current_workspace
 
@@ -36,15 +37,17 @@ def put(
 @app.command()
 def get(
     key: Annotated[str, typer.Argument(help="The file's key.", show_default=False)],
-    to: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to write it; stdout without.")] = None,
+    to: To = None,
+    force: Force = False,
 ) -> None:
     """Get a file out of the file store."""
+    path = writable(to, force) if to else None
     with current_workspace().files.open(key) as source:
-        if to is None:
+        if path is None:
             shutil.copyfileobj(source, sys.stdout.buffer)
             sys.stdout.buffer.flush()
             return
-        with to.expanduser().open("wb") as target:
+        with path.open("wb") as target:
             shutil.copyfileobj(source, target)
     output.hint(f"written to {to}")
 

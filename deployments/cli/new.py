@@ -1,5 +1,7 @@
 """``new``: writes a strategy to begin with, and its test."""
 
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +37,20 @@ def new_strategy(
     _write(test, "test_strategy.py.jinja", spelled, in_clone)
     output.out.print(f"{strategy}\n{test}")
     output.hint(f"run it: batch-jobs run {spelled.kebab} --dry-run")
-    output.hint(f"test it: python -m pytest {test}")
+    output.hint(f"test it: {how_to_test(test, in_clone, has_pytest=find_spec('pytest') is not None)}")
+
+
+def how_to_test(test: Path, in_clone: bool, has_pytest: bool) -> str:
+    """The command that runs a test with this Python, and before it what installs pytest where it is lacking."""
+    python = _shown(Path(sys.executable))
+    if has_pytest:
+        return f"{python} -m pytest {test}"
+    install = "make .venv/dev" if in_clone else f"{python} -m pip install pytest"
+    return f"{install} && {python} -m pytest {test}"
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _folders() -> tuple[Path, Path]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -95,14 +96,43 @@ def safe(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text).strip()
 
 
-def grid(rows: Sequence[Sequence[str | Text]], head: Sequence[str] = (), right: Sequence[int] = ()) -> Table:
-    """Rows in aligned columns without lines; ``right`` are the columns of numbers."""
+class Unpadded:
+    """A table whose lines end where their text does, not where the table does."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The lines of the table, shortened."""
+        for line in console.render_lines(self._table, options, pad=False):
+            while line and not line[-1].text.strip():
+                line.pop()
+            if line:
+                last = line.pop()
+                line.append(Segment(last.text.rstrip(), last.style, last.control))
+            yield from line
+            yield Segment.line()
+
+
+def grid(
+    rows: Sequence[Sequence[str | Text]],
+    head: Sequence[str] = (),
+    right: Sequence[int] = (),
+    whole: Sequence[int] = (),
+) -> Unpadded:
+    """Rows in aligned columns without lines; ``right`` are the columns of numbers, ``whole`` those never broken."""
     table = Table(box=None, show_header=bool(head), pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for index in range(len(head) or len(rows[0])):
-        table.add_column(head[index] if head else "", justify="right" if index in right else "left", overflow="fold")
+        table.add_column(
+            head[index] if head else "",
+            justify="right" if index in right else "left",
+            overflow="fold",
+            no_wrap=index in whole,
+            min_width=max(map(len, (row[index] for row in rows))) if index in whole else None,
+        )
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row))
-    return table
+    return Unpadded(table)
 
 
 def is_debugging() -> bool:

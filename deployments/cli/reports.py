@@ -8,7 +8,19 @@ from rich.text import Text
 from deployments.cli.output import grid, out, safe, status_text, time_text
 from flows.job import Job, JobEvent
 from flows.transitions import Status
+from strategies.errors import ContextRefused, FileKeyUnsafe, FileMissing, InputChanged, JobRefused, TooManyRejects
+from strategies.tabular.errors import InputRefused
+from strategies.wording import rows_told
 
+#: By their codes, the errors that another attempt at the same input and context meets again.
+REFUSALS = {
+    kind.__name__
+    for kind in (ContextRefused, FileKeyUnsafe, FileMissing, InputChanged, InputRefused, JobRefused, TooManyRejects)
+}
+LIST_HEAD = ("ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY")
+#: Left out of a list, one after the other, while a line is wider than the terminal.
+DISPENSABLE = ("BY", "PROGRESS", "CREATED", "ROWS")
+GAP = 2
 SHOWN_CHANGES = 10
 SHOWN_ERRORS = 5
 
@@ -18,8 +30,10 @@ def print_list(jobs: Sequence[Job]) -> None:
     if not jobs:
         out.print("no jobs")
         return
-    head = ("ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY")
-    out.print(grid([_list_row(job) for job in jobs], head, right=(3, 4)))
+    rows = [dict(zip(LIST_HEAD, _list_row(job), strict=True)) for job in jobs]
+    columns = _fitting(rows, out.width)
+    right = [columns.index(name) for name in ("PROGRESS", "ROWS") if name in columns]
+    out.print(grid([[row[name] for name in columns] for row in rows], columns, right, whole=(0,)))
 
 
 def print_job(job: Job, events: Sequence[JobEvent]) -> None:
@@ -54,17 +68,25 @@ def ended_well(job: Job) -> bool:
 
 def why_it_stopped(job: Job) -> str:
     """Why a job is not completed and how to go on, in one line."""
-    rows = job.result.advancement_count
+    rows = rows_told(job.result.advancement_count)
     if job.status is Status.PAUSED:
-        return f"stopped after {rows:,} rows; go on with: batch-jobs resume {job.id} --here"
+        return f"stopped after {rows}; go on with: batch-jobs resume {job.id} --here"
     if job.status is Status.CANCELED:
-        return f"{job.id} was canceled after {rows:,} rows"
+        return f"{job.id} was canceled after {rows}"
     reason = (
         job.result.errors[-1].message
         if job.status is Status.FAILED and job.result.errors
         else f"stopped while {job.status}"
     )
-    return f"{job.id} failed after {rows:,} rows: {reason}; go on with: batch-jobs retry {job.id} --here"
+    way_on = "correct the input or the context and run a new job"
+    if not is_refused(job):
+        way_on = f"go on with: batch-jobs retry {job.id} --here"
+    return f"{job.id} failed after {rows}: {reason}; {way_on}"
+
+
+def is_refused(job: Job) -> bool:
+    """Whether the job failed by what it was given, which trying again does not change."""
+    return job.status is Status.FAILED and bool(job.result.errors) and job.result.errors[-1].code in REFUSALS
 
 
 def print_plan(job: Job) -> None:
@@ -101,6 +123,8 @@ def next_steps(job: Job) -> list[tuple[str, str]]:
     again = job.id
     if awaits_confirmation(job):
         return [(f"batch-jobs confirm {again} --here", "do it"), (f"batch-jobs cancel {again}", "leave it")]
+    if is_refused(job):
+        return [(f"batch-jobs run {job.type} ...", "a new job, the input or the context corrected"), *_fetching(job)]
     if job.status is Status.FAILED:
         return [(f"batch-jobs retry {again} --here", "go on from the last checkpoint"), *_fetching(job)]
     if job.status is Status.PAUSED:
@@ -139,6 +163,15 @@ def _title(job: Job) -> Text:
     if awaits_confirmation(job):
         title.append(", awaits confirmation")
     return title
+
+
+def _fitting(rows: Sequence[dict[str, str | Text]], width: int) -> list[str]:
+    """The columns of a list for which a terminal has room."""
+    needed = {name: GAP + max(len(name), *(len(row[name]) for row in rows)) for name in LIST_HEAD}
+    for name in DISPENSABLE:
+        if sum(needed.values()) - GAP > width:
+            del needed[name]
+    return list(needed)
 
 
 def _list_row(job: Job) -> list[str | Text]:

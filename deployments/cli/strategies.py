@@ -1,7 +1,6 @@
 """``strategies`` and ``template``: what can be run, and a sample of its input."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from pydantic import BaseModel
@@ -9,8 +8,10 @@ from rich.text import Text
 
 from deployments.cli import output
 from deployments.cli.options import AsJson, Type
+from deployments.cli.output_file import Force, To, writable
 from deployments.errors import UsageRefused
 from flows.workspace import current_workspace
+from strategies.exits import exits_as_errors
 from strategies.registry import Registry, StrategyClass, origin_of
 
 
@@ -33,16 +34,18 @@ def list_strategies(as_json: AsJson = False) -> None:
 
 def template(
     batch_type: Type,
-    to: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to write it; stdout without.")] = None,
+    to: To = None,
+    force: Force = False,
 ) -> None:
     """Print a sample input of a strategy that works as it is."""
-    sample = current_workspace().strategies.get(batch_type).build_template()
+    with exits_as_errors():
+        sample = current_workspace().strategies.get(batch_type).build_template()
     if not sample:
         raise UsageRefused(f"{batch_type} reads no file, so it has no template")
     if to is None:
         typer.echo(sample, nl=not sample.endswith("\n"))
         return
-    to.expanduser().write_text(sample, encoding="utf-8")
+    writable(to, force).write_text(sample, encoding="utf-8")
     output.hint(f"written to {to}")
 
 

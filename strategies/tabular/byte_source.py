@@ -83,8 +83,14 @@ def _candidates(name: str, sample: bytes) -> list[str]:
         if sample.startswith(bom):
             return [encoding]
     if sample[:1000].count(0) * 3 > len(sample[:1000]):
+        if not any(_is_readable(sample[:1000].decode(encoding, "ignore")) for encoding in ("utf-16-le", "utf-16-be")):
+            raise InputRefused(name, "this is binary data, not text")
         raise InputRefused(name, "this looks like UTF-16 without a mark; set encoding to utf-16-le or utf-16-be")
     return ["utf-8", "cp1252"]
+
+
+def _is_readable(text: str) -> bool:
+    return all(letter.isprintable() or letter in "\t\r\n" for letter in text)
 
 
 def _quotes(source: Source, name: str, encoding: str) -> int:

@@ -15,7 +15,7 @@ EXACT_DIGITS = 15  # significant decimal digits that every database here gives b
 
 @dataclass(frozen=True)
 class Decision:
-    """A column's type, and a sentence why."""
+    """A column's type, and why: the end of a sentence with because."""
 
     type: types.TypeEngine[Any]
     why: str
@@ -71,7 +71,7 @@ _FLOAT = r"^-?\d(\.\d{1,16})?[eE][+-]?\d{1,2}$|^(0|-?[1-9]\d{0,14}|-?(0|[1-9]\d{
 _DECIMAL = r"^(0|-?[1-9]\d*|-?(0|[1-9]\d*)\.\d+)$"
 _MOMENT = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?"
 CANDIDATES = [
-    Candidate("integer", types.BigInteger(), r"^(0|-?[1-9]\d{0,17})$", "a whole number without leading zeros"),
+    Candidate("integer", types.BigInteger(), r"^(0|-?[1-9]\d{0,17})$", "a whole number"),
     Candidate("decimal", types.Numeric(), _DECIMAL, "a decimal number of at most 15 digits", _few_digits),
     Candidate("float", types.Double(), _FLOAT, "a floating-point number"),
     Candidate("boolean", types.Boolean(), r"^(?i:true|false)$", "true or false"),
@@ -106,13 +106,15 @@ class _Column:
 
     def decide(self) -> Decision:
         if not self.has_values:
-            return Decision(types.Text(), "text: there is no value in the whole file")
+            return Decision(types.Text(), "there is no value in the whole file")
         if self.alive:
             chosen = self.alive[0]
-            return Decision(chosen.type, f"{chosen.name}: every value is {chosen.what}")
+            return Decision(chosen.type, f"every value is {chosen.what}")
         assert self.refused is not None
         candidate, cell = self.refused
-        return Decision(types.Text(), f"text: {quoted(cell)} is not {candidate.what}")
+        if cell.lstrip("-").isdigit():  # leading zeros, or too many digits
+            return Decision(types.Text(), f"{quoted(cell)} would not be the same as a number")
+        return Decision(types.Text(), f"{quoted(cell)} is not {candidate.what}")
 
 
 class Inference:

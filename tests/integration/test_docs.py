@@ -75,5 +75,17 @@ def test_the_code_blocks_of_a_page_run(page: str, prefect_server: dict[str, str]
         assert done.returncode == 0, f"{block.text}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a clone")
+def test_git_ignores_what_the_pages_write_into_a_clone():
+    text = "\n".join(block.text for page in PAGES for block in blocks(page))
+    written = {*re.findall(r"> (\w+\.csv)", text), *re.findall(r"sqlite:///(\w+\.db)", text)}
+
+    asked = ["git", "check-ignore", "--no-index", *written, "examples/products.csv"]
+    ignored = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True).stdout.split()
+
+    assert written >= {"goods.csv", "products.csv", "shop.db"}
+    assert set(ignored) == written
+
+
 AIRPORTS = f"-c file_key=@{ROOT}/examples/airports.csv -c table=airports -c mode=upsert -c key=iata"
 IMPORT_AIRPORTS = f"batch-jobs run table-import {AIRPORTS}"

@@ -74,7 +74,8 @@ def test_a_cancel_in_prefect_stops_the_job_at_its_chunk_edge(served: Served, gat
 def test_S20_a_cancel_beats_a_retry_that_is_waited_for(served: Served):
     job = served.create("patient", fails=1)
     waiting = served.until(job, lambda now: now.attempt == 2, "the wait for the second attempt")
-    assert (waiting.status, waiting.result.errors[0].message) == (Status.PROCESSING, "the line broke in attempt 1")
+    assert waiting.status is Status.PROCESSING
+    assert waiting.result.errors[0].message.startswith("the line broke in attempt 1 (")
     served.workspace.service.cancel(job.id, who="test")
     assert served.until_run(job, "CANCELLED") == "CANCELLED"
     wait_until(lambda: not _lives(waiting.worker_pid), what="the end of its process")
@@ -84,7 +85,8 @@ def test_S20_a_cancel_beats_a_retry_that_is_waited_for(served: Served):
 def test_an_error_that_may_pass_is_tried_again_from_the_last_chunk(served: Served):
     done = served.until_status(served.create(fails=2), Status.COMPLETED)
     assert (done.attempt, done.result.created, served.tally(done)) == (3, 4, [1, 2, 3, 4])
-    assert [error.message for error in done.result.errors] == [f"the line broke in attempt {i}" for i in (1, 2)]
+    messages = [error.message.partition(" (")[0] for error in done.result.errors]
+    assert messages == [f"the line broke in attempt {i}" for i in (1, 2)]
     lost = served.until_status(served.create(fails=9), Status.FAILED)
     assert (lost.attempt, served.tally(lost)) == (3, [1])
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -46,6 +47,22 @@ class CommandLine:
             [*COMMAND, *arguments], env=environment, input=stdin, capture_output=True, text=True, timeout=120
         )
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def on_a_terminal(self, *arguments: str, columns: int) -> list[str]:
+        """The lines of a command as a terminal of this width shows them, without colours."""
+        ours, theirs = os.openpty()
+        environment = {**self.environment, "COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "xterm"}
+        process = subprocess.Popen([*COMMAND, *arguments], env=environment, stdout=theirs, stdin=subprocess.DEVNULL)
+        os.close(theirs)
+        shown = b""
+        try:
+            while block := os.read(ours, 65536):
+                shown += block
+        except OSError:  # Linux' way to say that the last writer closed a terminal
+            pass
+        os.close(ours)
+        process.wait(timeout=120)
+        return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command and leave it running, in a process group of its own as a terminal would."""

@@ -191,3 +191,16 @@ def test_describing_a_key_again_replaces_its_line():
     result.describe("b", "B", "two")
     result.describe("a", "A", "three")
     assert [(entry.key, entry.message) for entry in result.stat_descriptors] == [("a", "three"), ("b", "two")]
+
+
+def test_a_job_that_ended_well_is_whole_also_when_nobody_knew_its_total(numbers: Engine):
+    class Uncounted(Numbers):
+        identifier = "uncounted-strategy"
+        batch_type = "uncounted"
+
+        def pre_process(self, job: JobRun) -> None:
+            job.plan["limit"] = job.context.limit
+
+    result = run_strategy(Uncounted(), target=numbers)
+
+    assert (result.count, result.progress) == (None, 1.0)

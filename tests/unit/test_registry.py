@@ -44,10 +44,12 @@ def test_the_built_in_strategies_load_without_complaint():
 def test_a_broken_file_is_told_by_name_and_hides_no_other(tmp_path: Path):
     write(tmp_path, "mine.py")
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "exits.py").write_text("\nraise SystemExit(3)\n")
     (tmp_path / "worse.py").write_text("def (:\n")
     found = load_strategies([tmp_path])
     assert "mine" in found.by_type
-    assert [Path(broken.origin).name for broken in found.broken] == ["broken.py", "worse.py"]
+    assert [Path(broken.origin).name for broken in found.broken] == ["broken.py", "exits.py", "worse.py"]
+    assert "exits.py line 2: SystemExit: 3" in str(found.broken[1])
     assert "No module named 'nothing_of_this_name'" in str(found.broken[0])
 
 
@@ -102,3 +104,8 @@ def test_an_unknown_type_is_an_error_that_lists_what_there_is(tmp_path: Path):
     write(tmp_path, "mine.py")
     with pytest.raises(StrategyUnknown, match=r"no strategy has the type 'yours'; there are .*mine"):
         load_strategies([tmp_path]).get("yours")
+
+
+def test_a_misspelt_type_is_answered_with_the_nearest_one():
+    with pytest.raises(StrategyUnknown, match=r"'table-imprt'.*; did you mean table-import\?"):
+        load_strategies().get("table-imprt")

@@ -47,7 +47,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_2(cli, arguments, told):
     ("setting", "value", "told"),
     [
         ("BATCH_JOBS_CHUNK_SIZE", "many", "BATCH_JOBS_CHUNK_SIZE: Input should be a valid integer"),
-        ("BATCH_JOBS_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/none", "does not answer"),
+        ("BATCH_JOBS_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/none", "of BATCH_JOBS_DATABASE_URL ("),
         ("BATCH_JOBS_DATABASE_URL", "nonsense", "BATCH_JOBS_DATABASE_URL"),
         ("BATCH_JOBS_DATABASE_URL", "mysql://host/db", "BATCH_JOBS_DATABASE_URL"),
         ("BATCH_JOBS_FILES_URL", "nonsense://x", "BATCH_JOBS_FILES_URL"),

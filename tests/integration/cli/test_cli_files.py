@@ -14,6 +14,20 @@ def test_a_file_comes_out_as_it_went_in(cli, tmp_path: Path):
     assert cli("files", "list", "--json").json == [{"key": key, "size": 9}]
 
 
+def test_getting_a_file_overwrites_another_only_by_force(cli, tmp_path: Path):
+    key = cli("files", "put", "-", stdin="new\n").out.strip()
+    file = tmp_path / "mine.csv"
+    file.write_text("mine")
+
+    refused = cli("files", "get", key, "-o", str(file))
+    kept = file.read_text()
+    forced = cli("files", "get", key, "-o", str(file), "--force")
+
+    assert (refused.code, kept) == (2, "mine")
+    assert refused.error == f"{file} exists; --force overwrites it"
+    assert (forced.code, file.read_text()) == (0, "new\n")
+
+
 def test_a_file_can_come_from_stdin_and_go_to_stdout(cli):
     key = cli("files", "put", "-", stdin="hello\n").out.strip()
 

@@ -1,5 +1,7 @@
 """``create``, ``list``, ``show`` and the actions, without any Prefect: the job table is enough for them."""
 
+import pytest
+
 
 def test_a_job_is_recorded_even_when_there_is_no_prefect(cli):
     done = cli("create", "steps")
@@ -23,6 +25,25 @@ def test_the_newest_job_is_first_and_pages_follow(cli):
     assert [job["id"] for job in cli(*hint.split()[2:], "--json").json] == [first]
     assert cli("list", "--before", "nothing").error.startswith("there is no job nothing;")
     assert cli("list").out.splitlines()[0].split() == ["ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY"]
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(60, 4), (80, 5), (200, 7)])
+def test_a_narrow_terminal_shows_fewer_columns_and_each_job_in_one_line(cli, columns, shown):
+    ids = [cli("create", "steps").out.strip() for _ in range(2)]
+
+    head, *lines = cli.on_a_terminal("list", columns=columns)
+
+    assert len(head.split()) == shown
+    assert [line.split()[0] for line in lines] == ids[::-1]
+    assert max(map(len, lines)) <= columns
+
+
+def test_no_line_for_a_program_is_padded_with_blanks(cli):
+    cli("create", "steps")
+
+    lines = [line for command in ("list", "strategies") for line in cli(command).out.splitlines()]
+
+    assert [line for line in lines if line != line.rstrip()] == []
 
 
 def test_jobs_can_be_filtered(cli):

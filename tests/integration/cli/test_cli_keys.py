@@ -80,9 +80,9 @@ def test_a_taken_port_is_one_line(cli):
     ("setting", "value", "told"),
     [
         ("BATCH_JOBS_API_KEYS", "shop:boss:a-key-that-is-long", "BATCH_JOBS_API_KEYS: entry 1 is not NAME:ROLE:KEY"),
-        ("BATCH_JOBS_API_RATE_LIMIT", "many", "BATCH_JOBS_API_RATE_LIMIT: Value error, it is no rate"),
+        ("BATCH_JOBS_API_RATE_LIMIT", "many", "BATCH_JOBS_API_RATE_LIMIT: it is no rate"),
         ("BATCH_JOBS_WEBHOOK_URL", "https://x.example", "BATCH_JOBS_WEBHOOK_SECRET: it is needed"),
-        ("BATCH_JOBS_WEBHOOK_URL", "ftp://x.example", "BATCH_JOBS_WEBHOOK_URL: Value error, it is no address"),
+        ("BATCH_JOBS_WEBHOOK_URL", "ftp://x.example", "BATCH_JOBS_WEBHOOK_URL: it is no address"),
     ],
 )
 def test_a_setting_of_the_api_that_cannot_be_used_is_one_line(cli, setting, value, told):

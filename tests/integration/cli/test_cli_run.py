@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 
+def place_of(code: str, file: Path) -> str:
+    (line,) = [number for number, text in enumerate(file.read_text().splitlines(), 1) if code in text]
+    return f"({file.name} line {line})"
+
+
 def test_a_job_runs_here_and_its_end_is_printed(cli_with_prefect):
     done = cli_with_prefect("run", "steps", "-c", "steps=2")
 
@@ -56,6 +61,34 @@ def test_a_context_that_cannot_be_meant_makes_no_job(cli, arguments, told):
     assert cli("list", "--json").json == []
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("run table-export", "the context of table-export is wrong: give either table or query"),
+        (
+            "run table-import -c table=goods",
+            "the context of table-import is wrong: file_key is missing; give it with -c file_key=...",
+        ),
+        ("list --status bogus", "Invalid value for '--status': 'bogus' is not one of"),
+    ],
+)
+def test_what_is_wrong_is_told_in_our_words_and_not_in_a_librarys(cli, command, told):
+    done = cli(*command.split())
+
+    assert done.code == 2
+    assert done.error.startswith(told)
+
+
+def test_a_target_that_is_away_is_told_by_its_setting_and_the_drivers_sentence(cli_with_prefect):
+    away = "postgresql://nobody:secret@127.0.0.1:1/none"
+
+    done = cli_with_prefect("run", "steps", BATCH_JOBS_TARGET_URL=away)
+
+    assert done.code == 1
+    assert "the database of BATCH_JOBS_TARGET_URL refused: connection failed" in done.err.splitlines()[-1]
+    assert not [word for word in ("psycopg", "sqlalche", "secret") if word in done.err]
+
+
 def test_an_at_sign_can_be_meant_literally(cli):
     job = cli("create", "steps", "--json", "-c", "file_key=@@home=1").json
 
@@ -81,18 +114,51 @@ def test_a_dry_run_with_yes_shows_its_plan_and_goes_on(cli_with_prefect):
     assert done.out.index("3 steps") < done.out.index("completed")
 
 
-def test_a_failed_job_says_why_and_retry_goes_on(cli_with_prefect):
+def test_a_failed_job_says_why_and_where_and_retry_goes_on(cli_with_prefect, strategies: Path):
+    where = place_of("raise ValueError", strategies / "steps.py")
+
     failed = cli_with_prefect("run", "steps", "-c", "fails_once_at=2")
     job_id = failed.out.split()[0]
 
+    shown = cli_with_prefect("show", job_id)
     retried = cli_with_prefect("retry", job_id, "--here", "--json")
 
     assert failed.code == 1
-    assert f"step 2 is broken; go on with: batch-jobs retry {job_id} --here" in failed.err.splitlines()[-1]
+    assert f"step 2 is broken {where}" in shown.out
+    assert f"step 2 is broken {where}; go on with: batch-jobs retry {job_id} --here" in failed.err.splitlines()[-1]
     assert "Traceback" not in failed.err
     assert retried.code == 0
     assert retried.json["result"]["created"] == 30
     assert retried.json["attempt"] == 2
+
+
+def test_a_job_that_refuses_its_input_is_not_to_be_tried_again(cli_with_prefect, tmp_path: Path):
+    (tmp_path / "goods.csv").write_text("code\nx\n")
+    given = ["-c", "table=goods", "-c", "mode=upsert", "-c", "key=cod", "-c", f"file_key=@{tmp_path / 'goods.csv'}"]
+
+    misspelt = cli_with_prefect("run", "table-import", *given)
+    missing = cli_with_prefect("run", "table-export", "-c", "table=nowhere")
+    shown = cli_with_prefect("show", missing.out.split()[0])
+
+    for done in (misspelt, missing):
+        assert done.code == 1
+        assert done.err.strip().endswith("; correct the input or the context and run a new job")
+    assert "batch-jobs run table-export ..." in shown.out
+    assert "retry" not in misspelt.err + missing.err + shown.out
+
+
+@pytest.mark.parametrize("raised", ["SystemExit(4)", "type('Enough', (BaseException,), {})('now')"])
+def test_a_hook_that_ends_the_process_fails_its_job_only(cli_with_prefect, strategies: Path, raised):
+    steps = (strategies / "steps.py").read_text()
+    (strategies / "steps.py").write_text(steps.replace('ValueError(f"step {step} is broken")', raised))
+
+    done = cli_with_prefect("run", "steps", "-c", "fails_once_at=2")
+
+    assert done.code == 1
+    assert "10 of 30" in done.out
+    assert "the strategy raised" in done.err.splitlines()[-1]
+    assert place_of(f"raise {raised}", strategies / "steps.py") in done.err.splitlines()[-1]
+    assert cli_with_prefect("list", "--json").json[0]["status"] == "failed"
 
 
 def test_ctrl_c_stops_at_the_next_chunk_edge_and_resume_goes_on(cli_with_prefect, until, tmp_path: Path):

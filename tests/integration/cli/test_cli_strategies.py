@@ -28,6 +28,19 @@ def test_a_template_is_printed_as_it_is_or_written_to_a_file(cli, tmp_path: Path
     assert (tmp_path / "sample.csv").read_text() == "step\n1\n"
 
 
+def test_a_template_overwrites_a_file_only_by_force(cli, tmp_path: Path):
+    file = tmp_path / "mine.csv"
+    file.write_text("mine")
+
+    refused = cli("template", "steps", "-o", str(file))
+    kept = file.read_text()
+    forced = cli("template", "steps", "-o", str(file), "--force")
+
+    assert (refused.code, kept) == (2, "mine")
+    assert refused.error == f"{file} exists; --force overwrites it"
+    assert (forced.code, file.read_text()) == (0, "step\n1\n")
+
+
 @pytest.mark.parametrize("name", ["retire_old_skus", "retire-old-skus", "RetireOldSkus"])
 def test_a_new_strategy_is_there_in_any_spelling(cli, strategies: Path, name):
     done = cli("new", "strategy", name)

@@ -72,7 +72,7 @@ def test_a_name_nearly_right_is_suggested(shop):
 
 
 def test_with_all_or_nothing_one_bad_row_keeps_everything_out(shop):
-    with pytest.raises(TooManyRejects, match="1 rows are rejected and max_rejects is 0; nothing was written"):
+    with pytest.raises(TooManyRejects, match="1 row is rejected and max_rejects is 0; nothing was written"):
         shop.run(ProductImport(), file_key=shop.put(GOLDEN / "errors" / "bad_price.csv"), all_or_nothing=True)
     assert shop.rows("SELECT count(*) FROM product") == [(0,)]
 

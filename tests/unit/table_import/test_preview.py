@@ -64,6 +64,17 @@ def test_a_dry_run_does_not_create_the_table(importing, target):
     assert [(column["name"], bool(column["why"])) for column in job.plan["creates"]] == [("code", True), ("n", True)]
 
 
+def test_each_column_of_a_new_table_is_told_with_its_type_and_why(importing):
+    job = importing.preview("code,n\nA-001,1\n", table="fresh")
+
+    told = [entry.message for entry in job.result.stat_descriptors if entry.name in ("Table", "Column")]
+    assert told == [
+        "fresh will be created",
+        "code Text, because 'A-001' is not a whole number",
+        "n BigInteger, because every value is a whole number",
+    ]
+
+
 def test_every_bad_cell_is_told_with_line_and_column(importing, products):
     job = importing.preview("code,name,stock\nC,,x\nD,Dill,1\n,Egg,y\n", table="products", mode="upsert")
 

@@ -36,7 +36,7 @@ def test_too_many_refused_rows_stop_at_their_chunk_and_are_told(importing, produ
     importing.chunk_size = 2
     content = "code,name,stock\nC,c,1\nD,d,2\nE,e,2000\nF,f,3\n"
 
-    with pytest.raises(TooManyRejects, match="1 rows are rejected and max_rejects is 0; 2 rows before them are done"):
+    with pytest.raises(TooManyRejects, match="1 row is rejected and max_rejects is 0; 2 rows before them are done"):
         importing(content, table="products", mode="upsert", max_rejects=0)
 
     assert [row[0] for row in products()] == ["A", "B", "C", "D"]

@@ -71,6 +71,8 @@ def test_what_comes_is_read(content: bytes, expected: list[tuple[str | None, ...
         (gzip.compress(b"a,b\n", mtime=0), "this is a gzip file; name it .gz"),
         (b"a,b\n1,\x81\x8d\n", "line 2 is not utf-8 nor cp1252; set the encoding"),
         ("a,b\n1,2\n".encode("utf-16-le"), "this looks like UTF-16 without a mark"),
+        ("a,b\n1,2\n".encode("utf-16-be"), "this looks like UTF-16 without a mark"),
+        (b"\x01\x00\x00\x00\x02\x00\x00\x00\x7fELF\x00\x00", "this is binary data, not text"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_line(content: bytes, message: str):

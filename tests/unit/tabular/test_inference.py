@@ -41,10 +41,10 @@ def test_the_type_holds_every_cell_as_it_is(cells: list[str | None], type: str):
 
 
 def test_the_reason_names_the_cell_that_decided():
-    assert decide("10001", "00501")[1] == "text: '00501' is not a whole number without leading zeros"
-    assert decide("1", "2", "3", "x")[1] == "text: 'x' is not a whole number without leading zeros"
-    assert decide("1.5", "2.5")[1] == "decimal: every value is a decimal number of at most 15 digits"
-    assert decide(None)[1] == "text: there is no value in the whole file"
+    assert decide("10001", "00501")[1] == "'00501' would not be the same as a number"
+    assert decide("1", "2", "3", "x")[1] == "'x' is not a whole number"
+    assert decide("1.5", "2.5")[1] == "every value is a decimal number of at most 15 digits"
+    assert decide(None)[1] == "there is no value in the whole file"
 
 
 def test_times_with_a_zone_stay_text_where_the_database_has_none():
