@@ -197,15 +197,21 @@ class JobFlowRun:
         return job
 
     def _put_back(self, job: Job) -> NoReturn:
-        """Leave the job to the next worker, or suspended where a person suspended the run."""
-        state = self._workspace.prefect.state(self._run_id)
+        """Leave the job to the next worker, or suspended where a person suspended the run.
+
+        While Prefect is away it takes the run for a living one; reconciling finds out by the missing signs of life.
+        """
+        state = None
+        with suppress(PrefectAway):
+            state = self._workspace.prefect.state(self._run_id)
         suspended = state is not None and state.type == "PAUSED"
         noted = ("PAUSED", "Suspended") if suspended else ("SCHEDULED", "Rescheduled")
         run = dict(zip(("flow_run_state", "flow_run_state_name"), noted, strict=True))
         self._store.note(job, "interrupt", who="prefect", why=STOPPED, **owner(None), **run)
         if suspended:
             raise Pause(state=Suspended())
-        self._workspace.prefect.put_back(self._run_id, STOPPED)
+        with suppress(PrefectAway):
+            self._workspace.prefect.put_back(self._run_id, STOPPED)
         raise Abort(STOPPED)
 
     def _stop_here(self, job: Job) -> Any:

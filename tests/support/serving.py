@@ -77,6 +77,10 @@ class Served:
         assert process.poll() is None, log.read_text()
         return process
 
+    def said(self) -> str:
+        """What the servers and workers have said so far."""
+        return "".join(log.read_text() for log in sorted(self.folder.glob("*-*.log")))
+
     def stop(self, process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> int:
         """Send a process a signal and wait for its end."""
         process.send_signal(number)
