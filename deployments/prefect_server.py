@@ -1,13 +1,12 @@
 """A Prefect server of our own: started on this machine, found by other commands, stopped with whoever started it."""
 
-import asyncio
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,11 +18,6 @@ from flows.process_identity import ProcessIdentity
 USUAL_PORT = 4200
 START_SECONDS = 120
 STOP_SECONDS = 20
-#: How often in a row a server is started again that has ended without an answer.
-STARTS = 3
-LOOK_SECONDS = 0.5
-
-Say = Callable[[str], None]
 
 
 def server_environment(home: Path, port: int) -> dict[str, str]:
@@ -105,26 +99,6 @@ def running_server(home: Path, port: int) -> Iterator[PrefectServer]:
         yield server
     finally:
         server.stop()
-
-
-async def keep_running(server: PrefectServer, say: Say) -> None:
-    """Start a server again whenever it has ended, until cancelled.
-
-    Raises:
-        PrefectDidNotStart: it ended again and again without an answer.
-    """
-    starts = 0
-    while True:
-        if server.has_ended():
-            if starts == STARTS:
-                raise PrefectDidNotStart(server.log)
-            starts += 1
-            say("Prefect has ended and is started again")
-            server.launch()
-        elif starts and await asyncio.to_thread(answers, server.api_url):
-            starts = 0
-            say("Prefect answers again")
-        await asyncio.sleep(LOOK_SECONDS)
 
 
 def free_port(wished: int = 0) -> int:

@@ -4,15 +4,14 @@ import asyncio
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from deployments.errors import AlreadyServing
 from deployments.prefect_api import API_URL, find_prefect, use_prefect
-from deployments.prefect_server import USUAL_PORT, Announcement, PrefectServer, free_port, keep_running, running_server
+from deployments.prefect_server import USUAL_PORT, Announcement, PrefectServer, free_port, running_server
 from deployments.run_environment import set_run_environment
 from flows.workspace import Workspace
 from strategies.errors import BatchJobError
@@ -73,16 +72,14 @@ def _prefect(home: Path, say: Say) -> Iterator[PrefectServer | None]:
 
 
 async def _serve(workspace: Workspace, server: PrefectServer | None, say: Say) -> None:
+    from deployments.outages import tell_outages
     from deployments.runner import serve_runs
 
     async def ready() -> None:
         _greet(workspace, os.environ[API_URL], say)
         await _serve_api(workspace, say)
 
-    beside: list[Callable[[], Coroutine[Any, Any, None]]] = [ready]
-    if server is not None:
-        beside.append(partial(keep_running, server, say))
-    await serve_runs(workspace, beside, say)
+    await serve_runs(workspace, (ready, partial(tell_outages, os.environ[API_URL], say, server)), say)
 
 
 async def _serve_api(workspace: Workspace, say: Say) -> None:

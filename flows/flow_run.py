@@ -92,13 +92,13 @@ class JobFlowRun:
                 shown.show_plan(attempt.run)
 
         attempt = Attempt(self._store, self._strategy, job, opened, parts, run_step)
-        try:
-            beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger)
-            with hidden_in_log(opened), beating:
+        beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger)
+        with hidden_in_log(opened), beating:
+            try:
                 return attempt.go()
-        finally:
-            shown.show_result(attempt.run)
-            shown.finish()
+            finally:
+                shown.show_result(attempt.run)
+                shown.finish()
 
     def _as_task(self, step: Step, attempt: Attempt) -> None:
         """Run a step as a Prefect task; a stop at a chunk edge is no crash of the task, so it is carried out of it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deployments.stopping import STOPPING
 from flows.errors import NotLaunched
 from flows.transitions import Status
 from support.servers import PrefectServer, free_port, prefect_server, wait_until
@@ -67,8 +68,12 @@ def test_serve_starts_its_own_prefect_again_when_that_was_killed_and_jobs_go_on(
     gate.touch()
     own_prefect.until_status(job, Status.COMPLETED)
     own_prefect.until_status(own_prefect.create(), Status.COMPLETED)
-    assert own_prefect.said().count("Prefect has ended and is started again") == 1
     assert own_prefect.stop(own_prefect.processes[0]) == 0
+    assert own_prefect.said().split("API  ")[1].splitlines()[1:] == [
+        "Prefect has ended and is started again",
+        "Prefect answers again",
+        STOPPING,
+    ]
 
 
 def test_serve_ends_with_one_line_where_its_own_prefect_ends_again_and_again(own_prefect: Served):
@@ -93,7 +98,7 @@ def test_serve_ends_while_prefect_is_away_and_the_next_one_goes_on_with_its_jobs
 
     folder = tmp_path_factory.mktemp("gone")
     prefect = PrefectServer(folder, free_port())
-    served = Served(folder, postgres_url, postgres_url, prefect.environment)
+    served = Served(folder, postgres_url, postgres_url, prefect.environment, heartbeat_timeout=12)
     try:
         prefect.start()
         with temporary_settings({PREFECT_API_URL: prefect.environment["PREFECT_API_URL"]}):
@@ -106,6 +111,7 @@ def test_serve_ends_while_prefect_is_away_and_the_next_one_goes_on_with_its_jobs
             assert server.wait(timeout=60) == 0  # Prefect's own clients would ask on for two minutes
             left = served.get(job)
             assert (left.status, left.worker) == (Status.PROCESSING, None)
+            assert not {"WARNING", "ERROR", "Error", "Traceback"} & set(served.said().split())
             prefect.start()
             served.start()
             done = served.until_status(job, Status.COMPLETED)
