@@ -7,6 +7,7 @@ file of a strategy changed since it was imported, or when the run is given anoth
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import time
 import warnings
@@ -42,7 +43,11 @@ def preload() -> None:
     """Start the process that runs are forked from; it imports everything beside what goes on here."""
     os.environ.update(get_current_settings().to_environment_variables(exclude_unset=True))
     _context.set_forkserver_preload(PRELOADED)
-    forkserver.ensure_running()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for this process, which sees to those it started
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class WarmStarter:

@@ -23,7 +23,7 @@ from flows.workspace import Workspace
 from support.servers import wait_until
 
 STRATEGIES = Path(__file__).parent / "strategies"
-COMMAND = [sys.executable, "-c", "from deployments.cli.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from deployments.cli.entry import main; main()"]
 STARTED = "Ctrl-C stops"
 SECONDS = 90.0
 

@@ -1,5 +1,6 @@
 """The command by itself, and what a mistyped one or a broken setting leads to."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,12 @@ def test_a_reader_that_has_seen_enough_is_not_complained_about(cli):
 
     assert listing.stderr.read() == ""
     listing.wait(60)
+
+
+def test_ctrl_c_while_everything_is_imported_is_one_line(cli, tmp_path: Path):
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = cli("strategies", PYTHONPATH=f"{tmp_path}{os.pathsep}{cli.environment['PYTHONPATH']}")
+    assert (done.code, done.error) == (1, "interrupted")
 
 
 def test_listing_loads_neither_prefect_nor_pandas(cli):
