@@ -62,6 +62,8 @@ class JobFlowRun:
             ActionIllegal: the job is completed.
             Pause, Abort: the job waits, for a person or for another worker; Prefect knows what to do with these.
         """
+        if self._is_deployed:  # the process is the run's own, and ends with it
+            self._interruption.keep()
         try:
             outcome = self._attempt(job_id)
             while outcome is Outcome.WAITING and self._is_deployed:
@@ -129,9 +131,13 @@ class JobFlowRun:
         )
         stop: StopRequested | None
         try:
-            stop = as_task(run_step)()
+            self._interruption.lift()
+            stop = self._stop_now(attempt) if self._interruption.wanted else as_task(run_step)()
         except (TerminationSignal, Pause):  # between two steps, or while a retry was waited for
             stop = self._stop_now(attempt)
+        finally:
+            if self._is_deployed:
+                self._interruption.keep()
         if stop is not None:
             raise stop
 
