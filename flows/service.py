@@ -166,7 +166,7 @@ class BatchJobService:
                 self._prefect.resume(job.flow_run_id, self._who_confirmed(job))
             return job.flow_run_id
         except PrefectAway as error:
-            raise NotLaunched(job.id, str(error)) from None
+            raise NotLaunched(job, str(error)) from None
 
     def _who_confirmed(self, job: Job) -> str:
         said_yes = [

@@ -40,7 +40,12 @@ IdempotencyKey = Annotated[
 ]
 StartAt = Annotated[
     datetime | None,
-    typer.Option("--at", metavar="TIME", parser=time_typed, help="When to start it, ISO 8601; UTC without a zone."),
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        parser=time_typed,
+        help="When to start it, ISO 8601; UTC without a zone; at once if past.",
+    ),
 ]
 
 
