@@ -67,6 +67,15 @@ def test_of_a_type_that_what_serves_does_not_know_it_is_said_what_to_do(cli_with
     )
 
 
+def test_what_is_no_web_address_is_refused_before_the_automation_is_changed(cli_with_prefect):
+    for address in ("notaurl", "ftp://127.0.0.1/hook", "http://"):
+        done = cli_with_prefect("automations", "notify-on-failure", address)
+        assert (done.code, done.error) == (
+            2,
+            f"{address!r} is no address of a webhook, which begins with http:// or https://; nothing was changed",
+        )
+
+
 def test_a_strategy_that_is_gone_is_named_when_its_job_is_to_go_on(cli, strategies):
     job = cli("run", "steps", "-c", "fails_once_at=1", PREFECT_API_URL="")
     assert job.code == 1
