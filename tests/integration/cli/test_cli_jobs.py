@@ -1,5 +1,12 @@
 """``create``, ``list``, ``show`` and the actions, without any Prefect: the job table is enough for them."""
 
+import subprocess
+from dataclasses import replace
+
+from flows.process_identity import ProcessIdentity
+from flows.settings import Settings
+from flows.workspace import Workspace
+
 
 def test_a_job_is_recorded_even_when_there_is_no_prefect(cli):
     done = cli("create", "steps")
@@ -71,3 +78,17 @@ def test_the_same_idempotency_key_gives_the_same_job(cli):
 def test_the_database_is_upgraded_once(cli):
     assert "is at revision" in cli("db", "upgrade").out
     assert cli("db", "upgrade").out.endswith("already\n")
+
+
+def test_watching_a_job_whose_process_was_killed_tells_that_as_the_reason(cli, home):
+    gone = subprocess.Popen(["true"])
+    dead = replace(ProcessIdentity.current(), pid=gone.pid)
+    gone.wait()
+    workspace = Workspace(Settings(home=home))
+    workspace.settings.home.mkdir()
+    job = workspace.service.record("table-export", {"table": "goods"}, worker=dead)
+
+    watched = cli("watch", job.id)
+
+    assert watched.code == 1
+    assert f"failed after 0 rows: {dead} died; go on with" in watched.err.splitlines()[-1]
