@@ -1,5 +1,7 @@
 """``keys``, and ``api``'s refusal to be open to all."""
 
+import signal
+
 import httpx
 import pytest
 
@@ -80,10 +82,12 @@ def test_a_setting_of_the_api_that_cannot_be_used_is_one_line(cli, setting, valu
 
     assert done.code in (1, 2)
     assert told in done.error
+    assert done.out == ""  # it does not say that it serves
     assert "a-key-that" not in done.err
 
 
-def test_the_api_runs_by_itself_and_stops_in_order(cli):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_api_runs_by_itself_and_stops_in_order(cli, number):
     cli.environment["BATCH_JOBS_API_HOST"] = "0.0.0.0"
     port = free_port()
     cli.environment["BATCH_JOBS_API_PORT"] = str(port)
@@ -98,8 +102,8 @@ def test_the_api_runs_by_itself_and_stops_in_order(cli):
         return answer.json()["batch_jobs"] == []
 
     wait_until(listed, what="the API")
-    served.terminate()
+    served.send_signal(number)
     out, err = served.communicate(timeout=30)
 
-    assert out == f"serving the API at http://0.0.0.0:{port}, Ctrl-C stops\n"
-    assert err == ""
+    assert out == f"serving the API at http://0.0.0.0:{port}, Ctrl-C stops\nstopped\n"
+    assert (err, served.returncode) == ("", 0)
