@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from flows.process_identity import ProcessIdentity
 USUAL_PORT = 4200
 START_SECONDS = 120
 STOP_SECONDS = 20
+#: How pydantic ends a server whose settings, of class ``RunnerSettings`` say, it cannot read.
+WRONG_SETTING = re.compile(r"validation errors? for (\w*)Settings\n(\w+)\n  (.+?) \[type=")
 
 
 def server_environment(home: Path, port: int) -> dict[str, str]:
@@ -69,7 +72,7 @@ class PrefectServer:
         deadline = time.monotonic() + START_SECONDS
         while not answers(self.api_url):
             if self.has_ended() or time.monotonic() > deadline:
-                raise PrefectDidNotStart(self.log)
+                raise PrefectDidNotStart(self.log, _wrong_setting(self.log))
             time.sleep(0.1)
 
     def stop(self) -> None:
@@ -155,6 +158,16 @@ def answers(api_url: str) -> bool:
         return httpx.get(f"{api_url}/health", timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def _wrong_setting(log: Path) -> str | None:
+    """The setting of Prefect that its server could not read, and why, where that ended it."""
+    found = WRONG_SETTING.search(log.read_text(errors="replace"))
+    if found is None:
+        return None
+    group, name, reason = found.groups()
+    words = [*re.findall("[A-Z]+(?![a-z])|[A-Z][a-z]+", group), name]
+    return f"PREFECT_{'_'.join(words).upper()}: {reason}"
 
 
 def _path(home: Path) -> Path:

@@ -61,6 +61,13 @@ def test_a_setting_that_cannot_work_is_one_line(cli, setting, value, told):
     assert "secret" not in done.err
 
 
+def test_a_setting_of_prefect_that_cannot_work_is_named(cli):
+    done = cli("serve", PREFECT_RUNNER_PROCESS_LIMIT="x")
+    assert done.code == 1
+    told = "Prefect does not start: PREFECT_RUNNER_PROCESS_LIMIT: Input should be a valid integer"
+    assert done.error.startswith(told)
+
+
 def test_an_error_nobody_foresaw_is_one_line_and_its_trace_can_be_had(cli, strategies: Path):
     (strategies / "odd.py").write_text(
         "from strategies.base import BatchJobStrategy\n\n\nclass Odd(BatchJobStrategy):\n"
