@@ -245,6 +245,10 @@ class BatchJobService:
             self._stop_run(was)
         return job
 
+    def fail(self, job_id: str, who: str, why: str) -> Job:
+        """Say that a job cannot be run; it can be retried."""
+        return self._move(job_id, Action.FAIL, who, why)
+
     def pause(self, job_id: str, who: str, why: str | None = None) -> Job:
         """Stop a job at its next chunk edge, to go on later."""
         return self._move(job_id, Action.PAUSE, who, why)

@@ -63,7 +63,7 @@ def run(
     """Run a job here and now, with live progress. Exits 0 only when it is completed."""
     workspace = current_workspace()
     job = _record(workspace, batch_type, pairs, whole, dry_run, ProcessIdentity.current())
-    with running_here(workspace, verbose) as run_job:
+    with running_here(workspace, job, verbose) as run_job:
         job = run_job(job)
         if reports.awaits_confirmation(job) and (yes or output.is_conversation()):
             if not as_json:

@@ -92,3 +92,17 @@ def test_watching_a_job_whose_process_was_killed_tells_that_as_the_reason(cli, h
 
     assert watched.code == 1
     assert f"failed after 0 rows: {dead} died; go on with" in watched.err.splitlines()[-1]
+
+
+def test_a_job_that_cannot_be_run_for_want_of_prefect_fails_at_once(cli):
+    refused = cli("run", "steps", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert refused.code == 1
+    assert refused.error.startswith("Prefect at http://127.0.0.1:9/api (from PREFECT_API_URL) does not answer")
+    (job,) = cli("list", "--json").json
+    assert job["status"] == "failed"
+    shown = cli("show", job["id"]).out
+    assert refused.error in shown
+    assert "died" not in shown
+    again = cli("retry", job["id"], "--here", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert (again.code, again.error) == (1, refused.error)
+    assert cli("show", job["id"], "--json").json["status"] == "failed"
