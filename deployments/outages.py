@@ -22,7 +22,13 @@ Say = Callable[[str], None]
 
 OBSERVERS = ("prefect.FlowRunCancellingObserver", "prefect.FlowRunSuspendingObserver")
 #: Who else complains while Prefect is away.
-COMPLAINING = ("prefect.events.clients", "prefect._internal.concurrency", "flows.upkeep", "batch_jobs.api")
+COMPLAINING = (
+    "prefect.events.clients",
+    "prefect._internal.concurrency",
+    "prefect.batch_jobs",
+    "flows.upkeep",
+    "batch_jobs.api",
+)
 #: How a complaint begins that has its error as text only.
 COMPLAINTS = ("Unable to connect to", "Service %r failed")
 AWAY = (ConnectionError, TimeoutError, httpx.TransportError, WebSocketException, PrefectAway, PrefectUnreachable)

@@ -91,8 +91,9 @@ def test_serve_ends_with_one_line_where_its_own_prefect_ends_again_and_again(own
     assert errors[0].endswith("prefect-server.log says why")
 
 
+@pytest.mark.parametrize("command", ["serve", "worker"])
 def test_serve_ends_while_prefect_is_away_and_the_next_one_goes_on_with_its_jobs(
-    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, gate: Path
+    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, gate: Path, command: str
 ):
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -102,10 +103,11 @@ def test_serve_ends_while_prefect_is_away_and_the_next_one_goes_on_with_its_jobs
     try:
         prefect.start()
         with temporary_settings({PREFECT_API_URL: prefect.environment["PREFECT_API_URL"]}):
-            server = served.start()
+            server = served.start(command)
             job = served.create(gate=str(gate), inside=True, limit=400)
             served.at_gate(job, gate)
             prefect.kill()
+            wait_until(lambda: "Prefect does not answer" in served.said(), what="that it is told to be away")
             server.send_signal(signal.SIGTERM)
             gate.touch()
             assert server.wait(timeout=60) == 0  # Prefect's own clients would ask on for two minutes
@@ -113,7 +115,7 @@ def test_serve_ends_while_prefect_is_away_and_the_next_one_goes_on_with_its_jobs
             assert (left.status, left.worker) == (Status.PROCESSING, None)
             assert not {"WARNING", "ERROR", "Error", "Traceback"} & set(served.said().split())
             prefect.start()
-            served.start()
+            served.start(command)
             done = served.until_status(job, Status.COMPLETED)
             assert (served.tally(job), done.attempt) == (list(range(1, 401)), 1)
     finally:
