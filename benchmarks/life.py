@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from benchmarks.report import console, seconds
 
-COMMAND = [sys.executable, "-c", "from deployments.cli.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from deployments.cli.entry import main; main()"]
 TRIES = 7
 OPEN_JOBS = 10_000
 WANTED_RATIO = 1.1
@@ -67,8 +67,8 @@ def measure(work: Path, goods: Path, rows: int) -> None:
     }  # fmt: skip
     from deployments.prefect_server import free_port, running_server
 
-    with running_server(folder, free_port()) as api_url:
-        environment["PREFECT_API_URL"] = api_url
+    with running_server(folder, free_port()) as server:
+        environment["PREFECT_API_URL"] = server.api_url
         command = [sys.executable, "-m", "benchmarks.life", str(folder)]
         subprocess.run(command, check=True, env=environment)
 

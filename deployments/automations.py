@@ -1,6 +1,9 @@
 """A Prefect automation that acts on the events of jobs: an example to deploy as it is, or to copy."""
 
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+from deployments.errors import UsageRefused
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -28,8 +31,13 @@ def notify_on_failure(webhook_url: str) -> str:
         The automation's name.
 
     Raises:
+        UsageRefused: it is no address of the web; nothing was changed.
         httpx.HTTPError: Prefect does not answer.
     """
+    if not _is_of_the_web(webhook_url):
+        raise UsageRefused(
+            f"{webhook_url!r} is no address of a webhook, which begins with http:// or https://; nothing was changed"
+        )
     from prefect.blocks.webhook import Webhook
     from prefect.client.orchestration import get_client
     from pydantic import SecretStr
@@ -43,6 +51,14 @@ def notify_on_failure(webhook_url: str) -> str:
         else:
             client.create_automation(automation)
     return NAME
+
+
+def _is_of_the_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _automation(block_id: "UUID") -> "AutomationCore":

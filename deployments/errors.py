@@ -28,8 +28,12 @@ class NoPrefectNamed(BatchJobError):
 class PrefectDidNotStart(BatchJobError):
     """A Prefect server of our own ended or stayed silent."""
 
-    def __init__(self, log: Path) -> None:
-        super().__init__(f"the Prefect server did not start; {log} says why")
+    def __init__(self, log: Path, reason: str | None = None) -> None:
+        super().__init__(
+            f"the Prefect server did not start; {log} says why"
+            if reason is None
+            else f"Prefect does not start: {reason}"
+        )
 
 
 class RunBroke(BatchJobError):

@@ -76,8 +76,8 @@ def prefect_for_this_run(home: Path, say: Callable[[str], None]) -> Iterator[Non
     os.environ.setdefault("PREFECT_HOME", str(home / "prefect"))
     say("starting Prefect for this run, it takes some seconds (`batch-jobs serve` keeps one running)")
     home.mkdir(parents=True, exist_ok=True)
-    with running_server(home, free_port()) as api_url:
-        os.environ[API_URL] = api_url
+    with running_server(home, free_port()) as server:
+        os.environ[API_URL] = server.api_url
         yield
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from flows.process_identity import ProcessIdentity
 USUAL_PORT = 4200
 START_SECONDS = 120
 STOP_SECONDS = 20
+#: How pydantic ends a server whose settings, of class ``RunnerSettings`` say, it cannot read.
+WRONG_SETTING = re.compile(r"validation errors? for (\w*)Settings\n(\w+)\n  (.+?) \[type=")
 
 
 def server_environment(home: Path, port: int) -> dict[str, str]:
@@ -30,33 +33,75 @@ def server_environment(home: Path, port: int) -> dict[str, str]:
     }
 
 
-@contextmanager
-def running_server(home: Path, port: int) -> Iterator[str]:
-    """Run a Prefect server with its data in ``home/prefect``; yields its API's address.
+class PrefectServer:
+    """A Prefect server with its data in ``home/prefect``, at one address however often it is started.
 
     It has a process group of its own, so that Ctrl-C reaches this process and not the server it still needs.
+    """
+
+    def __init__(self, home: Path, port: int) -> None:
+        self._environment = server_environment(home, port)
+        self._command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.api_url = self._environment["PREFECT_API_URL"]
+        self.log = home / "prefect-server.log"
+
+    def launch(self) -> None:
+        """Start it, without waiting for its answer; by the main thread, as the kernel ends it with that thread."""
+        Path(self._environment["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "deployments.bound_process", *self._command],
+                env={**os.environ, **self._environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def has_ended(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    def await_answer(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            PrefectDidNotStart: it ended, or did not answer in time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(self.api_url):
+            if self.has_ended() or time.monotonic() > deadline:
+                raise PrefectDidNotStart(self.log, _wrong_setting(self.log))
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it, in order where it lets itself be."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def running_server(home: Path, port: int) -> Iterator[PrefectServer]:
+    """Run a Prefect server that answers.
 
     Raises:
         PrefectDidNotStart: it ended, or did not answer in time.
     """
-    environment = server_environment(home, port)
-    Path(environment["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
-    log = home / "prefect-server.log"
-    prefect = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "deployments.bound_process", *prefect],
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    server = PrefectServer(home, port)
+    server.log.write_bytes(b"")
+    server.launch()
     try:
-        _await_answer(server, environment["PREFECT_API_URL"], log)
-        yield environment["PREFECT_API_URL"]
+        server.await_answer()
+        yield server
     finally:
-        _stop(server)
+        server.stop()
 
 
 def free_port(wished: int = 0) -> int:
@@ -115,22 +160,15 @@ def answers(api_url: str) -> bool:
         return False
 
 
+def _wrong_setting(log: Path) -> str | None:
+    """The setting of Prefect that its server could not read, and why, where that ended it."""
+    found = WRONG_SETTING.search(log.read_text(errors="replace"))
+    if found is None:
+        return None
+    group, name, reason = found.groups()
+    words = [*re.findall("[A-Z]+(?![a-z])|[A-Z][a-z]+", group), name]
+    return f"PREFECT_{'_'.join(words).upper()}: {reason}"
+
+
 def _path(home: Path) -> Path:
     return home / "prefect-server.json"
-
-
-def _await_answer(server: subprocess.Popen[bytes], api_url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not answers(api_url):
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise PrefectDidNotStart(log)
-        time.sleep(0.1)
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    try:
-        server.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()

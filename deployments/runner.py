@@ -5,7 +5,7 @@ Prefect on SQLite bears badly: under a burst of jobs its writes block each other
 """
 
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -50,12 +50,12 @@ class JobRunner(Runner):
         return WarmStarter(os.environ, Path.cwd(), self._control_channel, self.pids)
 
 
-async def serve_runs(workspace: Workspace, ready: Callable[[], Coroutine[Any, Any, None]], say: Say) -> None:
+async def serve_runs(workspace: Workspace, beside: Iterable[Callable[[], Coroutine[Any, Any, None]]], say: Say) -> None:
     """Deploy, and run jobs until SIGINT or SIGTERM.
 
     Args:
         workspace: whose strategies and jobs.
-        ready: called when runs are taken up from now on; what it does goes on beside that, until the end.
+        beside: called when runs are taken up from now on; what they do goes on beside that, until the end.
         say: what to tell the person at the terminal with.
     """
     outlive_outages()
@@ -63,5 +63,5 @@ async def serve_runs(workspace: Workspace, ready: Callable[[], Coroutine[Any, An
     runner = JobRunner()
     for deployment in job_deployments(workspace):
         await runner.aadd_deployment(deployment)
-    parts = (keep_up(workspace), again_and_again(runner.take_up_runs, QUERY_SECONDS), ready())
-    await go_on_until_stopped(runner, parts, say)
+    parts = (keep_up(workspace), again_and_again(runner.take_up_runs, QUERY_SECONDS))
+    await go_on_until_stopped(runner, (*parts, *(part() for part in beside)), say)

@@ -6,11 +6,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from deployments.errors import AlreadyServing
 from deployments.prefect_api import API_URL, find_prefect, use_prefect
-from deployments.prefect_server import USUAL_PORT, Announcement, free_port, running_server
+from deployments.prefect_server import USUAL_PORT, Announcement, PrefectServer, free_port, running_server
 from deployments.run_environment import set_run_environment
 from flows.workspace import Workspace
 from strategies.errors import BatchJobError
@@ -24,7 +25,7 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
     Raises:
         AlreadyServing: another process serves in this home.
         PrefectUnreachable: the Prefect that is named does not answer.
-        PrefectDidNotStart: ours did not start.
+        PrefectDidNotStart: ours did not start, or ended and did not start again.
     """
     settings = workspace.settings
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -32,10 +33,10 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
     with ExitStack() as held:
         held.enter_context(_only_one(settings.home))
         workspace.service.waiting()  # a database that does not answer is to be told before anything is started
-        api_url = held.enter_context(_prefect(settings.home, say))
+        server = held.enter_context(_prefect(settings.home, say))
         set_run_environment(settings, verbose)
         try:
-            asyncio.run(_serve(workspace, api_url, say))
+            asyncio.run(_serve(workspace, server, say))
         except KeyboardInterrupt:
             say("stopping")
 
@@ -55,28 +56,30 @@ def _only_one(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _prefect(home: Path, say: Say) -> Iterator[str]:
+def _prefect(home: Path, say: Say) -> Iterator[PrefectServer | None]:
+    """Name the Prefect to use while the block runs; yields it where it is our own."""
     known = find_prefect(home)
     if known is not None:
         use_prefect(known)
-        yield known.api_url
+        yield None
         return
     say("starting Prefect")
     os.environ.setdefault("PREFECT_HOME", str(home / "prefect"))
-    with running_server(home, free_port(USUAL_PORT)) as api_url:
-        os.environ[API_URL] = api_url
-        with Announcement.of_this_process(api_url).kept_in(home):
-            yield api_url
+    with running_server(home, free_port(USUAL_PORT)) as server:
+        os.environ[API_URL] = server.api_url
+        with Announcement.of_this_process(server.api_url).kept_in(home):
+            yield server
 
 
-async def _serve(workspace: Workspace, api_url: str, say: Say) -> None:
+async def _serve(workspace: Workspace, server: PrefectServer | None, say: Say) -> None:
+    from deployments.outages import tell_outages
     from deployments.runner import serve_runs
 
     async def ready() -> None:
-        _greet(workspace, api_url, say)
+        _greet(workspace, os.environ[API_URL], say)
         await _serve_api(workspace, say)
 
-    await serve_runs(workspace, ready, say)
+    await serve_runs(workspace, (ready, partial(tell_outages, os.environ[API_URL], say, server)), say)
 
 
 async def _serve_api(workspace: Workspace, say: Say) -> None:

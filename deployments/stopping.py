@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any, Protocol
@@ -15,6 +15,8 @@ Say = Callable[[str], None]
 STOPPING = "stopping; runs finish their chunk and are left to the next worker"
 
 GRACE_SECONDS = 60.0
+#: How long what took up runs may go on telling Prefect of them when none lives any more.
+LEAVE_SECONDS = 10.0
 LOOK_SECONDS = 0.1
 
 
@@ -40,23 +42,56 @@ class TakesRuns(Protocol):
 
 
 async def go_on_until_stopped(taker: TakesRuns, parts: Iterable[Coroutine[Any, Any, None]], say: Say) -> None:
-    """Do all of the parts until SIGINT or SIGTERM, then let every run leave its job in order.
+    """Do all of the parts until SIGINT or SIGTERM, or until one fails, then let every run leave its job in order.
 
     Args:
         taker: what takes up runs.
         parts: what is done meanwhile, each until it is cancelled.
         say: what to tell the person at the terminal with.
+
+    Raises:
+        Exception: that of a part which failed.
     """
     stop = told_to_stop()
-    async with taker:
-        tasks = [asyncio.create_task(part) for part in parts]
-        await stop.wait()
-        say(STOPPING)
-        taker.take_no_more()
-        tasks.append(asyncio.create_task(let_runs_go(taker.pids)))
+    tasks: list[asyncio.Task[None]] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(None) as limit, taker:
+            tasks += [_task(part, stop) for part in parts]
+            await stop.wait()
+            say(STOPPING)
+            taker.take_no_more()
+            tasks += [_task(let_runs_go(taker.pids), stop), _task(_leave_soon(limit, taker.pids), stop)]
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
+    for error in _errors(tasks):
+        raise error
+
+
+def _task(part: Coroutine[Any, Any, None], stop: asyncio.Event) -> "asyncio.Task[None]":
+    """Do a part; one that fails ends all."""
+
+    def end(task: "asyncio.Task[None]") -> None:
+        if any(_errors([task])):
+            stop.set()
+
+    task = asyncio.create_task(part)
+    task.add_done_callback(end)
+    return task
+
+
+def _errors(tasks: "Iterable[asyncio.Task[None]]") -> Iterator[BaseException]:
+    yield from (error for task in tasks if not task.cancelled() and (error := task.exception()))
+
+
+async def _leave_soon(limit: asyncio.Timeout, pids: AbstractSet[int]) -> None:
+    """Set a limit to what is told Prefect at the end, counted from when no run lives: it may be away."""
+    idle_since = None
+    while True:
+        now = asyncio.get_running_loop().time()
+        idle_since = None if pids else idle_since or now
+        limit.reschedule(idle_since and idle_since + LEAVE_SECONDS)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def let_runs_go(pids: AbstractSet[int], grace: float = GRACE_SECONDS) -> None:

@@ -7,6 +7,7 @@ file of a strategy changed since it was imported, or when the run is given anoth
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import time
 import warnings
@@ -14,10 +15,12 @@ from collections.abc import Iterator, Mapping
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskStatus
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.runner._process_manager import ProcessHandle
 from prefect.settings import get_current_settings
 
@@ -34,6 +37,8 @@ PRELOADED = [__name__, "deployments.cli.main", "prefect.flow_engine", ENGINE, "f
 #: Variables of one run, which differ from run to run.
 OF_A_RUN = "PREFECT__"
 LOADED_AT = time.time()
+#: How long the end of a run waits for what is still to be sent to Prefect, lines and events each.
+SEND_SECONDS = 5.0
 
 _context = multiprocessing.get_context("forkserver")
 
@@ -42,7 +47,11 @@ def preload() -> None:
     """Start the process that runs are forked from; it imports everything beside what goes on here."""
     os.environ.update(get_current_settings().to_environment_variables(exclude_unset=True))
     _context.set_forkserver_preload(PRELOADED)
-    forkserver.ensure_running()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for this process, which sees to those it started
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class WarmStarter:
@@ -103,9 +112,28 @@ def _run_engine(environment: dict[str, str], folder: Path) -> None:
     os.environ.update(environment)
     outlive_outages()
     sys.argv = [ENGINE]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=f"'{ENGINE}' found in sys.modules", category=RuntimeWarning)
-        runpy.run_module(ENGINE, run_name="__main__")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=f"'{ENGINE}' found in sys.modules", category=RuntimeWarning)
+            runpy.run_module(ENGINE, run_name="__main__")
+    finally:
+        if not _all_is_sent():
+            os._exit(_exit_code(sys.exc_info()[1]))  # in order, Prefect would ask a server that is away for a minute
+
+
+def _all_is_sent() -> bool:
+    """Whether Prefect has the run's last lines and events, after some seconds."""
+    left: set[Any] = set()
+    for worker in (APILogWorker, EventsWorker):
+        ended: Any = worker.drain_all(timeout=SEND_SECONDS)
+        left |= ended[1]
+    return not left
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return int(error is not None)
 
 
 def _shared(environment: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from prefect.settings import get_current_settings
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 from deployments.deploying import job_deployments
-from deployments.outages import outlive_outages
+from deployments.outages import outlive_outages, tell_outages
 from deployments.stopping import Say, go_on_until_stopped
 from deployments.warm_process import WarmStarter, preload
 from flows.upkeep import again_and_again, keep_up
@@ -97,6 +97,7 @@ async def work(workspace: Workspace, ready: Callable[[], Coroutine[Any, Any, Non
         keep_up(workspace),
         again_and_again(worker.get_and_submit_flow_runs, QUERY_SECONDS),
         again_and_again(worker.sync_with_backend, worker.heartbeat_interval_seconds),
+        tell_outages(get_current_settings().api.url or "", say),
         ready(),
     )
     await go_on_until_stopped(worker, parts, say)

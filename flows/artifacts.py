@@ -3,6 +3,7 @@
 import contextvars
 import csv
 import io
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -44,6 +45,7 @@ class Artifacts:
         self._job_id = job_id
         self._hide = opened.without_secrets
         self._bar: UUID | None = None
+        self._is_over = False
         self._progress = self._shown = 0.0
         self._waiting: queue.Queue[Showing | None] = queue.Queue()
         here = contextvars.copy_context()  # an artifact belongs to the run that the context names
@@ -75,6 +77,7 @@ class Artifacts:
         """Wait a little until all is shown, and end."""
         self._waiting.put(_END)
         self._thread.join(FINISH_SECONDS)
+        self._is_over = True
 
     def _put_markdown(self, what: str, text: str, description: str) -> None:
         key = _key(self._job_id, what)
@@ -97,7 +100,9 @@ class Artifacts:
             try:
                 show()
             except Exception as error:
-                get_logger("batch_jobs").warning("an artifact could not be shown: %s", error)
+                # what still waits when the run ends fails for want of its client
+                level = logging.DEBUG if self._is_over else logging.WARNING
+                get_logger("batch_jobs").log(level, "an artifact could not be shown: %s", error)
 
 
 def _plan(job: JobRun) -> str:

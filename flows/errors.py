@@ -1,9 +1,14 @@
 """Errors of jobs and of running them, each one line that says what to do."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from flows.transitions import Action, Status, allowed_from
 from strategies.errors import BatchJobError
+
+if TYPE_CHECKING:
+    from flows.job import Job
 
 COMMANDS = "`batch-jobs list` shows what there is"
 
@@ -64,9 +69,21 @@ class DatabaseUnreachable(BatchJobError):
 class NotLaunched(BatchJobError):
     """The job is recorded, but Prefect could not be told to run it."""
 
-    def __init__(self, job_id: str, reason: str) -> None:
+    def __init__(self, job: "Job", reason: str) -> None:
+        when = f"at {job.start_at:%Y-%m-%dT%H:%MZ} or " if job.start_at and job.start_at > datetime.now(UTC) else ""
         super().__init__(
-            f"{job_id} is recorded but not started: {reason}; it starts as soon as `batch-jobs serve` runs"
+            f"{job.id} is recorded but not started: {reason}; it starts {when}as soon as `batch-jobs serve` runs"
+        )
+
+
+class DeploymentLacking(NotLaunched):
+    """What serves was started before there was a strategy of this type."""
+
+    def __init__(self, job: "Job") -> None:
+        BatchJobError.__init__(
+            self,
+            f"{job.id} is recorded but not started: Prefect has no deployment of {job.type}; it starts once `batch-jobs"
+            " serve` or `worker` is started anew, which then knows the type",
         )
 
 

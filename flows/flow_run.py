@@ -62,6 +62,8 @@ class JobFlowRun:
             ActionIllegal: the job is completed.
             Pause, Abort: the job waits, for a person or for another worker; Prefect knows what to do with these.
         """
+        if self._is_deployed:  # the process is the run's own, and ends with it
+            self._interruption.keep()
         try:
             outcome = self._attempt(job_id)
             while outcome is Outcome.WAITING and self._is_deployed:
@@ -92,13 +94,13 @@ class JobFlowRun:
                 shown.show_plan(attempt.run)
 
         attempt = Attempt(self._store, self._strategy, job, opened, parts, run_step)
-        try:
-            beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger)
-            with hidden_in_log(opened), beating:
+        beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger)
+        with hidden_in_log(opened), beating:
+            try:
                 return attempt.go()
-        finally:
-            shown.show_result(attempt.run)
-            shown.finish()
+            finally:
+                shown.show_result(attempt.run)
+                shown.finish()
 
     def _as_task(self, step: Step, attempt: Attempt) -> None:
         """Run a step as a Prefect task; a stop at a chunk edge is no crash of the task, so it is carried out of it."""
@@ -129,9 +131,13 @@ class JobFlowRun:
         )
         stop: StopRequested | None
         try:
-            stop = as_task(run_step)()
+            self._interruption.lift()
+            stop = self._stop_now(attempt) if self._interruption.wanted else as_task(run_step)()
         except (TerminationSignal, Pause):  # between two steps, or while a retry was waited for
             stop = self._stop_now(attempt)
+        finally:
+            if self._is_deployed:
+                self._interruption.keep()
         if stop is not None:
             raise stop
 
@@ -197,15 +203,21 @@ class JobFlowRun:
         return job
 
     def _put_back(self, job: Job) -> NoReturn:
-        """Leave the job to the next worker, or suspended where a person suspended the run."""
-        state = self._workspace.prefect.state(self._run_id)
+        """Leave the job to the next worker, or suspended where a person suspended the run.
+
+        While Prefect is away it takes the run for a living one; reconciling finds out by the missing signs of life.
+        """
+        state = None
+        with suppress(PrefectAway):
+            state = self._workspace.prefect.state(self._run_id)
         suspended = state is not None and state.type == "PAUSED"
         noted = ("PAUSED", "Suspended") if suspended else ("SCHEDULED", "Rescheduled")
         run = dict(zip(("flow_run_state", "flow_run_state_name"), noted, strict=True))
         self._store.note(job, "interrupt", who="prefect", why=STOPPED, **owner(None), **run)
         if suspended:
             raise Pause(state=Suspended())
-        self._workspace.prefect.put_back(self._run_id, STOPPED)
+        with suppress(PrefectAway):
+            self._workspace.prefect.put_back(self._run_id, STOPPED)
         raise Abort(STOPPED)
 
     def _stop_here(self, job: Job) -> Any:

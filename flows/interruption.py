@@ -12,7 +12,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Interruption:
     """Notes signals while a strategy's code runs; a run looks at ``wanted`` at each chunk edge.
 
-    Outside of the blocks Prefect's own handling is in force, which ends the run at once. A signal that comes twice is
+    Outside of the blocks Prefect's own handling is in force, which ends the run at once, but between ``keep`` and
+    ``lift``: a run that does not wait for anything is left to tell its end. A signal that comes twice is
     noted once: whoever cannot wait for the chunk's end has SIGKILL.
 
     Args:
@@ -23,6 +24,18 @@ class Interruption:
         self.wanted = False
         self._signals = signals if threading.current_thread() is threading.main_thread() else ()
         self._before: dict[signal.Signals, Any] = {}
+        self._lifted: dict[signal.Signals, Any] = {}
+
+    def keep(self) -> None:
+        """Note signals from now on, to the end of the process."""
+        for number in self._signals:
+            before = signal.signal(number, self._note)
+            self._lifted.setdefault(number, before)
+
+    def lift(self) -> None:
+        """Let the handling be in force again that was before ``keep``."""
+        for number, handler in self._lifted.items():
+            signal.signal(number, handler)
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._note) for number in self._signals}

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from flows.errors import NotLaunched, PrefectAway
+from flows.errors import DeploymentLacking, NotLaunched, PrefectAway
 from flows.job import OVER, Job
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ class PrefectRuns:
                     idempotency_key=f"{job.id}-{job.attempt}-{job.version}",
                 )
         except ObjectNotFound:
-            raise NotLaunched(job.id, f"Prefect has no deployment {name}") from None
+            raise DeploymentLacking(job) from None
         except PrefectAway as error:
-            raise NotLaunched(job.id, str(error)) from None
+            raise NotLaunched(job, str(error)) from None
         return str(run.id)
 
     def state(self, run_id: str) -> RunState | None:

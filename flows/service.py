@@ -166,7 +166,7 @@ class BatchJobService:
                 self._prefect.resume(job.flow_run_id, self._who_confirmed(job))
             return job.flow_run_id
         except PrefectAway as error:
-            raise NotLaunched(job.id, str(error)) from None
+            raise NotLaunched(job, str(error)) from None
 
     def _who_confirmed(self, job: Job) -> str:
         said_yes = [
@@ -244,6 +244,10 @@ class BatchJobService:
         with suppress(PrefectAway):  # the run learns it from the row, and reconciling sees to the rest
             self._stop_run(was)
         return job
+
+    def fail(self, job_id: str, who: str, why: str) -> Job:
+        """Say that a job cannot be run; it can be retried."""
+        return self._move(job_id, Action.FAIL, who, why)
 
     def pause(self, job_id: str, who: str, why: str | None = None) -> Job:
         """Stop a job at its next chunk edge, to go on later."""

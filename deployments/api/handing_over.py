@@ -31,6 +31,8 @@ class HandingOver:
         self._home = home
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_away = False
+        self._refused: set[str] = set()
 
     def announce(self, job: Job) -> None:
         """Tell, from any thread, of a job that may have to be handed over."""
@@ -58,14 +60,17 @@ class HandingOver:
         """Start what waits; returns whether Prefect answered to the end."""
         if not self._prefect_answers():
             return False
+        refused: set[str] = set()
         for job in self._service.waiting():
             try:
                 self._service.start(job)
                 logger.info("started %s (%s)", job.id, job.type)
             except NotLaunched as error:
-                logger.warning("not started: %s", error)
+                logger.log(_level(told=job.id in self._refused), "not started: %s", error)
+                refused.add(job.id)
                 if not self._prefect_answers():
                     return False
+        self._refused = refused
         return True
 
     def _prefect_answers(self) -> bool:
@@ -75,6 +80,13 @@ class HandingOver:
         try:
             use_prefect(known)
         except PrefectUnreachable as error:
-            logger.warning("jobs wait: %s", error)
+            logger.log(_level(told=self._is_away), "jobs wait: %s", error)
+            self._is_away = True
             return False
+        self._is_away = False
         return True
+
+
+def _level(told: bool) -> int:
+    """Of what holds on, the first line is enough."""
+    return logging.DEBUG if told else logging.WARNING

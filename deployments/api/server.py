@@ -4,6 +4,7 @@ import asyncio
 import gc
 import ipaddress
 import resource
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,10 +68,14 @@ async def serve_api(workspace: Workspace, say: Say) -> None:
 def run_api(workspace: Workspace, say: Say) -> None:
     """Serve the API until Ctrl-C or SIGTERM; raises as ``serve_api`` does."""
     with listen(workspace) as listening:
-        say(f"serving the API at {address(listening)}, Ctrl-C stops")
         server = StreamingServer(config(workspace))
+        say(f"serving the API at {address(listening)}, Ctrl-C stops")
         gc.freeze()  # a full collection goes through all of pandas and Prefect, and every request waits 140 ms for it
-        server.run([listening])
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+        try:
+            server.run([listening])  # which closes in order, and then lets the signal through
+        except KeyboardInterrupt:
+            say("stopped")
 
 
 def config(workspace: Workspace) -> uvicorn.Config:

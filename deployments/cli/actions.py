@@ -57,7 +57,7 @@ def _go_on(move: Move, job_id: str, here: bool, as_json: bool, verbose: bool) ->
     workspace = current_workspace()
     job = move(job_id, login_name(), ProcessIdentity.current() if here else None)
     if here:
-        with running_here(workspace, verbose) as run_job:
+        with running_here(workspace, job, verbose) as run_job:
             job = run_job(job)
         finish(job, as_json)
         return

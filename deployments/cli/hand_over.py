@@ -17,9 +17,9 @@ def hand_over(service: BatchJobService, job: Job, home: Path) -> Job:
     """
     known = find_prefect(home)
     if known is None:
-        raise NotLaunched(job.id, "no Prefect is named and `batch-jobs serve` does not run here")
+        raise NotLaunched(job, "no Prefect is named and `batch-jobs serve` does not run here")
     try:
         use_prefect(known)
     except PrefectUnreachable as error:
-        raise NotLaunched(job.id, str(error)) from None
+        raise NotLaunched(job, str(error)) from None
     return service.start(job)

@@ -96,7 +96,7 @@ class RowsPerSecond(ProgressColumn):
 
 
 class LinesView:
-    """A line at each change of status, and now and then in between."""
+    """A line at each change of status, and now and then while rows are written."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -117,7 +117,7 @@ class LinesView:
         phase, now, rows = phase_of(job), self._clock(), job.result.advancement_count
         if phase != self._phase:
             self._phase, self._began = phase, (now, rows)
-        elif now - self._said_at < LINE_INTERVAL:
+        elif job.status is not Status.PROCESSING or now - self._said_at < LINE_INTERVAL:
             return
         self._said_at = now
         self.say(f"{job.id} {phase}{self._rows(job, now, rows)}")

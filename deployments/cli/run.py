@@ -17,7 +17,9 @@ from deployments.moments import moment
 from flows.errors import NotLaunched
 from flows.job import Job, Trigger
 from flows.process_identity import ProcessIdentity
+from flows.transitions import Status
 from flows.workspace import Workspace, current_workspace
+from strategies.result import ErrorEntry
 
 
 def time_typed(text: str) -> datetime:
@@ -40,7 +42,12 @@ IdempotencyKey = Annotated[
 ]
 StartAt = Annotated[
     datetime | None,
-    typer.Option("--at", metavar="TIME", parser=time_typed, help="When to start it, ISO 8601; UTC without a zone."),
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        parser=time_typed,
+        help="When to start it, ISO 8601; UTC without a zone; at once if past.",
+    ),
 ]
 
 
@@ -56,7 +63,7 @@ def run(
     """Run a job here and now, with live progress. Exits 0 only when it is completed."""
     workspace = current_workspace()
     job = _record(workspace, batch_type, pairs, whole, dry_run, ProcessIdentity.current())
-    with running_here(workspace, verbose) as run_job:
+    with running_here(workspace, job, verbose) as run_job:
         job = run_job(job)
         if reports.awaits_confirmation(job) and (yes or output.is_conversation()):
             if not as_json:
@@ -116,8 +123,21 @@ def finish(job: Job, as_json: bool) -> None:
             output.out.print()
         reports.print_outcome(job)
     if not reports.ended_well(job):
-        output.error(reports.why_it_stopped(job))
+        output.error(reports.why_it_stopped(_with_reason(job)))
         raise typer.Exit(1)
+
+
+def _with_reason(job: Job) -> Job:
+    """A failed job with the reason of that as its last error: a process that was killed could write none."""
+    if job.status is not Status.FAILED:
+        return job
+    events = current_workspace().service.events(job.id)
+    why = next((event.why for event in reversed(events) if event.to_status is Status.FAILED and event.why), None)
+    known = job.result.errors
+    if why is None or (known and known[-1].message == why):
+        return job
+    errors = [*known, ErrorEntry(code="lost", message=why)]
+    return job.model_copy(update={"result": job.result.model_copy(update={"errors": errors})})
 
 
 def _record(

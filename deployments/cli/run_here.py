@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -19,6 +19,7 @@ from flows.errors import ActionIllegal, JobMoved
 from flows.job import Job
 from flows.service import BatchJobService
 from flows.workspace import Workspace, current_workspace
+from strategies.errors import BatchJobError
 
 #: Prefect's own console lines are kept back by this; ours come from ``_LinesAboveTheBar``.
 CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
@@ -26,15 +27,20 @@ SEND_SECONDS = 5
 
 
 @contextmanager
-def running_here(workspace: Workspace, verbose: bool) -> Iterator[Callable[[Job], Job]]:
-    """Be ready to run jobs in this process; yields what runs a job that this process owns.
+def running_here(workspace: Workspace, job: Job, verbose: bool) -> Iterator[Callable[[Job], Job]]:
+    """Be ready to run a job that this process owns; yields what runs it. Where nothing can be run, the job fails.
 
     It runs the job to its end, or to where it waits for a person, and returns it as it is then. The first Ctrl-C pauses
     a job that writes chunks; any other fails it at once.
     """
     if not verbose:
         os.environ.setdefault(CONSOLE_LEVEL, "CRITICAL")
-    with prefect_for_this_run(workspace.settings.home, output.hint):
+    with ExitStack() as held:
+        try:
+            held.enter_context(prefect_for_this_run(workspace.settings.home, output.hint))
+        except (BatchJobError, KeyboardInterrupt) as error:
+            workspace.service.fail(job.id, login_name(), str(error) or "interrupted")
+            raise
         yield lambda job: _run(workspace.service, job, verbose)
 
 

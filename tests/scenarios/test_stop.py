@@ -136,6 +136,17 @@ def test_S4_a_deploy_finishes_the_chunk_and_the_next_server_goes_on(served: Serv
     assert "interrupt by prefect" in served.history(job)
 
 
+def test_a_run_whose_job_has_ended_tells_so_though_its_server_is_stopped(served: Served, gate: Path):
+    job = served.create(gate=str(gate))
+    served.at_gate(job, gate)
+    server = next(process for process in served.processes if process.poll() is None)
+    gate.touch()
+    served.until_status(job, Status.COMPLETED)
+    assert served.stop(server) == 0
+    assert served.run_type(job) == "COMPLETED"
+    assert [line for line in served.said().splitlines() if job.id in line] == []
+
+
 def test_S21_an_export_that_is_canceled_offers_no_file(served: Served):
     rows = 400_000
     made = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT i FROM n"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from deployments.cli.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from deployments.cli.entry import main; main()"]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from flows.workspace import Workspace
 from support.servers import wait_until
 
 STRATEGIES = Path(__file__).parent / "strategies"
-COMMAND = [sys.executable, "-c", "from deployments.cli.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from deployments.cli.entry import main; main()"]
 STARTED = "Ctrl-C stops"
 SECONDS = 90.0
 
@@ -76,6 +76,10 @@ class Served:
         wait_until(lambda: STARTED in log.read_text() or process.poll() is not None, SECONDS, f"the start of {command}")
         assert process.poll() is None, log.read_text()
         return process
+
+    def said(self) -> str:
+        """What the servers and workers have said so far."""
+        return "".join(log.read_text() for log in sorted(self.folder.glob("*-*.log")))
 
     def stop(self, process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> int:
         """Send a process a signal and wait for its end."""

@@ -15,7 +15,7 @@ import pytest
 from support.api_server import environment
 from support.servers import free_port, prefect_environment, wait_until
 
-COMMAND = [sys.executable, "-c", "from deployments.cli.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from deployments.cli.entry import main; main()"]
 ROOT = Path(__file__).parents[3]
 
 

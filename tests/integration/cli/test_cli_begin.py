@@ -1,5 +1,6 @@
 """The command by itself, and what a mistyped one or a broken setting leads to."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,13 @@ def test_a_setting_that_cannot_work_is_one_line(cli, setting, value, told):
     assert "secret" not in done.err
 
 
+def test_a_setting_of_prefect_that_cannot_work_is_named(cli):
+    done = cli("serve", PREFECT_RUNNER_PROCESS_LIMIT="x")
+    assert done.code == 1
+    told = "Prefect does not start: PREFECT_RUNNER_PROCESS_LIMIT: Input should be a valid integer"
+    assert done.error.startswith(told)
+
+
 def test_an_error_nobody_foresaw_is_one_line_and_its_trace_can_be_had(cli, strategies: Path):
     (strategies / "odd.py").write_text(
         "from strategies.base import BatchJobStrategy\n\n\nclass Odd(BatchJobStrategy):\n"
@@ -84,6 +92,12 @@ def test_a_reader_that_has_seen_enough_is_not_complained_about(cli):
 
     assert listing.stderr.read() == ""
     listing.wait(60)
+
+
+def test_ctrl_c_while_everything_is_imported_is_one_line(cli, tmp_path: Path):
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = cli("strategies", PYTHONPATH=f"{tmp_path}{os.pathsep}{cli.environment['PYTHONPATH']}")
+    assert (done.code, done.error) == (1, "interrupted")
 
 
 def test_listing_loads_neither_prefect_nor_pandas(cli):

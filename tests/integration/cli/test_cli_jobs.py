@@ -1,6 +1,13 @@
 """``create``, ``list``, ``show`` and the actions, without any Prefect: the job table is enough for them."""
 
+import subprocess
+from dataclasses import replace
+
 import pytest
+
+from flows.process_identity import ProcessIdentity
+from flows.settings import Settings
+from flows.workspace import Workspace
 
 
 def test_a_job_is_recorded_even_when_there_is_no_prefect(cli):
@@ -92,3 +99,31 @@ def test_the_same_idempotency_key_gives_the_same_job(cli):
 def test_the_database_is_upgraded_once(cli):
     assert "is at revision" in cli("db", "upgrade").out
     assert cli("db", "upgrade").out.endswith("already\n")
+
+
+def test_watching_a_job_whose_process_was_killed_tells_that_as_the_reason(cli, home):
+    gone = subprocess.Popen(["true"])
+    dead = replace(ProcessIdentity.current(), pid=gone.pid)
+    gone.wait()
+    workspace = Workspace(Settings(home=home))
+    workspace.settings.home.mkdir()
+    job = workspace.service.record("table-export", {"table": "goods"}, worker=dead)
+
+    watched = cli("watch", job.id)
+
+    assert watched.code == 1
+    assert f"failed after 0 rows: {dead} died; go on with" in watched.err.splitlines()[-1]
+
+
+def test_a_job_that_cannot_be_run_for_want_of_prefect_fails_at_once(cli):
+    refused = cli("run", "steps", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert refused.code == 1
+    assert refused.error.startswith("Prefect at http://127.0.0.1:9/api (from PREFECT_API_URL) does not answer")
+    (job,) = cli("list", "--json").json
+    assert job["status"] == "failed"
+    shown = cli("show", job["id"]).out
+    assert refused.error in shown
+    assert "died" not in shown
+    again = cli("retry", job["id"], "--here", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert (again.code, again.error) == (1, refused.error)
+    assert cli("show", job["id"], "--json").json["status"] == "failed"

@@ -1,5 +1,6 @@
 """``keys``, and ``api``'s refusal to be open to all."""
 
+import signal
 import subprocess
 
 import httpx
@@ -90,6 +91,7 @@ def test_a_setting_of_the_api_that_cannot_be_used_is_one_line(cli, setting, valu
 
     assert done.code in (1, 2)
     assert told in done.error
+    assert done.out == ""  # it does not say that it serves
     assert "a-key-that" not in done.err
 
 
@@ -112,17 +114,18 @@ def _answers(client: httpx.Client) -> bool:
         return False
 
 
-def test_the_api_runs_by_itself_and_stops_in_order(served_api):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_api_runs_by_itself_and_stops_in_order(served_api, number):
     process, client = served_api
     job = client.post("/admin/batch-jobs", json={"type": "steps", "context": {}}).json()["batch_job"]
 
     with client.stream("GET", f"/admin/batch-jobs/{job['id']}/stream") as stream:
         lines = stream.iter_lines()
         assert "event: status" in [next(lines) for _ in range(4)]
-        process.terminate()
+        process.send_signal(number)
         rest = list(lines)  # to its end: a stream that breaks off raises
     out, err = process.communicate(timeout=30)
 
     assert "event: end" not in rest
-    assert out == f"serving the API at http://0.0.0.0:{client.base_url.port}, Ctrl-C stops\n"
-    assert err == ""
+    assert out == f"serving the API at http://0.0.0.0:{client.base_url.port}, Ctrl-C stops\nstopped\n"
+    assert (err, process.returncode) == ("", 0)

@@ -52,9 +52,28 @@ def test_a_job_can_be_created_for_later_and_a_wrong_time_is_refused(cli):
     created = cli("create", "steps", "--at", "2030-01-02T03:04", "--json")
 
     assert created.json["start_at"] == "2030-01-02T03:04:00Z"
+    assert created.err.strip().endswith("it starts at 2030-01-02T03:04Z or as soon as `batch-jobs serve` runs")
     wrong = cli("create", "steps", "--at", "tomorrow")
     assert wrong.code == 2
     assert "'tomorrow' is no time such as 2026-01-31T22:00 or" in wrong.error
+
+
+def test_of_a_type_that_what_serves_does_not_know_it_is_said_what_to_do(cli_with_prefect):
+    created = cli_with_prefect("create", "steps")
+    assert created.code == 0
+    assert created.err.strip().endswith(
+        "Prefect has no deployment of steps; it starts once `batch-jobs serve` or `worker` is started anew, which then"
+        " knows the type"
+    )
+
+
+def test_what_is_no_web_address_is_refused_before_the_automation_is_changed(cli_with_prefect):
+    for address in ("notaurl", "ftp://127.0.0.1/hook", "http://"):
+        done = cli_with_prefect("automations", "notify-on-failure", address)
+        assert (done.code, done.error) == (
+            2,
+            f"{address!r} is no address of a webhook, which begins with http:// or https://; nothing was changed",
+        )
 
 
 def test_a_strategy_that_is_gone_is_named_when_its_job_is_to_go_on(cli, strategies):

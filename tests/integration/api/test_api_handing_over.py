@@ -1,0 +1,39 @@
+"""Handing jobs over behind the answers' back."""
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
+
+from deployments.api import handing_over
+from deployments.errors import PrefectUnreachable
+from flows.errors import DeploymentLacking
+
+
+def test_what_keeps_a_job_waiting_is_said_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    job = SimpleNamespace(id="batch_1", type="new")
+
+    def refuse(job: Any) -> NoReturn:
+        raise DeploymentLacking(job)
+
+    service: Any = SimpleNamespace(waiting=lambda: [job], start=refuse)
+    handing = handing_over.HandingOver(service, home)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    away = [PrefectUnreachable("nowhere", "a test", "refused")]
+
+    def use(_known: object) -> None:
+        if away:
+            raise away[0]
+
+    monkeypatch.setattr(handing_over, "use_prefect", use)
+    for _ in range(3):
+        handing._hand_over()
+    away.clear()
+    for _ in range(3):
+        handing._hand_over()
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [line.partition(":")[0] for line in warned] == ["jobs wait", "not started"]
