@@ -193,6 +193,8 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ", dry run" if job.dry_run else ""
     )
     facts += [("created", made), ("attempt", str(job.attempt))]
+    if job.start_at:
+        facts.append(("starts", f"not before {time_text(job.start_at)}"))
     if job.worker:
         facts.append(("runs in", str(job.worker)))
     if job.flow_run_id:

@@ -53,6 +53,7 @@ def test_a_job_can_be_created_for_later_and_a_wrong_time_is_refused(cli):
 
     assert created.json["start_at"] == "2030-01-02T03:04:00Z"
     assert created.err.strip().endswith("it starts at 2030-01-02T03:04Z or as soon as `batch-jobs serve` runs")
+    assert "not before 2030-01-02T03:04:00Z" in cli("show", created.json["id"]).out
     wrong = cli("create", "steps", "--at", "tomorrow")
     assert wrong.code == 2
     assert "'tomorrow' is no time such as 2026-01-31T22:00 or" in wrong.error
