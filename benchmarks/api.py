@@ -244,7 +244,12 @@ def _serve_ours() -> None:
     workspace = Workspace(
         Settings(home=Path(os.environ["BENCH_HOME"]), database_url=os.environ["BENCH_URI"], api_port=0)
     )
-    run_api(workspace, say=lambda text: print(text.split()[4].rstrip(","), flush=True))
+    run_api(workspace, say=_print_address)
+
+
+def _print_address(said: str) -> None:
+    if "http://" in said:
+        print(said[said.index("http://") :].partition(",")[0], flush=True)
 
 
 def _serve_bare() -> None:
