@@ -15,10 +15,9 @@ from websockets.exceptions import WebSocketException
 
 from deployments.errors import PrefectDidNotStart, PrefectUnreachable
 from deployments.prefect_server import PrefectServer
+from deployments.stopping import Say
 from flows.errors import PrefectAway
 from flows.upkeep import again_and_again
-
-Say = Callable[[str], None]
 
 OBSERVERS = ("prefect.FlowRunCancellingObserver", "prefect.FlowRunSuspendingObserver")
 #: Who else complains while Prefect is away.

@@ -69,22 +69,16 @@ class DatabaseUnreachable(BatchJobError):
 class NotLaunched(BatchJobError):
     """The job is recorded, but Prefect could not be told to run it."""
 
-    def __init__(self, job: "Job", reason: str) -> None:
-        when = f"at {job.start_at:%Y-%m-%dT%H:%MZ} or " if job.start_at and job.start_at > datetime.now(UTC) else ""
-        super().__init__(
-            f"{job.id} is recorded but not started: {reason}; it starts {when}as soon as `batch-jobs serve` runs"
-        )
+    def __init__(self, job: "Job", reason: str, starts: str | None = None) -> None:
+        super().__init__(f"{job.id} is recorded but not started: {reason}; it starts {starts or _when_served(job)}")
 
 
 class DeploymentLacking(NotLaunched):
     """What serves was started before there was a strategy of this type."""
 
     def __init__(self, job: "Job") -> None:
-        BatchJobError.__init__(
-            self,
-            f"{job.id} is recorded but not started: Prefect has no deployment of {job.type}; it starts once `batch-jobs"
-            " serve` or `worker` is started anew, which then knows the type",
-        )
+        anew = "once `batch-jobs serve` or `worker` is started anew, which then knows the type"
+        super().__init__(job, f"Prefect has no deployment of {job.type}", anew)
 
 
 class PrefectAway(BatchJobError):
@@ -145,3 +139,8 @@ class ApiKeyUnknown(BatchJobError):
 def _any_of(statuses: Iterable[Status]) -> str:
     *first, last = [str(status) for status in statuses]
     return f"{', '.join(first)} or {last}" if first else last
+
+
+def _when_served(job: "Job") -> str:
+    when = f"at {job.start_at:%Y-%m-%dT%H:%MZ} or " if job.start_at and job.start_at > datetime.now(UTC) else ""
+    return f"{when}as soon as `batch-jobs serve` runs"
