@@ -12,10 +12,10 @@ from sqlalchemy import text
 from flows.job import Job
 from flows.process_identity import ProcessIdentity
 from flows.transitions import Action, Status
-from support.runs import Runs
+from support.runs import Runs, moments
 
 ROWS = 10_000
-KILLS = int(os.environ.get("BATCH_JOBS_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("BATCH_JOBS_TEST_KILLS", "12"))
 
 
 def write_input(path: Path) -> None:
@@ -66,20 +66,19 @@ def counts(job: Job) -> tuple[object, ...]:
 def test_S1_an_import_killed_at_random_moments_and_retried_ends_as_a_clean_run(runs: Runs, tmp_path: Path):
     write_input(tmp_path / "goods.csv")
     prepare_table(runs)
-    clean = runs.finish(new_import(runs, tmp_path / "goods.csv").id)
+    clean, seconds = runs.timed(new_import(runs, tmp_path / "goods.csv").id)
     expected = table(runs), counts(clean), rejects(runs, clean)
     assert counts(clean)[3:] == (7918, 990, 990, 103) or sum(counts(clean)[3:]) == ROWS
 
-    chance, kills = random.Random(4711), 0
-    while kills < KILLS:
+    chance, left = random.Random(4711), KILLS
+    while left:
         prepare_table(runs)
         job = new_import(runs, tmp_path / "goods.csv")
         shown = 0
-        while runs.killed(job.id, after=chance.uniform(0, 0.8)):
-            kills += 1
-            now = runs.workspace.service.get(job.id).result.advancement_count
-            assert now >= shown, "progress went down"
-            shown = now
+        for killed in runs.kills(job.id, moments(chance, seconds), most=left):
+            left -= 1
+            assert killed.result.advancement_count >= shown, "progress went down"
+            shown = killed.result.advancement_count
         done = runs.workspace.service.get(job.id)
         assert done.status is Status.COMPLETED
         assert (table(runs), counts(done), rejects(runs, done)) == expected

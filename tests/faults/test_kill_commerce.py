@@ -7,12 +7,13 @@ import pytest
 from sqlalchemy import Engine
 
 from benchmarks.commerce_data import write_products
+from flows.job import Job
 from flows.transitions import Status
 from strategies.commerce.product_import import ProductImport
 from strategies.commerce.schema import create_shop
 from strategies.engines import make_engine
 from strategies.files import FileStore
-from support.runs import Runs
+from support.runs import Runs, moments
 from support.shop import Shop, emptied, picture
 
 PRODUCTS = 1_500
@@ -49,15 +50,20 @@ def test_S1_a_product_import_killed_at_random_moments_ends_as_a_clean_one(
 ):
     target: Engine = runs.workspace.target
     create_shop(target)
-    chance, kills = random.Random(4711), 0
-    while kills < KILLS:
+    _, seconds = runs.timed(new_import(runs, products_file).id)
+    chance, left = random.Random(4711), KILLS
+    while left:
         emptied(target)
-        with products_file.open("rb") as stream:
-            key = runs.workspace.files.put(stream, "products.csv")
-        job = runs.workspace.service.record("product-import", {"fileKey": key})
-        while runs.killed(job.id, after=chance.uniform(0, 1.2)):
-            kills += 1
+        job = new_import(runs, products_file)
+        for _ in runs.kills(job.id, moments(chance, seconds), most=left):
+            left -= 1
         done = runs.workspace.service.get(job.id)
         assert done.status is Status.COMPLETED
         result = done.result
         assert (picture(target), result.created, result.rejected, result.advancement_count, result.progress) == clean
+
+
+def new_import(runs: Runs, products_file: Path) -> Job:
+    with products_file.open("rb") as stream:
+        key = runs.workspace.files.put(stream, "products.csv")
+    return runs.workspace.service.record("product-import", {"fileKey": key})

@@ -2,10 +2,13 @@
 
 import multiprocessing
 import os
+import random
 import signal
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from flows.job import Job
@@ -13,9 +16,26 @@ from flows.transitions import Status
 from flows.workspace import Workspace
 from support.servers import wait_until
 
+#: What every run imports; names of installed modules, as that process does not look where pytest looks.
+PRELOADED = ["prefect.flow_engine", "flows.batch_job", "strategies.table_import", "strategies.commerce.product_import"]
 #: Forks real processes from one that has imported everything: a start takes tenths of a second instead of seconds.
 FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["support.run_job"])
+FORKSERVER.set_forkserver_preload(PRELOADED)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """So many seconds after a job has come as far as that, from 0 to 1; from its claim on it has come as far as 0."""
+
+    progress: float
+    after: float
+
+
+def moments(chance: random.Random, seconds: float) -> Iterator[Moment]:
+    """Random moments of a run that takes so many seconds: any time of it and, as they pass quickly, its chunks."""
+    while True:
+        yield Moment(0.0, chance.uniform(0, seconds))
+        yield Moment(chance.random(), chance.uniform(0, seconds / 100))
 
 
 class RunProcess:
@@ -70,12 +90,37 @@ class Runs:
         assert code == 0, process.errors()[-3000:]
         return self.workspace.service.get(job_id)
 
-    def killed(self, job_id: str, after: float) -> bool:
-        """Go on with a job and kill its process so many seconds after its claim; ``False`` if it had ended by then."""
-        before = self.claim(job_id)
-        process = self.start(job_id)
-        wait_until(lambda: process.poll() is not None or self.claim(job_id) != before, what="the run's beginning")
-        deadline = time.monotonic() + after
+    def timed(self, job_id: str) -> tuple[Job, float]:
+        """Go on with a job to its end; the seconds are those from its claim until it was completed."""
+        process = self.claimed(job_id)
+        since = time.monotonic()
+        wait_until(
+            lambda: self.workspace.service.get(job_id).status is Status.COMPLETED or process.poll() is not None,
+            what="the job's end",
+        )
+        seconds = time.monotonic() - since
+        assert process.wait() == 0, process.errors()[-3000:]
+        return self.workspace.service.get(job_id), seconds
+
+    def kills(self, job_id: str, moments: Iterable[Moment], most: int) -> Iterator[Job]:
+        """Go on with a job to its end, killing its processes at these moments; yield it after each.
+
+        After ``most`` kills it is left alone: on a machine that got slow, no moment may be late enough to let it end.
+        """
+        for moment in islice(moments, most):
+            if not self.killed(job_id, moment):
+                return
+            yield self.workspace.service.get(job_id)
+        self.finish(job_id)
+
+    def killed(self, job_id: str, moment: Moment) -> bool:
+        """Go on with a job and kill its process at this moment of it; ``False`` if it had ended by then."""
+        process = self.claimed(job_id)
+        wait_until(
+            lambda: self.workspace.service.get(job_id).result.progress >= moment.progress or process.poll() is not None,
+            what=f"a progress of {moment.progress}",
+        )
+        deadline = time.monotonic() + moment.after
         while time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.001)
         if process.poll() is not None:
@@ -83,6 +128,13 @@ class Runs:
             return False
         kill(process)
         return self.workspace.service.get(job_id).status is not Status.COMPLETED
+
+    def claimed(self, job_id: str) -> RunProcess:
+        """Go on with a job in a new process, and return when that has claimed it."""
+        before = self.claim(job_id)
+        process = self.start(job_id)
+        wait_until(lambda: process.poll() is not None or self.claim(job_id) != before, what="the run's beginning")
+        return process
 
     def claim(self, job_id: str) -> int | None:
         """The claim of the process that runs the job, or ran it last."""
