@@ -12,6 +12,8 @@ from flows.service import BatchJobService
 from flows.transitions import Status
 from support.serving import Served, prefect_client
 
+pytestmark = pytest.mark.slow
+
 
 def suspended(served: Served):
     job = served.create(dry_run=True)

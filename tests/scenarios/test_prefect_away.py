@@ -11,7 +11,7 @@ import pytest
 from deployments.stopping import STOPPING
 from flows.errors import NotLaunched
 from flows.transitions import Status
-from support.servers import PrefectServer, free_port, prefect_server, wait_until
+from support.servers import PrefectServer, free_port, give_database, prefect_server, wait_until
 from support.serving import Served
 
 pytestmark = pytest.mark.slow
@@ -49,6 +49,7 @@ def own_prefect(tmp_path: Path) -> Iterator[Served]:
 
     url = f"sqlite:///{tmp_path}"
     nothing_named = {"PREFECT_API_URL": "", "PREFECT_HOME": str(tmp_path / "prefect"), "BATCH_JOBS_API_PORT": "0"}
+    give_database(tmp_path / "prefect")
     served = Served(tmp_path, f"{url}/jobs.db", f"{url}/target.db", nothing_named)
     try:
         served.start()

@@ -13,6 +13,8 @@ from flows.transitions import Status
 from support.servers import wait_until
 from support.serving import Served, prefect_client
 
+pytestmark = pytest.mark.slow
+
 
 def test_S14_a_job_canceled_before_a_worker_has_it_never_processes_a_row(workspace_served: Served):
     served = workspace_served

@@ -1,17 +1,24 @@
 """Real servers for the tests, on 127.0.0.1 and free ports, stopped by their own pid."""
 
 import os
+import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
 
 START_SECONDS = 90
+#: Goes when this process ends.
+_KEPT = tempfile.TemporaryDirectory(prefix="prefect-")
+#: A database that Prefect has made for itself, which takes it longer than all else of a first start.
+MADE = Path(_KEPT.name) / "prefect.db"
 
 
 def free_port() -> int:
@@ -26,6 +33,19 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60, what: str = "
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come true in {seconds} s"
         time.sleep(0.02)
+
+
+def give_database(home: Path) -> None:
+    """Give a home of Prefect that has no database one that is made already, where there is such."""
+    if MADE.exists() and not (home / MADE.name).exists():
+        home.mkdir(exist_ok=True)
+        shutil.copy(MADE, home)
+
+
+def _keep_database(home: Path) -> None:
+    if not MADE.exists():
+        with closing(sqlite3.connect(home / MADE.name)) as made, closing(sqlite3.connect(MADE)) as kept:
+            made.backup(kept)
 
 
 def prefect_environment(home: Path, port: int) -> dict[str, str]:
@@ -45,16 +65,19 @@ class PrefectServer:
 
     def __init__(self, home: Path, port: int) -> None:
         self.environment = prefect_environment(home, port)
+        self._home = home
         self._log = home / "server.log"
         self._command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        give_database(self._home)
         with self._log.open("ab") as log:
             environment = {**os.environ, **self.environment}
             self._process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log)
         wait_until(lambda: _healthy(self.environment["PREFECT_API_URL"]), START_SECONDS, "Prefect's answer")
+        _keep_database(self._home)
 
     def kill(self) -> None:
         """SIGKILL."""

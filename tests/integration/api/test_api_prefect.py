@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from support.api_server import environment
-from support.servers import free_port, prefect_environment, wait_until
+from support.servers import free_port, give_database, prefect_environment, wait_until
 
 COMMAND = [sys.executable, "-c", "from deployments.cli.entry import main; main()"]
 ROOT = Path(__file__).parents[3]
@@ -38,6 +38,7 @@ def running(command: list[str], variables: dict[str, str], log: Path) -> Iterato
 def variables(home: Path) -> dict[str, str]:
     """Of a Prefect that is not there yet."""
     home.mkdir()
+    give_database(home / "prefect")
     prefect = prefect_environment(home / "prefect", free_port())
     return environment(home, **prefect, PYTHONPATH=str(ROOT), BATCH_JOBS_API_PORT=str(free_port()))
 

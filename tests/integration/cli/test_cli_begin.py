@@ -96,14 +96,14 @@ def test_a_reader_that_has_seen_enough_is_not_complained_about(cli):
 
 def test_ctrl_c_while_everything_is_imported_is_one_line(cli, tmp_path: Path):
     (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
-    done = cli("strategies", PYTHONPATH=f"{tmp_path}{os.pathsep}{cli.environment['PYTHONPATH']}")
+    done = cli.from_scratch("strategies", PYTHONPATH=f"{tmp_path}{os.pathsep}{cli.environment['PYTHONPATH']}")
     assert (done.code, done.error) == (1, "interrupted")
 
 
 def test_listing_loads_neither_prefect_nor_pandas(cli):
     cli.environment["PYTHONPROFILEIMPORTTIME"] = "1"
 
-    loaded = {line.rsplit("|", 1)[-1].strip() for line in cli("list").err.splitlines()}
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in cli.from_scratch("list").err.splitlines()}
 
     assert "flows.service" in loaded
     assert not loaded & {"prefect", "pandas", "pyarrow"}

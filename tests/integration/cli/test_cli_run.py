@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def place_of(code: str, file: Path) -> str:
     (line,) = [number for number, text in enumerate(file.read_text().splitlines(), 1) if code in text]
