@@ -27,9 +27,11 @@ COMPLAINING = (
     "prefect.batch_jobs",
     "flows.upkeep",
     "batch_jobs.api",
+    "EventsWorker",
+    "APILogWorker",
 )
 #: How a complaint begins that has its error as text only.
-COMPLAINTS = ("Unable to connect to", "Service %r failed")
+COMPLAINTS = ("Unable to connect to", "Service %r failed", "Still processing items")
 AWAY = (ConnectionError, TimeoutError, httpx.TransportError, WebSocketException, PrefectAway, PrefectUnreachable)
 
 LOOK_SECONDS = 1.0

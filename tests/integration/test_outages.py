@@ -90,6 +90,7 @@ def test_that_prefect_is_away_is_told_by_nobody_else_and_all_else_is(outliving: 
     away = httpx.ConnectError("nobody answers")
     logging.getLogger("prefect.events.clients").warning("Unable to connect to %r. Reason: %s", "ws://", "refused")
     logging.getLogger("prefect._internal.concurrency").error("Service %r failed to process item %r", "Events", "…")
+    logging.getLogger("EventsWorker").warning("Still processing items: 1 items remaining...")
     logging.getLogger("batch_jobs.api").warning("jobs wait: %s", PrefectAway("it does not answer"))
     for error in (away, OSError("the disk is full")):
         logging.getLogger("flows.upkeep").warning("%s failed and is tried again: %s", "publish", error)
