@@ -18,7 +18,7 @@ from flows.job_store import JobStore
 from flows.transitions import Action, Status
 from strategies import hooks
 from strategies.base import BatchJobStrategy
-from strategies.errors import BatchJobError, StopRequested, Superseded
+from strategies.errors import BatchJobError, Refusal, StopRequested, Superseded
 from strategies.exits import exits_as_errors
 from strategies.locating import line_in
 from strategies.registry import origin_of
@@ -263,6 +263,7 @@ def describe_error(error: BaseException, file: Path) -> ErrorEntry:
         message=(message or type(error).__name__)[: MESSAGE_LIMIT - len(place)] + place,
         code=type(error).__name__,
         err=trace[-TRACE_LIMIT:],
+        refused=isinstance(error, Refusal),
     )
 
 

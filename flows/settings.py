@@ -1,9 +1,12 @@
 """The settings, from ``BATCH_JOBS_*`` variables and ``.env``; none is needed."""
 
 import os
+from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
+from dotenv import dotenv_values
 from fsspec.core import split_protocol
 from fsspec.registry import get_filesystem_class
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
@@ -11,11 +14,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+PREFIX = "BATCH_JOBS_"
+ENV_FILE = ".env"
+
 
 class Settings(BaseSettings):
     """What a team may set; every default works on one machine with nothing installed."""
 
-    model_config = SettingsConfigDict(env_prefix="BATCH_JOBS_", env_file=".env", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore")
 
     home: Path = Field(
         Path(".batch-jobs"), description="Folder of the embedded databases, the files and Prefect's own data."
@@ -134,6 +140,16 @@ class Settings(BaseSettings):
     def strategy_folders(self) -> list[Path]:
         """The folders to load more strategies from."""
         return [Path(part).expanduser() for part in self.strategies.split(os.pathsep) if part]
+
+
+def misspelt() -> Iterator[str]:
+    """Say of each variable that begins as settings do and is none that nothing reads it."""
+    known = {*map(str.upper, Settings.model_fields), "DEBUG"}
+    given = map(str.upper, {**dotenv_values(ENV_FILE), **os.environ})
+    for name in sorted({name.removeprefix(PREFIX) for name in given if name.startswith(PREFIX)} - known):
+        near = get_close_matches(name, known, 1)
+        meant = f"; did you mean {PREFIX}{near[0]}?" if near else ""
+        yield f"{PREFIX}{name} is no setting and changes nothing{meant}"
 
 
 @lru_cache

@@ -11,6 +11,10 @@ class BatchJobError(Exception):
     """An error a user can act on; its text is one line."""
 
 
+class Refusal(BatchJobError):
+    """What a job was given cannot be used: another attempt at the same input and context would meet it again."""
+
+
 class StrategyIncomplete(BatchJobError, TypeError):
     """A strategy class lacks something it must have."""
 
@@ -33,7 +37,7 @@ class StrategyUnknown(BatchJobError):
         )
 
 
-class ContextRefused(BatchJobError, ValueError):
+class ContextRefused(Refusal, ValueError):
     """The context given for a job is not one its strategy accepts; ``missing`` are the fields it lacks."""
 
     def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
@@ -41,14 +45,14 @@ class ContextRefused(BatchJobError, ValueError):
         super().__init__(message)
 
 
-class InputChanged(BatchJobError):
+class InputChanged(Refusal):
     """The input file is not the one that was looked at before."""
 
     def __init__(self, file_key: str) -> None:
         super().__init__(f"the file {file_key} has changed since the preview; create a new job for the new file")
 
 
-class JobRefused(BatchJobError):
+class JobRefused(Refusal):
     """The strategy refuses to go on: the input or the target cannot be used as asked."""
 
 
@@ -71,7 +75,7 @@ class Superseded(BatchJobError):
         )
 
 
-class FileKeyUnsafe(BatchJobError, ValueError):
+class FileKeyUnsafe(Refusal, ValueError):
     """A file key points out of the file store, or to a file that is still being written."""
 
     def __init__(self, key: str) -> None:
@@ -81,7 +85,7 @@ class FileKeyUnsafe(BatchJobError, ValueError):
         )
 
 
-class FileMissing(BatchJobError, FileNotFoundError):
+class FileMissing(Refusal, FileNotFoundError):
     """The file store has no file of this key."""
 
     def __init__(self, key: str) -> None:

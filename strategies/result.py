@@ -14,11 +14,12 @@ class StatDescriptor(BaseModel):
 
 
 class ErrorEntry(BaseModel):
-    """One error of a job: ``err`` holds the trace, shortened."""
+    """One error of a job: ``err`` holds the trace, shortened; ``refused`` if no other attempt can do better."""
 
     message: str
     code: str
     err: Any = None
+    refused: bool = False
 
 
 class Counters(BaseModel):

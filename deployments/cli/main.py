@@ -23,6 +23,7 @@ from deployments.cli import (
     strategies,
     worker,
 )
+from flows.settings import misspelt
 
 #: What Typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -71,6 +72,8 @@ def begin(
     ] = False,
 ) -> None:
     """Run batch jobs on Prefect, and look them up later."""
+    for told in misspelt():
+        output.hint(f"warning: {told}")
     if context.invoked_subcommand is None:
         output.out.print(output.BEGIN)
 

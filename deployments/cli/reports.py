@@ -8,15 +8,8 @@ from rich.text import Text
 from deployments.cli.output import grid, out, safe, status_text, time_text
 from flows.job import Job, JobEvent
 from flows.transitions import Status
-from strategies.errors import ContextRefused, FileKeyUnsafe, FileMissing, InputChanged, JobRefused, TooManyRejects
-from strategies.tabular.errors import InputRefused
 from strategies.wording import rows_told
 
-#: By their codes, the errors that another attempt at the same input and context meets again.
-REFUSALS = {
-    kind.__name__
-    for kind in (ContextRefused, FileKeyUnsafe, FileMissing, InputChanged, InputRefused, JobRefused, TooManyRejects)
-}
 LIST_HEAD = ("ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY")
 #: Left out of a list, one after the other, while a line is wider than the terminal.
 DISPENSABLE = ("BY", "PROGRESS", "CREATED", "ROWS")
@@ -44,7 +37,7 @@ def print_job(job: Job, events: Sequence[JobEvent]) -> None:
     print_errors(job)
     out.print(Text("\nHistory", style="bold"))
     out.print(grid([_event_row(event) for event in events]))
-    print_next(job)
+    print_next(job, events)
 
 
 def print_outcome(job: Job) -> None:
@@ -66,27 +59,31 @@ def ended_well(job: Job) -> bool:
     return job.status is Status.COMPLETED or awaits_confirmation(job)
 
 
-def why_it_stopped(job: Job) -> str:
-    """Why a job is not completed and how to go on, in one line."""
+def why_it_stopped(job: Job, events: Sequence[JobEvent]) -> str:
+    """Why a job with this history is not completed and how to go on, in one line."""
     rows = rows_told(job.result.advancement_count)
     if job.status is Status.PAUSED:
         return f"stopped after {rows}; go on with: batch-jobs resume {job.id} --here"
     if job.status is Status.CANCELED:
         return f"{job.id} was canceled after {rows}"
-    reason = (
-        job.result.errors[-1].message
-        if job.status is Status.FAILED and job.result.errors
-        else f"stopped while {job.status}"
-    )
-    way_on = "correct the input or the context and run a new job"
-    if not is_refused(job):
-        way_on = f"go on with: batch-jobs retry {job.id} --here"
+    reason = _why_it_failed(events) or f"stopped while {job.status}"
+    way_on = f"go on with: batch-jobs retry {job.id} --here"
+    if is_refused(job, events):
+        way_on = "correct the input or the context and run a new job"
     return f"{job.id} failed after {rows}: {reason}; {way_on}"
 
 
-def is_refused(job: Job) -> bool:
+def is_refused(job: Job, events: Sequence[JobEvent]) -> bool:
     """Whether the job failed by what it was given, which trying again does not change."""
-    return job.status is Status.FAILED and bool(job.result.errors) and job.result.errors[-1].code in REFUSALS
+    if job.status is not Status.FAILED or not job.result.errors:
+        return False
+    last = job.result.errors[-1]
+    return last.refused and last.message == _why_it_failed(events)  # else it was lost since
+
+
+def _why_it_failed(events: Sequence[JobEvent]) -> str | None:
+    """The last reason in the history; a process that was killed could write none into the job's errors."""
+    return next((event.why for event in reversed(events) if event.to_status is Status.FAILED and event.why), None)
 
 
 def print_plan(job: Job) -> None:
@@ -110,20 +107,20 @@ def print_errors(job: Job) -> None:
         out.print(grid([(Text(safe(entry.code), style="red"), entry.message) for entry in entries]))
 
 
-def print_next(job: Job) -> None:
-    """What can be done with the job now."""
-    lines = next_steps(job)
+def print_next(job: Job, events: Sequence[JobEvent] = ()) -> None:
+    """What can be done with the job now; a failed one is told by its history."""
+    lines = next_steps(job, events)
     if lines:
         out.print(Text("\nNext", style="bold"))
         out.print(grid(lines))
 
 
-def next_steps(job: Job) -> list[tuple[str, str]]:
+def next_steps(job: Job, events: Sequence[JobEvent]) -> list[tuple[str, str]]:
     """Commands that make sense for a job as it stands, each with what it does."""
     again = job.id
     if awaits_confirmation(job):
         return [(f"batch-jobs confirm {again} --here", "do it"), (f"batch-jobs cancel {again}", "leave it")]
-    if is_refused(job):
+    if is_refused(job, events):
         return [(f"batch-jobs run {job.type} ...", "a new job, the input or the context corrected"), *_fetching(job)]
     if job.status is Status.FAILED:
         return [(f"batch-jobs retry {again} --here", "go on from the last checkpoint"), *_fetching(job)]

@@ -17,9 +17,7 @@ from deployments.moments import moment
 from flows.errors import NotLaunched
 from flows.job import Job, Trigger
 from flows.process_identity import ProcessIdentity
-from flows.transitions import Status
 from flows.workspace import Workspace, current_workspace
-from strategies.result import ErrorEntry
 
 
 def time_typed(text: str) -> datetime:
@@ -123,21 +121,8 @@ def finish(job: Job, as_json: bool) -> None:
             output.out.print()
         reports.print_outcome(job)
     if not reports.ended_well(job):
-        output.error(reports.why_it_stopped(_with_reason(job)))
+        output.error(reports.why_it_stopped(job, current_workspace().service.events(job.id)))
         raise typer.Exit(1)
-
-
-def _with_reason(job: Job) -> Job:
-    """A failed job with the reason of that as its last error: a process that was killed could write none."""
-    if job.status is not Status.FAILED:
-        return job
-    events = current_workspace().service.events(job.id)
-    why = next((event.why for event in reversed(events) if event.to_status is Status.FAILED and event.why), None)
-    known = job.result.errors
-    if why is None or (known and known[-1].message == why):
-        return job
-    errors = [*known, ErrorEntry(code="lost", message=why)]
-    return job.model_copy(update={"result": job.result.model_copy(update={"errors": errors})})
 
 
 def _record(

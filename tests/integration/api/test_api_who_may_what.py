@@ -255,7 +255,7 @@ def test_a_revoked_key_is_refused_at_once_and_its_links_with_it(shared: Served):
 def test_traces_of_errors_are_for_administrators(shared: Served):
     job = shared.job("alice", Status.PROCESSING)
     job = shared.workspace.store.claim(job, ProcessIdentity.current(), None)
-    error = {"message": "broken", "code": "ValueError", "err": "Traceback of /srv/app"}
+    error = {"message": "broken", "code": "ValueError", "err": "Traceback of /srv/app", "refused": False}
     result = job.result.model_validate({**job.result.model_dump(), "errors": [error]})
     shared.workspace.store.save_result(job.id, job.claim or 0, result, {})
     shared.workspace.store.move(job, Action.FAIL, who="test")

@@ -70,6 +70,17 @@ def test_a_setting_of_prefect_that_cannot_work_is_named(cli):
     assert done.error.startswith(told)
 
 
+def test_a_variable_that_is_no_setting_is_warned_of(cli, tmp_path: Path):
+    (tmp_path / ".env").write_text("BATCH_JOBS_QUARK=1\nOTHER=1\n")
+    done = cli("list", "--json", BATCH_JOBS_DATABSE_URL="sqlite:///elsewhere.db", BATCH_JOBS_DEBUG="0")
+
+    assert (done.code, done.json) == (0, [])
+    assert done.err.splitlines() == [
+        "warning: BATCH_JOBS_DATABSE_URL is no setting and changes nothing; did you mean BATCH_JOBS_DATABASE_URL?",
+        "warning: BATCH_JOBS_QUARK is no setting and changes nothing",
+    ]
+
+
 def test_an_error_nobody_foresaw_is_one_line_and_its_trace_can_be_had(cli, strategies: Path):
     (strategies / "odd.py").write_text(
         "from strategies.base import BatchJobStrategy\n\n\nclass Odd(BatchJobStrategy):\n"

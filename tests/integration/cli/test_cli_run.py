@@ -149,6 +149,17 @@ def test_a_job_that_refuses_its_input_is_not_to_be_tried_again(cli_with_prefect,
     assert "retry" not in misspelt.err + missing.err + shown.out
 
 
+def test_neither_is_one_that_its_strategy_refuses_by_a_class_of_its_own(cli_with_prefect, strategies: Path):
+    steps = (strategies / "steps.py").read_text()
+    raised = 'type("TooSteep", (ContextRefused,), {})("too steep")'
+    (strategies / "steps.py").write_text(steps.replace('ValueError(f"step {step} is broken")', raised))
+
+    done = cli_with_prefect("run", "steps", "-c", "fails_once_at=2")
+
+    assert done.code == 1
+    assert done.err.strip().endswith("too steep; correct the input or the context and run a new job")
+
+
 @pytest.mark.parametrize("raised", ["SystemExit(4)", "type('Enough', (BaseException,), {})('now')"])
 def test_a_hook_that_ends_the_process_fails_its_job_only(cli_with_prefect, strategies: Path, raised):
     steps = (strategies / "steps.py").read_text()
