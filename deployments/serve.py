@@ -29,7 +29,7 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
     """
     settings = workspace.settings
     settings.home.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as held:
         held.enter_context(_only_one(settings.home))
         workspace.service.waiting()  # a database that does not answer is to be told before anything is started

@@ -1,4 +1,4 @@
-"""Connections that say nothing, never finish asking, speak no HTTP or are one too many are closed."""
+"""Connections that say nothing, never finish asking, do not read, speak no HTTP or are one too many are closed."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from deployments.api.failures import error_response
 from deployments.api.frame import SECURITY_HEADERS
 
 HEAD_SECONDS = 20.0  # for the head of a request, from the connection or the end of the answer before
-
+UNREAD_SECONDS = 300.0  # for what waits to be read of an answer to become less; a slow reader takes it in bursts
 
 LAST_WORD = {**SECURITY_HEADERS, "Connection": "close"}
 CROWDED = error_response(
@@ -24,12 +24,15 @@ CROWDED = error_response(
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's protocol with a limit on how long a request's head may take; its own ends with the first byte.
+    """uvicorn's protocol with limits on how long a request's head and the reading of its answer may take.
+
+    Its own limit ends with the first byte, and it has none for answers.
 
     What it refuses by itself it refuses as the application does: in JSON.
     """
 
     _waiting: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def __init__(self, config: Config, *given: Any, **named: Any) -> None:
         super().__init__(config, *given, **named)
@@ -48,6 +51,7 @@ class PatientProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for any more."""
         self._stop_waiting()
+        self._stop_unread()
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
@@ -57,6 +61,16 @@ class PatientProtocol(H11Protocol):
             self._stop_waiting()
         elif self._waiting is None and not self.transport.is_closing():
             self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the reader of an answer."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on with the answer."""
+        self._stop_unread()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
@@ -81,3 +95,8 @@ class PatientProtocol(H11Protocol):
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None

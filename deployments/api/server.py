@@ -7,7 +7,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -71,11 +71,10 @@ def run_api(workspace: Workspace, say: Say) -> None:
         server = StreamingServer(config(workspace))
         say(f"serving the API at {address(listening)}, Ctrl-C stops")
         gc.freeze()  # a full collection goes through all of pandas and Prefect, and every request waits 140 ms for it
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
-        try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
             server.run([listening])  # which closes in order, and then lets the signal through
-        except KeyboardInterrupt:
-            say("stopped")
+        say("stopped")
 
 
 def config(workspace: Workspace) -> uvicorn.Config:

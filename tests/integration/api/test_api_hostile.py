@@ -3,16 +3,19 @@
 import contextlib
 import email
 import gzip
+import io
 import json
 import re
 import select
 import socket
+import time
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 
 from deployments.api import frame, patience
@@ -236,6 +239,33 @@ def test_a_connection_that_was_used_is_closed_too_when_the_next_request_does_not
         assert answer.startswith(b"HTTP/1.1 200")
         connection.sendall(b"GET /healthz HT")
         assert read_all(connection) == b""
+
+
+def test_a_connection_that_does_not_read_its_answer_is_closed_and_one_that_is_slow_is_not(
+    serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(patience, "UNREAD_SECONDS", 2.0)
+    api = serve()
+    size = 64 << 20  # bytes, more than the kernel holds for a connection
+    name, content = "large.csv", io.BytesIO(b"0" * size)
+    key = api.by("alice").post("/admin/uploads", files={"files": (name, content)}).json()["uploads"][0]["key"]
+    url = api.by("alice").post("/admin/uploads/download-url", json={"file_key": key}).json()["download_url"]
+    path = url.removeprefix(api.url)
+
+    with closing(connected(api)) as connection, closing(connected(api)) as slow:
+        connection.sendall(head(api, "GET", path))
+        slow.sendall(head(api, "GET", path, Connection="close"))
+        began, received = time.monotonic(), 0
+        while data := slow.recv(1 << 16):
+            received += len(data)
+            time.sleep(0.003)  # the pace of a reader that is slow
+        assert received > size
+        assert time.monotonic() - began > patience.UNREAD_SECONDS
+        there = connection.getsockname()
+        wait_until(
+            lambda: not any(one.raddr == there for one in psutil.Process().net_connections("tcp")), what="its end"
+        )
+        assert len(read_all(connection)) < size
 
 
 @pytest.mark.parametrize(
