@@ -4,8 +4,10 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
 from pydantic import BaseModel, SecretBytes, SecretStr
 from sqlalchemy import text
 
@@ -13,9 +15,11 @@ from flows.batch_job import build_flow
 from flows.context_secrets import opened, secret_places
 from flows.errors import IdempotencyKeyTaken, SealBroken
 from flows.hiding_secrets import SecretInError
+from flows.job import Job
 from flows.sealing import Seal, installation_secret
 from flows.transitions import Status
 from flows.workspace import Workspace, current_workspace
+from support.artifacts import artifacts_of
 
 STRATEGIES = Path(__file__).parent.parent / "support" / "api_strategies"
 SECRETS = {"password": "hunter2-of-the-vault", "logins": [{"ftp": "another-secret-word"}]}
@@ -45,19 +49,10 @@ def everything_kept(workspace: Workspace) -> str:
         return str([connection.execute(text(f"SELECT * FROM {table}")).all() for table in tables])
 
 
-def artifacts() -> str:
-    from prefect.client.orchestration import get_client
-
+def prefect_states(job: Job) -> str:
     with get_client(sync_client=True) as client:
-        return str(client.read_artifacts())
-
-
-def prefect_states(job_id: str) -> str:
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        runs = [run for run in client.read_flow_runs() if job_id in run.name]
-        return str([(state.message, state.data) for run in runs for state in client.read_flow_run_states(run.id)])
+        states = client.read_flow_run_states(UUID(job.flow_run_id))
+    return str([(state.message, state.data) for state in states])
 
 
 def run(workspace: Workspace, **context: Any) -> str:
@@ -93,8 +88,9 @@ def test_the_run_has_the_secret_and_neither_row_nor_history_nor_log_nor_artifact
     assert job.status is Status.COMPLETED
     assert job.context["password"] == "**********"
     assert "noting with **********, which is **********" in caplog.text
-    assert "**Password**: as **********" in artifacts().replace("\\", "")
-    for place in (everything_kept(workspace), caplog.text, artifacts(), job.model_dump_json()):
+    artifacts = str(artifacts_of(job))
+    assert "**Password**: as **********" in artifacts.replace("\\", "")
+    for place in (everything_kept(workspace), caplog.text, artifacts, job.model_dump_json()):
         assert "hunter2" not in place
         assert "another-secret" not in place
     assert [entry.message for entry in job.result.stat_descriptors] == ["as **********", "with **********"]
@@ -111,7 +107,7 @@ def test_a_failed_job_keeps_its_secrets_sealed_for_a_retry_and_nobody_is_told_th
     assert job.result.errors[0].message.startswith("the password ********** was not taken (for_the_api.py line ")
     assert job.result.errors[0].code == "ValueError"
     assert "it was ValueError('the password ********** was not taken')" in caplog.text
-    for place in (everything_kept(workspace), caplog.text, prefect_states(job_id)):
+    for place in (everything_kept(workspace), caplog.text, prefect_states(job)):
         assert "was not taken" in place
         assert "hunter2" not in place
     assert workspace.context_secrets.opened(job).values["password"] == SECRETS["password"]

@@ -21,6 +21,7 @@ from flows.service import BatchJobService
 from flows.transitions import Status
 from flows.workspace import Workspace, current_workspace
 from strategies.errors import ContextRefused
+from support.artifacts import artifacts_of
 from support.servers import wait_until
 
 STRATEGIES = Path(__file__).parent.parent / "support" / "strategies"
@@ -95,12 +96,7 @@ def test_what_the_strategy_logs_is_in_the_run(counting: Flow[..., Any]):
 
 def test_plan_progress_and_result_are_artifacts_of_the_run(counting: Flow[..., Any]):
     job = counting(context={"limit": 3})
-    with get_client(sync_client=True) as client:
-        found = {
-            artifact.key.split("-", 1)[0]: artifact
-            for artifact in client.read_artifacts()
-            if artifact.flow_run_id == UUID(job.flow_run_id)
-        }
+    found = {artifact.key.split("-", 1)[0]: artifact for artifact in artifacts_of(job)}
     assert set(found) == {"plan", "progress", "result"}
     assert "3 numbers will be written" in found["plan"].data
     assert float(found["progress"].data) == 100.0
