@@ -22,7 +22,7 @@ def test_a_schedule_on_a_strategys_deployment_creates_jobs_by_schedule(served: S
     with prefect_client() as client:
         deployment = client.read_deployment_by_name("gated/batch-jobs")
         created = client.create_deployment_schedules(
-            deployment.id, [(IntervalSchedule(interval=timedelta(seconds=20)), True)]
+            deployment.id, [(IntervalSchedule(interval=timedelta(seconds=10)), True)]
         )
         try:
             wait_until(lambda: any(job.trigger == "schedule" for job in served.workspace.service.list()), 100, "a tick")
