@@ -66,7 +66,9 @@ def why_it_stopped(job: Job, events: Sequence[JobEvent]) -> str:
         return f"stopped after {rows}; go on with: batch-jobs resume {job.id} --here"
     if job.status is Status.CANCELED:
         return f"{job.id} was canceled after {rows}"
-    reason = _why_it_failed(events) or f"stopped while {job.status}"
+    reason = f"stopped while {job.status}"
+    if job.status is Status.FAILED:
+        reason = _why_it_failed(events) or reason
     way_on = f"go on with: batch-jobs retry {job.id} --here"
     if is_refused(job, events):
         way_on = "correct the input or the context and run a new job"
