@@ -66,9 +66,7 @@ def why_it_stopped(job: Job, events: Sequence[JobEvent]) -> str:
         return f"stopped after {rows}; go on with: batch-jobs resume {job.id} --here"
     if job.status is Status.CANCELED:
         return f"{job.id} was canceled after {rows}"
-    reason = f"stopped while {job.status}"
-    if job.status is Status.FAILED:
-        reason = _why_it_failed(events) or reason
+    reason = _why_it_failed(job, events) or f"stopped while {job.status}"
     way_on = f"go on with: batch-jobs retry {job.id} --here"
     if is_refused(job, events):
         way_on = "correct the input or the context and run a new job"
@@ -77,14 +75,14 @@ def why_it_stopped(job: Job, events: Sequence[JobEvent]) -> str:
 
 def is_refused(job: Job, events: Sequence[JobEvent]) -> bool:
     """Whether the job failed by what it was given, which trying again does not change."""
-    if job.status is not Status.FAILED or not job.result.errors:
-        return False
-    last = job.result.errors[-1]
-    return last.refused and last.message == _why_it_failed(events)  # else it was lost since
+    why = _why_it_failed(job, events)  # another reason than its last error's: it was lost since
+    return any(error.refused and error.message == why for error in job.result.errors[-1:])
 
 
-def _why_it_failed(events: Sequence[JobEvent]) -> str | None:
-    """The last reason in the history; a process that was killed could write none into the job's errors."""
+def _why_it_failed(job: Job, events: Sequence[JobEvent]) -> str | None:
+    """A failed job's last reason in the history; a process that was killed could write none into the job's errors."""
+    if job.status is not Status.FAILED:
+        return None
     return next((event.why for event in reversed(events) if event.to_status is Status.FAILED and event.why), None)
 
 

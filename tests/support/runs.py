@@ -102,12 +102,12 @@ class Runs:
         assert process.wait() == 0, process.errors()[-3000:]
         return self.workspace.service.get(job_id), seconds
 
-    def kills(self, job_id: str, moments: Iterable[Moment], most: int) -> Iterator[Job]:
+    def kills(self, job_id: str, at: Iterable[Moment], most: int) -> Iterator[Job]:
         """Go on with a job to its end, killing its processes at these moments; yield it after each.
 
         After ``most`` kills it is left alone: on a machine that got slow, no moment may be late enough to let it end.
         """
-        for moment in islice(moments, most):
+        for moment in islice(at, most):
             if not self.killed(job_id, moment):
                 return
             yield self.workspace.service.get(job_id)

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,10 +19,10 @@ from flows.job import Job
 from flows.settings import Settings
 from flows.transitions import Status
 from flows.workspace import Workspace
+from support.command_line import COMMAND
 from support.servers import wait_until
 
 STRATEGIES = Path(__file__).parent / "strategies"
-COMMAND = [sys.executable, "-c", "from deployments.cli.entry import main; main()"]
 STARTED = "Ctrl-C stops"
 SECONDS = 90.0
 

@@ -13,10 +13,8 @@ import httpx
 import pytest
 
 from support.api_server import environment
+from support.command_line import COMMAND, ROOT
 from support.servers import free_port, give_database, prefect_environment, wait_until
-
-COMMAND = [sys.executable, "-c", "from deployments.cli.entry import main; main()"]
-ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
