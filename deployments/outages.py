@@ -60,13 +60,14 @@ async def tell_outages(api_url: str, say: Say, server: PrefectServer | None = No
     away, starts = False, 0
     async with httpx.AsyncClient(timeout=ANSWER_SECONDS, limits=httpx.Limits(max_keepalive_connections=0)) as client:
         while True:
+            answers = await _answers(client, api_url)  # first, as one that ended meanwhile gives none either
             if server is not None and server.has_ended():
                 if starts == STARTS:
                     raise PrefectDidNotStart(server.log)
                 away, starts = True, starts + 1
                 say("Prefect has ended and is started again")
                 server.launch()
-            elif (answers := await _answers(client, api_url)) is away:
+            elif answers is away:
                 away, starts = not answers, 0
                 say(
                     "Prefect answers again"

@@ -5,7 +5,6 @@ import shutil
 import socket
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from pathlib import Path
 from random import SystemRandom
 
 import httpx
+
+from deployments.prefect_server import START
 
 START_SECONDS = 90
 #: Goes when this process ends.
@@ -71,11 +72,12 @@ class PrefectServer:
         self.environment = prefect_environment(home, port)
         self._home = home
         self._log = home / "server.log"
-        self._command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        self._command = [*START, "--port", str(port)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        self._home.mkdir(exist_ok=True)
         give_database(self._home)
         with self._log.open("ab") as log:
             environment = {**os.environ, **self.environment}

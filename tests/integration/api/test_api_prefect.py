@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from support.api_server import environment
 from support.command_line import COMMAND, ROOT
-from support.servers import free_port, give_database, prefect_environment, wait_until
+from support.servers import free_port, prefect_environment, prefect_server, wait_until
 
 
 @contextmanager
@@ -36,7 +35,6 @@ def running(command: list[str], variables: dict[str, str], log: Path) -> Iterato
 def variables(home: Path) -> dict[str, str]:
     """Of a Prefect that is not there yet."""
     home.mkdir()
-    give_database(home / "prefect")
     prefect = prefect_environment(home / "prefect", free_port())
     return environment(home, **prefect, PYTHONPATH=str(ROOT), BATCH_JOBS_API_PORT=str(free_port()))
 
@@ -63,9 +61,8 @@ def test_without_prefect_jobs_are_read_and_recorded_and_they_start_once_it_is_ba
         assert client.get("/admin/batch-jobs").json()["count"] == 1
         assert client.get(f"/admin/batch-jobs/{job_id}").json()["batch_job"]["status"] == "created"
 
-        port = variables["PREFECT_API_URL"].rsplit(":", 1)[1].split("/")[0]
-        server = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
-        parts.enter_context(running(server, variables, tmp_path / "prefect.log"))
+        port = int(variables["PREFECT_API_URL"].rsplit(":", 1)[1].split("/")[0])
+        parts.enter_context(prefect_server(home / "prefect", port))
         wait_until(lambda: client.get("/readyz").json()["status"] == "ready", what="readiness")
         parts.enter_context(
             running([*COMMAND, "serve"], {**variables, "BATCH_JOBS_API_PORT": "0"}, tmp_path / "serve.log")
