@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
     JSON,
@@ -96,7 +96,7 @@ def rows_of(text: st.SearchStrategy[str]) -> st.SearchStrategy[list[dict[str, An
 def test_export_then_import_reports_every_row_unchanged(files, target, file_format):
     table = everything("everything")
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=25)
     @given(rows_of(printable if file_format == "xlsx" else texts))
     def check(rows):
         numbered = [{"id": index, **row} for index, row in enumerate(rows)]

@@ -131,7 +131,7 @@ def test_moments_agree_with_python(moments: list[datetime], hours: int):
 EXACT = [types.Integer(), types.BigInteger(), types.Numeric(10, 2), types.Numeric(), types.Float(), types.Date()]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.sampled_from(EXACT),
     st.text("0123456789-./", max_size=11) | st.dates().map(str) | st.decimals(allow_nan=False).map(str),
