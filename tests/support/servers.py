@@ -12,9 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import SystemRandom
 
-import httpx
-
-from deployments.prefect_server import START
+from deployments.prefect_server import START, answers
 
 START_SECONDS = 90
 #: Goes when this process ends.
@@ -34,10 +32,11 @@ def free_port() -> int:
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60, what: str = "the condition") -> None:
     """Poll until something is true; fail when it does not come true in time."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.01
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come true in {seconds} s"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.25)  # to look costs what is waited for some of its time
 
 
 def give_database(home: Path) -> None:
@@ -82,7 +81,7 @@ class PrefectServer:
         with self._log.open("ab") as log:
             environment = {**os.environ, **self.environment}
             self._process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log)
-        wait_until(lambda: _healthy(self.environment["PREFECT_API_URL"]), START_SECONDS, "Prefect's answer")
+        wait_until(lambda: answers(self.environment["PREFECT_API_URL"]), START_SECONDS, "Prefect's answer")
         _keep_database(self._home)
 
     def kill(self) -> None:
@@ -111,10 +110,3 @@ def prefect_server(home: Path, port: int | None = None) -> Iterator[dict[str, st
         yield server.environment
     finally:
         server.stop()
-
-
-def _healthy(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/health", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
