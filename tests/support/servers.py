@@ -14,7 +14,7 @@ from random import SystemRandom
 
 from deployments.prefect_server import START, answers
 
-START_SECONDS = 90
+START_SECONDS = 120
 #: Goes when this process ends.
 _KEPT = tempfile.TemporaryDirectory(prefix="prefect-")
 #: A database that Prefect has made for itself, which takes it longer than all else of a first start.
@@ -30,7 +30,7 @@ def free_port() -> int:
             return port
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60, what: str = "the condition") -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 90, what: str = "the condition") -> None:
     """Poll until something is true; fail when it does not come true in time."""
     deadline, pause = time.monotonic() + seconds, 0.01
     while not condition():

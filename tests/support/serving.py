@@ -24,7 +24,7 @@ from support.servers import wait_until
 
 STRATEGIES = Path(__file__).parent / "strategies"
 STARTED = "Ctrl-C stops"
-SECONDS = 90.0
+SECONDS = 120.0
 
 
 @dataclass
