@@ -141,7 +141,7 @@ def _client() -> Iterator["SyncPrefectClient"]:
 
     # without an address Prefect's client would start a server of its own, which knows no job
     if FlowRunContext.get() is None and not PREFECT_API_URL.value():
-        raise PrefectAway("no Prefect is named and `batch-jobs serve` does not run here")
+        raise PrefectAway("no Prefect is named: PREFECT_API_URL is not set")
     try:
         with get_client(sync_client=True, httpx_settings={"timeout": ANSWER_SECONDS}) as client:
             yield client
