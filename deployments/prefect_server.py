@@ -17,7 +17,8 @@ from flows.process_identity import ProcessIdentity
 
 #: Where Prefect's own `prefect server start` listens.
 USUAL_PORT = 4200
-START = [sys.executable, "-m", "deployments.prefect_command", "server", "start", "--host", "127.0.0.1"]
+#: Starts a server, with ``--port`` and one after it.
+SERVER_COMMAND = [sys.executable, "-m", "deployments.prefect_command", "server", "start", "--host", "127.0.0.1"]
 START_SECONDS = 120
 STOP_SECONDS = 20
 #: How pydantic ends a server whose settings, of class ``RunnerSettings`` say, it cannot read.
@@ -42,7 +43,7 @@ class PrefectServer:
 
     def __init__(self, home: Path, port: int) -> None:
         self._environment = server_environment(home, port)
-        self._command = [*START, "--port", str(port)]
+        self._command = [*SERVER_COMMAND, "--port", str(port)]
         self._process: subprocess.Popen[bytes] | None = None
         self.api_url = self._environment["PREFECT_API_URL"]
         self.log = home / "prefect-server.log"

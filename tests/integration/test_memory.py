@@ -28,7 +28,7 @@ print(json.dumps({"peak": peak_mb(), "file_key": result.file_key, "count": resul
 """
 TABLE_MB, SHOP_MB = 400, 600
 #: How much more a job may take for so many more rows.
-FLAT = 1.35
+FLAT = 1.25
 
 
 def run(batch_type: str, context: dict[str, Any], target: str, files: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.prefect_server import START
+from deployments.prefect_server import SERVER_COMMAND
 from deployments.stopping import STOPPING
 from flows.errors import NotLaunched
 from flows.transitions import Status
@@ -130,7 +130,7 @@ def _prefects_of(served: Served) -> list[psutil.Process]:
         return [
             child
             for child in psutil.Process(served.processes[0].pid).children()
-            if child.cmdline()[: len(START)] == START
+            if child.cmdline()[: len(SERVER_COMMAND)] == SERVER_COMMAND
         ]
     except psutil.NoSuchProcess:  # it ended meanwhile
         return []

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import SystemRandom
 
-from deployments.prefect_server import START, answers
+from deployments.prefect_server import SERVER_COMMAND, answers
 
 START_SECONDS = 120
 #: Goes when this process ends.
@@ -71,7 +71,7 @@ class PrefectServer:
         self.environment = prefect_environment(home, port)
         self._home = home
         self._log = home / "server.log"
-        self._command = [*START, "--port", str(port)]
+        self._command = [*SERVER_COMMAND, "--port", str(port)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

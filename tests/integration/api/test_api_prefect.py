@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -61,8 +62,7 @@ def test_without_prefect_jobs_are_read_and_recorded_and_they_start_once_it_is_ba
         assert client.get("/admin/batch-jobs").json()["count"] == 1
         assert client.get(f"/admin/batch-jobs/{job_id}").json()["batch_job"]["status"] == "created"
 
-        port = int(variables["PREFECT_API_URL"].rsplit(":", 1)[1].split("/")[0])
-        parts.enter_context(prefect_server(home / "prefect", port))
+        parts.enter_context(prefect_server(home / "prefect", urlsplit(variables["PREFECT_API_URL"]).port))
         wait_until(lambda: client.get("/readyz").json()["status"] == "ready", what="readiness")
         parts.enter_context(
             running([*COMMAND, "serve"], {**variables, "BATCH_JOBS_API_PORT": "0"}, tmp_path / "serve.log")
