@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from batch_jobs.flows.access.keys import Role
+from batch_jobs.flows.settings import Settings
+from batch_jobs.flows.workspace import Workspace
 from benchmarks.databases import Postgres
 from benchmarks.report import Measured, console, show
-from flows.api_keys import Role
-from flows.settings import Settings
-from flows.workspace import Workspace
 
 POLLERS, CREATORS, PAUSE = 200, 20, 1.0  # clients, and seconds between two requests of one
 SECONDS = int(os.environ.get("BENCH_API_SECONDS", "60"))
@@ -239,7 +239,7 @@ def _create(workspace: Workspace, number: int, who: str = "bench") -> str:
 
 
 def _serve_ours() -> None:
-    from deployments.api.server import run_api
+    from batch_jobs.deployments.api.server import run_api
 
     workspace = Workspace(
         Settings(home=Path(os.environ["BENCH_HOME"]), database_url=os.environ["BENCH_URI"], api_port=0)
@@ -258,9 +258,9 @@ def _serve_bare() -> None:
     from fastapi import FastAPI
     from sqlalchemy import select
 
-    from deployments.prefect_server import free_port
-    from flows.job_table import batch_job
-    from strategies.engines import make_engine
+    from batch_jobs.deployments.prefect.server import free_port
+    from batch_jobs.flows.jobs.table import batch_job
+    from batch_jobs.strategies.sdk.engines import make_engine
 
     app, engine = FastAPI(), make_engine(os.environ["BENCH_URI"])
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import Engine
 
+from batch_jobs.strategies.product_import import ProductImport
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.shop.medusa.schema import create_shop
 from benchmarks import ours
 from benchmarks.commerce_data import TABLES, write_products
 from benchmarks.databases import Postgres
 from benchmarks.report import Measured, seconds, show
-from strategies import hooks
-from strategies.commerce.product_import import ProductImport
-from strategies.commerce.schema import create_shop
-from strategies.engines import make_engine
-from strategies.run import JobRun
 
 PRODUCTS = int(os.environ.get("BENCH_PRODUCTS", "100000"))
 

@@ -5,18 +5,18 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import Engine
 
+from batch_jobs.strategies.order_export import OrderExport
+from batch_jobs.strategies.product_export import ProductExport
+from batch_jobs.strategies.product_import import ProductImport
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.shop.medusa.schema import create_shop
 from benchmarks import ours
 from benchmarks.commerce import PRODUCTS
 from benchmarks.commerce_data import ORDERS, write_products
 from benchmarks.databases import Postgres
 from benchmarks.report import Measured, seconds, show
-from strategies import hooks
-from strategies.base import BatchJobStrategy
-from strategies.commerce.order_export import OrderExport
-from strategies.commerce.product_export import ProductExport
-from strategies.commerce.product_import import ProductImport
-from strategies.commerce.schema import create_shop
-from strategies.engines import make_engine
 
 #: The columns of a product export for a shop that is known: two prices, one option, three images, no channel.
 PRODUCTS_BY_HAND = """

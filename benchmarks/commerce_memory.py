@@ -4,16 +4,16 @@ import os
 import sys
 from pathlib import Path
 
+from batch_jobs.strategies.product_export import ProductExport
+from batch_jobs.strategies.product_import import ProductImport
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.shop.medusa.schema import create_shop
 from benchmarks import ours
 from benchmarks.commerce import PRODUCTS
 from benchmarks.commerce_data import write_products
 from benchmarks.databases import Postgres
 from benchmarks.report import console
-from strategies.base import BatchJobStrategy
-from strategies.commerce.product_export import ProductExport
-from strategies.commerce.product_import import ProductImport
-from strategies.commerce.schema import create_shop
-from strategies.engines import make_engine
 
 MANY = int(os.environ.get("BENCH_MANY_PRODUCTS", str(4 * PRODUCTS)))
 LIMIT_MB = 600

@@ -27,11 +27,11 @@ def measure(work: Path, goods: Path, rows: int) -> None:
 def _work() -> None:
     from prefect import flow, task
 
+    from batch_jobs.flows.runs.flow import build_flow
+    from batch_jobs.flows.workspace import current_workspace
+    from batch_jobs.strategies.sdk.base import BatchJobStrategy
+    from batch_jobs.strategies.sdk.job import JobRun
     from benchmarks.report import seconds
-    from flows.batch_job import build_flow
-    from flows.workspace import current_workspace
-    from strategies.base import BatchJobStrategy
-    from strategies.run import JobRun
 
     class Noop(BatchJobStrategy):
         """Do nothing."""

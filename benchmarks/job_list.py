@@ -8,15 +8,15 @@ from pathlib import Path
 from sqlalchemy import Engine, event, insert, text
 from ulid import ULID
 
+from batch_jobs.flows.database import upgrade
+from batch_jobs.flows.jobs.queries import JobFilter
+from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.jobs.table import batch_job
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.result import JobResult
 from benchmarks.databases import Postgres
 from benchmarks.report import console, seconds
-from flows.database import upgrade
-from flows.job_filter import JobFilter
-from flows.job_store import JobStore
-from flows.job_table import batch_job
-from flows.transitions import Status
-from strategies.engines import make_engine
-from strategies.result import JobResult
 
 FEW, MANY, PAGE = 100, 100_000, 50
 WANTED_MS = 20

@@ -16,13 +16,13 @@ from uuid import uuid4
 
 from benchmarks.report import console, seconds
 
-COMMAND = [sys.executable, "-c", "from deployments.cli.entry import main; main()"]
+COMMAND = [sys.executable, "-c", "from batch_jobs.deployments.cli.entry import main; main()"]
 TRIES = 7
 OPEN_JOBS = 10_000
 WANTED_RATIO = 1.1
 NOOP = '''"""Does nothing."""
 
-from strategies.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
 
 
 class Noop(BatchJobStrategy):
@@ -65,7 +65,7 @@ def measure(work: Path, goods: Path, rows: int) -> None:
         "PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_RUNNER_POLL_FREQUENCY": "2", "PYTHONPATH": str(Path.cwd()),
     }  # fmt: skip
-    from deployments.prefect_server import free_port, running_server
+    from batch_jobs.deployments.prefect.server import free_port, running_server
 
     with running_server(folder, free_port()) as server:
         environment["PREFECT_API_URL"] = server.api_url
@@ -154,9 +154,9 @@ def _serving(folder: Path, command: list[str]) -> Iterator[None]:
 def _reconcile(prefect_database: Path) -> None:
     from sqlalchemy import event, insert
 
-    from flows.job_table import batch_job
-    from flows.workspace import current_workspace
-    from strategies.result import JobResult
+    from batch_jobs.flows.jobs.table import batch_job
+    from batch_jobs.flows.workspace import current_workspace
+    from batch_jobs.strategies.sdk.result import JobResult
 
     workspace = current_workspace()
     run_ids = _many_runs(prefect_database)

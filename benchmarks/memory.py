@@ -5,14 +5,14 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.table_export import TableExport
+from batch_jobs.strategies.table_import import TableImport
 from benchmarks import ours
 from benchmarks.data import TABLE, write_goods
 from benchmarks.databases import Postgres
 from benchmarks.report import console
-from strategies.base import BatchJobStrategy
-from strategies.engines import make_engine
-from strategies.table_export import TableExport
-from strategies.table_import import TableImport
 
 FEW, MANY = 200_000, 2_000_000
 LIMIT_MB = 400

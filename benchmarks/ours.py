@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Engine
 from ulid import ULID
 
-from strategies import hooks
-from strategies.base import BatchJobStrategy
-from strategies.checkpoint import CheckpointStore
-from strategies.files import FileStore
-from strategies.run import JobIdentity, JobParts, JobRun
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
+from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 
 
 def open_job(strategy: BatchJobStrategy, context: dict[str, Any], target: Engine, files: Path) -> JobRun:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import psycopg
 
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.table_export import TableExport
 from benchmarks import ours
 from benchmarks.data import TABLE
 from benchmarks.databases import Postgres
 from benchmarks.report import Measured, seconds, show
 from benchmarks.table_import import raw_copy
-from strategies import hooks
-from strategies.engines import make_engine
-from strategies.table_export import TableExport
 
 
 def copy_out(uri: str, path: Path) -> None:

@@ -10,13 +10,13 @@ import pandas as pd
 import psycopg
 from sqlalchemy import text
 
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.table_import import TableImport
 from benchmarks import ours
 from benchmarks.data import COLUMNS, TABLE
 from benchmarks.databases import Postgres
 from benchmarks.report import Measured, seconds, show
-from strategies import hooks
-from strategies.engines import make_engine
-from strategies.table_import import TableImport
 
 UPSERT = f"""INSERT INTO goods SELECT * FROM staged ON CONFLICT (id) DO UPDATE SET
     {", ".join(f"{column} = excluded.{column}" for column in COLUMNS[1:])}"""

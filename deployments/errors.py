@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from strategies.errors import BatchJobError
+from batch_jobs.strategies.sdk.errors import BatchJobError
 
 
 class UsageRefused(BatchJobError):

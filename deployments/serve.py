@@ -9,12 +9,12 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from deployments.errors import AlreadyServing
-from deployments.prefect_api import API_URL, find_prefect, use_prefect
-from deployments.prefect_server import USUAL_PORT, Announcement, PrefectServer, free_port, running_server
-from deployments.run_environment import set_run_environment
-from flows.workspace import Workspace
-from strategies.errors import BatchJobError
+from batch_jobs.deployments.errors import AlreadyServing
+from batch_jobs.deployments.prefect.connection import API_URL, find_prefect, use_prefect
+from batch_jobs.deployments.prefect.server import USUAL_PORT, Announcement, PrefectServer, free_port, running_server
+from batch_jobs.deployments.worker.environment import set_run_environment
+from batch_jobs.flows.workspace import Workspace
+from batch_jobs.strategies.sdk.errors import BatchJobError
 
 Say = Callable[[str], None]
 
@@ -72,8 +72,8 @@ def _prefect(home: Path, say: Say) -> Iterator[PrefectServer | None]:
 
 
 async def _serve(workspace: Workspace, server: PrefectServer | None, say: Say) -> None:
-    from deployments.outages import tell_outages
-    from deployments.runner import serve_runs
+    from batch_jobs.deployments.worker.prefect_outage import tell_outages
+    from batch_jobs.deployments.worker.runner import serve_runs
 
     async def ready() -> None:
         _greet(workspace, os.environ[API_URL], say)
@@ -83,7 +83,7 @@ async def _serve(workspace: Workspace, server: PrefectServer | None, say: Say) -
 
 
 async def _serve_api(workspace: Workspace, say: Say) -> None:
-    from deployments.api.server import serve_api
+    from batch_jobs.deployments.api.server import serve_api
 
     try:
         await serve_api(workspace, say)

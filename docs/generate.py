@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from flows.settings import Settings
-from flows.transitions import TRANSITIONS, Status
+from batch_jobs.flows.jobs.transitions import TRANSITIONS, Status
+from batch_jobs.flows.settings import Settings
 
 DOCS = Path(__file__).parent
 

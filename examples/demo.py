@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from deployments.prefect_api import prefect_for_this_run
-from flows.settings import current_settings
+from batch_jobs.deployments.prefect.connection import prefect_for_this_run
+from batch_jobs.flows.settings import current_settings
 
 EXAMPLES = Path(__file__).parent
 console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -64,7 +64,7 @@ def last_job() -> str:
 
 
 #: The command by its module, so that the demonstration works however it was installed.
-COMMAND = [sys.executable, "-c", "from deployments.cli.entry import main; main()"]
+COMMAND = [sys.executable, "-c", "from batch_jobs.deployments.cli.entry import main; main()"]
 
 
 def environment() -> dict[str, str]:

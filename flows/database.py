@@ -5,8 +5,8 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
-from flows.errors import DatabaseBehind, DatabaseUnreachable
-from strategies.engines import for_writing
+from batch_jobs.flows.errors import DatabaseBehind, DatabaseUnreachable
+from batch_jobs.strategies.sdk.engines import for_writing
 
 #: The revision this version of the program works with; a test holds it against the migrations.
 HEAD = "0004"

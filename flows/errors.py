@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flows.transitions import Action, Status, allowed_from
-from strategies.errors import BatchJobError
+from batch_jobs.flows.jobs.transitions import Action, Status, allowed_from
+from batch_jobs.strategies.sdk.errors import BatchJobError
 
 if TYPE_CHECKING:
-    from flows.job import Job
+    from batch_jobs.flows.jobs.model import Job
 
 COMMANDS = "`batch-jobs list` shows what there is"
 

@@ -9,11 +9,11 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Completed
 
-from flows.errors import NotLaunched
-from flows.flow_run import this_run
-from flows.job import Trigger
-from flows.workspace import current_workspace
-from strategies.errors import ContextRefused
+from batch_jobs.flows.errors import NotLaunched
+from batch_jobs.flows.jobs.model import Trigger
+from batch_jobs.flows.runs.run import this_run
+from batch_jobs.flows.workspace import current_workspace
+from batch_jobs.strategies.sdk.errors import ContextRefused
 
 TEMPLATES = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 #: A tick that begins this many seconds late is left out, unless the deployment says otherwise.

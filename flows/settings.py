@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from batch_jobs.strategies.sdk.registry import BUILT_IN
+
 PREFIX = "BATCH_JOBS_"
 ENV_FILE = ".env"
 
@@ -33,7 +35,11 @@ class Settings(BaseSettings):
         "", description="The database strategies read and write; default DATABASE_URL, on SQLite `data.db` in HOME."
     )
     files_url: str = Field("", description="Where files are kept, any fsspec URL; default `files` in HOME.")
-    strategies: str = Field("", description=f"Folders with more strategies, separated by `{os.pathsep}`.")
+    strategies: str = Field(
+        "",
+        description=f"Folders with strategies of your own, separated by `{os.pathsep}`; default: `strategies` in the"
+        " current folder.",
+    )
     chunk_size: PositiveInt = Field(10_000, description="Rows a chunk has at most.")
     heartbeat_timeout: PositiveFloat = Field(
         60, description="Seconds without a sign of life after which a job's process counts as dead."
@@ -138,8 +144,10 @@ class Settings(BaseSettings):
 
     @property
     def strategy_folders(self) -> list[Path]:
-        """The folders to load more strategies from."""
-        return [Path(part).expanduser() for part in self.strategies.split(os.pathsep) if part]
+        """The folders to load more strategies from; the clone's own are built in."""
+        named = [Path(part).expanduser() for part in self.strategies.split(os.pathsep) if part]
+        here = Path("strategies").absolute()
+        return named or ([here] if here.is_dir() and not here.samefile(BUILT_IN) else [])
 
 
 def misspelt() -> Iterator[str]:

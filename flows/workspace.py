@@ -6,23 +6,23 @@ from functools import cached_property, lru_cache
 
 from sqlalchemy import Engine
 
-from flows.api_keys import ApiKeyStore
-from flows.context_secrets import ContextSecrets
-from flows.database import ensure_current
-from flows.errors import JobMoved, NotLaunched
-from flows.job_store import JobStore
-from flows.mirror import Mirror
-from flows.open_jobs import OpenJobs
-from flows.prefect_runs import PrefectRuns, RunState
-from flows.pruning import Pruning
-from flows.reconciling import Reconciling
-from flows.sealing import Seal, installation_secret
-from flows.service import BatchJobService
-from flows.settings import Settings, current_settings
-from flows.uploads import UploadStore
-from strategies.engines import make_engine
-from strategies.files import FileStore
-from strategies.registry import Registry, load_strategies
+from batch_jobs.flows.access.keys import ApiKeyStore
+from batch_jobs.flows.access.uploads import UploadStore
+from batch_jobs.flows.database import ensure_current
+from batch_jobs.flows.errors import JobMoved, NotLaunched
+from batch_jobs.flows.jobs.pruning import Pruning
+from batch_jobs.flows.jobs.queries import OpenJobs
+from batch_jobs.flows.jobs.service import BatchJobService
+from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.prefect.client import PrefectRuns, RunState
+from batch_jobs.flows.prefect.mirror import Mirror
+from batch_jobs.flows.prefect.reconcile import Reconciling
+from batch_jobs.flows.secret_fields.contexts import ContextSecrets
+from batch_jobs.flows.secret_fields.sealing import Seal, installation_secret
+from batch_jobs.flows.settings import Settings, current_settings
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.registry import Registry, load_strategies
 
 
 class Workspace:

@@ -6,15 +6,15 @@ from typing import BinaryIO, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import Connection
 
-from strategies.base import BatchJobStrategy
-from strategies.errors import ContextRefused
-from strategies.run import JobRun
-from strategies.tabular.csv_writing import csv_header
-from strategies.tabular.export_writers import WRITERS
-from strategies.tabular.exporting import Source, source_for
-from strategies.tabular.selecting import Selection, check_query, select_query, select_table
-from strategies.tabular.tables import refuse_own
-from strategies.tabular.xlsx_writing import check_size
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.tables.databases.exporting import Source, source_for
+from batch_jobs.strategies.tables.databases.naming import refuse_own
+from batch_jobs.strategies.tables.formats.csv import csv_header
+from batch_jobs.strategies.tables.formats.writing import WRITERS
+from batch_jobs.strategies.tables.formats.xlsx import check_size
+from batch_jobs.strategies.tables.selecting import Selection, check_query, select_query, select_table
 
 #: Formats whose lines the source writes, and what stands between their cells.
 DELIMITERS = {"csv": ",", "tsv": "\t"}

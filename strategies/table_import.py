@@ -9,24 +9,20 @@ from typing import Literal
 from pydantic import BaseModel, Field
 from sqlalchemy import Table, select
 
-from strategies.base import BatchJobStrategy
-from strategies.errors import ContextRefused, InputChanged, TooManyRejects
-from strategies.run import JobRun
-from strategies.tabular.choosing_key import check_unique, choose_key
-from strategies.tabular.chunks import Chunk, Chunks
-from strategies.tabular.converting import Checked, Converter, Refusal
-from strategies.tabular.creating import ColumnToCreate, create, table_to_create
-from strategies.tabular.import_plan import ImportPlan
-from strategies.tabular.inference import Inference
-from strategies.tabular.loading import Destination, Loader, loader_class
-from strategies.tabular.mapping import map_columns, match_table
-from strategies.tabular.prefetch import prefetched
-from strategies.tabular.preview import Preview
-from strategies.tabular.reading import Reader, open_reader
-from strategies.tabular.repeats import Repeats
-from strategies.tabular.tables import find_table, refuse_own, require_table
-from strategies.tabular.writing import write_chunk
-from strategies.wording import rows_told
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, TooManyRejects, rows_told
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.tables.databases.loading import Destination, Loader, loader_class
+from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table
+from batch_jobs.strategies.tables.formats.reading import Reader, open_reader
+from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunks, write_chunk
+from batch_jobs.strategies.tables.importing.inference import Inference
+from batch_jobs.strategies.tables.importing.mapping import check_unique, choose_key, map_columns, match_table
+from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPlan, create, table_to_create
+from batch_jobs.strategies.tables.importing.preview import Preview
+from batch_jobs.strategies.tables.importing.repeats import Repeats
+from batch_jobs.strategies.tables.prefetch import prefetched
+from batch_jobs.strategies.tables.values.converting import Checked, Converter, Refusal
 
 HASHED_AT_ONCE = 1 << 20  # bytes
 DESCRIBED_COLUMNS = 20

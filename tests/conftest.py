@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
-from strategies.engines import make_engine
+from batch_jobs.strategies.sdk.engines import make_engine
 from support.servers import prefect_server as run_prefect_server
 
 # No test fails for being slow on a busy machine.
@@ -89,8 +89,8 @@ def prefect_here(prefect_server: dict[str, str]) -> Iterator[None]:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home of one's own, and no other ``BATCH_JOBS_`` variable."""
-    from flows.settings import current_settings
-    from flows.workspace import current_workspace
+    from batch_jobs.flows.settings import current_settings
+    from batch_jobs.flows.workspace import current_workspace
 
     for name in [name for name in os.environ if name.startswith("BATCH_JOBS_")]:
         monkeypatch.delenv(name)

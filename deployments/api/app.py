@@ -10,18 +10,19 @@ from anyio import to_thread
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from deployments.api import batch_jobs, failures, health, job_files, strategies, stream, uploads
-from deployments.api.door import SCHEMES, SECURITY
-from deployments.api.frame import Frame
-from deployments.api.parts import Api
-from deployments.api.webhook import Webhook
-from flows.workspace import Workspace
-from strategies.engines import CONNECTIONS
+from batch_jobs.deployments.api import error_responses
+from batch_jobs.deployments.api.authentication import SCHEMES, SECURITY
+from batch_jobs.deployments.api.dependencies import Api
+from batch_jobs.deployments.api.middleware import Frame
+from batch_jobs.deployments.api.routes import health, job_files, jobs, strategies, stream, uploads
+from batch_jobs.deployments.api.webhook import Webhook
+from batch_jobs.flows.workspace import Workspace
+from batch_jobs.strategies.sdk.engines import CONNECTIONS
 
 DESCRIPTION = "Batch jobs: create, watch, confirm, stop. The routes under /admin are those of Medusa v1, and more."
 
 #: Every route there is. Strategies come first: their path would be taken for a job's id.
-ROUTERS = tuple(part.router for part in (strategies, batch_jobs, job_files, stream, uploads, health))
+ROUTERS = tuple(part.router for part in (strategies, jobs, job_files, stream, uploads, health))
 
 
 def create_app(workspace: Workspace) -> FastAPI:
@@ -48,7 +49,7 @@ def create_app(workspace: Workspace) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.openapi = partial(_document, app, app.openapi)  # type: ignore[method-assign]
-    failures.install(app, api.compat)
+    error_responses.install(app, api.compat)
     origins = [origin.strip() for origin in workspace.settings.api_cors_origins.split(",") if origin.strip()]
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from deployments.moments import moment
+from batch_jobs.deployments.time_parsing import moment
 
 DEEPEST = 32  # levels of a context
 

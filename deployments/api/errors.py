@@ -1,6 +1,6 @@
 """Errors of the HTTP API, each one sentence; ``failures`` gives them their status."""
 
-from strategies.errors import BatchJobError
+from batch_jobs.strategies.sdk.errors import BatchJobError
 
 
 class NotLoggedIn(BatchJobError):

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from deployments.api.access import Caller, Right
-from deployments.api.errors import FileInUse
-from flows.errors import JobUnknown
-from flows.job import Job
-from flows.service import BatchJobService
-from flows.transitions import ENDED
-from flows.uploads import UploadStore
-from flows.workspace import Workspace
-from strategies.errors import FileKeyUnsafe, FileMissing
-from strategies.files import plain_key
+from batch_jobs.deployments.api.authorization import Caller, Right
+from batch_jobs.deployments.api.errors import FileInUse
+from batch_jobs.flows.access.uploads import UploadStore
+from batch_jobs.flows.errors import JobUnknown
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.service import BatchJobService
+from batch_jobs.flows.jobs.transitions import ENDED
+from batch_jobs.flows.workspace import Workspace
+from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
+from batch_jobs.strategies.sdk.files import plain_key
 
 UPLOADS, JOBS = "uploads", "jobs"
 #: Fields of a context that name a file by whatever key; anywhere else a key is known by its first folder.

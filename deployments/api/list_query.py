@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from deployments.api.errors import InputWrong
-from deployments.api.presenting import FIELDS, MEDUSA_FIELDS
-from deployments.moments import moment
-from flows.job import Job, Trigger
-from flows.job_filter import ORDER_COLUMNS, TIME_COLUMNS, JobFilter, Page, TimeRange
-from flows.transitions import Status
+from batch_jobs.deployments.api.errors import InputWrong
+from batch_jobs.deployments.api.job_json import FIELDS, MEDUSA_FIELDS
+from batch_jobs.deployments.time_parsing import moment
+from batch_jobs.flows.jobs.model import Job, Trigger
+from batch_jobs.flows.jobs.queries import ORDER_COLUMNS, TIME_COLUMNS, JobFilter, Page, TimeRange
+from batch_jobs.flows.jobs.transitions import Status
 
 USUAL_LIMIT = 10
 LARGEST_LIMIT = 500

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from flows.transitions import Status
+from batch_jobs.flows.jobs.transitions import Status
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
 #: How many jobs there are of each type in each status.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from deployments.prefect_api import find_prefect
-from deployments.prefect_server import answers
-from flows.workspace import Workspace
+from batch_jobs.deployments.prefect.connection import find_prefect
+from batch_jobs.deployments.prefect.server import answers
+from batch_jobs.flows.workspace import Workspace
 
 FRESH_SECONDS = 1.0  # a look is shared by those who ask within this time, as anybody may ask
 

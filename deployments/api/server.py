@@ -12,11 +12,11 @@ from typing import Any
 
 import uvicorn
 
-from deployments.api.app import create_app
-from deployments.api.patience import PatientProtocol
-from deployments.errors import AddressTaken, OpenToAll
-from flows.api_keys import keys_of_setting
-from flows.workspace import Workspace
+from batch_jobs.deployments.api.app import create_app
+from batch_jobs.deployments.api.connection_limits import PatientProtocol
+from batch_jobs.deployments.errors import AddressTaken, OpenToAll
+from batch_jobs.flows.access.keys import keys_of_setting
+from batch_jobs.flows.workspace import Workspace
 
 STOP_SECONDS = 5
 MOST_CONNECTIONS = 1000

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 
-from deployments.api.presenting import job_json, moment
-from flows.completion_outbox import CompletionOutbox, Delivery
-from flows.errors import JobUnknown, SettingWrong
-from flows.job import Job
-from flows.workspace import Workspace
+from batch_jobs.deployments.api.job_json import job_json, moment
+from batch_jobs.flows.errors import JobUnknown, SettingWrong
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.outbox import CompletionOutbox, Delivery
+from batch_jobs.flows.workspace import Workspace
 
 logger = logging.getLogger("batch_jobs.api")
 

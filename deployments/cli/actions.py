@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 
-from deployments.cli import output, reports
-from deployments.cli.hand_over import hand_over
-from deployments.cli.options import AsJson, Here, JobId, Verbose
-from deployments.cli.person import login_name
-from deployments.cli.run import finish
-from deployments.cli.run_here import running_here
-from deployments.prefect_api import name_prefect
-from flows.errors import NotLaunched
-from flows.job import Job
-from flows.process_identity import ProcessIdentity
-from flows.service import BatchJobService
-from flows.workspace import current_workspace
+from batch_jobs.deployments.cli import output, reports
+from batch_jobs.deployments.cli.hand_over import hand_over
+from batch_jobs.deployments.cli.options import AsJson, Here, JobId, Verbose, login_name
+from batch_jobs.deployments.cli.run import finish
+from batch_jobs.deployments.cli.run_here import running_here
+from batch_jobs.deployments.prefect.connection import name_prefect
+from batch_jobs.flows.errors import NotLaunched
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.service import BatchJobService
+from batch_jobs.flows.workspace import current_workspace
 
 #: An action of the service that lets a job go on: id, who, and the process that goes on with it.
 Move = Callable[[str, str, ProcessIdentity | None], Job]

@@ -1,11 +1,11 @@
 """``api``: the HTTP API by itself."""
 
-from deployments.cli import output
-from flows.workspace import current_workspace
+from batch_jobs.deployments.cli import output
+from batch_jobs.flows.workspace import current_workspace
 
 
 def api() -> None:
     """Serve the HTTP API; `batch-jobs serve` does too. Ctrl-C stops it."""
-    from deployments.api.server import run_api
+    from batch_jobs.deployments.api.server import run_api
 
     run_api(current_workspace(), say=output.out.print)

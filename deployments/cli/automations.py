@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import output
-from deployments.errors import NoPrefectNamed
-from deployments.prefect_api import find_prefect, use_prefect
-from flows.workspace import current_workspace
+from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.errors import NoPrefectNamed
+from batch_jobs.deployments.prefect.connection import find_prefect, use_prefect
+from batch_jobs.flows.workspace import current_workspace
 
 app = typer.Typer(no_args_is_help=True, help="Let Prefect act on what becomes of jobs.")
 
@@ -26,7 +26,7 @@ def notify(
     if known is None:
         raise NoPrefectNamed
     use_prefect(known)
-    from deployments.automations import notify_on_failure
+    from batch_jobs.deployments.prefect.automations import notify_on_failure
 
     name = notify_on_failure(url)
     output.out.print(f"the automation {name} calls {url}; change or disable it under Automations in the Prefect UI")

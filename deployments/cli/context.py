@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from deployments.errors import UsageRefused
+from batch_jobs.deployments.errors import UsageRefused
 
 #: Puts a local file into the file store and returns its key.
 PutFile = Callable[[Path], str]

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from deployments.cli import output
-from deployments.errors import UsageRefused
-from deployments.prefect_api import name_prefect
-from flows.database import HEAD, current_revision
-from flows.database import upgrade as migrate
-from flows.workspace import current_workspace
-from strategies.engines import make_engine
+from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.errors import UsageRefused
+from batch_jobs.deployments.prefect.connection import name_prefect
+from batch_jobs.flows.database import HEAD, current_revision
+from batch_jobs.flows.database import upgrade as migrate
+from batch_jobs.flows.workspace import current_workspace
+from batch_jobs.strategies.sdk.engines import make_engine
 
 app = typer.Typer(no_args_is_help=True, help="Look after the job database.")
 
@@ -44,7 +44,7 @@ def upgrade(
 
 def _make_shop(target: Engine) -> None:
     where = target.url.render_as_string(hide_password=True)
-    from strategies.commerce.schema import create_shop  # loads pyarrow, which no other command needs
+    from batch_jobs.strategies.shop.medusa.schema import create_shop  # loads pyarrow, which no other command needs
 
     made = create_shop(target)
     output.out.print(f"{where} has the tables of a shop now" if made else f"{where} has a shop; it was left as it is")

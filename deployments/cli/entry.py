@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
-        from deployments.cli.main import main as run
+        from batch_jobs.deployments.cli.main import main as run
 
         run()
     except KeyboardInterrupt:

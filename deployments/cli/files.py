@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import output
-from deployments.cli.options import AsJson
-from deployments.cli.output_file import Force, To, writable
-from deployments.errors import UsageRefused
-from flows.workspace import current_workspace
+from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.cli.options import AsJson, Force, To, writable
+from batch_jobs.deployments.errors import UsageRefused
+from batch_jobs.flows.workspace import current_workspace
 
 app = typer.Typer(no_args_is_help=True, help="Put files into the file store, get them, list them.")
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from deployments.errors import PrefectUnreachable
-from deployments.prefect_api import find_prefect, use_prefect
-from flows.errors import NotLaunched
-from flows.job import Job
-from flows.service import BatchJobService
+from batch_jobs.deployments.errors import PrefectUnreachable
+from batch_jobs.deployments.prefect.connection import find_prefect, use_prefect
+from batch_jobs.flows.errors import NotLaunched
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.service import BatchJobService
 
 
 def hand_over(service: BatchJobService, job: Job, home: Path) -> Job:

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import output, reports
-from deployments.cli.options import AsJson, JobId
-from deployments.cli.run import finish
-from deployments.cli.watching import watch_to_rest
-from flows.job import Job
-from flows.job_filter import JobFilter
-from flows.service import BatchJobService
-from flows.transitions import Status
-from flows.workspace import current_workspace
+from batch_jobs.deployments.cli import output, reports
+from batch_jobs.deployments.cli.live import watch_to_rest
+from batch_jobs.deployments.cli.options import AsJson, JobId
+from batch_jobs.deployments.cli.run import finish
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.queries import JobFilter
+from batch_jobs.flows.jobs.service import BatchJobService
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.workspace import current_workspace
 
 LIMIT = 50
 

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import output
-from deployments.cli.options import AsJson
-from deployments.errors import UsageRefused
-from flows.api_keys import ApiKey, Role
-from flows.workspace import current_workspace
+from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.cli.options import AsJson
+from batch_jobs.deployments.errors import UsageRefused
+from batch_jobs.flows.access.keys import ApiKey, Role
+from batch_jobs.flows.workspace import current_workspace
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys of the HTTP API.")
 

@@ -1,5 +1,6 @@
-"""A job's progress while it goes on: a bar on a terminal, plain lines where the output is piped. Always on stderr."""
+"""Following a job: a bar on a terminal, plain lines where the output is piped. Always on stderr."""
 
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -8,10 +9,11 @@ from typing import Protocol, Self
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from deployments.cli import output
-from deployments.cli.reports import awaits_confirmation
-from flows.job import Job
-from flows.transitions import Status
+from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.cli.reports import awaits_confirmation
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.service import BatchJobService
+from batch_jobs.flows.jobs.transitions import ENDED, Status
 
 LINE_INTERVAL = 5.0  # seconds between two plain lines of one status
 
@@ -146,3 +148,27 @@ def phase_of(job: Job) -> str:
     if job.status is Status.CREATED and job.worker is None:
         return "waits for its turn"
     return PHASES.get(job.status, str(job.status))
+
+
+LOOK_INTERVAL = 0.25  # seconds
+
+
+def follow(look: Callable[[], Job], view: View, stopped: threading.Event) -> Job:
+    """Show a job until it rests or ``stopped`` is set; return it as it was last seen."""
+    while True:
+        job = look()
+        view.show(job)
+        if rests(job) or stopped.wait(LOOK_INTERVAL):
+            return job
+
+
+def rests(job: Job) -> bool:
+    """Whether nothing happens to the job until somebody does something."""
+    return job.status in ENDED or job.status is Status.PAUSED or awaits_confirmation(job)
+
+
+def watch_to_rest(service: BatchJobService, job_id: str) -> Job:
+    """Show a job until it rests; one whose process is dead is found out and counts as failed."""
+    service.get(job_id)
+    with view_for_stderr() as view:
+        return follow(lambda: service.bury(job_id), view, threading.Event())

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import (
+from batch_jobs.deployments.cli import (
     actions,
     api,
     automations,
     db,
-    failures,
+    errors,
     files,
     jobs,
     keys,
@@ -23,7 +23,7 @@ from deployments.cli import (
     strategies,
     worker,
 )
-from flows.settings import misspelt
+from batch_jobs.flows.settings import misspelt
 
 #: What Typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -95,8 +95,8 @@ def _run() -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        return failures.report(error)
+        return errors.report(error)
     if code == INTERRUPTED:
         output.error("interrupted; `batch-jobs list` shows how the jobs are")
-        return failures.DID_NOT_SUCCEED
+        return errors.DID_NOT_SUCCEED
     return code

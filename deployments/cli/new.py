@@ -1,6 +1,10 @@
 """``new``: writes a strategy to begin with, and its test."""
 
+import keyword
+import os
+import re
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +12,52 @@ from typing import Annotated
 import jinja2
 import typer
 
-from deployments.cli import output
-from deployments.cli.naming import StrategyName
-from deployments.errors import UsageRefused
-from flows.settings import current_settings
+from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.errors import UsageRefused
+from batch_jobs.flows.settings import current_settings
+from batch_jobs.strategies.sdk.registry import BUILT_IN
+
+
+@dataclass(frozen=True)
+class StrategyName:
+    """A name as file, as batch type and as class: ``retire_skus``, ``retire-skus``, ``RetireSkus``."""
+
+    snake: str
+
+    @classmethod
+    def parse(cls, given: str) -> "StrategyName":
+        """Read a name in any of the three spellings.
+
+        Raises:
+            UsageRefused: it is not a name.
+        """
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*", given):
+            raise UsageRefused(
+                f"{given!r} is no name for a strategy; use letters, digits and dashes, such as retire-old-skus"
+            )
+        spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", given)
+        snake = spaced.replace("-", "_").lower()
+        if keyword.iskeyword(snake):
+            raise UsageRefused(f"{given!r} is a word of Python and no name for a strategy")
+        return cls(snake)
+
+    @property
+    def kebab(self) -> str:
+        """As batch type."""
+        return self.snake.replace("_", "-")
+
+    @property
+    def camel(self) -> str:
+        """As class."""
+        return "".join(part.capitalize() for part in self.snake.split("_"))
+
+    @property
+    def words(self) -> str:
+        """As the start of a sentence."""
+        return self.snake.replace("_", " ").capitalize()
+
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 app = typer.Typer(no_args_is_help=True, help="Write a strategy to begin with.")
 
@@ -32,9 +78,9 @@ def new_strategy(
     for file in (strategy, test):
         if file.exists():
             raise UsageRefused(f"{file} is there already; choose another name")
-    in_clone = not current_settings().strategy_folders
+    in_clone = is_clone() and not current_settings().strategies
     _write(strategy, "strategy.py.jinja", spelled, in_clone)
-    _write(test, "test_strategy.py.jinja", spelled, in_clone)
+    _write(test, "test_strategy.py.jinja", spelled, in_clone, Path(os.path.relpath(folder, test.parent)).as_posix())
     output.out.print(f"{strategy}\n{test}")
     output.hint(f"run it: batch-jobs run {spelled.kebab} --dry-run")
     output.hint(f"test it: {how_to_test(test, in_clone, has_pytest=find_spec('pytest') is not None)}")
@@ -54,22 +100,22 @@ def _shown(path: Path) -> Path:
 
 
 def _folders() -> tuple[Path, Path]:
-    """Where a strategy and its test go: the first folder of the settings, else the clone we are in."""
-    configured = current_settings().strategy_folders
-    if configured:
-        return configured[0], configured[0] / "tests"
-    if Path("strategies/base.py").is_file():
-        return Path("strategies"), Path("tests/unit")
-    raise UsageRefused(
-        "no folder for strategies: set BATCH_JOBS_STRATEGIES to one, or call this in a clone of the project"
-    )
+    """Where a strategy and its test go: the first folder of the settings, else `strategies` and `tests` here."""
+    if current_settings().strategies:
+        configured = current_settings().strategy_folders[0]
+        return configured, configured / "tests"
+    return Path("strategies"), Path("tests/unit" if is_clone() else "tests")
 
 
-def _write(file: Path, template: str, name: StrategyName, in_clone: bool) -> None:
+def is_clone() -> bool:
+    """Whether we are in a clone of this project: its `strategies` are the built-in ones."""
+    return Path("strategies").is_dir() and Path("strategies").samefile(BUILT_IN)
+
+
+def _write(file: Path, template: str, name: StrategyName, in_clone: bool, strategies: str = "") -> None:
     templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("deployments.cli"), undefined=jinja2.StrictUndefined, autoescape=False
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=False
     )
+    text = templates.get_template(template).render(name=name, in_clone=in_clone, strategies=strategies)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(
-        templates.get_template(template).render(name=name, in_clone=in_clone).rstrip() + "\n", encoding="utf-8"
-    )
+    file.write_text(text.rstrip() + "\n", encoding="utf-8")

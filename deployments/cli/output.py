@@ -12,8 +12,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from flows.job import Job
-from flows.transitions import Status
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.transitions import Status
 
 PIPED_WIDTH = 10_000  # nothing is wrapped or cut for a program that reads it
 

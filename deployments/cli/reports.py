@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.text import Text
 
-from deployments.cli.output import grid, out, safe, status_text, time_text
-from flows.job import Job, JobEvent
-from flows.transitions import Status
-from strategies.wording import rows_told
+from batch_jobs.deployments.cli.output import grid, out, safe, status_text, time_text
+from batch_jobs.flows.jobs.model import Job, JobEvent
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.strategies.sdk.errors import rows_told
 
 LIST_HEAD = ("ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY")
 #: Left out of a list, one after the other, while a line is wider than the terminal.

@@ -6,18 +6,17 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import output, reports
-from deployments.cli.context import read_context
-from deployments.cli.hand_over import hand_over
-from deployments.cli.options import AsJson, DryRun, Pairs, Type, Verbose, Whole
-from deployments.cli.person import login_name
-from deployments.cli.run_here import running_here
-from deployments.cli.watching import watch_to_rest
-from deployments.moments import moment
-from flows.errors import NotLaunched
-from flows.job import Job, Trigger
-from flows.process_identity import ProcessIdentity
-from flows.workspace import Workspace, current_workspace
+from batch_jobs.deployments.cli import output, reports
+from batch_jobs.deployments.cli.context import read_context
+from batch_jobs.deployments.cli.hand_over import hand_over
+from batch_jobs.deployments.cli.live import watch_to_rest
+from batch_jobs.deployments.cli.options import AsJson, DryRun, Pairs, Type, Verbose, Whole, login_name
+from batch_jobs.deployments.cli.run_here import running_here
+from batch_jobs.deployments.time_parsing import moment
+from batch_jobs.flows.errors import NotLaunched
+from batch_jobs.flows.jobs.model import Job, Trigger
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.workspace import Workspace, current_workspace
 
 
 def time_typed(text: str) -> datetime:

@@ -9,17 +9,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from deployments.cli import output
-from deployments.cli.following import LOOK_INTERVAL, rests
-from deployments.cli.live import View, view_for_stderr
-from deployments.cli.person import login_name
-from deployments.errors import RunBroke
-from deployments.prefect_api import prefect_for_this_run
-from flows.errors import ActionIllegal, JobMoved
-from flows.job import Job
-from flows.service import BatchJobService
-from flows.workspace import Workspace, current_workspace
-from strategies.errors import BatchJobError
+from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.cli.live import LOOK_INTERVAL, View, rests, view_for_stderr
+from batch_jobs.deployments.cli.options import login_name
+from batch_jobs.deployments.errors import RunBroke
+from batch_jobs.deployments.prefect.connection import prefect_for_this_run
+from batch_jobs.flows.errors import ActionIllegal, JobMoved
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.service import BatchJobService
+from batch_jobs.flows.workspace import Workspace, current_workspace
+from batch_jobs.strategies.sdk.errors import BatchJobError
 
 #: Prefect's own console lines are kept back by this; ours come from ``_LinesAboveTheBar``.
 CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
@@ -59,7 +58,7 @@ def _run(service: BatchJobService, job: Job, verbose: bool) -> Job:
 
 def _flow_of(job: Job) -> Any:
     current_workspace().strategies.get(job.type)  # says which there are when there is no such strategy any more
-    from flows.catalog import FLOWS
+    from batch_jobs.flows.catalog import FLOWS
 
     return FLOWS[job.type]
 

@@ -1,12 +1,12 @@
 """``serve``: everything on this machine in one process."""
 
-from deployments.cli import output
-from deployments.cli.options import Verbose
-from flows.workspace import current_workspace
+from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.cli.options import Verbose
+from batch_jobs.flows.workspace import current_workspace
 
 
 def serve(verbose: Verbose = False) -> None:
     """Run jobs in the background on this machine, with the Prefect UI; Ctrl-C stops it."""
-    from deployments.serve import serve_here
+    from batch_jobs.deployments.serve import serve_here
 
     serve_here(current_workspace(), say=output.out.print, verbose=verbose)

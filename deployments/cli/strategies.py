@@ -6,13 +6,12 @@ import typer
 from pydantic import BaseModel
 from rich.text import Text
 
-from deployments.cli import output
-from deployments.cli.options import AsJson, Type
-from deployments.cli.output_file import Force, To, writable
-from deployments.errors import UsageRefused
-from flows.workspace import current_workspace
-from strategies.exits import exits_as_errors
-from strategies.registry import Registry, StrategyClass, origin_of
+from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.cli.options import AsJson, Force, To, Type, writable
+from batch_jobs.deployments.errors import UsageRefused
+from batch_jobs.flows.workspace import current_workspace
+from batch_jobs.strategies.sdk.errors import exits_as_errors
+from batch_jobs.strategies.sdk.registry import Registry, StrategyClass, origin_of
 
 
 def list_strategies(as_json: AsJson = False) -> None:

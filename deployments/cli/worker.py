@@ -2,12 +2,12 @@
 
 import asyncio
 
-from deployments.cli import output
-from deployments.cli.options import Verbose
-from deployments.errors import NoPrefectNamed
-from deployments.prefect_api import find_prefect, use_prefect
-from deployments.run_environment import set_run_environment
-from flows.workspace import current_workspace
+from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.cli.options import Verbose
+from batch_jobs.deployments.errors import NoPrefectNamed
+from batch_jobs.deployments.prefect.connection import find_prefect, use_prefect
+from batch_jobs.deployments.worker.environment import set_run_environment
+from batch_jobs.flows.workspace import current_workspace
 
 
 def worker(verbose: Verbose = False) -> None:
@@ -19,7 +19,7 @@ def worker(verbose: Verbose = False) -> None:
         raise NoPrefectNamed
     use_prefect(known)
     set_run_environment(workspace.settings, verbose)
-    from deployments.worker import WORK_POOL, work
+    from batch_jobs.deployments.worker.worker import WORK_POOL, work
 
     async def ready() -> None:
         working_on = ", ".join(sorted(workspace.strategies.by_type))

@@ -1,9 +1,9 @@
-"""Run by Alembic: migrates over the connection that ``flows.database`` opens."""
+"""Run by Alembic: migrates over the connection that ``batch_jobs.flows.database`` opens."""
 
 from alembic import context
 
-from flows import api_tables  # noqa: F401  # its import adds these tables to the metadata
-from flows.job_table import metadata
+from batch_jobs.flows.jobs import table  # noqa: F401  # its import adds these tables to the metadata
+from batch_jobs.flows.jobs.table import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

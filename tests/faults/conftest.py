@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import Settings
-from flows.workspace import Workspace
+from batch_jobs.flows.settings import Settings
+from batch_jobs.flows.workspace import Workspace
 from support.runs import Runs
 
 

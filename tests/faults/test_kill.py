@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from flows.job import Job
-from flows.process_identity import ProcessIdentity
-from flows.transitions import Action, Status
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.transitions import Action, Status
 from support.runs import Runs, moments
 
 ROWS = 10_000

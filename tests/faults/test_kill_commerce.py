@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.strategies.product_import import ProductImport
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.shop.medusa.schema import create_shop
 from benchmarks.commerce_data import write_products
-from flows.job import Job
-from flows.transitions import Status
-from strategies.commerce.product_import import ProductImport
-from strategies.commerce.schema import create_shop
-from strategies.engines import make_engine
-from strategies.files import FileStore
 from support.runs import Runs, moments
 from support.shop import Shop, emptied, picture
 

@@ -16,10 +16,10 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from flows.errors import ActionIllegal, NotLaunched
-from flows.job import Job
-from flows.job_store import JobFilter
-from flows.transitions import Status
+from batch_jobs.flows.errors import ActionIllegal, NotLaunched
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.store import JobFilter
+from batch_jobs.flows.jobs.transitions import Status
 from support.servers import PrefectServer, free_port
 from support.serving import Served
 

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import Engine
 
-from flows.database import upgrade
-from flows.job_store import JobStore
+from batch_jobs.flows.database import upgrade
+from batch_jobs.flows.jobs.store import JobStore
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import Engine, text
 
-from flows.api_keys import ApiKeyStore, Role, keys_of_setting, token_hash
-from flows.database import upgrade
-from flows.errors import ApiKeyUnknown, SettingWrong
+from batch_jobs.flows.access.keys import ApiKeyStore, Role, keys_of_setting, token_hash
+from batch_jobs.flows.database import upgrade
+from batch_jobs.flows.errors import ApiKeyUnknown, SettingWrong
 
 
 @pytest.fixture

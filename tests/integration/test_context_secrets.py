@@ -11,14 +11,14 @@ from prefect.client.orchestration import get_client
 from pydantic import BaseModel, SecretBytes, SecretStr
 from sqlalchemy import text
 
-from flows.batch_job import build_flow
-from flows.context_secrets import opened, secret_places
-from flows.errors import IdempotencyKeyTaken, SealBroken
-from flows.hiding_secrets import SecretInError
-from flows.job import Job
-from flows.sealing import Seal, installation_secret
-from flows.transitions import Status
-from flows.workspace import Workspace, current_workspace
+from batch_jobs.flows.errors import IdempotencyKeyTaken, SealBroken
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.runs.flow import build_flow
+from batch_jobs.flows.secret_fields.contexts import opened, secret_places
+from batch_jobs.flows.secret_fields.masking import SecretInError
+from batch_jobs.flows.secret_fields.sealing import Seal, installation_secret
+from batch_jobs.flows.workspace import Workspace, current_workspace
 from support.artifacts import artifacts_of
 
 STRATEGIES = Path(__file__).parent.parent / "support" / "api_strategies"

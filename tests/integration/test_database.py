@@ -8,9 +8,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
-from flows import database, job_table
-from flows.errors import DatabaseBehind, DatabaseUnreachable
-from strategies.engines import make_engine
+from batch_jobs.flows import database
+from batch_jobs.flows.errors import DatabaseBehind, DatabaseUnreachable
+from batch_jobs.flows.jobs import table
+from batch_jobs.strategies.sdk.engines import make_engine
 
 
 def test_the_revision_of_the_program_is_the_newest_migration():
@@ -21,7 +22,7 @@ def test_the_migrations_make_the_tables_of_the_code(target: Engine):
     database.upgrade(target)
     with target.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": database.VERSION_TABLE})
-        assert compare_metadata(context, job_table.metadata) == []
+        assert compare_metadata(context, table.metadata) == []
 
 
 def test_an_empty_database_gets_its_tables_and_a_second_time_nothing_happens(target: Engine):

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from strategies import engines
-from strategies.engines import for_reading, make_engine
+from batch_jobs.strategies.sdk import engines
+from batch_jobs.strategies.sdk.engines import for_reading, make_engine
 
 
 def test_a_connection_lost_in_a_pause_is_replaced_before_its_next_use(

@@ -14,13 +14,13 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFi
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from sqlalchemy import text
 
-from flows.batch_job import build_flow
-from flows.errors import ActionIllegal, JobTaken
-from flows.job import Job, Trigger
-from flows.service import BatchJobService
-from flows.transitions import Status
-from flows.workspace import Workspace, current_workspace
-from strategies.errors import ContextRefused
+from batch_jobs.flows.errors import ActionIllegal, JobTaken
+from batch_jobs.flows.jobs.model import Job, Trigger
+from batch_jobs.flows.jobs.service import BatchJobService
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.runs.flow import build_flow
+from batch_jobs.flows.workspace import Workspace, current_workspace
+from batch_jobs.strategies.sdk.errors import ContextRefused
 from support.artifacts import artifacts_of
 from support.servers import wait_until
 
@@ -231,7 +231,7 @@ def test_a_job_that_another_living_process_runs_is_left_to_it(counting: Flow[...
 
     import psutil
 
-    from flows.process_identity import ProcessIdentity
+    from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 
     parent = ProcessIdentity(ProcessIdentity.current().host, os.getppid(), psutil.Process(os.getppid()).create_time())
     job = workspace.service.record("counting", {"limit": 2}, worker=parent)
@@ -262,7 +262,7 @@ def test_a_very_long_error_is_cut_and_a_failing_hook_does_not_hide_it(workspace:
 
 
 def test_S25_the_same_idempotency_key_gives_the_same_job_and_another_body_is_refused(service: BatchJobService):
-    from flows.errors import IdempotencyKeyTaken
+    from batch_jobs.flows.errors import IdempotencyKeyTaken
 
     first = service.record("counting", {"limit": 2}, idempotency_key="k")
     assert service.record("counting", {"limit": 2}, idempotency_key="k").id == first.id

@@ -6,12 +6,12 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.errors import JobMoved
-from flows.job_store import JobStore
-from flows.mirror import Mirror, following_action
-from flows.prefect_runs import PrefectRuns, RunState
-from flows.process_identity import ProcessIdentity
-from flows.transitions import ENDED, Status
+from batch_jobs.flows.errors import JobMoved
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.jobs.transitions import ENDED, Status
+from batch_jobs.flows.prefect.client import PrefectRuns, RunState
+from batch_jobs.flows.prefect.mirror import Mirror, following_action
 from support.jobs import job_in
 
 #: A run's life as Prefect records it: what follows what.

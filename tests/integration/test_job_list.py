@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event, update
 
-from flows.job import Trigger
-from flows.job_filter import JobFilter, Page, TimeRange
-from flows.job_store import JobStore
-from flows.job_table import batch_job
-from flows.transitions import Status
+from batch_jobs.flows.jobs.model import Trigger
+from batch_jobs.flows.jobs.queries import JobFilter, Page, TimeRange
+from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.jobs.table import batch_job
+from batch_jobs.flows.jobs.transitions import Status
 from support.jobs import job_in, new_job
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from flows.errors import ActionIllegal, JobMoved, JobUnknown
-from flows.job import Job
-from flows.job_filter import JobFilter
-from flows.job_store import JobStore
-from flows.process_identity import ProcessIdentity
-from flows.transitions import TRANSITIONS, Action, Status
-from strategies.result import JobResult
+from batch_jobs.flows.errors import ActionIllegal, JobMoved, JobUnknown
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.queries import JobFilter
+from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.jobs.transitions import TRANSITIONS, Action, Status
+from batch_jobs.strategies.sdk.result import JobResult
 from support.jobs import job_in, new_job
 
 HERE = ProcessIdentity.current()

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from flows.context_secrets import ContextSecrets
-from flows.database import upgrade
-from flows.errors import ActionIllegal, JobActive, JobMoved, JobTaken, PrefectAway
-from flows.job import Job
-from flows.job_store import JobFilter, JobStore
-from flows.prefect_runs import PrefectRuns, RunState
-from flows.process_identity import ProcessIdentity
-from flows.sealing import Seal
-from flows.service import BatchJobService
-from flows.transitions import Action, Status
-from strategies.checkpoint import Checkpoint, CheckpointStore
-from strategies.registry import Registry, load_strategies
-from strategies.result import Counters
+from batch_jobs.flows.database import upgrade
+from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobTaken, PrefectAway
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.service import BatchJobService
+from batch_jobs.flows.jobs.store import JobFilter, JobStore
+from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.flows.prefect.client import PrefectRuns, RunState
+from batch_jobs.flows.secret_fields.contexts import ContextSecrets
+from batch_jobs.flows.secret_fields.sealing import Seal
+from batch_jobs.strategies.sdk.checkpoint import Checkpoint, CheckpointStore
+from batch_jobs.strategies.sdk.registry import Registry, load_strategies
+from batch_jobs.strategies.sdk.result import Counters
 from support.jobs import new_job
 from support.serving import STRATEGIES
 

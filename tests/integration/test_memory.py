@@ -9,16 +9,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from strategies.commerce.schema import create_shop
-from strategies.engines import make_engine
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.shop.medusa.schema import create_shop
 from support.product_file import write_products
 
 RUN = """
 import json, sys
-from strategies.engines import make_engine
-from strategies.files import FileStore
-from strategies.local import run_strategy
-from strategies.registry import load_strategies
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.testing import run_strategy
+from batch_jobs.strategies.sdk.registry import load_strategies
 from tests.support.memory import peak_mb
 
 batch_type, context, target, files = sys.argv[1:]

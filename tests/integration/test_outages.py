@@ -8,8 +8,8 @@ import pytest
 from prefect._internal import observers
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from deployments import outages
-from deployments.outages import (
+from batch_jobs.deployments.worker import prefect_outage
+from batch_jobs.deployments.worker.prefect_outage import (
     COMPLAINING,
     OBSERVERS,
     ask_on,
@@ -18,7 +18,7 @@ from deployments.outages import (
     outlive_outages,
     tell_outages,
 )
-from flows.errors import PrefectAway
+from batch_jobs.flows.errors import PrefectAway
 from support.servers import free_port
 
 MANY = 7  # Prefect's own observer gives up after six
@@ -93,18 +93,20 @@ def test_that_prefect_is_away_is_told_by_nobody_else_and_all_else_is(outliving: 
     logging.getLogger("EventsWorker").warning("Still processing items: 1 items remaining...")
     logging.getLogger("batch_jobs.api").warning("jobs wait: %s", PrefectAway("it does not answer"))
     for error in (away, OSError("the disk is full")):
-        logging.getLogger("flows.upkeep").warning("%s failed and is tried again: %s", "publish", error)
+        logging.getLogger("batch_jobs.flows.prefect.upkeep").warning(
+            "%s failed and is tried again: %s", "publish", error
+        )
     assert [record.getMessage() for record in caplog.records] == ["publish failed and is tried again: the disk is full"]
 
 
 def test_prefect_is_told_to_be_away_once_and_once_to_be_back(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(outages, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(prefect_outage, "LOOK_SECONDS", 0)
     answers, said = iter([True, False, False, False, True, True]), []
 
     async def answer(*_: object) -> bool:
         return next(answers)
 
-    monkeypatch.setattr(outages, "_answers", answer)
+    monkeypatch.setattr(prefect_outage, "_answers", answer)
     with pytest.raises(RuntimeError):  # what StopIteration is turned into
         asyncio.run(tell_outages("", said.append))
     assert said == ["Prefect does not answer; it is told later what became of jobs", "Prefect answers again"]

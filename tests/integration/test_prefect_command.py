@@ -7,7 +7,7 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from deployments.prefect_command import close_failed_cursors
+from batch_jobs.deployments.prefect.command import close_failed_cursors
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import Engine, text, update
 from ulid import ULID
 
-from flows.database import upgrade
-from flows.errors import JobUnknown
-from flows.job import Job
-from flows.job_store import JobFilter, JobStore
-from flows.job_table import batch_job
-from flows.pruning import Pruning
-from flows.transitions import ENDED, Status
-from strategies.checkpoint import CheckpointStore
-from strategies.files import FileStore
+from batch_jobs.flows.database import upgrade
+from batch_jobs.flows.errors import JobUnknown
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.pruning import Pruning
+from batch_jobs.flows.jobs.store import JobFilter, JobStore
+from batch_jobs.flows.jobs.table import batch_job
+from batch_jobs.flows.jobs.transitions import ENDED, Status
+from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
+from batch_jobs.strategies.sdk.files import FileStore
 from support.jobs import job_in
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=100)

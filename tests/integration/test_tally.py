@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
 
-from flows import database
-from flows.job import Trigger
-from flows.job_filter import JobFilter
-from flows.job_store import JobStore
-from flows.job_table import batch_job, batch_job_tally
-from flows.transitions import Action, Status
-from strategies.engines import make_engine
+from batch_jobs.flows import database
+from batch_jobs.flows.jobs.model import Trigger
+from batch_jobs.flows.jobs.queries import JobFilter
+from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.jobs.table import batch_job, batch_job_tally
+from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.strategies.sdk.engines import make_engine
 from support.jobs import job_in, new_job
 
 KIND = ("type", "status", "trigger", "created_by")

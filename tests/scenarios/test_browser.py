@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from flows.job import Job
-from flows.transitions import Status
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.transitions import Status
 from support.serving import Served
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from flows.errors import ActionIllegal, ConfirmedTooLate
-from flows.service import BatchJobService
-from flows.transitions import Status
+from batch_jobs.flows.errors import ActionIllegal, ConfirmedTooLate
+from batch_jobs.flows.jobs.service import BatchJobService
+from batch_jobs.flows.jobs.transitions import Status
 from support.serving import Served, prefect_client
 
 pytestmark = pytest.mark.slow

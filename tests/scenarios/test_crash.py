@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from flows.job_store import JobStore
-from flows.job_table import batch_job
-from flows.process_identity import ProcessIdentity
-from flows.transitions import Action, Status
-from strategies.errors import StrategyUnknown
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.jobs.table import batch_job
+from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.strategies.sdk.errors import StrategyUnknown
 from support.servers import wait_until
 from support.serving import Served
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.batch_job import flow_variable
-from flows.transitions import Status
-from strategies.registry import load_strategies
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.runs.flow import flow_variable
+from batch_jobs.strategies.sdk.registry import load_strategies
 from support.servers import free_port, prefect_server, wait_until
 from support.serving import Served, prefect_client
 

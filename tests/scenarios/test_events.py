@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.automations import NAME, notify_on_failure
-from flows.transitions import Status
+from batch_jobs.deployments.prefect.automations import NAME, notify_on_failure
+from batch_jobs.flows.jobs.transitions import Status
 from support.servers import wait_until
 from support.serving import Served, prefect_client
 

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from prefect.states import Cancelled, Completed, Crashed
 
-from flows.transitions import Status
+from batch_jobs.flows.jobs.transitions import Status
 from support.servers import free_port, prefect_server, wait_until
 from support.serving import Served, prefect_client
 

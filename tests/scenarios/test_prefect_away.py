@@ -8,10 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.prefect_server import SERVER_COMMAND
-from deployments.stopping import STOPPING
-from flows.errors import NotLaunched
-from flows.transitions import Status
+from batch_jobs.deployments.prefect.server import SERVER_COMMAND
+from batch_jobs.deployments.worker.shutdown import STOPPING
+from batch_jobs.flows.errors import NotLaunched
+from batch_jobs.flows.jobs.transitions import Status
 from support.servers import PrefectServer, free_port, give_database, prefect_server, wait_until
 from support.serving import Served
 

@@ -7,8 +7,8 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 
-from flows.scheduled import create_batch_job
-from flows.transitions import Status
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.scheduled import create_batch_job
 from support.servers import wait_until
 from support.serving import Served, prefect_client
 
@@ -34,7 +34,7 @@ def test_a_schedule_on_a_strategys_deployment_creates_jobs_by_schedule(served: S
 
 
 def test_S27_two_schedulers_give_one_job_a_tick(served: Served, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("flows.scheduled.current_workspace", lambda: served.workspace)
+    monkeypatch.setattr("batch_jobs.flows.scheduled.current_workspace", lambda: served.workspace)
     tick = datetime.now(UTC).replace(microsecond=0)
     deployment = uuid4()
 
@@ -43,7 +43,7 @@ def test_S27_two_schedulers_give_one_job_a_tick(served: Served, monkeypatch: pyt
 
     ids = []
     for run in (run_of_a_scheduler(), run_of_a_scheduler()):
-        monkeypatch.setattr("flows.scheduled.this_run", lambda of=run: of)
+        monkeypatch.setattr("batch_jobs.flows.scheduled.this_run", lambda of=run: of)
         ids.append(create_batch_job(type="gated", context={"key": "at {{ scheduled_time.strftime('%H:%M') }}"}))
     assert ids[0] == ids[1]
     job = served.workspace.service.get(ids[0])
@@ -54,10 +54,10 @@ def test_S27_two_schedulers_give_one_job_a_tick(served: Served, monkeypatch: pyt
 def test_S27_a_tick_that_is_too_late_is_skipped_and_one_that_is_not_is_run(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("flows.scheduled.current_workspace", lambda: served.workspace)
+    monkeypatch.setattr("batch_jobs.flows.scheduled.current_workspace", lambda: served.workspace)
     late = datetime.now(UTC) - timedelta(hours=2)
     run = FlowRun(flow_id=uuid4(), deployment_id=uuid4(), auto_scheduled=True, expected_start_time=late)
-    monkeypatch.setattr("flows.scheduled.this_run", lambda: run)
+    monkeypatch.setattr("batch_jobs.flows.scheduled.this_run", lambda: run)
     skipped = create_batch_job(type="gated", context={"key": "too late"}, return_state=True)
     jobs = served.workspace.service.list(limit=1000)  # those of other tests' ticks may still come in
     assert (skipped.name, [job for job in jobs if job.context["key"] == "too late"]) == ("Skipped", [])

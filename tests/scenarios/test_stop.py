@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from prefect.states import Cancelling, Suspended
 
-from flows.errors import ActionIllegal
-from flows.transitions import Status
+from batch_jobs.flows.errors import ActionIllegal
+from batch_jobs.flows.jobs.transitions import Status
 from support.servers import wait_until
 from support.serving import Served, prefect_client
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.transitions import Status
+from batch_jobs.flows.jobs.transitions import Status
 from support.serving import Served
 
 pytestmark = pytest.mark.slow
 
 GREETING = '''"""Greets."""
 
-from strategies.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
 
 
 class Greeting(BatchJobStrategy):

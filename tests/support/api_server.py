@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx
 
-from deployments.api.server import ApiServer, address, config, listen
-from flows.api_keys import Role
-from flows.job import Job, Trigger
-from flows.settings import Settings
-from flows.transitions import Status
-from flows.workspace import Workspace
+from batch_jobs.deployments.api.server import ApiServer, address, config, listen
+from batch_jobs.flows.access.keys import Role
+from batch_jobs.flows.jobs.model import Job, Trigger
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.settings import Settings
+from batch_jobs.flows.workspace import Workspace
 from support.jobs import way_to
 from support.servers import wait_until
 

@@ -6,7 +6,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import Artifact
 
-from flows.job import Job
+from batch_jobs.flows.jobs.model import Job
 
 
 def artifacts_of(job: Job) -> list[Artifact]:

@@ -4,9 +4,9 @@ from typing import Any
 
 from ulid import ULID
 
-from flows.job import Job, Trigger
-from flows.job_store import JobStore, NewJob
-from flows.transitions import TRANSITIONS, Action, Status
+from batch_jobs.flows.jobs.model import Job, Trigger
+from batch_jobs.flows.jobs.store import JobStore, NewJob
+from batch_jobs.flows.jobs.transitions import TRANSITIONS, Action, Status
 
 
 def new_job(**changes: Any) -> NewJob:

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 # what every run needs is imported here, once, in the server that the processes of runs are forked from
-import flows.batch_job  # noqa: F401
-import strategies.table_export
-import strategies.table_import  # noqa: F401
+import batch_jobs.flows.runs.flow
+import batch_jobs.strategies.table_export
+import batch_jobs.strategies.table_import  # noqa: F401
 
 
 def main(job_id: str, environment: dict[str, str], errors: Path) -> None:
@@ -15,10 +15,10 @@ def main(job_id: str, environment: dict[str, str], errors: Path) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
 
-    from flows.catalog import FLOWS
-    from flows.process_identity import ProcessIdentity
-    from flows.transitions import Status
-    from flows.workspace import current_workspace
+    from batch_jobs.flows.catalog import FLOWS
+    from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+    from batch_jobs.flows.jobs.transitions import Status
+    from batch_jobs.flows.workspace import current_workspace
 
     service = current_workspace().service
     job = service.bury(job_id)

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from flows.job import Job
-from flows.transitions import Status
-from flows.workspace import Workspace
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.workspace import Workspace
 from support.servers import wait_until
 
 #: What every run imports; names of installed modules, as that process does not look where pytest looks.
-PRELOADED = ["prefect.flow_engine", "flows.batch_job", "strategies.table_import", "strategies.commerce.product_import"]
+PRELOADED = [
+    "prefect.flow_engine",
+    "batch_jobs.flows.runs.flow",
+    "batch_jobs.strategies.table_import",
+    "batch_jobs.strategies.product_import",
+]
 #: Forks real processes from one that has imported everything: a start takes tenths of a second instead of seconds.
 FORKSERVER = multiprocessing.get_context("forkserver")
 FORKSERVER.set_forkserver_preload(PRELOADED)

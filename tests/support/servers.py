@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import SystemRandom
 
-from deployments.prefect_server import SERVER_COMMAND, answers
+from batch_jobs.deployments.prefect.server import SERVER_COMMAND, answers
 
 START_SECONDS = 120
 #: Goes when this process ends.

@@ -15,10 +15,10 @@ import psutil
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from sqlalchemy import text
 
-from flows.job import Job
-from flows.settings import Settings
-from flows.transitions import Status
-from flows.workspace import Workspace
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.settings import Settings
+from batch_jobs.flows.workspace import Workspace
 from support.command_line import COMMAND
 from support.servers import wait_until
 

@@ -13,13 +13,13 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, DateTime, Engine, Float, Integer, Numeric, Table, delete, text
 from ulid import ULID
 
-from strategies import hooks
-from strategies.base import BatchJobStrategy
-from strategies.checkpoint import CheckpointStore
-from strategies.commerce import order_tables, payment_tables, tables
-from strategies.files import FileStore
-from strategies.result import JobResult
-from strategies.run import JobIdentity, JobParts, JobRun
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
+from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
+from batch_jobs.strategies.sdk.result import JobResult
+from batch_jobs.strategies.shop.medusa import order_tables, payment_tables, tables
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "medusa"
 assert order_tables.metadata is payment_tables.metadata is tables.metadata

@@ -15,8 +15,18 @@ from typing import Any
 
 SECONDS = 120
 WARM = [
-    *("alembic.command", "fsspec", "deployments.cli.main", "deployments.prefect_api", "flows.service"),
-    *("strategies.commerce.product_import", "strategies.table_export", "strategies.table_import"),
+    *(
+        "alembic.command",
+        "fsspec",
+        "batch_jobs.deployments.cli.main",
+        "batch_jobs.deployments.prefect.connection",
+        "batch_jobs.flows.jobs.service",
+    ),
+    *(
+        "batch_jobs.strategies.product_import",
+        "batch_jobs.strategies.table_export",
+        "batch_jobs.strategies.table_import",
+    ),
 ]
 
 
@@ -66,7 +76,7 @@ def become(arguments: list[str], environment: dict[str, str], folder: str, files
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the other one has read ahead
     sys.argv = ["batch-jobs", *arguments]
     signal.alarm(SECONDS)
-    import_module("deployments.cli.entry").main()
+    import_module("batch_jobs.deployments.cli.entry").main()
 
 
 if __name__ == "__main__":

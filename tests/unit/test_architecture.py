@@ -1,7 +1,9 @@
 """The three rooms and their one direction, and what may lie at the top of the repository."""
 
+import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,33 +23,51 @@ FILES = {
 }
 
 
-def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+def lint_imports(package: Path) -> subprocess.CompletedProcess[str]:
+    """Check the rooms in this folder, which is laid out as the package `batch_jobs`."""
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
-    options = ["--config", str(folder / "pyproject.toml"), "--no-cache"]
-    return subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True)
+    options = ["--config", str(ROOT / "pyproject.toml"), "--no-cache"]
+    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
+    return subprocess.run([*command, *options], cwd=package.parent, env=environment, capture_output=True, text=True)
 
 
-def test_deployments_import_flows_and_flows_import_strategies_never_the_other_way() -> None:
-    checked = lint_imports(ROOT)
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """An empty package `batch_jobs`."""
+    package = tmp_path / "batch_jobs"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    return package
+
+
+def test_deployments_import_flows_and_flows_import_strategies_never_the_other_way(package: Path) -> None:
+    for room in ROOMS:
+        (package / room).symlink_to(ROOT / room)
+
+    checked = lint_imports(package)
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize(
     ("room", "imported"),
-    [("strategies", "flows"), ("strategies", "deployments"), ("flows", "deployments"), ("strategies", "prefect")],
+    [
+        ("strategies", "batch_jobs.flows"),
+        ("strategies", "batch_jobs.deployments"),
+        ("flows", "batch_jobs.deployments"),
+        ("strategies", "prefect"),
+    ],
 )
-def test_an_import_in_the_wrong_direction_is_seen(tmp_path: Path, room: str, imported: str) -> None:
+def test_an_import_in_the_wrong_direction_is_seen(package: Path, room: str, imported: str) -> None:
     for name in ROOMS:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").touch()
-    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
-    (tmp_path / room / "straying.py").write_text(f"import {imported}\n")
+        (package / name).mkdir()
+        (package / name / "__init__.py").touch()
+    (package / room / "straying.py").write_text(f"import {imported}\n")
 
-    checked = lint_imports(tmp_path)
+    checked = lint_imports(package)
 
     assert checked.returncode == 1
-    assert f"{room}.straying -> {imported}" in checked.stdout
+    assert f"batch_jobs.{room}.straying -> {imported}" in checked.stdout
 
 
 def test_the_top_level_holds_only_what_the_design_names() -> None:
@@ -59,3 +79,12 @@ def test_the_top_level_holds_only_what_the_design_names() -> None:
     top = {Path(line).parts[0] for line in listed.stdout.splitlines()}
 
     assert top <= FOLDERS | FILES
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    """Folders map to `batch_jobs.*` by an explicit list, which setuptools cannot find out by itself."""
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    folders = {file.parent for room in ROOMS for file in (ROOT / room).rglob("__init__.py")}
+    packages = {".".join(("batch_jobs", *folder.relative_to(ROOT).parts)) for folder in folders}
+
+    assert listed == packages - {"batch_jobs.deployments.package"} | {"batch_jobs"}

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from strategies.checkpoint import Checkpoint, CheckpointStore
-from strategies.errors import Superseded
-from strategies.result import Counters
+from batch_jobs.strategies.sdk.checkpoint import Checkpoint, CheckpointStore
+from batch_jobs.strategies.sdk.errors import Superseded
+from batch_jobs.strategies.sdk.result import Counters
 
 
 @pytest.fixture

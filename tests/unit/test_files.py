@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies.errors import FileKeyUnsafe, FileMissing
-from strategies.files import FileStore, harmless_name, plain_key
+from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
+from batch_jobs.strategies.sdk.files import FileStore, harmless_name, plain_key
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import Engine, text
 
-from strategies import hooks
-from strategies.base import BatchJobStrategy
-from strategies.checkpoint import CheckpointStore
-from strategies.errors import ContextRefused, StopRequested
-from strategies.files import FileStore
-from strategies.local import run_strategy
-from strategies.result import JobResult
-from strategies.run import JobIdentity, JobParts, JobRun, SilentReport
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
+from batch_jobs.strategies.sdk.errors import ContextRefused, StopRequested
+from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun, SilentReport
+from batch_jobs.strategies.sdk.result import JobResult
+from batch_jobs.strategies.sdk.testing import run_strategy
 
 
 class Numbers(BatchJobStrategy):

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from prefect.client.schemas.objects import StateType
 
-from flows.job import Job
-from flows.mirror import STATUS_OF_TYPE, died_unbegun, following_action, is_lost, status_of
-from flows.prefect_runs import RunState
-from flows.transitions import ENDED, TRANSITIONS, Action, Status
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.transitions import ENDED, TRANSITIONS, Action, Status
+from batch_jobs.flows.prefect.client import RunState
+from batch_jobs.flows.prefect.mirror import STATUS_OF_TYPE, died_unbegun, following_action, is_lost, status_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 #: Every name that Prefect 3.8 gives to states, by type, and the ones of our own.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cli.new import how_to_test
+from batch_jobs.deployments.cli.new import how_to_test
 
 
 @pytest.mark.parametrize(

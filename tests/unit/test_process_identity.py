@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from flows.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 
 
 def test_this_process_is_alive():

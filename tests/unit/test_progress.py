@@ -1,7 +1,6 @@
 """Counting rows, and saving the count now and then."""
 
-from strategies.progress import Progress
-from strategies.result import Counters, JobResult
+from batch_jobs.strategies.sdk.result import Counters, JobResult, Progress
 
 
 class Clock:

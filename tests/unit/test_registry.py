@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from strategies import registry
-from strategies.errors import StrategyUnknown
-from strategies.registry import load_strategies
+from batch_jobs.strategies.sdk import registry
+from batch_jobs.strategies.sdk.errors import StrategyUnknown
+from batch_jobs.strategies.sdk.registry import load_strategies
 
 STRATEGY = """
-from strategies.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
 
 class {name}(BatchJobStrategy):
     identifier = "{identifier}"
@@ -55,7 +55,7 @@ def test_a_broken_file_is_told_by_name_and_hides_no_other(tmp_path: Path):
 
 def test_an_incomplete_strategy_is_told_by_its_file(tmp_path: Path):
     (tmp_path / "half.py").write_text(
-        "from strategies.base import BatchJobStrategy\nclass Half(BatchJobStrategy): pass\n"
+        "from batch_jobs.strategies.sdk.base import BatchJobStrategy\nclass Half(BatchJobStrategy): pass\n"
     )
     (broken,) = load_strategies([tmp_path]).broken
     assert "half.py" in str(broken)

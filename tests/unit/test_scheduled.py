@@ -7,8 +7,8 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.server.schemas.schedules import CronSchedule
 
-from flows.scheduled import rendered, tick_key
-from strategies.errors import ContextRefused
+from batch_jobs.flows.scheduled import rendered, tick_key
+from batch_jobs.strategies.sdk.errors import ContextRefused
 
 
 def test_S27_an_hour_that_comes_twice_or_never_gives_each_tick_once():

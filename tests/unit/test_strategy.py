@@ -4,8 +4,8 @@ from typing import ClassVar
 
 import pytest
 
-from strategies.base import BatchJobStrategy
-from strategies.errors import StrategyIncomplete
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.errors import StrategyIncomplete
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The life of a job, as data."""
 
-from flows.errors import ActionIllegal
-from flows.transitions import ENDED, TRANSITIONS, Action, Status, allowed_from
+from batch_jobs.flows.errors import ActionIllegal
+from batch_jobs.flows.jobs.transitions import ENDED, TRANSITIONS, Action, Status, allowed_from
 
 
 def test_every_status_has_its_row():

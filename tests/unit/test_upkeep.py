@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from flows.upkeep import again_and_again
+from batch_jobs.flows.prefect.upkeep import again_and_again
 
 
 def test_a_part_that_fails_for_long_is_tried_until_it_works_and_is_told_of_once(caplog: pytest.LogCaptureFixture):

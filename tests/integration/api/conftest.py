@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.settings import Settings
+from batch_jobs.flows.settings import Settings
 from support.api_server import STRATEGIES, Served, served_with
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deployments.api.app import ROUTERS
-from flows.api_keys import Role
-from flows.settings import Settings
-from flows.workspace import Workspace
+from batch_jobs.deployments.api.app import ROUTERS
+from batch_jobs.flows.access.keys import Role
+from batch_jobs.flows.settings import Settings
+from batch_jobs.flows.workspace import Workspace
 from support.servers import free_port, wait_until
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/api.md"
 NODE = ROOT / "tests/node"
-SERVE = [sys.executable, "-c", "from deployments.cli.entry import main; main()", "serve"]
+SERVE = [sys.executable, "-c", "from batch_jobs.deployments.cli.entry import main; main()", "serve"]
 
 
 def blocks(language: str) -> list[str]:

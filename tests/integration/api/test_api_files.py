@@ -12,7 +12,7 @@ import httpx
 import pytest
 from itsdangerous import URLSafeTimedSerializer
 
-from deployments.api.multipart import OVERHEAD
+from batch_jobs.deployments.api.form_uploads import OVERHEAD
 from support.api_server import Served
 
 LIMIT = 200_000
@@ -300,9 +300,9 @@ def test_an_upload_is_not_held_in_memory(tmp_path: Path):
 
 MEASURED = """
 import io, httpx
-from flows.api_keys import Role
-from flows.settings import Settings
-from flows.workspace import Workspace
+from batch_jobs.flows.access.keys import Role
+from batch_jobs.flows.settings import Settings
+from batch_jobs.flows.workspace import Workspace
 from support.api_server import serving
 from support.memory import peak_mb
 

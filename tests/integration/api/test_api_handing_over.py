@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from deployments.api import handing_over
-from deployments.errors import PrefectUnreachable
-from flows.errors import DeploymentLacking
+from batch_jobs.deployments.api import job_starter
+from batch_jobs.deployments.errors import PrefectUnreachable
+from batch_jobs.flows.errors import DeploymentLacking
 
 
 def test_what_keeps_a_job_waiting_is_said_once(
@@ -21,7 +21,7 @@ def test_what_keeps_a_job_waiting_is_said_once(
         raise DeploymentLacking(job)
 
     service: Any = SimpleNamespace(waiting=lambda: [job], start=refuse)
-    handing = handing_over.HandingOver(service, home)
+    handing = job_starter.HandingOver(service, home)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     away = [PrefectUnreachable("nowhere", "a test", "refused")]
 
@@ -29,7 +29,7 @@ def test_what_keeps_a_job_waiting_is_said_once(
         if away:
             raise away[0]
 
-    monkeypatch.setattr(handing_over, "use_prefect", use)
+    monkeypatch.setattr(job_starter, "use_prefect", use)
     for _ in range(3):
         handing._hand_over()
     away.clear()

@@ -18,8 +18,8 @@ import httpx
 import psutil
 import pytest
 
-from deployments.api import frame, patience
-from deployments.api.app import ROUTERS
+from batch_jobs.deployments.api import connection_limits, middleware
+from batch_jobs.deployments.api.app import ROUTERS
 from support.api_server import Served
 from support.servers import wait_until
 
@@ -214,7 +214,7 @@ def test_a_request_id_that_could_be_read_as_more_is_replaced(shared: Served, giv
 def test_slow_clients_are_closed_and_hold_nobody_up(
     serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", 0.5)
     api = serve()
     slow = [connected(api) for _ in range(60)]
     for connection in slow:
@@ -229,7 +229,7 @@ def test_slow_clients_are_closed_and_hold_nobody_up(
 def test_a_connection_that_was_used_is_closed_too_when_the_next_request_does_not_end(
     serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", 0.5)
     api = serve()
     with closing(connected(api)) as connection:
         connection.sendall(head(api, "GET", "/healthz"))
@@ -244,7 +244,7 @@ def test_a_connection_that_was_used_is_closed_too_when_the_next_request_does_not
 def test_a_connection_that_does_not_read_its_answer_is_closed_and_one_that_is_slow_is_not(
     serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(patience, "UNREAD_SECONDS", 2.0)
+    monkeypatch.setattr(connection_limits, "UNREAD_SECONDS", 2.0)
     api = serve()
     size = 64 << 20  # bytes, more than the kernel holds for a connection
     name, content = "large.csv", io.BytesIO(b"0" * size)
@@ -260,7 +260,7 @@ def test_a_connection_that_does_not_read_its_answer_is_closed_and_one_that_is_sl
             received += len(data)
             time.sleep(0.003)  # the pace of a reader that is slow
         assert received > size
-        assert time.monotonic() - began > patience.UNREAD_SECONDS
+        assert time.monotonic() - began > connection_limits.UNREAD_SECONDS
         there = connection.getsockname()
         wait_until(
             lambda: not any(one.raddr == there for one in psutil.Process().net_connections("tcp")), what="its end"
@@ -274,7 +274,7 @@ def test_a_connection_that_does_not_read_its_answer_is_closed_and_one_that_is_sl
 def test_a_body_that_does_not_come_is_given_up(
     serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
 ):
-    monkeypatch.setattr(frame, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(middleware, "BODY_SECONDS", 0.3)
     api = serve()
     with closing(connected(api)) as connection:
         connection.sendall(head(api, "POST", path, Content_Type=kind, Content_Length="100") + b"-")
@@ -290,7 +290,7 @@ def test_a_body_that_does_not_come_is_given_up(
 def test_nobody_without_a_key_gets_a_body_read(
     shared: Served, monkeypatch: pytest.MonkeyPatch, method: str, path: str, key: str
 ):
-    monkeypatch.setattr(frame, "LAST_SECONDS", 0.0)
+    monkeypatch.setattr(middleware, "LAST_SECONDS", 0.0)
     with closing(connected(shared)) as connection:
         sent = {"Content_Type": "application/json", "Content_Length": "1000000"}
         connection.sendall(head(shared, method, path, x_medusa_access_token=key, **sent) + b"{")
@@ -325,7 +325,7 @@ def test_a_request_with_a_body_counts_once_towards_the_rate_limit(serve: Callabl
 
 
 def test_who_is_still_sending_gets_the_refusal_and_no_reset(shared: Served, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(frame, "LAST_SECONDS", 60.0)
+    monkeypatch.setattr(middleware, "LAST_SECONDS", 60.0)
     with closing(connected(shared)) as connection:
         connection.sendall(head(shared, "POST", "/admin/batch-jobs", x_medusa_access_token="", Content_Length="100"))
         answer = b""
@@ -339,8 +339,8 @@ def test_who_is_still_sending_gets_the_refusal_and_no_reset(shared: Served, monk
 
 
 def test_a_body_that_comes_byte_by_byte_is_given_up_in_the_end(shared: Served, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(frame, "JSON_SECONDS", 0.3)
-    monkeypatch.setattr(frame, "LAST_SECONDS", 0.0)
+    monkeypatch.setattr(middleware, "JSON_SECONDS", 0.3)
+    monkeypatch.setattr(middleware, "LAST_SECONDS", 0.0)
     with closing(connected(shared)) as connection:
         sent = {"Content_Type": "application/json", "Content_Length": "1000000"}
         connection.sendall(head(shared, "POST", "/admin/batch-jobs", **sent))
@@ -357,7 +357,7 @@ def test_a_body_that_comes_byte_by_byte_is_given_up_in_the_end(shared: Served, m
 
 
 def test_an_upload_may_take_as_long_as_it_goes_on(api: Served, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(frame, "JSON_SECONDS", 0.0)
+    monkeypatch.setattr(middleware, "JSON_SECONDS", 0.0)
     form = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\nhalf'
     end = b" and half\r\n--x--\r\n"
     sent = {"Content_Type": "multipart/form-data; boundary=x", "Content_Length": str(len(form + end))}
@@ -396,7 +396,7 @@ def test_what_is_no_http_is_refused(shared: Served, request_line: bytes):
 def test_one_connection_too_many_is_refused_in_json_until_another_ends(
     serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("deployments.api.server.MOST_CONNECTIONS", 3)
+    monkeypatch.setattr("batch_jobs.deployments.api.server.MOST_CONNECTIONS", 3)
     api = serve()
     ask = head(api, "GET", "/healthz", Connection="close")
     others = [connected(api) for _ in range(3)]
@@ -423,7 +423,7 @@ def test_one_connection_too_many_is_refused_in_json_until_another_ends(
 def test_far_too_many_connections_are_not_listened_to(
     serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("deployments.api.server.MOST_CONNECTIONS", 2)
+    monkeypatch.setattr("batch_jobs.deployments.api.server.MOST_CONNECTIONS", 2)
     api = serve()
     others = [connected(api) for _ in range(4)]
     with closing(connected(api)) as connection, contextlib.suppress(ConnectionResetError):

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, text
 
-from flows.api_keys import Role
-from flows.job_filter import JobFilter
-from flows.transitions import Status
-from strategies.engines import for_writing, make_engine
+from batch_jobs.flows.access.keys import Role
+from batch_jobs.flows.jobs.queries import JobFilter
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.strategies.sdk.engines import for_writing, make_engine
 from support.api_server import Served
 
 
@@ -94,10 +94,10 @@ def _everything() -> JobFilter:
 
 def test_s25_a_key_used_again_after_a_500_gives_the_job_that_was_recorded(api: Served, monkeypatch: pytest.MonkeyPatch):
     """The answer was lost, the job was not."""
-    from deployments.api import batch_jobs
+    from batch_jobs.deployments.api.routes import jobs
 
     with monkeypatch.context() as broken:
-        broken.setattr(batch_jobs, "job_json", lambda *given: 1 / 0)
+        broken.setattr(jobs, "job_json", lambda *given: 1 / 0)
         assert create(api.by("alice"), "k-2").status_code == 500
 
     answer = create(api.by("alice"), "k-2")

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.job import Job
-from flows.transitions import Action
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.transitions import Action
 from support.api_server import Served
 
 PAIRS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "medusa_pairs.json").read_text())

@@ -43,9 +43,9 @@ def variables(home: Path) -> dict[str, str]:
 def test_without_prefect_jobs_are_read_and_recorded_and_they_start_once_it_is_back(
     home: Path, variables: dict[str, str], tmp_path: Path
 ):
-    from flows.api_keys import Role
-    from flows.settings import Settings
-    from flows.workspace import Workspace
+    from batch_jobs.flows.access.keys import Role
+    from batch_jobs.flows.settings import Settings
+    from batch_jobs.flows.workspace import Workspace
 
     _, key = Workspace(Settings(home=home)).api_keys.create("shop", Role.OPERATOR)
     address = f"http://127.0.0.1:{variables['BATCH_JOBS_API_PORT']}"

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 
-from deployments.api.app import ROUTERS
+from batch_jobs.deployments.api.app import ROUTERS
 from support.api_server import Served
 
 CONFIG = SchemathesisConfig.from_dict(

@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.api import job_watch, stream
-from deployments.api.app import create_app
-from flows.process_identity import ProcessIdentity
-from flows.transitions import Action, Status
+from batch_jobs.deployments.api import job_stream
+from batch_jobs.deployments.api.app import create_app
+from batch_jobs.deployments.api.routes import stream
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.transitions import Action, Status
 from support.api_server import Served, serving
 from support.servers import wait_until
 
@@ -139,7 +140,7 @@ def _counted(api: Served, looks: list[int]) -> Iterator[None]:
 def test_one_key_has_so_many_streams_and_no_more(
     serve: Callable[..., Served], no_prefect: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(job_watch, "MOST_STREAMS", 2)
+    monkeypatch.setattr(job_stream, "MOST_STREAMS", 2)
     api = serve()
     job = api.job("alice")
     followers = [Follower(api.by("alice"), job.id) for _ in range(2)]

@@ -14,16 +14,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, update
 
-from deployments.api import webhook
-from flows import completion_outbox
-from flows.api_tables import batch_job_delivery, batch_job_delivery_position
-from flows.completion_outbox import CompletionOutbox
-from flows.errors import SettingWrong
-from flows.job_store import JobStore
-from flows.job_table import batch_job_event
-from flows.settings import Settings
-from flows.transitions import Status
-from flows.workspace import Workspace
+from batch_jobs.deployments.api import webhook
+from batch_jobs.flows.errors import SettingWrong
+from batch_jobs.flows.jobs.outbox import CompletionOutbox
+from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.jobs.table import batch_job_delivery, batch_job_delivery_position, batch_job_event
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.settings import Settings
+from batch_jobs.flows.workspace import Workspace
 from support.api_server import Served
 from support.jobs import job_in
 from support.servers import wait_until
@@ -228,7 +226,7 @@ def test_the_position_follows_what_is_settled_and_told_deliveries_before_it_are_
     for delivery in outbox.take():
         outbox.done(delivery.event_id)
     with target.begin() as connection:
-        long_ago = datetime.now(UTC) - completion_outbox.SETTLED - timedelta(minutes=1)
+        long_ago = datetime.now(UTC) - outbox.SETTLED - timedelta(minutes=1)
         connection.execute(update(batch_job_event).values(at=long_ago))
     new = job_in(store, Status.COMPLETED)
 

@@ -7,12 +7,12 @@ import httpx
 import pytest
 from sqlalchemy import event
 
-from deployments.api.app import ROUTERS
-from flows.api_keys import Role
-from flows.job_filter import JobFilter
-from flows.process_identity import ProcessIdentity
-from flows.transitions import Action, Status
-from strategies.rejects import RejectLog
+from batch_jobs.deployments.api.app import ROUTERS
+from batch_jobs.flows.access.keys import Role
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.queries import JobFilter
+from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.strategies.sdk.rejects import RejectLog
 from support.api_server import Served
 
 #: The callers of each row: nobody, vera (viewer), bob (another operator), alice (the owner), root (admin).

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from strategies.base import BatchJobStrategy
-from strategies.errors import ContextRefused
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.errors import ContextRefused
 
 
 class Steps(BatchJobStrategy):

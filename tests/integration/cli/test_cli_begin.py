@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import Settings
+from batch_jobs.flows.settings import Settings
 
 
 def test_without_arguments_it_says_where_to_begin(cli):
@@ -83,7 +83,7 @@ def test_a_variable_that_is_no_setting_is_warned_of(cli, tmp_path: Path):
 
 def test_an_error_nobody_foresaw_is_one_line_and_its_trace_can_be_had(cli, strategies: Path):
     (strategies / "odd.py").write_text(
-        "from strategies.base import BatchJobStrategy\n\n\nclass Odd(BatchJobStrategy):\n"
+        "from batch_jobs.strategies.sdk.base import BatchJobStrategy\n\n\nclass Odd(BatchJobStrategy):\n"
         "    identifier = batch_type = 'odd'\n    def process(self, job): ...\n"
         "    def build_template(self): raise LookupError('the moon')\n"
     )
@@ -116,7 +116,7 @@ def test_listing_loads_neither_prefect_nor_pandas(cli):
 
     loaded = {line.rsplit("|", 1)[-1].strip() for line in cli.from_scratch("list").err.splitlines()}
 
-    assert "flows.service" in loaded
+    assert "batch_jobs.flows.jobs.service" in loaded
     assert not loaded & {"prefect", "pandas", "pyarrow"}
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from flows.process_identity import ProcessIdentity
-from flows.settings import Settings
-from flows.workspace import Workspace
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.settings import Settings
+from batch_jobs.flows.workspace import Workspace
 
 
 def test_a_job_is_recorded_even_when_there_is_no_prefect(cli):

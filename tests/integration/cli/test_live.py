@@ -2,10 +2,10 @@
 
 import pytest
 
-from deployments.cli import live
-from flows.job import Job
-from flows.settings import Settings
-from flows.workspace import Workspace
+from batch_jobs.deployments.cli import live
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.settings import Settings
+from batch_jobs.flows.workspace import Workspace
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cli.reports import why_it_stopped
-from flows.database import upgrade
-from flows.job import Job
-from flows.job_store import JobStore
-from flows.process_identity import ProcessIdentity
-from flows.transitions import Action, Status
-from strategies.engines import make_engine
-from strategies.result import ErrorEntry
+from batch_jobs.deployments.cli.reports import why_it_stopped
+from batch_jobs.flows.database import upgrade
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.result import ErrorEntry
 from support.jobs import job_in
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from strategies.base import BatchJobStrategy
-from strategies.errors import ContextRefused
-from strategies.run import JobRun
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.job import JobRun
 
 
 class Counting(BatchJobStrategy):

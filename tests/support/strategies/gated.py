@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from strategies.base import BatchJobStrategy
-from strategies.run import JobRun
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.job import JobRun
 
 LOOK_SECONDS = 0.02
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from strategies.files import FileStore
-from strategies.local import run_strategy
-from strategies.result import JobResult
-from strategies.table_export import TableExport
-from strategies.table_import import TableImport
+from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.result import JobResult
+from batch_jobs.strategies.sdk.testing import run_strategy
+from batch_jobs.strategies.table_export import TableExport
+from batch_jobs.strategies.table_import import TableImport
 
 
 @dataclass

@@ -3,10 +3,10 @@ import json
 import pytest
 from sqlalchemy import text
 
-from strategies.errors import ContextRefused, JobRefused, StopRequested
-from strategies.run import JobRun
-from strategies.table_export import TableExport
-from strategies.tabular.exporting import source_for
+from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused, StopRequested
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.table_export import TableExport
+from batch_jobs.strategies.tables.databases.exporting import source_for
 
 
 def test_a_table_is_written_by_primary_key_with_formulas_neutralised(files, products):

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Engine, text
 from ulid import ULID
 
-from strategies import hooks
-from strategies.checkpoint import CheckpointStore
-from strategies.files import FileStore
-from strategies.result import JobResult
-from strategies.run import JobIdentity, JobParts, JobRun
-from strategies.table_import import TableImport
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
+from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
+from batch_jobs.strategies.sdk.result import JobResult
+from batch_jobs.strategies.table_import import TableImport
 
 
 @dataclass

@@ -1,6 +1,6 @@
 import pytest
 
-from strategies.errors import JobRefused
+from batch_jobs.strategies.sdk.errors import JobRefused
 
 
 def test_upsert_creates_updates_and_leaves_unchanged(importing, products):
@@ -42,8 +42,8 @@ def test_insert_is_decided_when_the_rows_are_written(importing, products, run_sq
     assert job.plan["counts"] == {"create": 2, "update": 0, "unchanged": 0, "reject": 0}
     run_sql("INSERT INTO products VALUES ('C', 'Came between', 0, NULL)")
 
-    from strategies import hooks
-    from strategies.table_import import TableImport
+    from batch_jobs.strategies.sdk import hooks
+    from batch_jobs.strategies.table_import import TableImport
 
     hooks.process(TableImport(), job)
 

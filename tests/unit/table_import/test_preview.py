@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect
 
-from strategies import hooks
-from strategies.errors import InputChanged, JobRefused, TooManyRejects
-from strategies.table_import import TableImport
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.errors import InputChanged, JobRefused, TooManyRejects
+from batch_jobs.strategies.table_import import TableImport
 
 
 def test_the_preview_counts_and_shows_changes_and_writes_nothing(importing, products):

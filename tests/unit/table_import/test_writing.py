@@ -1,8 +1,8 @@
 import pytest
 
-from strategies import hooks
-from strategies.errors import TooManyRejects
-from strategies.table_import import TableImport
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.errors import TooManyRejects
+from batch_jobs.strategies.table_import import TableImport
 
 
 class Died(Exception):

@@ -1,0 +1,102 @@
+"""Connections that say nothing, never finish asking, do not read, speak no HTTP or are one too many are closed."""
+
+import asyncio
+from typing import Any
+
+import h11
+from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from batch_jobs.deployments.api.error_responses import error_response
+from batch_jobs.deployments.api.middleware import SECURITY_HEADERS
+
+HEAD_SECONDS = 20.0  # for the head of a request, from the connection or the end of the answer before
+UNREAD_SECONDS = 300.0  # for what waits to be read of an answer to become less; a slow reader takes it in bursts
+
+LAST_WORD = {**SECURITY_HEADERS, "Connection": "close"}
+CROWDED = error_response(
+    503,
+    "unexpected_state",
+    "there are too many connections, ask again in a second",
+    "api_error",
+    {**LAST_WORD, "Retry-After": "1"},
+)
+
+
+class PatientProtocol(H11Protocol):
+    """uvicorn's protocol with limits on how long a request's head and the reading of its answer may take.
+
+    Its own limit ends with the first byte, and it has none for answers.
+
+    What it refuses by itself it refuses as the application does: in JSON.
+    """
+
+    _waiting: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+
+    def __init__(self, config: Config, *given: Any, **named: Any) -> None:
+        super().__init__(config, *given, **named)
+        self._most, self.limit_concurrency = self.limit_concurrency, None  # uvicorn's own refusal is in text
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait, for a request that is refused where others were here first, or not at all by far too many."""
+        super().connection_made(transport)
+        if self._most and len(self.connections) > 2 * self._most:
+            transport.abort()
+            return
+        if self._most and len(self.connections) > self._most:
+            self.app = CROWDED
+        self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing to wait for any more."""
+        self._stop_waiting()
+        self._stop_unread()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        """Wait on only while there is the head of a request to come."""
+        super().handle_events()
+        if self._is_answering():
+            self._stop_waiting()
+        elif self._waiting is None and not self.transport.is_closing():
+            self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the reader of an answer."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on with the answer."""
+        self._stop_unread()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        refusal = error_response(400, "invalid_data", msg, headers=LAST_WORD)
+        for part in (
+            h11.Response(status_code=refusal.status_code, headers=refusal.raw_headers),
+            h11.Data(data=bytes(refusal.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(part))
+        self.transport.close()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _give_up(self) -> None:
+        self._waiting = None
+        if not self._is_answering() and not self.transport.is_closing():
+            self.transport.close()
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None

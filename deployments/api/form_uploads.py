@@ -1,0 +1,165 @@
+"""Reading a form with files: each goes to the file store as it comes, nothing is held in memory."""
+
+from contextlib import AbstractContextManager
+from typing import BinaryIO
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from batch_jobs.deployments.api.errors import InputWrong, TooLarge, WrongMediaType
+from batch_jobs.strategies.sdk.files import FileStore, upload_key
+
+FIELD = "files"
+MOST_FILES = 100
+OVERHEAD = 1 << 20  # bytes that a form may have beside its files: heads, and what stands before and after its parts
+
+
+class FormReader:
+    """Takes the bytes of one form; blocking, so it is fed in a thread.
+
+    Args:
+        files: where the files go.
+        content_type: the request's, which names the boundary.
+        limit: bytes that all files may have together.
+
+    Raises:
+        WrongMediaType: it is no form with files.
+    """
+
+    def __init__(self, files: FileStore, content_type: str, limit: int) -> None:
+        kind, options = parse_options_header(content_type)
+        if kind != b"multipart/form-data" or not options.get(b"boundary"):
+            raise WrongMediaType("an upload is multipart/form-data with one or more fields named files")
+        self._files = files
+        self._limit = limit
+        self._seen = self._size = 0
+        self._stored: list[tuple[str, int]] = []
+        self._open: _OpenFile | None = None
+        self._headers: dict[bytes, bytes] = {}
+        self._name = self._value = b""
+        self._ended = False
+        self._parser = self._parsing(options[b"boundary"])
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            InputWrong: this is no form.
+            TooLarge: the files are, or what is beside them.
+        """
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise InputWrong(f"the form cannot be read: {error}") from None
+        self._seen += len(data)
+        if self._seen - self._size > OVERHEAD:
+            raise TooLarge("what a form has beside its files", OVERHEAD)
+
+    def finish(self) -> list[tuple[str, int]]:
+        """The files' keys and sizes, after the last bytes.
+
+        Raises:
+            InputWrong: the form is cut off or has no file.
+        """
+        if not self._ended:
+            raise InputWrong("the form is cut off")
+        if not self._stored:
+            raise InputWrong("files must be one or more files")
+        return self._stored
+
+    def undo(self) -> None:
+        """Remove whatever came."""
+        if self._open:
+            self._open.drop()
+            self._open = None
+        for key, _ in self._stored:
+            self._files.remove(key)
+        self._stored.clear()
+
+    def _parsing(self, boundary: bytes) -> MultipartParser:
+        try:
+            return MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._add_name,
+                    "on_header_value": self._add_value,
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._open_file,
+                    "on_part_data": self._write,
+                    "on_part_end": self._close_file,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:
+            raise InputWrong(f"the form cannot be read: {error}") from None
+
+    def _begin(self) -> None:
+        self._headers.clear()
+
+    def _add_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _add_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        self._headers[self._name.lower()] = self._value
+        self._name = self._value = b""
+
+    def _open_file(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        if not options.get(b"name"):
+            raise InputWrong("each part of the form must have a name; that of a file is files")
+        name = options[b"name"].decode(errors="replace")
+        if name != FIELD:
+            raise InputWrong(f"property {name[:100]} should not exist")
+        if b"filename" not in options:
+            raise InputWrong("files must be files")
+        if len(self._stored) >= MOST_FILES:
+            raise InputWrong(f"files must be {MOST_FILES} files at most")
+        self._open = _OpenFile(self._files, upload_key(options[b"filename"].decode(errors="replace")))
+
+    def _write(self, data: bytes, start: int, end: int) -> None:
+        self._size += end - start
+        if self._size > self._limit:
+            raise TooLarge("the files of an upload", self._limit)
+        if self._open:
+            self._open.write(data[start:end])
+
+    def _close_file(self) -> None:
+        if self._open:
+            self._stored.append(self._open.keep())
+            self._open = None
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+class _OpenFile:
+    """A file that is being written under a passing name."""
+
+    def __init__(self, files: FileStore, key: str) -> None:
+        self._key = key
+        self._size = 0
+        self._writing: AbstractContextManager[BinaryIO] = files.writing(key)
+        self._stream = self._writing.__enter__()
+
+    def write(self, data: bytes) -> None:
+        self._stream.write(data)
+        self._size += len(data)
+
+    def keep(self) -> tuple[str, int]:
+        self._writing.__exit__(None, None, None)
+        return self._key, self._size
+
+    def drop(self) -> None:
+        dropped = _Dropped()
+        try:
+            self._writing.__exit__(_Dropped, dropped, None)
+        except _Dropped:
+            return
+
+
+class _Dropped(Exception):
+    """Ends the writing of a file without keeping it."""

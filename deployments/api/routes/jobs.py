@@ -1,0 +1,143 @@
+"""The routes of jobs: Medusa v1's five, and what else can be done to one."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse, Response
+
+from batch_jobs.deployments.api.authentication import KeyBeforeBody, holding
+from batch_jobs.deployments.api.authorization import Caller, Right
+from batch_jobs.deployments.api.bodies import CreateJob
+from batch_jobs.deployments.api.dependencies import Api, Parts
+from batch_jobs.deployments.api.errors import InputWrong
+from batch_jobs.deployments.api.file_access import FileAccess
+from batch_jobs.deployments.api.job_json import FIELDS, MEDUSA_FIELDS, event_json, job_json, user_json
+from batch_jobs.deployments.api.list_query import ListQuery
+from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, ONE_JOB, refusals
+from batch_jobs.flows.jobs.model import Job, Trigger
+
+router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"], route_class=KeyBeforeBody)
+
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
+Key = Annotated[
+    str | None,
+    Header(
+        description="The same key with the same body gives the same job again.",
+        json_schema_extra={"pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},  # told only: ``_scoped`` refuses in words
+    ),
+]
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a job",
+    response_class=JSONResponse,
+    responses={201: ONE_JOB, **refusals(400, 401, 403, 404, 409, 413, 415, 422)},
+)
+@holding(Right.CHANGE)
+def create(body: CreateJob, api: Parts, caller: Caller, idempotency_key: Key = None) -> Response:
+    """Record a job; Prefect is told to run it at once, or as soon as it can be reached."""
+    caller.require_type(body.type)
+    FileAccess(api, caller).check_context(body.context)
+    job = api.service.record(
+        body.type,
+        body.context,
+        dry_run=body.dry_run,
+        created_by=caller.name,
+        trigger=Trigger.API,
+        idempotency_key=_scoped(idempotency_key, caller),
+        start_at=body.start_at,
+    )
+    api.handing.announce(job)
+    return _one(api, job, caller, 201)
+
+
+@router.get(
+    "",
+    summary="List jobs",
+    response_class=JSONResponse,
+    responses={200: MANY_JOBS, **refusals(400, 401)},
+    openapi_extra={"parameters": LIST_PARAMETERS},
+)
+@holding(Right.READ)
+def list_jobs(request: Request, api: Parts, caller: Caller) -> Response:
+    """The jobs that the caller sees, newest first; by `offset`, or by `cursor`, which new jobs do not shift."""
+    query = ListQuery.parse(request.query_params.multi_items(), api.compat)
+    visible = caller.visible(query.wanted)
+    jobs = list(api.service.page(visible, query.page))
+    answer: dict[str, Any] = {"batch_jobs": [_listed(job, caller, query) for job in jobs]}
+    if not query.by_cursor:
+        answer |= {"count": api.service.count(visible), "offset": query.page.offset}
+    answer["limit"] = query.page.limit
+    if not api.compat:
+        answer["next_cursor"] = query.next_cursor(jobs)
+    return JSONResponse(answer)
+
+
+@router.get(
+    "/{job_id}", summary="Get a job", response_class=JSONResponse, responses={200: ONE_JOB, **refusals(401, 404)}
+)
+@holding(Right.READ)
+def get(job_id: str, api: Parts, caller: Caller) -> Response:
+    """One job."""
+    return _one(api, api.job(job_id, caller), caller)
+
+
+@router.get(
+    "/{job_id}/events",
+    summary="Get a job's history",
+    response_class=JSONResponse,
+    responses={200: EVENTS, **refusals(401, 404)},
+)
+@holding(Right.READ)
+def events(job_id: str, api: Parts, caller: Caller) -> Response:
+    """Every step: when, from where to where, by whom, why."""
+    job = api.job(job_id, caller)
+    return JSONResponse({"events": [event_json(event) for event in api.service.events(job.id)]})
+
+
+def _add_action(name: str, what: str) -> None:
+    @holding(Right.CHANGE)
+    def act(job_id: str, api: Parts, caller: Caller) -> Response:
+        known = api.job(job_id, caller)
+        move: Callable[..., Job] = getattr(api.service, name)
+        job = move(known.id, who=caller.name)
+        api.handing.announce(job)
+        return _one(api, job, caller)
+
+    act.__name__, act.__doc__ = name, what
+    router.post(
+        f"/{{job_id}}/{name}",
+        summary=f"{name.capitalize()} a job",
+        response_class=JSONResponse,
+        responses={200: ONE_JOB, **refusals(400, 401, 403, 404, 409)},
+    )(act)
+
+
+for _name, _what in {
+    "confirm": "Say yes to what a dry run found; the job goes on. A body is not looked at.",
+    "cancel": "Stop a job for good, at its next chunk edge when it runs; twice is fine. A body is not looked at.",
+    "pause": "Stop a running job at its next chunk edge, to go on later.",
+    "resume": "Let a paused job go on.",
+    "retry": "Try a failed job again, under the same id and from its last checkpoint.",
+}.items():
+    _add_action(_name, _what)
+
+
+def _scoped(key: str | None, caller: Caller) -> str | None:
+    """The key as the table has it: each caller's keys are its own."""
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        raise InputWrong("Idempotency-Key must be 1 to 128 visible characters of ASCII")
+    return key and f"{caller.name}/{key}"
+
+
+def _one(api: Api, job: Job, caller: Caller, status: int = 200) -> JSONResponse:
+    return JSONResponse({"batch_job": job_json(job, caller, MEDUSA_FIELDS if api.compat else FIELDS)}, status)
+
+
+def _listed(job: Job, caller: Caller, query: ListQuery) -> dict[str, Any]:
+    shown = job_json(job, caller, query.fields)
+    return {**shown, "created_by_user": user_json(job)} if query.expands_user else shown

@@ -1,0 +1,1 @@
+"""The Prefect server that jobs are run by: started here, found, talked to."""

@@ -1,0 +1,185 @@
+"""A Prefect server of our own: started on this machine, found by other commands, stopped with whoever started it."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from batch_jobs.deployments.errors import PrefectDidNotStart
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+
+#: Where Prefect's own `prefect server start` listens.
+USUAL_PORT = 4200
+#: Starts a server, with ``--port`` and one after it.
+SERVER_COMMAND = [
+    sys.executable,
+    "-m",
+    "batch_jobs.deployments.prefect.command",
+    "server",
+    "start",
+    "--host",
+    "127.0.0.1",
+]
+START_SECONDS = 120
+STOP_SECONDS = 20
+#: How pydantic ends a server whose settings, of class ``RunnerSettings`` say, it cannot read.
+WRONG_SETTING = re.compile(r"validation errors? for (\w*)Settings\n(\w+)\n  (.+?) \[type=")
+
+
+def server_environment(home: Path, port: int) -> dict[str, str]:
+    """The variables that a Prefect server of our own is started with."""
+    return {
+        "PREFECT_HOME": os.environ.get("PREFECT_HOME") or str(home / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",  # the UI is not told the port otherwise
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+
+
+class PrefectServer:
+    """A Prefect server with its data in ``home/prefect``, at one address however often it is started.
+
+    It has a process group of its own, so that Ctrl-C reaches this process and not the server it still needs.
+    """
+
+    def __init__(self, home: Path, port: int) -> None:
+        self._environment = server_environment(home, port)
+        self._command = [*SERVER_COMMAND, "--port", str(port)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.api_url = self._environment["PREFECT_API_URL"]
+        self.log = home / "prefect-server.log"
+
+    def launch(self) -> None:
+        """Start it, without waiting for its answer; by the main thread, as the kernel ends it with that thread."""
+        Path(self._environment["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "batch_jobs.deployments.prefect.die_with_parent", *self._command],
+                env={**os.environ, **self._environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def has_ended(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    def await_answer(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            PrefectDidNotStart: it ended, or did not answer in time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(self.api_url):
+            if self.has_ended() or time.monotonic() > deadline:
+                raise PrefectDidNotStart(self.log, _wrong_setting(self.log))
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it, in order where it lets itself be."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def running_server(home: Path, port: int) -> Iterator[PrefectServer]:
+    """Run a Prefect server that answers.
+
+    Raises:
+        PrefectDidNotStart: it ended, or did not answer in time.
+    """
+    server = PrefectServer(home, port)
+    server.log.write_bytes(b"")
+    server.launch()
+    try:
+        server.await_answer()
+        yield server
+    finally:
+        server.stop()
+
+
+def free_port(wished: int = 0) -> int:
+    """The wished port when nobody listens there, else any free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wished))
+        except OSError:
+            return free_port()
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """The note of a running ``serve`` in its home: where its Prefect is, and which process serves."""
+
+    api_url: str
+    host: str
+    pid: int
+    started_at: float
+
+    @classmethod
+    def of_this_process(cls, api_url: str) -> "Announcement":
+        """The note that this process serves."""
+        return cls(api_url, **asdict(ProcessIdentity.current()))
+
+    @classmethod
+    def read(cls, home: Path) -> "Announcement | None":
+        """The note of a process that still serves in this home."""
+        try:
+            found = cls(**json.loads(_path(home).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return None if ProcessIdentity(found.host, found.pid, found.started_at).is_known_dead() else found
+
+    @contextmanager
+    def kept_in(self, home: Path) -> Iterator[None]:
+        """Leave the note in a home while the block runs."""
+        passing = _path(home).with_suffix(".part")
+        passing.write_text(json.dumps(asdict(self)))
+        passing.replace(_path(home))
+        try:
+            yield
+        finally:
+            _path(home).unlink(missing_ok=True)
+
+
+def answers(api_url: str) -> bool:
+    """Whether a Prefect server says that it is well."""
+    import httpx
+
+    secure = api_url.startswith("https:")  # to read the certificates that nobody asks for takes longer than all else
+    try:
+        return httpx.get(f"{api_url}/health", timeout=5, verify=secure).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _wrong_setting(log: Path) -> str | None:
+    """The setting of Prefect that its server could not read, and why, where that ended it."""
+    found = WRONG_SETTING.search(log.read_text(errors="replace"))
+    if found is None:
+        return None
+    group, name, reason = found.groups()
+    words = [*re.findall("[A-Z]+(?![a-z])|[A-Z][a-z]+", group), name]
+    return f"PREFECT_{'_'.join(words).upper()}: {reason}"
+
+
+def _path(home: Path) -> Path:
+    return home / "prefect-server.json"

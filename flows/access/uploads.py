@@ -1,0 +1,51 @@
+"""Whose a file of the store is: uploads by a list of owners, a job's files by the job."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Engine, insert, select, update
+
+from batch_jobs.flows.jobs.table import batch_job_upload as table
+from batch_jobs.strategies.sdk.engines import for_writing
+
+
+class Upload(BaseModel):
+    """A file that somebody uploaded; once deleted it is remembered, so that deleting it again is fine."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    key: str
+    owner: str
+    size: int
+    created_at: datetime
+    deleted_at: datetime | None = None
+
+
+class UploadStore:
+    """The list of uploads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, owner: str, files: Sequence[tuple[str, int]]) -> None:
+        """Note whose new files are, each a key and its bytes."""
+        now = datetime.now(UTC)
+        rows = [{"key": key, "owner": owner, "size": size, "created_at": now} for key, size in files]
+        with for_writing(self._engine.connect()) as connection, connection.begin():
+            connection.execute(insert(table), rows)
+
+    def get(self, key: str) -> Upload | None:
+        """The upload of this key; ``None`` for a file that came another way."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(table).where(table.c.key == key)).one_or_none()
+        return Upload.model_validate(row) if row else None
+
+    def mark_deleted(self, key: str) -> None:
+        """Note that an upload is gone."""
+        with for_writing(self._engine.connect()) as connection, connection.begin():
+            connection.execute(
+                update(table)
+                .where(table.c.key == key, table.c.deleted_at.is_(None))
+                .values(deleted_at=datetime.now(UTC))
+            )

@@ -1,0 +1,119 @@
+"""Removes jobs that ended long ago, their files and their checkpoints; a job that has not ended is never touched."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, delete, inspect, select, update
+from ulid import ULID
+
+from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload
+from batch_jobs.flows.jobs.transitions import ENDED
+from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
+from batch_jobs.strategies.sdk.engines import for_writing
+from batch_jobs.strategies.sdk.files import FileStore
+
+AT_ONCE = 500
+UPLOADS = "uploads"
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """How many jobs went, and how many files."""
+
+    jobs: int
+    files: int
+
+    def __str__(self) -> str:
+        return f"{self.jobs} jobs and {self.files} files were removed"
+
+
+class Pruning:
+    """Prunes one installation.
+
+    Args:
+        jobs: the job database.
+        target: the database of the checkpoints.
+        files: the file store.
+    """
+
+    def __init__(self, jobs: Engine, target: Engine, files: FileStore) -> None:
+        self._jobs = jobs
+        self._target = target
+        self._files = files
+
+    def run(self, older_than: timedelta) -> Pruned:
+        """Remove the jobs that ended longer ago than this, and uploads as old that no job names any more.
+
+        A job is marked deleted first, so that nobody retries it meanwhile; where it breaks off, the next run goes on.
+        """
+        before = datetime.now(UTC) - older_than
+        self._mark(before)
+        jobs = files = 0
+        while ids := self._marked():
+            files += sum(self._remove_folder(f"jobs/{job_id}") for job_id in ids)
+            self._forget_checkpoints(ids)
+            self._delete(ids)
+            jobs += len(ids)
+        return Pruned(jobs, files + self._remove_uploads(before))
+
+    def _mark(self, before: datetime) -> None:
+        due = batch_job.c.status.in_(ENDED) & (batch_job.c.updated_at < before) & batch_job.c.deleted_at.is_(None)
+        marks = {"deleted_at": datetime.now(UTC), "version": batch_job.c.version + 1}
+        with for_writing(self._jobs.connect()) as connection, connection.begin():
+            connection.execute(update(batch_job).where(due).values(marks))
+
+    def _marked(self) -> list[str]:
+        query = select(batch_job.c.id).where(batch_job.c.deleted_at.is_not(None)).order_by(batch_job.c.id)
+        with self._jobs.connect() as connection:
+            return list(connection.scalars(query.limit(AT_ONCE)))
+
+    def _remove_folder(self, folder: str) -> int:
+        files = len(self._files.list(folder))
+        self._files.remove(folder)
+        return files
+
+    def _forget_checkpoints(self, ids: list[str]) -> None:
+        if not inspect(self._target).has_table(checkpoint_table.name):
+            return
+        with for_writing(self._target.connect()) as connection, connection.begin():
+            connection.execute(delete(checkpoint_table).where(checkpoint_table.c.job_id.in_(ids)))
+
+    def _delete(self, ids: list[str]) -> None:
+        with for_writing(self._jobs.connect()) as connection, connection.begin():
+            connection.execute(delete(batch_job_event).where(batch_job_event.c.job_id.in_(ids)))
+            connection.execute(delete(batch_job).where(batch_job.c.id.in_(ids)))
+
+    def _remove_uploads(self, before: datetime) -> int:
+        old = [file.key for file in self._files.list(UPLOADS) if _uploaded_at(file.key) < before]
+        named = self._named() if old else set()
+        unnamed = [key for key in old if key not in named]
+        for key in unnamed:
+            self._files.remove(key)
+        with for_writing(self._jobs.connect()) as connection, connection.begin():
+            for start in range(0, len(unnamed), AT_ONCE):
+                gone = batch_job_upload.c.key.in_(unnamed[start : start + AT_ONCE])
+                connection.execute(delete(batch_job_upload).where(gone))
+        return len(unnamed)
+
+    def _named(self) -> set[str]:
+        with self._jobs.connect() as connection:
+            contexts = connection.scalars(select(batch_job.c.context).execution_options(yield_per=1_000))
+            return {text for context in contexts for text in _texts(context)}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+def _uploaded_at(key: str) -> datetime:
+    """When a file was uploaded: the store puts it into a folder named by a ULID; one that is not is left alone."""
+    try:
+        return ULID.from_str(key.split("/")[1]).datetime
+    except (IndexError, ValueError):
+        return datetime.now(UTC)

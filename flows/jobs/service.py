@@ -1,0 +1,404 @@
+"""The one way in to jobs, for Python, the command line, schedules and Prefect."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel
+from ulid import ULID
+
+from batch_jobs.flows.errors import (  # fmt: skip
+    ActionIllegal,
+    ConfirmedTooLate,
+    IdempotencyKeyTaken,
+    JobActive,
+    JobMoved,
+    JobTaken,
+    NotLaunched,
+    PrefectAway,
+)
+from batch_jobs.flows.jobs.context import prepared_context, unique_key
+from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.queries import JobFilter, Page
+from batch_jobs.flows.jobs.store import NO_RUN, RESTING, JobStore, NewJob, owner
+from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.flows.prefect.client import PrefectRuns
+from batch_jobs.flows.secret_fields.contexts import ContextSecrets
+from batch_jobs.strategies.sdk.registry import Registry
+
+#: Who cancels a job that was not confirmed in time.
+EXPIRY = "expiry"
+MOVE_TRIES = 20  # how often a change starts anew when others change the job at the same moment
+
+
+class BatchJobService:
+    """Creates jobs, moves them through their life, and reads them.
+
+    Args:
+        store: the job table.
+        strategies: gives the strategies there are; called when one is needed, as loading them takes a moment.
+        prefect: the runs of jobs in Prefect.
+        confirm_timeout: how long after its preview a job can be confirmed.
+        secrets: keeps the secret fields of contexts.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        strategies: Callable[[], Registry],
+        prefect: PrefectRuns,
+        confirm_timeout: timedelta,
+        secrets: ContextSecrets,
+    ) -> None:
+        self._store = store
+        self._strategies = strategies
+        self._prefect = prefect
+        self._confirm_timeout = confirm_timeout
+        self._secrets = secrets
+
+    def create(
+        self,
+        batch_type: str,
+        context: BaseModel | dict[str, Any] | None = None,
+        *,
+        dry_run: bool = False,
+        created_by: str | None = None,
+        trigger: Trigger = Trigger.PYTHON,
+        idempotency_key: str | None = None,
+        start_at: datetime | None = None,
+    ) -> Job:
+        """Record a job and hand it to Prefect.
+
+        Args:
+            batch_type: the strategy's ``batch_type``.
+            context: its parameters.
+            dry_run: look at the input, then wait for ``confirm``.
+            created_by: who wants it.
+            trigger: what made it.
+            idempotency_key: the same key with the same job gives the same job again.
+            start_at: when Prefect is to start it; at once by default.
+
+        Raises:
+            StrategyUnknown: no strategy has this type.
+            ContextRefused: the strategy does not accept the context; there is no job.
+            IdempotencyKeyTaken: the key belongs to another job.
+            JobActive: the strategy allows one such job at a time, and there is one.
+            NotLaunched: the job is recorded, but Prefect does not answer or has no deployment of its type; it is
+                started once it can be, by ``batch-jobs serve``, a worker or the reconcile flow.
+        """
+        job = self.record(
+            batch_type,
+            context,
+            dry_run=dry_run,
+            created_by=created_by,
+            trigger=trigger,
+            idempotency_key=idempotency_key,
+            start_at=start_at,
+        )
+        return self.start(job) if job.status is Status.CREATED and job.flow_run_id is None else job
+
+    def record(
+        self,
+        batch_type: str,
+        context: BaseModel | dict[str, Any] | None = None,
+        *,
+        dry_run: bool = False,
+        created_by: str | None = None,
+        trigger: Trigger = Trigger.PYTHON,
+        idempotency_key: str | None = None,
+        start_at: datetime | None = None,
+        job_id: str | None = None,
+        worker: ProcessIdentity | None = None,
+    ) -> Job:
+        """Record a job without handing it to Prefect; as ``create`` otherwise.
+
+        Args:
+            job_id: the id to give it; the job of this id is returned when there is one.
+            worker: the process that is going to run it.
+        """
+        strategy = self._strategies().get(batch_type)
+        prepared = prepared_context(strategy, context or {})
+        key = unique_key(strategy, prepared)
+        queues = strategy.on_duplicate == "queue"
+        given = NewJob(
+            id=job_id or f"batch_{ULID()}",
+            type=batch_type,
+            strategy=strategy.identifier,
+            context=prepared.model_dump(mode="json"),
+            dry_run=dry_run,
+            trigger=trigger,
+            created_by=created_by,
+            idempotency_key=idempotency_key,
+            start_at=start_at,
+            queue_key=key if queues else None,
+            active_key=None if queues else key,
+            worker=worker,
+            sealed=self._secrets.sealed(prepared),
+        )
+        return self._store.insert(given, who=created_by or trigger) or self._existing(given)
+
+    def start(self, job: Job) -> Job:
+        """Hand a recorded job to Prefect: its suspended run goes on, or it gets a new one; a queued one waits its turn.
+
+        Raises:
+            NotLaunched: Prefect does not answer or has no deployment of its type; the job stays as it is.
+        """
+        if job.queue_key is not None and job.active_key is None:
+            active = self._store.activate(job)
+            if active is None:
+                return self._store.get(job.id)
+            job = active
+        self._store.set_flow_run(job, self._resumed_run(job) or self._prefect.launch(job))
+        return self._store.get(job.id)
+
+    def _resumed_run(self, job: Job) -> str | None:
+        """The job's run where that goes on, ``None`` where it needs a new one."""
+        if job.flow_run_id is None:
+            return None
+        try:
+            state = self._prefect.state(job.flow_run_id)
+            if state is None or state.is_over:
+                return None
+            if state.type == "PAUSED":
+                self._prefect.resume(job.flow_run_id, self._who_confirmed(job))
+            return job.flow_run_id
+        except PrefectAway as error:
+            raise NotLaunched(job, str(error)) from None
+
+    def _who_confirmed(self, job: Job) -> str:
+        said_yes = [
+            event.who for event in self._store.events(job.id) if event.action in (Action.CONFIRM, Action.RESUME)
+        ]
+        return said_yes[-1] if said_yes else job.trigger
+
+    def start_waiting(self) -> Sequence[Job]:
+        """Hand over every job that waits for it, oldest first, and return those that have a run now.
+
+        Raises:
+            NotLaunched: Prefect does not answer. One that lacks a deployment does not keep the others.
+        """
+        started = []
+        lacking: NotLaunched | None = None
+        for job in self._store.waiting():
+            try:
+                started.append(self.start(job))
+            except NotLaunched as error:
+                lacking = error
+        if lacking is not None and not started:
+            raise lacking
+        return [job for job in started if job.flow_run_id is not None]
+
+    def waiting(self) -> Sequence[Job]:
+        """The jobs that are recorded but were never handed to Prefect, oldest first."""
+        return self._store.waiting()
+
+    def get(self, job_id: str) -> Job:
+        """Return a job; ``JobUnknown`` where there is none."""
+        return self._store.get(job_id)
+
+    def list(self, wanted: JobFilter | None = None, limit: int = 50, before: str | None = None) -> Sequence[Job]:
+        """Return the newest jobs first, those made before the job of an id where it is given: the next page.
+
+        Raises:
+            JobUnknown: there is no job ``before``.
+        """
+        return self._store.newest(wanted or JobFilter(), limit, None if before is None else self._store.get(before))
+
+    def page(self, wanted: JobFilter, page: Page) -> Sequence[Job]:
+        """Return a page of the jobs that the filter lets through."""
+        return self._store.page(wanted, page)
+
+    def count(self, wanted: JobFilter) -> int:
+        """How many jobs the filter lets through."""
+        return self._store.count(wanted)
+
+    def find(self, job_id: str, created_by: str | None = None, types: Sequence[str] | None = None) -> Job:
+        """Return a job, of a person or of some types where these are given.
+
+        Raises:
+            JobUnknown: there is no such job; it takes as long to say of one that is another's.
+        """
+        return self._store.find(job_id, created_by, types)
+
+    def events(self, job_id: str, after: int = 0) -> Sequence[JobEvent]:
+        """Return a job's history, oldest first, after the event of an id; ``JobUnknown`` where there is no such job."""
+        return self._store.events(self._store.get(job_id).id, after)
+
+    def confirm(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
+        """Say yes to what the preview showed; ``worker`` is the process that goes on with it.
+
+        Raises:
+            ConfirmedTooLate: it was not confirmed in time and is canceled.
+            ActionIllegal: it does not wait for a confirmation; of many that confirm at once, one succeeds.
+        """
+        self._refuse_when_late(self._store.get(job_id))
+        return self._go_on(job_id, Action.CONFIRM, who, worker)
+
+    def cancel(self, job_id: str, who: str, why: str | None = None) -> Job:
+        """Stop a job for good, at its next chunk edge when it runs; canceling twice is fine."""
+        was = self._store.get(job_id)
+        job = self._move(job_id, Action.CANCEL, who, why)
+        with suppress(PrefectAway):  # the run learns it from the row, and reconciling sees to the rest
+            self._stop_run(was)
+        return job
+
+    def fail(self, job_id: str, who: str, why: str) -> Job:
+        """Say that a job cannot be run; it can be retried."""
+        return self._move(job_id, Action.FAIL, who, why)
+
+    def pause(self, job_id: str, who: str, why: str | None = None) -> Job:
+        """Stop a job at its next chunk edge, to go on later."""
+        return self._move(job_id, Action.PAUSE, who, why)
+
+    def resume(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
+        """Let a paused job go on; ``worker`` is the process that goes on with it."""
+        return self._go_on(job_id, Action.RESUME, who, worker)
+
+    def retry(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
+        """Try a failed job again under its id, from its last checkpoint; one whose process is dead is failed first.
+
+        Raises:
+            StrategyUnknown: its strategy is not there any more; the job stays as it is.
+            JobActive: its strategy allows one such job at a time, and there is another one by now.
+        """
+        was = self.bury(job_id)
+        self._strategies().get(was.type)
+        job = self._move(job_id, Action.RETRY, who, **owner(worker))
+        if was.flow_run_id is not None:
+            with suppress(PrefectAway):
+                self._prefect.end(was.flow_run_id, "CRASHED", f"{job_id} is tried again")
+        return job
+
+    def hurry(self, job_id: str) -> None:
+        """Tell Prefect what it was not told of a job: to let its run go on, or to cancel it.
+
+        Raises:
+            PrefectAway: Prefect does not answer.
+        """
+        job = self._store.get(job_id)
+        if job.status is Status.CANCELED:
+            self._stop_run(job)
+        elif job.worker is None and job.status in (Status.CONFIRMED, Status.PROCESSING):
+            with suppress(NotLaunched):
+                self.start(job)
+
+    def expire(self, job: Job) -> Job:
+        """Cancel a job that was not confirmed in time."""
+        try:
+            expired = self._store.move(job, Action.CANCEL, who=EXPIRY, why=self._too_late)
+        except JobMoved:
+            return self._store.get(job.id)
+        with suppress(PrefectAway):
+            self._stop_run(job)
+        return expired
+
+    def bury(self, job_id: str, timeout: timedelta | None = None) -> Job:
+        """Mark a job failed whose process is known to be dead; leave any other as it is.
+
+        Args:
+            job_id: which job.
+            timeout: a process that gave no sign of life for this long counts as dead too.
+        """
+        job = self._store.get(job_id)
+        if job.worker is None or job.status in RESTING:
+            return job
+        why = f"{job.worker} died"
+        if not job.worker.is_known_dead():
+            silent = timeout is not None and datetime.now(UTC) - (job.heartbeat_at or job.updated_at) > timeout
+            if timeout is None or not silent:
+                return job
+            why = f"{job.worker} was not heard of for {timeout.total_seconds():g} s"
+        try:
+            return self._store.move(job, Action.FAIL, who="liveness", why=why)
+        except JobMoved:
+            return self._store.get(job_id)
+
+    def claim(self, job_id: str, flow_run_id: str | None) -> Job:
+        """Make this process the one that runs the job.
+
+        A run of the job that Prefect starts again takes up a job that was paused or has failed: somebody resumed or
+        retried that run in Prefect.
+
+        Raises:
+            ActionIllegal: the job has ended or is paused.
+            JobTaken: another living process has it, or was quicker.
+            JobActive: it has not come to its turn: another job of its kind is active.
+        """
+        job, worker = self._taken_up(self._store.get(job_id), flow_run_id), ProcessIdentity.current()
+        if job.status in RESTING:
+            raise ActionIllegal(job_id, job.status, Action.PROCESS)
+        if job.worker not in (None, worker) and not job.worker.is_known_dead():
+            raise JobTaken(job_id, str(job.worker))
+        try:
+            return self._store.claim(self._in_turn(job), worker, flow_run_id)
+        except JobMoved:
+            raise JobTaken(job_id, str(self._store.get(job_id).worker or "another process")) from None
+
+    def _taken_up(self, job: Job, flow_run_id: str | None) -> Job:
+        if flow_run_id is None or job.flow_run_id != flow_run_id:
+            return job
+        action = {Status.PAUSED: Action.RESUME, Status.FAILED: Action.RETRY}.get(job.status)
+        return self._store.move(job, action, who="prefect", why="its run was started again") if action else job
+
+    def _in_turn(self, job: Job) -> Job:
+        if job.queue_key is None or job.active_key is not None:
+            return job
+        active = self._store.activate(job)
+        if active is None:
+            other = self._store.ahead_of(job) or job
+            raise JobActive(job.type, other.id, other.status)
+        return active
+
+    def _go_on(self, job_id: str, action: Action, who: str, worker: ProcessIdentity | None) -> Job:
+        was = self._store.get(job_id)
+        self._strategies().get(was.type)  # gone since: to be told before anything is changed
+        if worker is None:
+            return self._move(job_id, action, who)
+        job = self._move(job_id, action, who, **owner(worker), **NO_RUN)
+        if was.flow_run_id is not None:
+            with suppress(PrefectAway):
+                self._prefect.end(was.flow_run_id, "CANCELLED", f"{job_id} goes on in {worker}")
+        return job
+
+    def _stop_run(self, job: Job) -> None:
+        if job.flow_run_id is None:
+            return
+        why = f"{job.id} was canceled"
+        if job.worker is not None and job.worker.is_known_dead():
+            self._prefect.end(job.flow_run_id, "CANCELLED", why)
+        else:
+            self._prefect.cancel(job.flow_run_id, why)
+
+    def _refuse_when_late(self, job: Job) -> None:
+        moment = job.pre_processed_at
+        if job.status is Status.PRE_PROCESSED and moment and datetime.now(UTC) - moment > self._confirm_timeout:
+            job = self.expire(job)
+        if job.status is Status.CANCELED and self._store.events(job.id)[-1].who == EXPIRY:
+            raise ConfirmedTooLate(job.id, self._too_late)
+
+    @property
+    def _too_late(self) -> str:
+        return f"it was not confirmed within {self._confirm_timeout}"
+
+    def _move(self, job_id: str, action: Action, who: str, why: str | None = None, **values: Any) -> Job:
+        for _ in range(MOVE_TRIES):
+            job = self._store.get(job_id)
+            try:
+                return self._store.move(job, action, who=who, why=why, **values)
+            except JobMoved:
+                continue
+        raise JobMoved(job_id)
+
+    def _existing(self, given: NewJob) -> Job:
+        known = self._store.by_idempotency_key(given.idempotency_key) if given.idempotency_key else None
+        if known is None:
+            active = self._store.by_active_key(given.active_key) if given.active_key else None
+            if active is not None and active.id != given.id:
+                raise JobActive(given.type, active.id, active.status)
+            return self._store.get(given.id)
+        same = all(getattr(known, name) == getattr(given, name) for name in ("type", "context", "dry_run", "start_at"))
+        if not same or not self._secrets.are_same(known.id, given.sealed):
+            raise IdempotencyKeyTaken(given.idempotency_key or "", known.id)
+        return known

@@ -1,0 +1,358 @@
+"""Every statement on the job table. A change is a compare-and-set on ``version`` that writes its event with it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown
+from batch_jobs.flows.jobs.model import OVER, Job, JobEvent, Trigger
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.queries import JobFilter, JobTally, Page
+from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_secret
+from batch_jobs.flows.jobs.transitions import ENDED, TRANSITIONS, Action, Status
+from batch_jobs.strategies.sdk.engines import for_reading, for_writing
+from batch_jobs.strategies.sdk.result import JobResult
+
+#: What makes a job follow no Prefect run any more.
+NO_RUN: dict[str, Any] = dict.fromkeys(("flow_run_id", "flow_run_state", "flow_run_state_name"))
+#: In these nobody works on the job; whoever did has stopped or will at its next chunk edge.
+RESTING = ENDED | {Status.PAUSED}
+#: From these no run comes back to need the secrets of its context.
+SECRETS_END = (Status.COMPLETED, Status.CANCELED)
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What a job is made from."""
+
+    id: str
+    type: str
+    strategy: str
+    context: dict[str, Any]
+    dry_run: bool
+    trigger: Trigger
+    created_by: str | None = None
+    idempotency_key: str | None = None
+    start_at: datetime | None = None
+    queue_key: str | None = None
+    active_key: str | None = None
+    worker: ProcessIdentity | None = None
+    #: The secrets of the context, sealed; ``context`` has none.
+    sealed: str | None = None
+
+
+def owner(worker: ProcessIdentity | None) -> dict[str, Any]:
+    """The columns that name the process which runs a job, empty for nobody."""
+    if worker is None:
+        return {"worker_host": None, "worker_pid": None, "worker_started_at": None}
+    return {"worker_host": worker.host, "worker_pid": worker.pid, "worker_started_at": worker.started_at}
+
+
+class JobStore:
+    """The rows of the job table, read and changed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.tally = JobTally(engine)
+        self._engine = engine
+        self._reading = for_reading(engine)
+
+    def insert(self, new: NewJob, who: str) -> Job | None:
+        """Add a row, or return ``None`` when one with its id, idempotency key or active key is there."""
+        now = datetime.now(UTC)
+        fixed = {"status": Status.CREATED, "attempt": 1, "version": 1, "created_at": now, "updated_at": now}
+        given = {name: value for name, value in vars(new).items() if name not in ("worker", "sealed")}
+        try:
+            with self._writing() as connection:
+                connection.execute(
+                    insert(batch_job).values(
+                        **given, **fixed, **owner(new.worker), result=JobResult().model_dump(mode="json")
+                    )
+                )
+                if new.sealed is not None:
+                    connection.execute(insert(batch_job_secret).values(job_id=new.id, sealed=new.sealed))
+                job = self._read(connection, new.id)
+                _record(connection, job, "create", None, who, None)
+        except IntegrityError:
+            return None
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            JobUnknown: there is none.
+        """
+        with self._reading.connect() as connection:
+            return self._read(connection, job_id)
+
+    def find(self, job_id: str, created_by: str | None, types: Sequence[str] | None) -> Job:
+        """Return a job, of a person or of some types where these are given; ``JobUnknown`` where there is none."""
+        query = FIND[created_by is not None, types is not None]
+        given: dict[str, Any] = {"id": job_id}
+        given |= {"creator": created_by} if created_by is not None else {}
+        given |= {"types": list(types)} if types is not None else {}
+        with self._reading.connect() as connection:
+            row = connection.execute(query, given).one_or_none()
+        if row is None:
+            raise JobUnknown(job_id)
+        return Job.model_validate(row)
+
+    def by_idempotency_key(self, key: str) -> Job | None:
+        """Return the job made with this key."""
+        with self._reading.connect() as connection:
+            row = connection.execute(select(batch_job).where(batch_job.c.idempotency_key == key)).one_or_none()
+        return Job.model_validate(row) if row else None
+
+    def newest(self, wanted: JobFilter, limit: int, before: Job | None = None) -> list[Job]:
+        """Return the newest jobs first, ``limit`` at most, from the one before which they were made on."""
+        return self.page(wanted, Page(limit, after=(before.created_at, before.id) if before else None))
+
+    def page(self, wanted: JobFilter, page: Page) -> list[Job]:
+        """Return a page of the jobs that the filter lets through."""
+        query = page.of(select(batch_job).where(*wanted.conditions()))
+        with self._reading.connect() as connection:
+            return [Job.model_validate(row) for row in connection.execute(query)]
+
+    def count(self, wanted: JobFilter) -> int:
+        """How many jobs the filter lets through."""
+        tallied = wanted.tally_conditions()
+        if tallied is not None:
+            return self.tally.count(tallied)
+        query = select(func.count()).select_from(batch_job).where(*wanted.conditions())
+        with self._reading.connect() as connection:
+            return int(connection.scalars(query).one())
+
+    def sealed(self, job_id: str) -> str | None:
+        """The sealed secrets of a job's context, ``None`` when it has none."""
+        query = select(batch_job_secret.c.sealed).where(batch_job_secret.c.job_id == job_id)
+        with self._engine.connect() as connection:
+            return connection.scalar(query)
+
+    def by_active_key(self, key: str) -> Job | None:
+        """Return the job that holds this key and has not ended."""
+        holding = (batch_job.c.active_key == key) & batch_job.c.status.not_in(ENDED)
+        with self._engine.connect() as connection:
+            row = connection.execute(select(batch_job).where(holding)).one_or_none()
+        return Job.model_validate(row) if row else None
+
+    def waiting(self) -> list[Job]:
+        """Return the jobs that can go on, that nobody runs and that Prefect does not know of, oldest first."""
+        idle = batch_job.c.worker_host.is_(None) & batch_job.c.deleted_at.is_(None)
+        new = (batch_job.c.status == Status.CREATED) & batch_job.c.flow_run_id.is_(None)
+        # confirmed or resumed while Prefect was away: a suspended or ended run goes on only when Prefect is told
+        untold = or_(batch_job.c.flow_run_id.is_(None), batch_job.c.flow_run_state.in_(["PAUSED", *OVER]))
+        told_to = batch_job.c.status.in_([Status.CONFIRMED, Status.PROCESSING]) & untold
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(batch_job).where(idle, or_(new, told_to)).order_by(batch_job.c.id)).all()
+        return [Job.model_validate(row) for row in rows]
+
+    def ahead_of(self, job: Job) -> Job | None:
+        """Return the job that a queued one waits for: the active one of its key, or the oldest that waits before it."""
+        before = _queued_before(job)
+        active = (batch_job.c.active_key == job.queue_key) & batch_job.c.status.not_in(ENDED)
+        query = select(batch_job).where(active | before).order_by(batch_job.c.active_key.is_(None), batch_job.c.id)
+        with self._engine.connect() as connection:
+            row = connection.execute(query.limit(1)).one_or_none()
+        return Job.model_validate(row) if row else None
+
+    def activate(self, job: Job) -> Job | None:
+        """Give a queued job its turn; ``None`` while an active or an older waiting one of its key is there."""
+        try:
+            with self._writing() as connection:
+                if connection.execute(select(batch_job.c.id).where(_queued_before(job)).limit(1)).first() is not None:
+                    return None
+                self._change(connection, job, active_key=job.queue_key)
+                return self._read(connection, job.id)
+        except IntegrityError:
+            return None
+
+    def events(self, job_id: str, after: int = 0) -> list[JobEvent]:
+        """Return a job's history, oldest first; with ``after`` what follows the event of this id."""
+        wanted = (batch_job_event.c.job_id == job_id, batch_job_event.c.id > after)
+        query = select(batch_job_event).where(*wanted).order_by(batch_job_event.c.id)
+        with self._reading.connect() as connection:
+            return [JobEvent.model_validate(row) for row in connection.execute(query)]
+
+    def move(self, job: Job, action: Action, *, who: str, why: str | None = None, **values: Any) -> Job:
+        """Apply an action to the job as it was read, and write its event in the same transaction.
+
+        Args:
+            job: the job as read; the change is refused when it has changed since.
+            action: what to do.
+            who: the person or part that does it.
+            why: the reason, for the history.
+            values: more columns to set with it.
+
+        Raises:
+            ActionIllegal: the action is not possible in the job's status.
+            JobMoved: the job was changed since it was read.
+            JobActive: it would be active again, and another one holds its key.
+        """
+        status = TRANSITIONS[job.status].get(action)
+        if status is None:
+            raise ActionIllegal(job.id, job.status, action)
+        if status is job.status:
+            return job
+        try:
+            return self._changed(job, action, who, why, status=status, **{**_effects(job, status), **values})
+        except IntegrityError:
+            other = self.by_active_key(job.active_key or "")
+            if other is None:
+                raise JobMoved(job.id) from None
+            raise JobActive(job.type, other.id, other.status) from None
+
+    def note(self, job: Job, action: str, *, who: str, why: str | None = None, **values: Any) -> Job:
+        """Write something into the history that leaves the status as it is, and set columns with it.
+
+        Raises:
+            JobMoved: the job was changed since it was read.
+        """
+        return self._changed(job, action, who, why, **values)
+
+    def claim(self, job: Job, worker: ProcessIdentity, flow_run_id: str | None) -> Job:
+        """Make a process the one that runs the job; of two that try at once one gets ``JobMoved``."""
+        with self._writing() as connection:
+            self._change(
+                connection,
+                job,
+                **owner(worker),
+                claim=job.version + 1,
+                flow_run_id=flow_run_id,
+                flow_run_state="RUNNING" if flow_run_id else None,
+                flow_run_state_name="Running" if flow_run_id else None,
+                heartbeat_at=datetime.now(UTC),
+            )
+            return self._read(connection, job.id)
+
+    def release(self, job: Job, **values: Any) -> Job:
+        """Let go of a job that waits for a person."""
+        with self._writing() as connection:
+            self._change(connection, job, **owner(None), **values)
+            return self._read(connection, job.id)
+
+    def beat(self, job_id: str, claim: int) -> bool:
+        """Say that the process which runs the job lives; ``False`` when a later attempt has the job."""
+        mine = (batch_job.c.id == job_id) & (batch_job.c.claim == claim)
+        with self._writing() as connection:
+            beaten = connection.execute(update(batch_job).where(mine).values(heartbeat_at=datetime.now(UTC)))
+        return beaten.rowcount == 1
+
+    def save_result(self, job_id: str, claim: int, result: JobResult, plan: dict[str, Any]) -> bool:
+        """Save what the run has to tell; ``False`` when a later attempt has the job."""
+        values = {
+            "result": result.model_dump(mode="json"),
+            "plan": plan,
+            "heartbeat_at": datetime.now(UTC),
+            "updated_at": datetime.now(UTC),
+        }
+        with self._writing() as connection:
+            return (
+                connection.execute(
+                    update(batch_job).where(batch_job.c.id == job_id, batch_job.c.claim == claim).values(values)
+                ).rowcount
+                == 1
+            )
+
+    def status_and_claim(self, job_id: str) -> tuple[Status, int | None]:
+        """What a run looks at, at each chunk edge."""
+        with self._reading.connect() as connection:
+            row = connection.execute(
+                select(batch_job.c.status, batch_job.c.claim).where(batch_job.c.id == job_id)
+            ).one()
+        return Status(row.status), row.claim
+
+    def set_flow_run(self, job: Job, flow_run_id: str) -> None:
+        """Note which Prefect run was told to run the job, unless a process has taken it meanwhile."""
+        same = (batch_job.c.id == job.id) & (batch_job.c.version == job.version)
+        told = {"flow_run_id": flow_run_id, "flow_run_state": "SCHEDULED", "flow_run_state_name": "Scheduled"}
+        with self._writing() as connection:
+            connection.execute(update(batch_job).where(same).values(**told))
+
+    def set_flow_run_state(self, flow_run_id: str, state: str, state_name: str | None) -> None:
+        """Note the state that a Prefect run is in."""
+        values = {"flow_run_state": state, "flow_run_state_name": state_name}
+        with self._writing() as connection:
+            connection.execute(update(batch_job).where(batch_job.c.flow_run_id == flow_run_id).values(values))
+
+    def by_flow_run(self, flow_run_id: str) -> Job | None:
+        """Return the job that a Prefect run runs."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(batch_job).where(batch_job.c.flow_run_id == flow_run_id)).one_or_none()
+        return Job.model_validate(row) if row else None
+
+    def _changed(self, job: Job, action: str, who: str, why: str | None, **values: Any) -> Job:
+        with self._writing() as connection:
+            self._change(connection, job, **values)
+            changed = self._read(connection, job.id)
+            _record(connection, changed, action, job.status, who, why)
+            if changed.status in SECRETS_END:
+                connection.execute(delete(batch_job_secret).where(batch_job_secret.c.job_id == job.id))
+        return changed
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with for_writing(self._engine.connect()) as connection, connection.begin():
+            yield connection
+
+    def _read(self, connection: Connection, job_id: str) -> Job:
+        row = connection.execute(
+            select(batch_job).where(batch_job.c.id == job_id, batch_job.c.deleted_at.is_(None))
+        ).one_or_none()
+        if row is None:
+            raise JobUnknown(job_id)
+        return Job.model_validate(row)
+
+    def _change(self, connection: Connection, job: Job, **values: Any) -> None:
+        same = (batch_job.c.id == job.id) & (batch_job.c.version == job.version)
+        changed = connection.execute(
+            update(batch_job).where(same).values(**values, version=job.version + 1, updated_at=datetime.now(UTC))
+        )
+        if changed.rowcount != 1:
+            raise JobMoved(job.id)
+
+
+def _finding(owned: bool, typed: bool) -> Select[Any]:
+    query = select(batch_job).where(batch_job.c.id == bindparam("id"), batch_job.c.deleted_at.is_(None))
+    query = query.where(batch_job.c.created_by == bindparam("creator")) if owned else query
+    return query.where(batch_job.c.type.in_(bindparam("types", expanding=True))) if typed else query
+
+
+#: (of a person, of some types) -> the statement that finds a job: the one asked most often, so it is made once.
+FIND = {(owned, typed): _finding(owned, typed) for owned in (False, True) for typed in (False, True)}
+
+
+def _queued_before(job: Job) -> ColumnElement[bool]:
+    queued = (batch_job.c.queue_key == job.queue_key) & (batch_job.c.status == Status.CREATED)
+    waiting = batch_job.c.active_key.is_(None) & batch_job.c.deleted_at.is_(None)
+    return queued & waiting & (batch_job.c.id < job.id)
+
+
+def _effects(job: Job, status: Status) -> dict[str, Any]:
+    """What reaching a status sets beside it."""
+    if status is Status.CREATED:
+        unstarted = {"failed_at": None, **NO_RUN}
+        # a job that had to queue queues again
+        queued = {"active_key": None} if job.queue_key is not None else {}
+        return {**unstarted, **queued, "attempt": job.attempt + 1}
+    reached = {f"{status}_at": datetime.now(UTC)}
+    return {**reached, **owner(None)} if status in RESTING else reached
+
+
+def _record(
+    connection: Connection, job: Job, action: str, from_status: Status | None, who: str, why: str | None
+) -> None:
+    event = {
+        "job_id": job.id,
+        "at": datetime.now(UTC),
+        "action": action,
+        "from_status": from_status,
+        "to_status": job.status,
+    }
+    connection.execute(
+        insert(batch_job_event).values(**event, who=who, why=why, attempt=job.attempt, version=job.version)
+    )

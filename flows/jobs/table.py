@@ -1,0 +1,205 @@
+"""The tables of the job database, as SQLAlchemy: jobs and their history, and what the HTTP API keeps beside them. The
+migrations create them.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+from batch_jobs.flows.jobs.model import OPEN_RUN
+from batch_jobs.flows.jobs.transitions import ENDED
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC; SQLite, which knows no zones, keeps it without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware time to what the database keeps."""
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData()
+
+batch_job = Table(
+    "batch_job",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("type", String(255), nullable=False),
+    Column("strategy", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_by", String(255)),
+    Column("context", JSON, nullable=False),
+    Column("result", JSON, nullable=False),
+    Column("plan", JSON),
+    Column("dry_run", Boolean, nullable=False),
+    Column("trigger", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("idempotency_key", String(255), unique=True),
+    # not to be started before
+    Column("start_at", UtcDateTime),
+    # what a strategy's `unique` makes of the job; only one row that has not ended may hold a key as its active one
+    Column("queue_key", String(255)),
+    Column("active_key", String(255)),
+    Column("flow_run_id", String(36)),
+    Column("flow_run_state", String(32)),
+    Column("flow_run_state_name", String(255)),
+    Column("heartbeat_at", UtcDateTime),
+    # who runs the job now, empty when nobody does
+    Column("worker_host", String(255)),
+    Column("worker_pid", Integer),
+    Column("worker_started_at", Float),
+    # the version at which that process took the job: its fencing token in the target
+    Column("claim", BigInteger),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("pre_processed_at", UtcDateTime),
+    Column("confirmed_at", UtcDateTime),
+    Column("processing_at", UtcDateTime),
+    Column("paused_at", UtcDateTime),
+    Column("completed_at", UtcDateTime),
+    Column("canceled_at", UtcDateTime),
+    Column("failed_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime),
+    Index("ix_batch_job_flow_run_id", "flow_run_id"),
+)
+_live = batch_job.c.deleted_at.is_(None)
+# each list is a walk along one of these, however many jobs there are; ids are ULIDs, but a run that was scheduled days
+# before makes its row when it begins, so a list by time is not one by id
+for _columns in (("created_at", "id"), *((name, "created_at", "id") for name in ("created_by", "type", "status"))):
+    Index(
+        f"ix_batch_job_live_{'_'.join(_columns)}",
+        *(batch_job.c[name] for name in _columns),
+        sqlite_where=_live,
+        postgresql_where=_live,
+    )
+_open_run = batch_job.c.flow_run_state.in_(OPEN_RUN)
+Index("ix_batch_job_open_run", batch_job.c.id, sqlite_where=_open_run, postgresql_where=_open_run)
+_not_ended = batch_job.c.status.not_in(sorted(ENDED))
+Index(
+    "uq_batch_job_active_key",
+    batch_job.c.active_key,
+    unique=True,
+    sqlite_where=_not_ended,
+    postgresql_where=_not_ended,
+)
+
+# How many live jobs there are of a kind, so that counting them takes the same time however many there are: the sum over
+# all rows of the kind. Triggers of the database write them, whoever writes the jobs.
+batch_job_tally = Table(
+    "batch_job_tally",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
+    Column("type", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("trigger", String(16), nullable=False),
+    Column("created_by", String(255)),
+    Column("jobs", BigInteger, nullable=False),
+)
+
+batch_job_event = Table(
+    "batch_job_event",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("job_id", String(64), ForeignKey("batch_job.id", ondelete="CASCADE"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("from_status", String(16)),
+    Column("to_status", String(16), nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("why", Text),
+    Column("attempt", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    # when it was told to Prefect as an event, empty while it is to be told
+    Column("published_at", UtcDateTime),
+    Index("ix_batch_job_event_job_id_id", "job_id", "id"),
+)
+_unpublished = batch_job_event.c.published_at.is_(None)
+Index("ix_batch_job_event_unpublished", batch_job_event.c.id, sqlite_where=_unpublished, postgresql_where=_unpublished)
+
+
+batch_job_api_key = Table(
+    "batch_job_api_key",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    # the batch types it is for, empty for all
+    Column("types", JSON),
+    # a key has 256 random bits, so a plain SHA-256 of it cannot be searched for
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("hint", String(16), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+)
+
+batch_job_upload = Table(
+    "batch_job_upload",
+    metadata,
+    Column("key", String(512), primary_key=True),
+    Column("owner", String(255), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime),
+)
+
+batch_job_secret = Table(
+    "batch_job_secret",
+    metadata,
+    Column("job_id", String(64), ForeignKey("batch_job.id", ondelete="CASCADE"), primary_key=True),
+    Column("sealed", Text, nullable=False),
+)
+
+batch_job_delivery = Table(
+    "batch_job_delivery",
+    metadata,
+    Column(
+        "event_id",
+        BigInteger().with_variant(Integer, "sqlite"),
+        ForeignKey("batch_job_event.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcDateTime),
+    Column("delivered_at", UtcDateTime),
+    Column("error", Text),
+    Index("ix_batch_job_delivery_next_at", "next_at"),
+)
+
+#: One row: the last event that the webhook needs not look at any more.
+batch_job_delivery_position = Table(
+    "batch_job_delivery_position",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("event_id", BigInteger, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Prefect and the job table kept in step."""

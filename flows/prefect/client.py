@@ -1,0 +1,151 @@
+"""What this project asks of Prefect about the runs of jobs: start one, look at some, let one go on, end one."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from batch_jobs.flows.errors import DeploymentLacking, NotLaunched, PrefectAway
+from batch_jobs.flows.jobs.model import OVER, Job
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import State
+
+#: Every strategy's deployment has this name: ``table-import/batch-jobs``.
+DEPLOYMENT_NAME = "batch-jobs"
+#: Runs that one question to Prefect may name; its API answers with 200 at most.
+RUNS_AT_ONCE = 200
+ANSWER_SECONDS = 10
+
+NOT_BEGUN = frozenset({"SCHEDULED", "PENDING", "PAUSED"})
+
+
+@dataclass(frozen=True)
+class RunState:
+    """The state of a Prefect run: its type and name, as Prefect spells them, its message, and since when."""
+
+    type: str
+    name: str
+    message: str = ""
+    since: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended."""
+        return self.type in OVER
+
+
+class PrefectRuns:
+    """The runs of jobs in the Prefect that the environment or the active profile names.
+
+    Every method raises ``PrefectAway`` when Prefect does not answer or none is named.
+    """
+
+    def launch(self, job: Job) -> str:
+        """Ask for a run of the job's deployment and return its id; asking twice for one job as it is makes one run.
+
+        Raises:
+            NotLaunched: Prefect does not answer, or has no deployment of the job's type.
+        """
+        from prefect.exceptions import ObjectNotFound
+        from prefect.states import Scheduled
+
+        name = f"{job.type}/{DEPLOYMENT_NAME}"
+        try:
+            with _client() as client:
+                run = client.create_flow_run_from_deployment(
+                    client.read_deployment_by_name(name).id,
+                    parameters={"context": job.context, "dry_run": job.dry_run, "job_id": job.id},
+                    state=Scheduled(scheduled_time=job.start_at) if job.start_at else None,
+                    name=f"{job.type} {job.id}",
+                    idempotency_key=f"{job.id}-{job.attempt}-{job.version}",
+                )
+        except ObjectNotFound:
+            raise DeploymentLacking(job) from None
+        except PrefectAway as error:
+            raise NotLaunched(job, str(error)) from None
+        return str(run.id)
+
+    def state(self, run_id: str) -> RunState | None:
+        """The state a run is in, ``None`` where Prefect knows no such run."""
+        return self.states([run_id]).get(run_id)
+
+    def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
+        """The states of many runs, by id; the ones that Prefect does not know are missing."""
+        from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+        found: dict[str, RunState] = {}
+        if not run_ids:
+            return found
+        with _client() as client:
+            for start in range(0, len(run_ids), RUNS_AT_ONCE):
+                wanted = [UUID(run_id) for run_id in run_ids[start : start + RUNS_AT_ONCE]]
+                runs = client.read_flow_runs(
+                    flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=wanted)), limit=RUNS_AT_ONCE
+                )
+                found.update((str(run.id), run_state(run.state)) for run in runs if run.state is not None)
+        return found
+
+    def resume(self, run_id: str, who: str) -> bool:
+        """Let a suspended run go on; ``False`` when it is not suspended (any more)."""
+        with _client() as client:
+            answer = client.resume_flow_run(UUID(run_id), run_input={"confirmed_by": who})
+        return answer.status.value == "ACCEPT"
+
+    def cancel(self, run_id: str, message: str) -> None:
+        """Cancel a run: at once where nobody works on it, by its worker where one does; one that is over stays so."""
+        from prefect.states import Cancelled, Cancelling
+
+        state = self.state(run_id)
+        if state is None or state.is_over:
+            return
+        self._propose(run_id, Cancelled(message=message) if state.type in NOT_BEGUN else Cancelling(message=message))
+
+    def end(self, run_id: str, kind: str, message: str) -> None:
+        """End a run that nobody works on any more, as ``CRASHED`` or ``CANCELLED``; one that is over stays so."""
+        from prefect.states import Cancelled, Crashed
+
+        state = self.state(run_id)
+        if state is None or state.is_over:
+            return
+        self._propose(run_id, {"CRASHED": Crashed, "CANCELLED": Cancelled}[kind](message=message))
+
+    def put_back(self, run_id: str, message: str) -> None:
+        """Let another worker take over a run that this one is to leave."""
+        from prefect.states import Scheduled
+
+        self._propose(run_id, Scheduled(name="Rescheduled", message=message))
+
+    def _propose(self, run_id: str, state: "State[Any]") -> None:
+        from prefect.exceptions import ObjectNotFound
+
+        with _client() as client, suppress(ObjectNotFound):
+            client.set_flow_run_state(UUID(run_id), state)
+
+
+def run_state(state: "State[Any]") -> RunState:
+    """Prefect's state as this project keeps it."""
+    return RunState(state.type.value, state.name or state.type.value.title(), state.message or "", state.timestamp)
+
+
+@contextmanager
+def _client() -> Iterator["SyncPrefectClient"]:
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.context import FlowRunContext
+    from prefect.exceptions import PrefectHTTPStatusError
+    from prefect.settings import PREFECT_API_URL
+
+    # without an address Prefect's client would start a server of its own, which knows no job
+    if FlowRunContext.get() is None and not PREFECT_API_URL.value():
+        raise PrefectAway("no Prefect is named: PREFECT_API_URL is not set")
+    try:
+        with get_client(sync_client=True, httpx_settings={"timeout": ANSWER_SECONDS}) as client:
+            yield client
+    except PrefectHTTPStatusError as error:
+        raise PrefectAway(f"Prefect refuses ({error.response.status_code})") from error
+    except (httpx.HTTPError, RuntimeError) as error:  # Prefect's client wraps a refused connection of its first call
+        raise PrefectAway(f"Prefect does not answer ({error or type(error).__name__})") from None

@@ -1,0 +1,41 @@
+"""What keeps jobs true while something serves them: listening to Prefect, reconciling, and telling events."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from batch_jobs.flows.prefect.listener import listen
+from batch_jobs.flows.prefect.publishing import Publisher
+from batch_jobs.flows.workspace import Workspace
+
+RECONCILE_SECONDS = 10.0
+PUBLISH_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+async def keep_up(workspace: Workspace) -> None:
+    """Run all of it until cancelled; a part that fails is tried again, and two processes that do this get on."""
+    publisher = Publisher(workspace.jobs)
+
+    async def reconcile() -> None:
+        await asyncio.to_thread(workspace.reconciling.run)
+
+    async with asyncio.TaskGroup() as parts:
+        parts.create_task(listen(workspace.mirror))
+        parts.create_task(again_and_again(reconcile, RECONCILE_SECONDS))
+        parts.create_task(again_and_again(publisher.publish, PUBLISH_SECONDS))
+
+
+async def again_and_again(part: Callable[[], Awaitable[object]], seconds: float) -> None:
+    """Do it every so many seconds until cancelled, whatever becomes of it."""
+    failing = False
+    while True:
+        try:
+            await part()
+            failing = False
+        except Exception as error:  # a database or a Prefect that is away for a moment must not end the serving
+            level = logging.DEBUG if failing else logging.WARNING
+            logger.log(level, "%s failed and is tried again: %s", getattr(part, "__name__", part), error)
+            failing = True
+        await asyncio.sleep(seconds)

@@ -1,0 +1,1 @@
+"""One run of a job: a strategy as a Prefect flow, its attempts and signs of life."""

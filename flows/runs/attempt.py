@@ -1,0 +1,277 @@
+"""One attempt at a job: its phases in order, each step told to the job table."""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from batch_jobs.flows.errors import ActionIllegal, JobMoved
+from batch_jobs.flows.jobs import store
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.flows.secret_fields.contexts import OpenedContext
+from batch_jobs.flows.secret_fields.masking import hidden_in_errors, original
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.errors import BatchJobError, Refusal, StopRequested, Superseded, exits_as_errors, line_in
+from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
+from batch_jobs.strategies.sdk.registry import origin_of
+from batch_jobs.strategies.sdk.result import ErrorEntry, JobResult
+
+MESSAGE_LIMIT = 1_000  # characters of an error kept in the row
+TRACE_LIMIT = 10_000
+
+Hook = Callable[[BatchJobStrategy, JobRun], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One hook of a strategy, ready to run.
+
+    ``tries_again`` is told an error of ``run`` and says whether the step is to be run once more, ``retries`` times at
+    most, after ``delay`` seconds that double each time.
+    """
+
+    name: str
+    run: Callable[[], None]
+    retries: int
+    delay: float
+    tries_again: Callable[[Exception], bool]
+
+
+#: Runs a step to its end, as a Prefect task in a flow; raises what the last try raised.
+StepRunner = Callable[[Step], None]
+
+
+class Outcome(StrEnum):
+    """How an attempt ended that did not fail."""
+
+    COMPLETED = "completed"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    CANCELED = "canceled"
+    INTERRUPTED = "interrupted"
+
+
+class RowReport:
+    """Tells a run's progress to its row, and learns there that it is to stop.
+
+    Args:
+        store: the job table.
+        job: the job as this process claimed it.
+        opened: its context, whose secrets are kept out of the row.
+        show_progress: told the progress, 0 to 1, at each save.
+        is_leaving: whether this process is to leave the job; the row knows by then what became of its Prefect run.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        job: Job,
+        opened: OpenedContext,
+        show_progress: Callable[[float], None],
+        is_leaving: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._opened = opened
+        self._is_leaving = is_leaving
+        self._job_id = job.id
+        self._claim = job.claim or 0
+        self._show_progress = show_progress
+
+    def save(self, result: JobResult, plan: dict[str, Any]) -> None:
+        """Save the result; one that a later attempt has taken over is left alone."""
+        told = JobResult.model_validate(self._opened.without_secrets(result.model_dump(mode="json")))
+        if self._store.save_result(self._job_id, self._claim, told, self._opened.without_secrets(plan)):
+            self._show_progress(result.progress)
+
+    def stop_reason(self) -> str | None:
+        """Why to stop at this chunk edge, if at all."""
+        leaving = self._is_leaving()
+        status, claim = self._store.status_and_claim(self._job_id)
+        if claim != self._claim or status in (Status.FAILED, Status.COMPLETED):
+            return "superseded"
+        if status in (Status.CANCELED, Status.PAUSED):
+            return str(status)
+        return "interrupted" if leaving else None
+
+
+class Attempt:
+    """Takes a claimed job from where it stands to its end, or to where it waits for a person."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        strategy: BatchJobStrategy,
+        job: Job,
+        opened: OpenedContext,
+        parts: JobParts,
+        run_step: StepRunner,
+    ) -> None:
+        self._store = store
+        self._strategy = strategy
+        self._job = job
+        self._opened = opened
+        self._run_step = run_step
+        context = strategy.Context.model_validate(opened.values)
+        identity = JobIdentity(job.id, job.type, context, job.dry_run, job.attempt, job.created_by)
+        self.run = JobRun(identity, parts, job.result.model_copy(deep=True), job.plan)
+
+    def go(self) -> Outcome:
+        """Run the phases that are left.
+
+        Raises:
+            Superseded: a later attempt has the job; the row is left alone.
+            BaseException: what stopped the attempt, after the row says failed.
+        """
+        try:
+            return self._phases()
+        except StopRequested as stop:
+            return self._stopped(stop)
+        except Superseded:
+            raise
+        except BaseException as error:
+            if self._failed(original(error)):
+                raise
+            return self._stopped(StopRequested(Status.CANCELED))
+
+    def _phases(self) -> Outcome:
+        if self._job.status is Status.CREATED:
+            self._pre_process()
+        if self._job.status is Status.PRE_PROCESSED:
+            if self._job.dry_run and self._job.confirmed_at is None:
+                self._job = self._store.release(self._job)
+                return Outcome.WAITING
+            self._move(Action.CONFIRM)
+        if self._job.status is Status.CONFIRMED:
+            self._move(Action.PROCESS)
+        self._hook("process", hooks.process)
+        self._hook("post-process", hooks.post_process)
+        self._move(Action.COMPLETE)
+        return Outcome.COMPLETED
+
+    def _pre_process(self) -> None:
+        # the preview of an earlier attempt stands: a new one would count rows that are in already
+        if self._job.pre_processed_at is None:
+            self._hook("pre-process", hooks.pre_process)
+        self._move(Action.PRE_PROCESS)
+
+    def _hook(self, name: str, hook: Hook) -> None:
+        def run() -> None:
+            self.run.stop_if_asked()  # canceled between two steps, or while a retry was waited for
+            with hidden_in_errors(self._opened), exits_as_errors():
+                hook(self._strategy, self.run)
+
+        retries = (self._strategy.max_retries, self._strategy.retry_delay)
+        self._run_step(Step(name, run, *retries, self._tries_again))
+
+    def _tries_again(self, error: Exception) -> bool:
+        """Let the strategy say whether the error may pass; if so, the next attempt begins and the history tells why."""
+        raised = cast(Exception, original(error))
+        with exits_as_errors():
+            passes = self._strategy.should_retry(self.run, raised)
+        if not passes:
+            return False
+        entry = self._entry(raised)
+        self.run.result.errors.append(entry)
+        self.run.save()
+        following = self._job.attempt + 1
+        try:
+            self._job = self._store.note(self._job, "try_again", who=self._who, why=entry.message, attempt=following)
+        except JobMoved:
+            return False
+        self.run.attempt = following
+        return True
+
+    @property
+    def _who(self) -> str:
+        return f"attempt {self._job.attempt}"
+
+    def _move(self, action: Action) -> None:
+        self._job = self._moved(action, who=self._who)
+
+    def _moved(self, action: Action, who: str, why: str | None = None) -> Job:
+        """Move the row as this attempt knows it; when somebody else moved it, heed what they did."""
+        try:
+            return self._store.move(self._job, action, who=who, why=why)
+        except (ActionIllegal, JobMoved):
+            status, claim = self._store.status_and_claim(self._job.id)
+            if claim == self._job.claim and status in (Status.CANCELED, Status.PAUSED):
+                raise StopRequested(str(status)) from None
+            raise Superseded(self._job.id) from None
+
+    def _stopped(self, stop: StopRequested) -> Outcome:
+        self.run.save()
+        if stop.reason == "superseded":
+            raise Superseded(self._job.id)
+        if stop.reason == Status.CANCELED:
+            self._tell_unprocessed()
+            with hidden_in_errors(self._opened), exits_as_errors():
+                self._strategy.on_cancel(self.run)
+            self.run.save()
+            return Outcome.CANCELED
+        return Outcome.INTERRUPTED if stop.reason == "interrupted" else Outcome.PAUSED
+
+    def _tell_unprocessed(self) -> None:
+        result = self.run.result
+        if result.count is not None and result.advancement_count < result.count:
+            rows = f"{result.count - result.advancement_count} of {result.count} rows were not processed"
+            self.run.describe(
+                "unprocessed", "Not processed", f"{rows}: those after the first {result.advancement_count}"
+            )
+
+    def _failed(self, error: BaseException) -> bool:
+        """Let the row say failed and run the strategy's hook; ``False`` when the job was canceled before that."""
+        entry = self._entry(error)
+        self.run.result.errors.append(entry)
+        self.run.save()
+        try:
+            self._store.move(self._job, Action.FAIL, who=self._who, why=entry.message)
+        except BatchJobError as moved:
+            if self._store.status_and_claim(self._job.id)[0] is Status.CANCELED:
+                return False
+            self.run.logger.warning("the job was moved while it failed: %s", moved)
+        try:
+            with exits_as_errors():
+                self._strategy.on_failure(self.run, error)
+        except Exception:  # a failing hook must not hide the first error
+            self.run.logger.exception("on_failure of %s raised", self._strategy.identifier)
+        return True
+
+    def _entry(self, error: BaseException) -> ErrorEntry:
+        entry = describe_error(error, origin_of(type(self._strategy)))
+        return ErrorEntry.model_validate(self._opened.without_secrets(entry.model_dump()))
+
+
+def describe_error(error: BaseException, file: Path) -> ErrorEntry:
+    """An error as the row keeps it, its message and trace cut to a bearable length.
+
+    An error that nobody foresaw says where in the strategy's file it came up.
+    """
+    message = " ".join(_text_of(error)[: 4 * MESSAGE_LIMIT].split())
+    line = None if isinstance(error, BatchJobError | KeyboardInterrupt) else line_in(file, error)
+    place = f" ({file.name} line {line})" if line else ""
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=-20))
+    return ErrorEntry(
+        message=(message or type(error).__name__)[: MESSAGE_LIMIT - len(place)] + place,
+        code=type(error).__name__,
+        err=trace[-TRACE_LIMIT:],
+        refused=isinstance(error, Refusal),
+    )
+
+
+def _text_of(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return str(error)
+    said = str(error.orig).strip()  # what SQLAlchemy puts around it is its own words and the whole statement
+    if isinstance(error, IntegrityError | DataError):
+        return said
+    setting = "DATABASE_URL" if line_in(Path(store.__file__), error) else "TARGET_URL"
+    return f"the database of BATCH_JOBS_{setting} refused: {said.partition(chr(10))[0]}"

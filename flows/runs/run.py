@@ -1,0 +1,248 @@
+"""One Prefect run of a job: it takes the job up, goes through its steps as tasks, and ends as the job stands then."""
+
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn, cast
+
+from prefect import get_run_logger, runtime, suspend_flow_run, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.exceptions import Abort, ObjectNotFound, Pause, TerminationSignal
+from prefect.input import RunInput
+from prefect.states import Cancelled, Completed, Failed, Suspended
+from prefect.tasks import exponential_backoff
+
+from batch_jobs.flows.errors import ActionIllegal, ConfirmedTooLate, PrefectAway
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.service import BatchJobService
+from batch_jobs.flows.jobs.store import JobStore, owner
+from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.flows.runs.artifacts import Artifacts
+from batch_jobs.flows.runs.attempt import Attempt, Outcome, RowReport, Step
+from batch_jobs.flows.runs.heartbeat import Heartbeat
+from batch_jobs.flows.runs.signals import SIGNALS, Interruption
+from batch_jobs.flows.secret_fields.masking import hidden_in_log
+from batch_jobs.flows.workspace import Workspace
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
+from batch_jobs.strategies.sdk.errors import StopRequested
+from batch_jobs.strategies.sdk.job import JobParts
+
+STOPPED = "its process was told to stop"
+
+
+class Confirmation(RunInput):
+    """The form behind *Resume* of a run whose job waits for a yes."""
+
+    confirmed_by: str = "prefect-ui"
+
+
+class JobFlowRun:
+    """Runs one job in the current Prefect run.
+
+    A run of a deployment can be suspended, which frees its worker, and put back for another worker. A flow called as a
+    function can be neither: it ends, and says how to go on.
+    """
+
+    def __init__(self, workspace: Workspace, strategy: BatchJobStrategy, run: FlowRun) -> None:
+        self._workspace = workspace
+        self._strategy = strategy
+        self._run_id = str(run.id)
+        self._is_deployed = run.deployment_id is not None
+        # a command at a terminal has its own Ctrl-C
+        self._interruption = Interruption(SIGNALS if self._is_deployed else (signal.SIGTERM,))
+
+    def go(self, job_id: str) -> Any:
+        """Take the job as far as it goes and return what the flow returns: the job, or the state to end in.
+
+        Raises:
+            JobTaken: another living process has the job.
+            ActionIllegal: the job is completed.
+            Pause, Abort: the job waits, for a person or for another worker; Prefect knows what to do with these.
+        """
+        if self._is_deployed:  # the process is the run's own, and ends with it
+            self._interruption.keep()
+        try:
+            outcome = self._attempt(job_id)
+            while outcome is Outcome.WAITING and self._is_deployed:
+                self._confirm(job_id, self._await_confirmation(job_id))
+                outcome = self._attempt(job_id)
+        except (ActionIllegal, ConfirmedTooLate):
+            if self._service.get(job_id).status is not Status.CANCELED:
+                raise
+            outcome = Outcome.CANCELED
+        return self._end(outcome, job_id)
+
+    def _attempt(self, job_id: str) -> Outcome:
+        job = self._service.claim(job_id, self._run_id)
+        opened = self._workspace.context_secrets.opened(job)
+        shown, logger = Artifacts(job.id, opened), get_run_logger()
+        parts = JobParts(
+            self._workspace.target,
+            self._workspace.files,
+            CheckpointStore(self._workspace.target, job.id, token=job.claim or 0),
+            RowReport(self._store, job, opened, shown.show_progress, self._is_leaving),
+            logger,
+            self._workspace.settings.chunk_size,
+        )
+
+        def run_step(step: Step) -> None:
+            self._as_task(step, attempt)
+            if step.name == "pre-process":
+                shown.show_plan(attempt.run)
+
+        attempt = Attempt(self._store, self._strategy, job, opened, parts, run_step)
+        beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger)
+        with hidden_in_log(opened), beating:
+            try:
+                return attempt.go()
+            finally:
+                shown.show_result(attempt.run)
+                shown.finish()
+
+    def _as_task(self, step: Step, attempt: Attempt) -> None:
+        """Run a step as a Prefect task; a stop at a chunk edge is no crash of the task, so it is carried out of it."""
+        again = False
+
+        def run_step() -> StopRequested | None:
+            nonlocal again
+            outside, attempt.run.logger = attempt.run.logger, get_run_logger()
+            try:
+                with self._interruption:
+                    step.run()
+            except StopRequested as stop:
+                return stop
+            except Exception as error:
+                again = runtime.task_run.run_count <= step.retries and step.tries_again(error)
+                raise
+            finally:
+                attempt.run.logger = outside
+            return None
+
+        as_task = task(
+            name=step.name,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            retries=step.retries,
+            retry_delay_seconds=exponential_backoff(step.delay),
+            retry_condition_fn=lambda *_: again,
+        )
+        stop: StopRequested | None
+        try:
+            self._interruption.lift()
+            stop = self._stop_now(attempt) if self._interruption.wanted else as_task(run_step)()
+        except (TerminationSignal, Pause):  # between two steps, or while a retry was waited for
+            stop = self._stop_now(attempt)
+        finally:
+            if self._is_deployed:
+                self._interruption.keep()
+        if stop is not None:
+            raise stop
+
+    def _stop_now(self, attempt: Attempt) -> StopRequested:
+        self._interruption.wanted = True
+        try:
+            attempt.run.stop_if_asked()
+        except StopRequested as stop:
+            return stop
+        raise AssertionError("a run that is told to leave finds a reason to stop")
+
+    def _is_leaving(self) -> bool:
+        """Whether this process is to leave the job; a signal may mean a cancel, so the row follows the run first."""
+        if self._interruption.wanted:
+            self._follow()
+        return self._interruption.wanted
+
+    def _beat_of(self, job: Job) -> Callable[[], bool]:
+        def beat() -> bool:
+            lives = self._store.beat(job.id, job.claim or 0)
+            if lives:
+                self._follow()
+            return lives
+
+        return beat
+
+    def _follow(self) -> None:
+        with suppress(PrefectAway):
+            self._workspace.mirror.follow(self._run_id)
+
+    def _await_confirmation(self, job_id: str) -> Confirmation:
+        """Suspend this run until somebody says yes; return what they said once the run was resumed."""
+        try:
+            return cast(Confirmation, self._suspend(job_id, "confirm", Confirmation))
+        except ObjectNotFound:  # resumed without an answer, as `prefect flow-run resume` does
+            return Confirmation()
+
+    def _confirm(self, job_id: str, said: Confirmation) -> None:
+        if self._service.get(job_id).status is Status.PRE_PROCESSED:
+            self._service.confirm(job_id, said.confirmed_by)
+
+    def _suspend(self, job_id: str, key: str, wait_for_input: type[RunInput] | None = None) -> Any:
+        """Suspend this run, which ends its process; return only when it was resumed from this very suspension."""
+        self._store.set_flow_run_state(self._run_id, "PAUSED", "Suspended")
+        try:
+            return cast(Any, suspend_flow_run)(wait_for_input=wait_for_input, key=key)
+        except Pause:
+            with suppress(PrefectAway):
+                self._service.hurry(job_id)  # somebody may have been quicker than the suspension
+            raise
+
+    def _end(self, outcome: Outcome, job_id: str) -> Any:
+        job = self._service.get(job_id)
+        if outcome is Outcome.CANCELED:
+            return Cancelled(message=f"{job.id} was canceled; {job.result.advancement_count} rows are in")
+        if outcome is Outcome.WAITING:
+            message = f"`batch-jobs confirm {job.id}` goes on"
+            return Completed(name="AwaitingConfirmation", message=message, data=job)
+        if outcome is Outcome.INTERRUPTED:
+            return self._put_back(job) if self._is_deployed else self._stop_here(job)
+        if outcome is Outcome.PAUSED:
+            return self._suspend(job.id, f"pause-{job.version}") if self._is_deployed else _paused(job)
+        return job
+
+    def _put_back(self, job: Job) -> NoReturn:
+        """Leave the job to the next worker, or suspended where a person suspended the run.
+
+        While Prefect is away it takes the run for a living one; reconciling finds out by the missing signs of life.
+        """
+        state = None
+        with suppress(PrefectAway):
+            state = self._workspace.prefect.state(self._run_id)
+        suspended = state is not None and state.type == "PAUSED"
+        noted = ("PAUSED", "Suspended") if suspended else ("SCHEDULED", "Rescheduled")
+        run = dict(zip(("flow_run_state", "flow_run_state_name"), noted, strict=True))
+        self._store.note(job, "interrupt", who="prefect", why=STOPPED, **owner(None), **run)
+        if suspended:
+            raise Pause(state=Suspended())
+        with suppress(PrefectAway):
+            self._workspace.prefect.put_back(self._run_id, STOPPED)
+        raise Abort(STOPPED)
+
+    def _stop_here(self, job: Job) -> Any:
+        """Nobody takes over a run without a deployment: the job waits for a person to let it go on."""
+        if job.status is Status.PROCESSING:
+            return _paused(self._store.move(job, Action.PAUSE, who="signal", why=STOPPED))
+        self._store.move(job, Action.FAIL, who="signal", why=STOPPED)
+        return Failed(message=f"{job.id}: {STOPPED}")
+
+    @property
+    def _service(self) -> BatchJobService:
+        return self._workspace.service
+
+    @property
+    def _store(self) -> JobStore:
+        return self._workspace.store
+
+
+def this_run() -> FlowRun:
+    """The Prefect run that this code runs in."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise RuntimeError("a batch job's flow runs under Prefect")
+    return context.flow_run
+
+
+def _paused(job: Job) -> Any:
+    return Completed(name="Paused", message=f"{job.id} is paused; `batch-jobs resume {job.id}` goes on", data=job)

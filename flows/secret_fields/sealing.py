@@ -1,0 +1,73 @@
+"""The installation's secret, and what is made from it: sealed values, and keys for signing."""
+
+import json
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from batch_jobs.flows.errors import SealBroken
+
+FILE = "secret.key"
+
+
+class Seal:
+    """Closes values so that only an installation with the same secret opens them (Fernet: AES and an HMAC).
+
+    Args:
+        secret: the installation's secret, from ``installation_secret``.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def key(self, purpose: str) -> bytes:
+        """A key of 32 bytes for one purpose; knowing it tells nothing of the secret or of another key (HKDF)."""
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        return HKDF(SHA256(), 32, salt=None, info=f"batch-jobs {purpose}".encode()).derive(self._secret)
+
+    def close(self, value: Any) -> str:
+        """Seal a JSON value."""
+        return str(self._fernet().encrypt(json.dumps(value).encode()).decode())
+
+    def open(self, sealed: str) -> Any:
+        """Open what ``close`` made.
+
+        Raises:
+            SealBroken: it was sealed with another secret, or altered.
+        """
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return json.loads(self._fernet().decrypt(sealed.encode()))
+        except InvalidToken:
+            raise SealBroken from None
+
+    def _fernet(self) -> Any:
+        from cryptography.fernet import Fernet
+
+        return Fernet(urlsafe_b64encode(self.key("contexts")))
+
+
+def installation_secret(given: str, home: Path) -> bytes:
+    """The secret of the settings, else that of the file in ``home``, which is made when there is none."""
+    if given:
+        return given.encode()
+    path = home / FILE
+    if not path.exists():
+        _make(path)
+    return path.read_bytes()
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    passing = path.with_name(f"{FILE}.{os.getpid()}.{secrets.token_hex(4)}")
+    passing.touch(mode=0o600)
+    passing.write_bytes(secrets.token_urlsafe(48).encode())
+    with suppress(FileExistsError):  # of two processes at once one makes it, whole, and both read that one
+        os.link(passing, path)
+    passing.unlink()

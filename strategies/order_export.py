@@ -1,0 +1,143 @@
+"""The built-in strategy that writes a shop's orders to a file."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Integer
+
+from batch_jobs.strategies.shop.exporting.export import (
+    DELIMITER,
+    ExportColumn,
+    ExportQuery,
+    ShopExport,
+    ShopExportContext,
+)
+from batch_jobs.strategies.shop.exporting.filters import Condition, moment, one_of, search
+from batch_jobs.strategies.shop.exporting.order_totals import DISCOUNTED, ORDERS_WITH_TOTALS, of_all
+
+#: Medusa: filters of orders, by the name in ``filterable_fields``.
+FILTERS: dict[str, Condition] = {
+    **{
+        name: one_of(f"entry.{name}")
+        for name in (
+            "id", "display_id", "cart_id", "customer_id", "email", "region_id", "currency_code", "tax_rate",
+            "sales_channel_id",
+        )
+    },
+    **{name: one_of(f"CAST(entry.{name} AS text)") for name in ("status", "fulfillment_status", "payment_status")},
+    **{name: moment(f"entry.{name}") for name in ("canceled_at", "created_at", "updated_at")},
+}  # fmt: skip
+_SEARCH = search("entry.email", "CAST(entry.display_id AS text)")
+_SEARCH_CUSTOMERS = search("first_name", "last_name", "phone")
+_SEARCH_ADDRESSES = search("first_name")
+
+#: What Medusa selects when it is not told.
+RELATIONS = ("customer", "shipping_address", "sales_channel")
+
+_WEEKDAY = "substr('SunMonTueWedThuFriSat', 1 + 3 * CAST(strftime('%w', {0}) AS integer), 3)"
+_MONTH = "substr('JanFebMarAprMayJunJulAugSepOctNovDec', 3 * CAST(strftime('%m', {0}) AS integer) - 2, 3)"
+#: A time as browsers write it, such as Tue, 24 Nov 2026 03:04:45 GMT.
+DATES = {
+    "postgresql": """to_char({0} AT TIME ZONE 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"')""",
+    "sqlite": f"{_WEEKDAY} || strftime(', %d ', {{0}}) || {_MONTH} || strftime(' %Y %H:%M:%S GMT', {{0}})",
+}
+
+
+@dataclass(frozen=True)
+class OrderColumn:
+    """A column of the file: its header, its cell, and the field or relation that must be selected for it."""
+
+    header: str
+    cell: str
+    needs: str
+    is_number: bool = False
+
+
+def _totals() -> list[OrderColumn]:
+    names = ("subtotal", "shipping_total", "discount_total", "gift_card_total", "refunded_total", "tax_total", "total")
+    return [
+        OrderColumn(name.replace("_", " ").title(), f"CAST(entry.{name} AS integer)", name, is_number=True)
+        for name in names
+    ]
+
+
+#: Medusa's columns in its order; ``created_at`` and ``id`` are always selected.
+COLUMNS = (
+    OrderColumn("Order_ID", "entry.id", "id"),
+    OrderColumn("Display_ID", "entry.display_id", "display_id", is_number=True),
+    OrderColumn("Order status", "CAST(entry.status AS text)", "status"),
+    OrderColumn("Date", "entry.created_at", "created_at"),
+    OrderColumn("Customer First name", "customer.first_name", "customer"),
+    OrderColumn("Customer Last name", "customer.last_name", "customer"),
+    OrderColumn("Customer Email", "customer.email", "customer"),
+    OrderColumn("Customer ID", "customer.id", "customer"),
+    OrderColumn("Shipping Address 1", "address.address_1", "shipping_address"),
+    OrderColumn("Shipping Address 2", "address.address_2", "shipping_address"),
+    OrderColumn("Shipping Country Code", "address.country_code", "shipping_address"),
+    OrderColumn("Shipping City", "address.city", "shipping_address"),
+    OrderColumn("Shipping Postal Code", "address.postal_code", "shipping_address"),
+    OrderColumn("Shipping Region ID", "entry.region_id", "region_id"),
+    OrderColumn("Fulfillment Status", "CAST(entry.fulfillment_status AS text)", "fulfillment_status"),
+    OrderColumn("Payment Status", "CAST(entry.payment_status AS text)", "payment_status"),
+    *_totals(),
+    OrderColumn("Currency Code", "entry.currency_code", "currency_code"),
+    OrderColumn("Sales channel name", "channel.name", "sales_channel"),
+    OrderColumn("Sales channel description", "channel.description", "sales_channel"),
+)
+
+
+def _search(words: object) -> str:
+    """Medusa: words are looked for in the order, its customer and its shipping address."""
+    return (
+        f"({_SEARCH(words)} OR entry.customer_id IN (SELECT id FROM customer WHERE {_SEARCH_CUSTOMERS(words)}) "
+        f"OR entry.shipping_address_id IN (SELECT id FROM address WHERE {_SEARCH_ADDRESSES(words)}))"
+    )
+
+
+class OrderExport(ShopExport):
+    """Export a shop's orders with customer, shipping address, statuses and totals."""
+
+    identifier = "order-export-strategy"
+    batch_type = "order-export"
+    table = '"order"'
+    noun = "order"
+    orders = ("created_at", "updated_at", "display_id", "status", "email", "id")
+
+    def filters(self, context: ShopExportContext) -> dict[str, Condition]:
+        """Medusa's filters of orders."""
+        return {**FILTERS, "q": _search}
+
+    def query(self, context: ShopExportContext, connection: Connection) -> ExportQuery:
+        """One row an order."""
+        chosen = self.chosen(context)
+        orders, discounted = (
+            of_all(query) if chosen.everything else query for query in (ORDERS_WITH_TOTALS, DISCOUNTED)
+        )
+        source = (
+            f"FROM ({orders}) AS entry LEFT JOIN customer ON customer.id = entry.customer_id "
+            "LEFT JOIN address ON address.id = entry.shipping_address_id "
+            "LEFT JOIN sales_channel AS channel ON channel.id = entry.sales_channel_id"
+        )
+        before = f"WITH chosen AS ({chosen.placed}), discounted AS ({discounted}) "
+        date = DATES[connection.dialect.name].format("entry.created_at")
+        columns = [
+            ExportColumn(
+                column.header,
+                date if column.header == "Date" else column.cell,
+                *([Integer()] if column.is_number else []),
+            )
+            for column in _selected(context)
+        ]
+        return ExportQuery(columns, before, source, ["entry.place"])
+
+    def build_template(self) -> str:
+        """Medusa: the header."""
+        return DELIMITER.join(column.header for column in COLUMNS) + "\n"
+
+
+def _selected(context: ShopExportContext) -> list[OrderColumn]:
+    config = context.list_config
+    fields = [column.needs for column in COLUMNS if column.needs not in RELATIONS]
+    if config is not None and config.select is not None:
+        fields = ["id", "created_at", *config.select]
+    relations = RELATIONS if config is None or config.relations is None else config.relations
+    return [column for column in COLUMNS if column.needs in (*fields, *relations)]

@@ -1,0 +1,55 @@
+"""The built-in strategy that writes a shop's products to a file."""
+
+from sqlalchemy import Connection
+
+from batch_jobs.strategies.shop.exporting.export import ExportQuery, ShopExport, ShopExportContext
+from batch_jobs.strategies.shop.exporting.filters import Condition, linked, moment, one_of, search, truth
+from batch_jobs.strategies.shop.exporting.product_query import ProductQuery
+
+#: Medusa: filters of products, by the name in ``filterable_fields``.
+FILTERS: dict[str, Condition] = {
+    **{name: one_of(f"entry.{name}") for name in ("id", "title", "description", "handle", "collection_id", "type_id")},
+    "status": one_of("CAST(entry.status AS text)"),
+    "is_giftcard": truth("entry.is_giftcard"),
+    "tags": linked("SELECT product_id FROM product_tags WHERE", "product_tag_id"),
+    "sales_channel_id": linked("SELECT product_id FROM product_sales_channel WHERE", "sales_channel_id"),
+    "category_id": linked("SELECT product_id FROM product_category_product WHERE", "product_category_id"),
+    "price_list_id": linked(
+        "SELECT variant.product_id FROM product_variant AS variant "
+        "JOIN product_variant_money_amount AS link ON link.variant_id = variant.id "
+        "JOIN money_amount AS money ON money.id = link.money_amount_id WHERE",
+        "money.price_list_id",
+    ),
+    **{name: moment(f"entry.{name}") for name in ("created_at", "updated_at", "deleted_at")},
+}
+_SEARCH = search("entry.title", "entry.description")
+_SEARCH_VARIANTS = search("variant.title", "variant.sku")
+_SEARCH_COLLECTION = search("title")
+
+
+def _search(words: object) -> str:
+    """Medusa: words are looked for in products, their variants and their collection."""
+    return (
+        f"({_SEARCH(words)} OR entry.id IN (SELECT product_id FROM product_variant AS variant "
+        f"WHERE variant.deleted_at IS NULL AND {_SEARCH_VARIANTS(words)}) "
+        f"OR entry.collection_id IN (SELECT id FROM product_collection WHERE {_SEARCH_COLLECTION(words)}))"
+    )
+
+
+class ProductExport(ShopExport):
+    """Export a shop's products and variants with prices, options, images and tags; the file can be imported again."""
+
+    identifier = "product-export-strategy"
+    batch_type = "product-export"
+    table = "product"
+    noun = "product"
+    orders = ("created_at", "updated_at", "title", "handle", "status", "id")
+    always = ("entry.deleted_at IS NULL",)
+
+    def filters(self, context: ShopExportContext) -> dict[str, Condition]:
+        """Medusa's filters of products."""
+        return {**FILTERS, "q": _search}
+
+    def query(self, context: ShopExportContext, connection: Connection) -> ExportQuery:
+        """One row a variant."""
+        return ProductQuery(connection, self.chosen(context)).query()

@@ -1,0 +1,105 @@
+"""The built-in strategy that brings a file of products into a shop."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.shop.importing.changes import Tally
+from batch_jobs.strategies.shop.importing.grouped_import import GroupedImport, GroupedImportContext
+from batch_jobs.strategies.shop.importing.grouping import Distinct
+from batch_jobs.strategies.shop.importing.headers import (
+    BARCODE,
+    PRODUCT_HANDLE,
+    PRODUCT_ID,
+    SKU,
+    VARIANT_ID,
+    ProductHeaders,
+    read_product_headers,
+)
+from batch_jobs.strategies.shop.products.matching import Rules
+from batch_jobs.strategies.shop.products.planner import ProductPlanner
+from batch_jobs.strategies.shop.products.product_changes import open_vocabularies
+from batch_jobs.strategies.shop.products.rows import cells_of
+from batch_jobs.strategies.shop.reading_state import StateReader
+from batch_jobs.strategies.shop.shop import Shop
+
+TEMPLATE = """\
+Product Id;Product Handle;Product Title;Product Subtitle;Product Description;Product Status;Product Thumbnail;\
+Product Weight;Product Discountable;Product Type;Product Tags;Variant Id;Variant Title;Variant SKU;Variant Barcode;\
+Variant Inventory Quantity;Variant Allow Backorder;Variant Manage Inventory;Price EUR;Price USD;\
+Option 1 Name;Option 1 Value;Image 1 Url;Image 2 Url
+;coffee-mug;Coffee Mug;;"Every day; dishwasher-proof";published;;300;true;Kitchen;new,gift;;Blue;MUG-BLUE;;40;false;\
+true;12.50;14;Colour;Blue;https://images.example/mug-blue.png;https://images.example/mug.png
+;coffee-mug;Coffee Mug;;"Every day; dishwasher-proof";published;;300;true;Kitchen;new,gift;;Red;MUG-RED;;25;false;\
+true;12.50;14;Colour;Red;https://images.example/mug-blue.png;https://images.example/mug.png
+;tea-pot;Tea Pot;Holds a litre;;draft;;900;true;Kitchen;gift;;One Size;TEA-POT;;8;false;true;39;45;Size;One Size;;
+"""
+
+
+class ProductImportContext(GroupedImportContext):
+    """Which file to bring in, and how its products are matched with those of the shop."""
+
+    match: Literal["handle", "id"] = Field(
+        "handle",
+        title="Match",
+        description="handle: by Product Id and Variant Id, and without those by handle and SKU; "
+        "id: by ids only, an existing handle or SKU is then a reject",
+    )
+    mode: Literal["upsert", "create", "update"] = Field(
+        "upsert",
+        title="Mode",
+        description="upsert: create and change products; create: reject those the shop has; update: those it has not",
+    )
+
+
+class ProductImport(GroupedImport):
+    """Create and change a shop's products and variants from a CSV file, with prices, options, images and tags."""
+
+    identifier = "product-import-strategy"
+    batch_type = "product-import"
+    Context = ProductImportContext
+
+    def read_headers(self, context: ProductImportContext, columns: list[str]) -> ProductHeaders:
+        """Medusa's columns of a product file."""
+        return read_product_headers(context.file_key, columns, context.columns)
+
+    def key_of(self, state: StateReader, headers: ProductHeaders, rows: pa.Table) -> pa.Array:
+        """The handle: rows with the same one are one product."""
+        return cells_of(rows, headers.fixed[PRODUCT_HANDLE])
+
+    def distinct(self, headers: ProductHeaders) -> Distinct:
+        """No two rows are one variant, and no two handles one product."""
+
+        def there(*names: str) -> list[str]:
+            return [headers.fixed[name] for name in names if name in headers.fixed]
+
+        return Distinct(by_row=there(VARIANT_ID, SKU, BARCODE), by_key=there(PRODUCT_ID))
+
+    @contextmanager
+    def planning(self, job: JobRun, shop: Shop, headers: ProductHeaders) -> Iterator[ProductPlanner]:
+        """Plans products."""
+        with open_vocabularies() as vocabularies:
+            yield ProductPlanner(shop, headers, Rules(job.context.match, job.context.mode), vocabularies)
+
+    def describe_plan(self, job: JobRun, tally: Tally) -> None:
+        """Say what will happen; the first line is Medusa's to the letter."""
+        job.describe(
+            "product-import-count",
+            "Products/variants to import",
+            f"There will be {tally.products_created} products created ({tally.products_updated}  updated).\n"
+            f"{' ' * 13}{tally.variants_created} variants will be created and {tally.variants_updated} updated",
+        )
+        job.describe(
+            "product-import-unchanged",
+            "Unchanged",
+            f"{tally.products_unchanged} products and {tally.variants_unchanged} variants are as they are in the file",
+        )
+        job.describe("product-import-reject", "To reject", f"{tally.rows_rejected} rows will be rejected")
+
+    def build_template(self) -> str:
+        """A small file of two products."""
+        return TEMPLATE

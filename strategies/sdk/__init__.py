@@ -1,0 +1,1 @@
+"""What strategies are written with: the base class, the handle on a job, checkpoints, rejects, files, errors."""

@@ -1,0 +1,109 @@
+"""The class that says what a job does."""
+
+from collections.abc import Callable
+from inspect import isabstract
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel
+
+from batch_jobs.strategies.sdk.errors import StrategyIncomplete
+
+if TYPE_CHECKING:
+    from batch_jobs.strategies.sdk.job import JobRun
+
+
+class NoContext(BaseModel):
+    """The context of a strategy that takes no parameters."""
+
+
+class BatchJobStrategy:
+    """What one type of job does, in hooks that Prefect runs as tasks.
+
+    A subclass has ``identifier`` and ``batch_type`` and defines ``process`` and ``build_template``; without one of
+    them it is refused when it is defined. Pass ``abstract=True`` to share code between strategies:
+    ``class Base(BatchJobStrategy, abstract=True)``.
+    The shape is Medusa v1's ``AbstractBatchJobStrategy``.
+    """
+
+    #: A name of its own among all strategies, such as ``publish-drafts-strategy``.
+    identifier: ClassVar[str]
+    #: What a job's ``type`` names; also the Prefect flow's name.
+    batch_type: ClassVar[str]
+    #: The typed parameters of a job: a pydantic model, drawn as a form in the Prefect UI.
+    Context: ClassVar[type[BaseModel]] = NoContext
+    #: How often a failed job is tried again by itself, when ``should_retry`` says so.
+    max_retries: ClassVar[int] = 0
+    #: Seconds before the first automatic retry; the wait doubles each time.
+    retry_delay: ClassVar[float] = 10.0
+    #: Of which jobs only one may be active: of one ``type``, of one type and ``context``, or of one value of a function
+    #: of the context. ``None`` allows any number.
+    unique: ClassVar[Literal["type", "context"] | Callable[[Any], object] | None] = None
+    #: What becomes of a second one: it is refused when it is created, or it queues until the first has ended.
+    on_duplicate: ClassVar[Literal["refuse", "queue"]] = "refuse"
+    #: How many runs of this type Prefect works on at a time; the others wait their turn. ``None`` is no limit.
+    concurrency_limit: ClassVar[int | None] = None
+
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        missing = [] if abstract else _missing(cls)
+        if missing:
+            raise StrategyIncomplete(cls.__name__, missing)
+
+    def prepare(self, context: Any) -> Any:
+        """Normalise the context when a job is created, before it has a row; return the context to keep.
+
+        Raises:
+            ContextRefused: with one line that says why such a job cannot be created.
+        """
+        return context
+
+    def pre_process(self, job: "JobRun") -> None:
+        """Count, validate, describe what will happen; write nothing to the target."""
+
+    def process(self, job: "JobRun") -> None:
+        """Do the work, in ``job.chunk`` blocks."""
+        raise NotImplementedError
+
+    def post_process(self, job: "JobRun") -> None:
+        """Run after success; may run again when the process dies here, so it must bear repeating."""
+
+    def build_template(self) -> str:
+        """Return a sample input that works as it is, or ``""`` where there is none."""
+        raise NotImplementedError
+
+    def should_retry(self, job: "JobRun", error: Exception) -> bool:
+        """Whether this failure may pass by itself when the job is tried again."""
+        return False
+
+    def on_failure(self, job: "JobRun", error: BaseException) -> None:
+        """Run when the job has failed for good."""
+
+    def on_cancel(self, job: "JobRun") -> None:
+        """Run when a running job was canceled, after its last chunk."""
+
+    @classmethod
+    def description(cls) -> str:
+        """The first paragraph of the class's docstring, in one line; ``""`` without one."""
+        return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
+
+
+def _missing(cls: type[BatchJobStrategy]) -> list[str]:
+    names = [name for name in ("identifier", "batch_type") if not _is_text(getattr(cls, name, None))]
+    hooks = [name for name in ("process", "build_template") if getattr(cls, name) is getattr(BatchJobStrategy, name)]
+    context = getattr(cls, "Context", None)
+    is_model = isinstance(context, type) and issubclass(context, BaseModel)
+    wrong = [
+        *([] if is_model else ["a Context that is a pydantic model"]),
+        *(["its abstract methods"] if isabstract(cls) else []),
+        *([] if _is_unique(cls.unique) else ['a unique that is "type", "context" or a function of the context']),
+        *([] if cls.on_duplicate in ("refuse", "queue") else ['an on_duplicate that is "refuse" or "queue"']),
+    ]
+    return names + hooks + wrong
+
+
+def _is_unique(unique: object) -> bool:
+    return unique in (None, "type", "context") or callable(unique)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())

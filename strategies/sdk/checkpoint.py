@@ -1,0 +1,147 @@
+"""The checkpoint of a job, kept in the target database so that it commits together with the rows it stands for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    inspect,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from batch_jobs.strategies.sdk.engines import for_writing
+from batch_jobs.strategies.sdk.errors import Superseded
+from batch_jobs.strategies.sdk.result import Counters
+
+metadata = MetaData()
+
+checkpoint_table = Table(
+    "batch_job_checkpoint",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    Column("chunk_number", Integer, nullable=False),
+    Column("cursor", JSON),
+    Column("counters", JSON, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The last chunk committed: its number from 1 (0: none yet), its cursor, and the counts up to and with it."""
+
+    chunk_number: int
+    cursor: Any
+    counters: Counters
+
+
+def _create_table(engine: Engine) -> None:
+    """Create the table where it is not there; the first jobs of a target may come at the same moment."""
+    if inspect(engine).has_table(checkpoint_table.name):
+        return
+    with for_writing(engine.connect()) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_job_checkpoint'))"))
+        metadata.create_all(connection)
+
+
+class CheckpointStore:
+    """The checkpoint of one job (and partition) as one attempt sees it.
+
+    Args:
+        engine: the target database.
+        job_id: whose checkpoint.
+        token: the fencing token of this attempt; a greater one takes the right to write away from a lesser one.
+        partition: which part of a partitioned job, 0 where there is but one.
+    """
+
+    def __init__(self, engine: Engine, job_id: str, token: int, partition: int = 0) -> None:
+        self._engine = engine
+        self._job_id = job_id
+        self._token = token
+        self._mine = (checkpoint_table.c.job_id == job_id) & (checkpoint_table.c.partition == partition)
+        self._partition = partition
+
+    def take(self) -> Checkpoint:
+        """Take the right to write and return where the job stands; waits for a chunk that is being committed.
+
+        Raises:
+            Superseded: a later attempt has it already.
+        """
+        _create_table(self._engine)
+        with for_writing(self._engine.connect()) as connection, connection.begin():
+            if connection.execute(self._raise_token()).first() is None:
+                raise Superseded(self._job_id)
+        return self.load()
+
+    def load(self) -> Checkpoint:
+        """Return where the job stands, at the start where nothing was committed; reads only."""
+        if not inspect(self._engine).has_table(checkpoint_table.name):
+            return Checkpoint(0, None, Counters())
+        with self._engine.connect() as connection:
+            row = connection.execute(select(checkpoint_table).where(self._mine)).one_or_none()
+        if row is None:
+            return Checkpoint(0, None, Counters())
+        return Checkpoint(row.chunk_number, row.cursor, Counters.model_validate(row.counters))
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction on the target that no later attempt can overlap; ``save`` it before it ends.
+
+        Raises:
+            Superseded: a later attempt has taken the right to write; nothing was written.
+        """
+        with for_writing(self._engine.connect()) as connection, connection.begin():
+            # the row lock makes a later attempt wait for this chunk, and this chunk fail after a later attempt
+            token = connection.scalar(select(checkpoint_table.c.token).where(self._mine).with_for_update())
+            if token != self._token:
+                raise Superseded(self._job_id)
+            yield connection
+
+    def save(self, connection: Connection, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint in the chunk's own transaction."""
+        values = {
+            "chunk_number": checkpoint.chunk_number,
+            "cursor": checkpoint.cursor,
+            "counters": checkpoint.counters.model_dump(),
+            "updated_at": datetime.now(UTC),
+        }
+        saved = connection.execute(
+            update(checkpoint_table).where(self._mine, checkpoint_table.c.token == self._token).values(values)
+        )
+        if saved.rowcount != 1:
+            raise Superseded(self._job_id)
+
+    def _raise_token(self) -> Any:
+        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        first = insert(checkpoint_table).values(
+            job_id=self._job_id,
+            partition=self._partition,
+            token=self._token,
+            chunk_number=0,
+            cursor=None,
+            counters=Counters().model_dump(),
+            updated_at=datetime.now(UTC),
+        )
+        return first.on_conflict_do_update(
+            index_elements=[checkpoint_table.c.job_id, checkpoint_table.c.partition],
+            set_={"token": first.excluded.token},
+            where=checkpoint_table.c.token <= first.excluded.token,
+        ).returning(checkpoint_table.c.token)

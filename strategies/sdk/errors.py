@@ -1,0 +1,156 @@
+"""Every error of this room, each saying what is wrong and what to do about it in one line."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from traceback import walk_tb
+
+
+def rows_told(number: int) -> str:
+    """``1 row``, ``2,000 rows``."""
+    return f"{number:,} row{'' if number == 1 else 's'}"
+
+
+class BatchJobError(Exception):
+    """An error a user can act on; its text is one line."""
+
+
+class Refusal(BatchJobError):
+    """What a job was given cannot be used: another attempt at the same input and context would meet it again."""
+
+
+class StrategyIncomplete(BatchJobError, TypeError):
+    """A strategy class lacks something it must have."""
+
+    def __init__(self, name: str, missing: list[str]) -> None:
+        super().__init__(
+            f"strategy {name} lacks {', '.join(missing)}; it needs identifier, batch_type, process and build_template"
+        )
+
+
+class StrategyUnknown(BatchJobError):
+    """No strategy has the type asked for."""
+
+    def __init__(self, batch_type: str, known: list[str], broken: int) -> None:
+        self.batch_type = batch_type
+        near = get_close_matches(batch_type, known, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; {broken} file(s) could not be loaded, see `batch-jobs strategies`" if broken else ""
+        super().__init__(
+            f"no strategy has the type {batch_type!r}; there are {', '.join(known) or 'none'}{hint}{meant}"
+        )
+
+
+class ContextRefused(Refusal, ValueError):
+    """The context given for a job is not one its strategy accepts; ``missing`` are the fields it lacks."""
+
+    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
+        self.missing = list(missing)
+        super().__init__(message)
+
+
+class InputChanged(Refusal):
+    """The input file is not the one that was looked at before."""
+
+    def __init__(self, file_key: str) -> None:
+        super().__init__(f"the file {file_key} has changed since the preview; create a new job for the new file")
+
+
+class JobRefused(Refusal):
+    """The strategy refuses to go on: the input or the target cannot be used as asked."""
+
+
+class TooManyRejects(JobRefused):
+    """More rows are bad than the job allows."""
+
+    def __init__(self, rejected: int, allowed: int, written: str) -> None:
+        are = "is" if rejected == 1 else "are"
+        super().__init__(
+            f"{rows_told(rejected)} {are} rejected and max_rejects is {allowed}; {written}. The rejects file says why"
+        )
+
+
+class Superseded(BatchJobError):
+    """This attempt's right to write was taken by a later one (a fencing token, after Gray and Cheriton's leases)."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"{job_id} is being run by a later attempt; this one stops here and its open chunk was not written"
+        )
+
+
+class FileKeyUnsafe(Refusal, ValueError):
+    """A file key points out of the file store, or to a file that is still being written."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{key!r} is not a file key; a key is a relative path without '..' and without .part at its end, such as"
+            " uploads/products.csv"
+        )
+
+
+class FileMissing(Refusal, FileNotFoundError):
+    """The file store has no file of this key."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"there is no file {key} in the file store; `batch-jobs files list` shows what there is")
+
+
+class StrategyFileBroken(BatchJobError):
+    """A file that should hold strategies could not be loaded."""
+
+    def __init__(self, origin: Path | str, reason: str, line: int | None = None) -> None:
+        self.origin = str(origin)
+        super().__init__(f"{origin}{f' line {line}' if line else ''}: {reason}")
+
+
+class StrategyExited(Exception):
+    """A strategy's code asked for the end of the whole process."""
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__(f"the strategy raised {raised!r}, which ends a program; an error is what fails a job")
+
+
+class StopRequested(BaseException):
+    """Raised at a chunk edge when the job is to stop there.
+
+    Not an ``Exception``, so that a strategy's ``except Exception`` does not swallow it.
+
+    Args:
+        reason: what happened to the job, in a word: ``canceled``, ``paused``, ``interrupted`` or ``superseded``.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+@contextmanager
+def exits_as_errors() -> Iterator[None]:
+    """Let nothing out of the block that ends the process, other than Ctrl-C.
+
+    Raises:
+        StrategyExited: in place of ``SystemExit`` and its like, with where it was raised.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, StopRequested):
+        raise
+    except BaseException as error:
+        raise StrategyExited(error).with_traceback(error.__traceback__) from None
+
+
+def line_in(file: Path, error: BaseException) -> int | None:
+    """The line of this file that was being run when the error came up, ``None`` when the file had no part in it."""
+    own = file.resolve()
+    lines = [line for frame, line in walk_tb(error.__traceback__) if Path(frame.f_code.co_filename).resolve() == own]
+    return lines[-1] if lines else None
+
+
+class InputRefused(JobRefused):
+    """The input cannot be read as the table it should be; nothing was written."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}; nothing was written")

@@ -1,0 +1,132 @@
+"""The file store: named files in any place fsspec reaches, each whole or not there at all."""
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO, cast
+
+import fsspec
+from ulid import ULID
+
+from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
+
+COPY_BYTES = 1 << 20
+#: How the name of a file ends that is still being written. No key ends so: what is not listed cannot be opened either.
+UNFINISHED = ".part"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of the store: its key and its size in bytes."""
+
+    key: str
+    size: int
+
+
+class FileStore:
+    """Files by key under one fsspec URL, such as ``file:///srv/files`` or ``s3://bucket/jobs``."""
+
+    def __init__(self, url: str) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+
+    def put(self, source: BinaryIO, name: str) -> str:
+        """Copy a stream into the store; return its key ``uploads/<ulid>/<name>``, the name made harmless."""
+        key = upload_key(name)
+        with self.writing(key) as stream:
+            shutil.copyfileobj(source, stream, COPY_BYTES)
+        return key
+
+    def open(self, key: str) -> BinaryIO:
+        """Open a file for reading, in bytes.
+
+        Raises:
+            FileMissing: there is none.
+            FileKeyUnsafe: the key points out of the store, or to a file that is still being written.
+        """
+        path = self._path(key)
+        if not self._fs.isfile(path):
+            raise FileMissing(key)
+        return cast(BinaryIO, self._fs.open(path, "rb"))
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        """Write a file under a passing name; it gets its key when the block ends well, and is removed otherwise."""
+        path = self._path(key)
+        passing = f"{path}.{ULID()}{UNFINISHED}"
+        self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+        try:
+            with self._fs.open(passing, "wb") as stream:
+                yield stream
+            self._fs.mv(passing, path)
+        except BaseException:
+            if self._fs.exists(passing):
+                self._fs.rm(passing)
+            raise
+
+    def size(self, key: str) -> int:
+        """Bytes of a file."""
+        return int(self._fs.size(self._path(key)))
+
+    def exists(self, key: str) -> bool:
+        """Whether the store has a whole file of this key."""
+        return bool(self._fs.isfile(self._path(key)))
+
+    def list(self, prefix: str = "") -> Sequence[StoredFile]:
+        """The files whose key starts with a folder's name, by key; unfinished ones are left out."""
+        folder = self._path(prefix) if prefix else self._root
+        if not self._fs.exists(folder):
+            return []
+        found = self._fs.find(folder, detail=True)
+        start = len(self._root.rstrip("/")) + 1
+        return [
+            StoredFile(path[start:], info["size"])
+            for path, info in sorted(found.items())
+            if not path.endswith(UNFINISHED)
+        ]
+
+    def remove(self, prefix: str) -> None:
+        """Remove a file, or a folder with all its files; fine when there is none."""
+        if self._fs.exists(self._path(prefix)):
+            self._fs.rm(self._path(prefix), recursive=True)
+
+    def _path(self, key: str) -> str:
+        return f"{self._root.rstrip('/')}/{plain_key(key)}"
+
+
+def plain_key(key: str) -> str:
+    """A key in the one form that the store reads it as: ``a//./b`` is ``a/b``.
+
+    Raises:
+        FileKeyUnsafe: it points out of the store, to nothing in it, or to a file that is still being written.
+    """
+    parts = PurePosixPath(key).parts
+    if not parts or key.startswith("/") or ".." in parts or "\\" in key or "\0" in key or "://" in key:
+        raise FileKeyUnsafe(key)
+    if parts[-1].endswith(UNFINISHED):
+        raise FileKeyUnsafe(key)
+    return "/".join(parts)
+
+
+def upload_key(name: str) -> str:
+    """A new key for a file of this name: ``uploads/<ulid>/<name>``, the name made harmless."""
+    return f"uploads/{ULID()}/{harmless_name(name)}"
+
+
+def harmless_name(name: str) -> str:
+    """The last part of a file's name with letters, digits, dot, dash and underscore only, 100 characters at most.
+
+    It keeps its extension, which says the format: where nothing before it is left, ``产品.csv`` is ``file.csv``.
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last).rstrip(".-")
+    kept = cleaned.lstrip(".-")
+    if "." in cleaned.removesuffix(kept):
+        kept = f"file.{kept}"
+    return _finished(kept[-100:] or "file")
+
+
+def _finished(name: str) -> str:
+    return f"{name.removesuffix(UNFINISHED)}-part" if name.endswith(UNFINISHED) else name

@@ -1,0 +1,233 @@
+"""The handle ``job`` that every hook of a strategy receives."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol, Self
+
+from sqlalchemy import Connection, Engine, event
+
+from batch_jobs.strategies.sdk.checkpoint import Checkpoint, CheckpointStore
+from batch_jobs.strategies.sdk.errors import StopRequested
+from batch_jobs.strategies.sdk.files import FileStore, harmless_name
+from batch_jobs.strategies.sdk.rejects import PART_SIZE, Reject, RejectLog
+from batch_jobs.strategies.sdk.result import Counters, JobResult, Progress
+
+DEFAULT_CHUNK_SIZE = 10_000
+
+
+@dataclass(frozen=True)
+class JobIdentity:
+    """Which job runs, and how."""
+
+    id: str
+    type: str
+    context: Any
+    dry_run: bool = False
+    attempt: int = 1
+    created_by: str | None = None
+
+
+class Report(Protocol):
+    """Where a job's progress is told, and where it learns that it is to stop."""
+
+    def save(self, result: JobResult, plan: dict[str, Any]) -> None:
+        """Keep what the job has to tell."""
+
+    def stop_reason(self) -> str | None:
+        """``canceled``, ``paused``, ``interrupted`` or ``superseded`` when the job is to stop at this chunk edge."""
+
+
+class SilentReport:
+    """A report nobody reads, for running a strategy by itself."""
+
+    def save(self, result: JobResult, plan: dict[str, Any]) -> None:
+        """Keep nothing."""
+
+    def stop_reason(self) -> str | None:
+        """Never stop."""
+        return None
+
+
+@dataclass
+class JobParts:
+    """What a run works with: the target database, the files, the checkpoint, and whom it reports to."""
+
+    target: Engine
+    files: FileStore
+    checkpoints: CheckpointStore
+    report: Report = field(default_factory=SilentReport)
+    logger: Any = field(default_factory=lambda: logging.getLogger("batch_jobs"))
+    chunk_size: int = DEFAULT_CHUNK_SIZE
+
+
+class JobRun:
+    """One attempt at a job, as its strategy sees it.
+
+    ``id, type, context, dry_run, attempt, created_by`` say which job this is; ``logger`` writes to the run's log;
+    ``target`` is the SQLAlchemy engine of the database that strategies read and write; ``plan`` is a dict of JSON
+    values that ``pre_process`` leaves for ``process`` (kept with the job, so that another machine may go on);
+    ``chunk_size`` is the configured number of rows a chunk should have.
+    """
+
+    def __init__(
+        self,
+        identity: JobIdentity,
+        parts: JobParts,
+        result: JobResult | None = None,
+        plan: dict[str, Any] | None = None,
+    ) -> None:
+        self.id, self.type, self.context = identity.id, identity.type, identity.context
+        self.dry_run, self.attempt, self.created_by = identity.dry_run, identity.attempt, identity.created_by
+        self.target, self.logger, self.chunk_size = parts.target, parts.logger, parts.chunk_size
+        self.result = result or JobResult()
+        self.plan: dict[str, Any] = dict(plan or {})
+        self.files = parts.files
+        self.progress = Progress(self.result, self.save)
+        self.rejects = RejectLog(parts.files, identity.id)
+        self._report = parts.report
+        self._checkpoints = parts.checkpoints
+        self._checkpoint: Checkpoint | None = None
+
+    @property
+    def checkpoint(self) -> Any:
+        """The cursor of the last committed chunk, ``None`` when there is none yet; go on after it."""
+        return (self._checkpoint or self._checkpoints.load()).cursor
+
+    def describe(self, key: str, name: str, message: str) -> None:
+        """Add a line to the job's summary, or replace the one with this key."""
+        self.result.describe(key, name, message)
+
+    def count(self, *, created: int = 0, updated: int = 0, unchanged: int = 0) -> None:
+        """Count rows by outcome; in a chunk they are committed with it."""
+        counters = self.progress.counters
+        counters.created += created
+        counters.updated += updated
+        counters.unchanged += unchanged
+
+    def reject(self, line: int, column: str | None, message: str, row: dict[str, str | None]) -> None:
+        """Refuse an input row.
+
+        Args:
+            line: where it starts in the input file, from 1.
+            column: the bad cell's column, ``None`` when the row as a whole is bad.
+            message: why, in a few words.
+            row: the row as it was read, so that it can be corrected and loaded again.
+        """
+        self.rejects.add(Reject(line, column, message, row))
+        if self._checkpoint is None:
+            self.rejects.flush_before(PART_SIZE)
+
+    def open_input(self, file_key: str) -> BinaryIO:
+        """Open a file of the file store for reading.
+
+        Raises:
+            FileMissing: the store has no such file.
+        """
+        return self.files.open(file_key)
+
+    @contextmanager
+    def write_output(self, name: str) -> Iterator[BinaryIO]:
+        """Write the job's result file; it is offered as ``result.file_key`` only once the block has ended well."""
+        key = f"jobs/{self.id}/{harmless_name(name)}"
+        with self.files.writing(key) as stream:
+            yield stream
+        self.result.file_key, self.result.file_size = key, self.files.size(key)
+
+    @contextmanager
+    def chunk(self, cursor: Any) -> Iterator[Connection]:
+        """A transaction on the target in which the block's writes and the checkpoint commit together, or not at all.
+
+        Args:
+            cursor: a JSON value saying where to go on after this chunk; comes back as ``job.checkpoint``.
+
+        Counts what the block told ``job.progress.advance``, or else the rows that its statements wrote. Its end is
+        the point where a cancel or a pause takes effect. Only ``process`` may use it.
+
+        Raises:
+            Superseded: a later attempt runs this job; nothing of the block was written.
+            StopRequested: after the commit, when the job is to stop here.
+        """
+        done = self._checkpoint
+        if done is None:
+            raise RuntimeError("job.chunk belongs in process(); before it a job writes nothing to the target")
+        before = self.progress.begin_chunk()
+        try:
+            with self._checkpoints.transaction() as connection:
+                with WrittenRows(connection) as written:
+                    yield connection
+                committed = self._close_chunk(
+                    connection, Checkpoint(done.chunk_number + 1, cursor, before), written.rows
+                )
+        except BaseException:
+            self.rejects.drop_pending()
+            self.progress.end_chunk(before)
+            raise
+        self._checkpoint = committed
+        self.progress.end_chunk(committed.counters)
+        self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        """Stop here when the job was canceled or paused; for work that has no chunks, such as writing a file."""
+        reason = self._report.stop_reason()
+        if reason:
+            raise StopRequested(reason)
+
+    def save(self) -> None:
+        """Tell now what there is to tell, without waiting for the next second."""
+        self._report.save(self.result, self.plan)
+
+    def begin_processing(self) -> None:
+        """Take the right to write, and go on from where the last attempt got to."""
+        self._checkpoint = self._checkpoints.take()
+        self.rejects.discard_after(self._checkpoint.chunk_number)
+        self.progress.end_chunk(self._checkpoint.counters.model_copy())
+
+    def assemble_rejects(self) -> None:
+        """Put together the rejects file of what is in so far."""
+        last_chunk = 0
+        if self._checkpoint is None:
+            self.rejects.flush_before()
+        else:
+            last_chunk = self._checkpoint.chunk_number + 1  # what was refused after the last chunk is told too
+            self.rejects.flush_chunk(last_chunk)
+        file = self.rejects.assemble(last_chunk)
+        if file:
+            self.result.rejects_file_key, self.result.rejected = file.key, file.rows
+
+    def _close_chunk(self, connection: Connection, begun: Checkpoint, written_rows: int) -> Checkpoint:
+        counters: Counters = self.progress.counters.model_copy()
+        if counters.advanced == begun.counters.advanced:
+            counters.advanced += written_rows
+        counters.rejected += self.rejects.pending_rows()
+        checkpoint = Checkpoint(begun.chunk_number, begun.cursor, counters)
+        self._checkpoints.save(connection, checkpoint)
+        self.rejects.flush_chunk(checkpoint.chunk_number)
+        return checkpoint
+
+
+class WrittenRows:
+    """Adds up the rows of INSERT, UPDATE and DELETE statements run on a connection inside the block."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.rows = 0
+        self._connection = connection
+
+    def __enter__(self) -> Self:
+        event.listen(self._connection, "after_cursor_execute", self._count)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        event.remove(self._connection, "after_cursor_execute", self._count)
+
+    def _count(
+        self, _connection: Any, cursor: Any, _statement: Any, _parameters: Any, context: Any, _many: Any
+    ) -> None:
+        # a statement given as text is not known to be a write, but only a write has a row count and no columns
+        is_write = context is not None and (context.isinsert or context.isupdate or context.isdelete)
+        if is_write or cursor.description is None:
+            self.rows += max(cursor.rowcount, 0)

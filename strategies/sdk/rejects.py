@@ -1,0 +1,171 @@
+"""Refused input rows: kept in parts while a job runs, put together as one CSV file in the order of the input."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import BinaryIO
+
+from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.tables.values.formulas import neutralise_cell
+
+#: What the rejects file has beside the input's own columns; an import of such a file leaves them out.
+LINE_COLUMN = "reject_line"
+REASON_COLUMN = "reject_reason"
+#: Cells beyond the header's last column.
+SURPLUS_COLUMN = "reject_surplus"
+OWN_COLUMNS = (LINE_COLUMN, REASON_COLUMN)
+
+PART_SIZE = 10_000  # rejects held in memory at most, outside chunks
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One reason why one input row is refused; a row may have several."""
+
+    line: int
+    column: str | None
+    message: str
+    row: dict[str, str | None]
+
+    @property
+    def reason(self) -> str:
+        """Why, with the column where it is one cell's fault."""
+        return f"{self.column}: {self.message}" if self.column else self.message
+
+
+@dataclass(frozen=True)
+class RejectsFile:
+    """The assembled file's key and the number of rows in it."""
+
+    key: str
+    rows: int
+
+
+class RejectLog:
+    """The rejects of one job, in parts: one series found before processing, one part for each committed chunk.
+
+    A chunk that is done again writes its part again, so that the parts up to the checkpoint are always exactly those
+    of the rows that are in.
+    """
+
+    def __init__(self, files: FileStore, job_id: str) -> None:
+        self._files = files
+        self._folder = f"jobs/{job_id}/rejects"
+        self._key = f"jobs/{job_id}/rejects.csv"
+        self._pending: list[Reject] = []
+        self._found_before = 0
+
+    def restart(self) -> None:
+        """Forget what an earlier look at the input found."""
+        self._files.remove(f"{self._folder}/before")
+        self._pending.clear()
+        self._found_before = 0
+
+    def discard_after(self, last_chunk: int) -> None:
+        """Remove the parts of chunks that were never committed."""
+        for file in self._files.list(f"{self._folder}/chunk"):
+            if file.key > self._chunk_key(last_chunk):
+                self._files.remove(file.key)
+
+    def add(self, reject: Reject) -> None:
+        """Keep a reject for the next part."""
+        self._pending.append(reject)
+
+    def pending_rows(self) -> int:
+        """How many rows the next part will hold."""
+        return len({reject.line for reject in self._pending})
+
+    def drop_pending(self) -> None:
+        """Forget what the failed chunk found."""
+        self._pending.clear()
+
+    def flush_before(self, at_least: int = 1) -> None:
+        """Write what was found before processing, when there is enough of it."""
+        if len(self._pending) >= max(at_least, 1):
+            self._found_before += 1
+            self._write(f"{self._folder}/before/{self._found_before:08d}.jsonl")
+
+    def flush_chunk(self, number: int) -> None:
+        """Write the part of this chunk; called in the chunk's transaction, whose lock keeps other attempts out."""
+        if self._pending:
+            self._write(self._chunk_key(number))
+
+    def assemble(self, last_chunk: int) -> RejectsFile | None:
+        """Put the parts together as one CSV file, by line; ``None`` when nothing was rejected.
+
+        A row found bad before and while processing is there once, with the later reasons.
+        The order is made by a temporary database on disk, so that memory stays flat.
+        """
+        with closing(sqlite3.connect("")) as parts:
+            parts.execute("CREATE TABLE reject (line INTEGER, phase INTEGER, reason TEXT, cells TEXT)")
+            parts.executemany("INSERT INTO reject VALUES (?, ?, ?, ?)", self._stored(last_chunk))
+            columns = _columns(parts)
+            if not columns:
+                return None
+            with self._files.writing(self._key) as stream:
+                rows = _write_csv(stream, columns, _rejected_rows(parts))
+        return RejectsFile(self._key, rows)
+
+    def _stored(self, last_chunk: int) -> Iterator[tuple[int, int, str, str]]:
+        for file in self._files.list(self._folder):
+            phase = 0 if "/before/" in file.key else 1
+            if phase == 1 and file.key > self._chunk_key(last_chunk):
+                continue
+            with self._files.open(file.key) as stream:
+                for text in stream:
+                    found = Reject(**json.loads(text))
+                    yield found.line, phase, found.reason, json.dumps(found.row)
+
+    def _chunk_key(self, number: int) -> str:
+        return f"{self._folder}/chunk/{number:08d}.jsonl"
+
+    def _write(self, key: str) -> None:
+        with self._files.writing(key) as stream:
+            stream.writelines(json.dumps(asdict(reject)).encode() + b"\n" for reject in self._pending)
+        self._pending.clear()
+
+
+def _columns(parts: sqlite3.Connection) -> list[str]:
+    seen: dict[str, None] = {}
+    for (cells,) in parts.execute("SELECT DISTINCT (SELECT json_group_array(key) FROM json_each(cells)) FROM reject"):
+        seen.update(dict.fromkeys(json.loads(cells)))
+    own = dict.fromkeys(OWN_COLUMNS)
+    return [*(name for name in seen if name not in own), *own] if seen or _any(parts) else []
+
+
+def _any(parts: sqlite3.Connection) -> bool:
+    return parts.execute("SELECT 1 FROM reject LIMIT 1").fetchone() is not None
+
+
+def _rejected_rows(parts: sqlite3.Connection) -> Iterator[dict[str, str | None]]:
+    found = parts.execute("SELECT line, phase, reason, cells FROM reject ORDER BY line, phase DESC, rowid")
+    for line, reasons in groupby(found, key=lambda row: row[0]):
+        first, *others = reasons
+        latest = [first, *(other for other in others if other[1] == first[1])]
+        reason = "; ".join(dict.fromkeys(row[2] for row in latest))
+        yield {**json.loads(first[3]), LINE_COLUMN: str(line), REASON_COLUMN: reason}
+
+
+def _write_csv(stream: BinaryIO, columns: list[str], rows: Iterable[Mapping[str, str | None]]) -> int:
+    written = 0
+    stream.write(_line(columns))
+    for row in rows:
+        stream.write(_line([row.get(column) for column in columns]))
+        written += 1
+    return written
+
+
+def _line(cells: Iterable[str | None]) -> bytes:
+    line = ",".join(_cell(cell) for cell in cells) + "\n"
+    return line.encode(errors="replace")  # half a surrogate pair, which JSON allows, is no text in UTF-8
+
+
+def _cell(cell: str | None) -> str:
+    # the standard library's writer cannot tell an empty text ("") from no value, as COPY and our reader do
+    if cell is None:
+        return ""
+    safe = neutralise_cell(cell)
+    return '"' + safe.replace('"', '""') + '"' if safe == "" or any(mark in safe for mark in ',"\r\n') else safe

@@ -1,0 +1,119 @@
+"""What a job reports: Medusa v1's ``result`` of a batch job, the counts by outcome beside it, and its progress."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class StatDescriptor(BaseModel):
+    """One line of a job's summary."""
+
+    key: str
+    name: str
+    message: str
+
+
+class ErrorEntry(BaseModel):
+    """One error of a job: ``err`` holds the trace, shortened; ``refused`` if no other attempt can do better."""
+
+    message: str
+    code: str
+    err: Any = None
+    refused: bool = False
+
+
+class Counters(BaseModel):
+    """Rows by outcome; ``advanced`` is the number of rows gone through, whatever became of them."""
+
+    advanced: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+
+
+class JobResult(BaseModel):
+    """The ``result`` of a job row; counts are rows, ``progress`` is 0 to 1, ``file_size`` is bytes."""
+
+    count: int | None = None
+    advancement_count: int = 0
+    progress: float = 0.0
+    errors: list[ErrorEntry] = Field(default_factory=list)
+    stat_descriptors: list[StatDescriptor] = Field(default_factory=list)
+    file_key: str | None = None
+    file_size: int | None = None
+    rejects_file_key: str | None = None
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+
+    def describe(self, key: str, name: str, message: str) -> None:
+        """Set the summary line of this key, in the order of first sight."""
+        entry = StatDescriptor(key=key, name=name, message=message)
+        keys = [known.key for known in self.stat_descriptors]
+        if key in keys:
+            self.stat_descriptors[keys.index(key)] = entry
+        else:
+            self.stat_descriptors.append(entry)
+
+    def show(self, counters: Counters) -> None:
+        """Take over what is committed; nothing shown goes down, so that a retry never seems to lose work."""
+        self.advancement_count = max(self.advancement_count, counters.advanced)
+        self.created, self.updated, self.unchanged = counters.created, counters.updated, counters.unchanged
+        self.rejected = max(self.rejected, counters.rejected)
+        if self.count:
+            self.progress = max(self.progress, min(1.0, self.advancement_count / self.count))
+
+
+SAVE_INTERVAL = 1.0  # seconds; more often would cost more than the work it reports
+
+
+class Progress:
+    """The ``job.progress`` of a strategy: set ``total``, call ``advance``."""
+
+    def __init__(
+        self, result: JobResult, save: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.counters = Counters()
+        self._result = result
+        self._save = save
+        self._clock = clock
+        self._saved_at = -SAVE_INTERVAL
+        self._in_chunk = False
+
+    @property
+    def total(self) -> int | None:
+        """How many rows there are in all, ``None`` while unknown."""
+        return self._result.count
+
+    @total.setter
+    def total(self, rows: int | None) -> None:
+        self._result.count = rows
+
+    def advance(self, rows: int = 1) -> None:
+        """Count rows gone through; inside a chunk they show only once the chunk is committed."""
+        self.counters.advanced += rows
+        if not self._in_chunk:
+            self.publish()
+
+    def begin_chunk(self) -> Counters:
+        """Hold back what is counted from here; return the counts so far, to go back to when the chunk fails."""
+        self._in_chunk = True
+        return self.counters.model_copy()
+
+    def end_chunk(self, counters: Counters) -> None:
+        """Take these counts as committed and show them."""
+        self._in_chunk = False
+        self.counters = counters
+        self.publish()
+
+    def publish(self) -> None:
+        """Show the counts in the result, and save it when the last save is long enough ago."""
+        self._result.show(self.counters)
+        now = self._clock()
+        if now - self._saved_at >= SAVE_INTERVAL:
+            self._saved_at = now
+            self._save()

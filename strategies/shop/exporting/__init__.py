@@ -1,0 +1,1 @@
+"""From a shop to a file: queries and filters."""

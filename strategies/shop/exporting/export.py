@@ -1,0 +1,208 @@
+"""The way in which the exports of a shop run: one query, read in one snapshot, written as it comes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, ClassVar, Literal
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, types
+
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.shop.exporting.filters import Condition, conditions
+from batch_jobs.strategies.tables.databases.exporting import Source, source_for
+from batch_jobs.strategies.tables.formats.csv import csv_header
+from batch_jobs.strategies.tables.formats.writing import WRITERS
+from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
+
+DELIMITER = ";"
+#: Sorting is done in memory, not on the server's disk. And of rows just loaded the planner knows nothing: it would take
+#: many for few and look each of them up, which takes longer with every row; hashing whole tables does not.
+SETTINGS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_nestloop = off")
+TEXT = types.Text()
+Way = Literal["ASC", "DESC"]
+
+
+class ListConfig(BaseModel):
+    """Which entries, and in which order, as Medusa has it; ``take`` is the size of a page there and nothing here."""
+
+    skip: int = Field(0, ge=0)
+    take: int = Field(50, ge=1)
+    order: dict[str, Way] = Field(default_factory=lambda: dict[str, Way](created_at="DESC"))
+    relations: list[str] | None = None
+    select: list[str] | None = None
+
+
+class ShopExportContext(BaseModel):
+    """What to export, and how to write it."""
+
+    filterable_fields: dict[str, Any] = Field(
+        default_factory=dict, title="Filters", description="Which entries, by Medusa's names; default all"
+    )
+    list_config: ListConfig | None = Field(
+        None, title="List", description="skip, take, order, select and relations, as Medusa has them"
+    )
+    batch_size: int | None = Field(None, title="At most", description="How many entries at most; default all", ge=0)
+    format: Literal["csv", "tsv", "jsonl", "parquet", "xlsx"] = Field("csv", title="Format", description="Of the file")
+    limit: int | None = Field(None, title="Page size", description="Goes into list_config as take", ge=1)
+    offset: int | None = Field(None, title="Offset", description="Goes into list_config as skip", ge=0)
+    order: str | None = Field(None, title="Order", description="A field, with - before it for descending")
+    fields: list[str] | None = Field(None, title="Fields", description="Goes into list_config as select")
+    expand: list[str] | None = Field(None, title="Expand", description="Goes into list_config as relations")
+
+
+@dataclass(frozen=True)
+class ExportColumn:
+    """A column of the file: its header, the SQL for its cell, and the type of that."""
+
+    header: str
+    cell: str
+    type: types.TypeEngine[Any] = TEXT
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The query of the entries' ids and places, the one of their ids, and whether these are all there are."""
+
+    placed: str
+    ids: str
+    everything: bool
+
+
+@dataclass(frozen=True)
+class ExportQuery:
+    """What to read: the columns, the SQL from FROM on with its WITH before it, the columns to order by.
+
+    ``rows`` is how many rows there will be, ``None`` where each entry has one.
+    """
+
+    columns: list[ExportColumn]
+    before: str
+    source: str
+    order: list[str]
+    rows: int | None = None
+
+    def selection(self) -> Selection:
+        """The query with short names, since a header may be longer than a name may be in PostgreSQL."""
+        cells = [f"{column.cell} AS c{number}" for number, column in enumerate(self.columns)]
+        places = [f"{order} AS place{number}" for number, order in enumerate(self.order)]
+        select = f"({self.before}SELECT {', '.join([*cells, *places])} {self.source})"
+        selected = [SelectedColumn(f"c{number}", column.type) for number, column in enumerate(self.columns)]
+        return Selection(select, selected, [f"place{number}" for number in range(len(places))])
+
+    def named(self) -> list[SelectedColumn]:
+        """The columns by their headers."""
+        return [SelectedColumn(column.header, column.type) for column in self.columns]
+
+
+class ShopExport(BatchJobStrategy, abstract=True):
+    """An export of entries of the shop.
+
+    A subclass says what an entry is (``table``, ``noun``), which filters there are and which query reads them.
+    """
+
+    Context: ClassVar[type[BaseModel]] = ShopExportContext
+    #: The entries' table as SQL names it, and what one of them is called.
+    table: ClassVar[str]
+    noun: ClassVar[str]
+    #: Columns of the table by which entries can be ordered.
+    orders: ClassVar[tuple[str, ...]]
+    #: What holds for every entry.
+    always: ClassVar[tuple[str, ...]] = ()
+
+    def prepare(self, context: ShopExportContext) -> ShopExportContext:
+        """Put what Medusa takes apart into ``list_config``; refuse filters and orders that there are not."""
+        config = context.list_config or ListConfig.model_validate({})
+        if context.limit is not None:
+            config.take = context.limit
+        if context.offset is not None:
+            config.skip = context.offset
+        if context.order is not None:
+            config.order = {context.order.removeprefix("-"): "DESC" if context.order.startswith("-") else "ASC"}
+        config.select = context.fields if context.fields is not None else config.select
+        config.relations = context.expand if context.expand is not None else config.relations
+        unknown = [name for name in config.order if name not in self.orders]
+        if unknown:
+            raise ContextRefused(f"order has no {', '.join(unknown)}; there are: {', '.join(self.orders)}")
+        conditions(context.filterable_fields, self.filters(context))
+        nothing: dict[str, Any] = dict.fromkeys(("limit", "offset", "order", "fields", "expand"))
+        return context.model_copy(update={"list_config": config, **nothing})
+
+    def pre_process(self, job: JobRun) -> None:
+        """Count the entries."""
+        with source_for(job.target).reading() as connection:
+            job.progress.total = self._count(job, connection)
+        job.describe(
+            f"{self.noun}-export-count",
+            f"{self.noun.capitalize()} count to export",
+            f"There will be {job.progress.total} {self.noun}s exported by this action",
+        )
+
+    def process(self, job: JobRun) -> None:
+        """Write the file from one snapshot; a stopped or failed export leaves none."""
+        source = source_for(job.target)
+        name = f"{self.noun}-export.{job.context.format}"
+        with job.write_output(name) as stream, source.reading() as connection:
+            if connection.dialect.name == "postgresql":
+                for setting in SETTINGS:
+                    connection.exec_driver_sql(setting)
+            job.progress.total = entries = self._count(job, connection)  # others may have written since the preview
+            query = self.query(job.context, connection)
+            rows, lines, told = entries if query.rows is None else query.rows, 0, 0
+            for count in _written(source, connection, query, job.context.format, stream):
+                lines += count
+                job.progress.advance(entries * lines // rows - told)
+                told = entries * lines // rows
+                job.stop_if_asked()
+            job.progress.advance(entries - told)
+
+    def build_template(self) -> str:
+        """There is no input."""
+        return ""
+
+    def filters(self, context: Any) -> dict[str, Condition]:
+        """The filters there are."""
+        raise NotImplementedError
+
+    def query(self, context: Any, connection: Connection) -> ExportQuery:
+        """What to read; may look at the shop to find which columns there are."""
+        raise NotImplementedError
+
+    def chosen(self, context: Any) -> Chosen:
+        """Which entries, with ``place``, their place in the order."""
+        config: ListConfig = context.list_config
+        filters = conditions(context.filterable_fields, self.filters(context))
+        wanted = [*self.always, *filters] or ["TRUE"]
+        # the id last makes the order total, so that entries of one time do not change places
+        order = ", ".join([*(f"entry.{name} {way}" for name, way in config.order.items()), "entry.id"])
+        limit = "" if context.batch_size is None else f" LIMIT {context.batch_size}"
+        if config.skip:
+            limit = f"{limit or NO_LIMIT} OFFSET {config.skip}"
+        entries = f"FROM {self.table} AS entry WHERE {' AND '.join(wanted)}"
+        placed = f"SELECT entry.id, row_number() OVER (ORDER BY {order}) AS place {entries} ORDER BY {order}{limit}"
+        # numbering them costs as much as reading them, where all that is asked is which they are
+        return Chosen(placed, placed if limit else f"SELECT entry.id {entries}", everything=not filters and not limit)
+
+    def _count(self, job: JobRun, connection: Connection) -> int:
+        driver: Any = connection.connection.driver_connection
+        return int(driver.execute(f"SELECT count(*) FROM ({self.chosen(job.context).ids}) AS chosen").fetchone()[0])
+
+
+#: SQLite takes no OFFSET without a LIMIT.
+NO_LIMIT = f" LIMIT {2**62}"
+
+
+def _written(
+    source: Source, connection: Connection, query: ExportQuery, format: str, stream: BinaryIO
+) -> Iterator[int]:
+    delimiter = {"csv": DELIMITER, "tsv": "\t"}.get(format)
+    if delimiter is not None:
+        stream.write(csv_header([column.header for column in query.columns], delimiter))
+        yield from source.copy_csv(connection, query.selection(), delimiter, True, stream)
+        return
+    headers = [column.header for column in query.columns]
+    with WRITERS[format](stream, query.named(), True) as writer:
+        for batch in source.batches(connection, query.selection()):
+            writer.write(batch.rename_columns(headers))
+            yield batch.num_rows

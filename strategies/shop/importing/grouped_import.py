@@ -1,0 +1,153 @@
+"""The way in which the imports of a shop run: rows put together by key, looked over, and written group by group."""
+
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import AliasChoices, BaseModel, Field
+from sqlalchemy import Connection
+
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.shop.importing.changes import Tally
+from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
+from batch_jobs.strategies.shop.importing.planning import Planner
+from batch_jobs.strategies.shop.importing.preview import preview
+from batch_jobs.strategies.shop.importing.work_file import writing_work_file
+from batch_jobs.strategies.shop.importing.writing import groups_to_write, limit_rejects, write_at_once, write_group
+from batch_jobs.strategies.shop.reading_state import StateReader
+from batch_jobs.strategies.shop.shop import Shop, read_shop
+from batch_jobs.strategies.tables.databases.exporting import source_for
+from batch_jobs.strategies.tables.formats.reading import Reader, open_reader
+from batch_jobs.strategies.tables.prefetch import prefetched
+
+
+class GroupedImportContext(BaseModel):
+    """What all imports of a shop are told."""
+
+    file_key: str = Field(
+        title="File",
+        description="Key of the CSV file in the file store, as `batch-jobs files list` shows it",
+        validation_alias=AliasChoices("file_key", "fileKey"),
+    )
+    delimiter: str | None = Field(
+        None, title="Delimiter", description="Between the cells; default: found out from the file"
+    )
+    encoding: str | None = Field(None, title="Encoding", description="Such as utf-8 or cp1252; default: found out")
+    columns: dict[str, str | None] = Field(
+        default_factory=dict,
+        title="Columns",
+        description="File column -> the name it should have, or null to leave it out; others keep their name",
+    )
+    max_rejects: int | None = Field(
+        None,
+        title="Most rejects",
+        description="Fail before anything is written when more rows than this are bad; default: any number",
+        ge=0,
+    )
+    all_or_nothing: bool = Field(
+        False,
+        title="All or nothing",
+        description="One transaction for the whole file, and no reject at all, as Medusa has it",
+    )
+
+
+class GroupedImport(BatchJobStrategy, abstract=True):
+    """An import that writes whole keys, such as products, whatever the order of the rows.
+
+    A subclass says what its columns mean (``read_headers``), what tells keys apart (``key_of``) and plans the changes
+    of a group (``planning``).
+    """
+
+    Context: ClassVar[type[BaseModel]] = GroupedImportContext
+
+    def prepare(self, context: Any) -> Any:
+        """Refuse what cannot be meant."""
+        if not context.file_key.strip():
+            raise ContextRefused(f"{self.batch_type} needs a file_key")
+        return context
+
+    def pre_process(self, job: JobRun) -> None:
+        """Put the rows together and find what they would do and everything that is wrong; the target is only read."""
+        if job.checkpoint is not None and "work_file" in job.plan:
+            return  # part of it is in; to compare with that would make a new plan of half the work
+        reader = _open(job)
+        headers = self.read_headers(job.context, reader.columns)
+        key = f"jobs/{job.id}/rows.arrow"
+        source = source_for(job.target)
+        with source.reading() as connection:
+            state = StateReader(connection)
+            grouping = Grouping(
+                reader, partial(self.key_of, state, headers), self.distinct(headers), job.chunk_size, job.stop_if_asked
+            )
+            with writing_work_file(job.files, key, grouping.schema) as writer:
+                grouping.write(writer)
+            job.plan.update(work_file=key, columns=reader.columns, groups=writer.groups)
+            planning = self.planning(job, read_shop(state), headers)
+            with source.beside(connection) as others, planning as planner:
+                tally = preview(job, [connection, *others], planner)
+        job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in reader.described.items()))
+        self.describe_plan(job, tally)
+        limit_rejects(job, tally.rows_rejected, "nothing was written")
+
+    def process(self, job: JobRun) -> None:
+        """Write group by group, from the checkpoint on; in one transaction when it is to be all or nothing."""
+        with source_for(job.target).reading() as connection:
+            shop = read_shop(StateReader(connection))
+        first = 0 if job.checkpoint is None else job.checkpoint + 1
+        finish = partial(self.finish, job)
+        if not job.plan["groups"] and job.checkpoint is None:
+            with job.chunk(cursor=0) as connection:
+                finish(connection)
+        if first >= job.plan["groups"]:
+            return
+        headers = self.read_headers(job.context, job.plan["columns"])
+        with (
+            self.planning(job, shop, headers) as planner,
+            prefetched(groups_to_write(job, planner, first)) as groups,
+        ):
+            if job.context.all_or_nothing:
+                write_at_once(job, planner, groups, finish)
+                return
+            for number, written in groups:
+                write_group(job, planner, number, written, finish)
+
+    def read_headers(self, context: Any, columns: list[str]) -> Any:
+        """What the columns of the file mean.
+
+        Raises:
+            JobRefused: a column is unknown or missing.
+        """
+        raise NotImplementedError
+
+    def key_of(self, state: StateReader, headers: Any, rows: pa.Table) -> pa.Array:
+        """Each row's key, null where it has none."""
+        raise NotImplementedError
+
+    def distinct(self, headers: Any) -> Distinct:
+        """Columns whose values may not be repeated in the file."""
+        return Distinct()
+
+    def planning(self, job: JobRun, shop: Shop, headers: Any) -> AbstractContextManager[Planner]:
+        """Opens what plans the changes of groups in one phase."""
+        raise NotImplementedError
+
+    def finish(self, job: JobRun, connection: Connection) -> None:
+        """What is to be done with the last group, in its transaction."""
+
+    def describe_plan(self, job: JobRun, tally: Tally) -> None:
+        """Say what will happen."""
+        raise NotImplementedError
+
+
+def _open(job: JobRun) -> Reader:
+    context = job.context
+    return open_reader(
+        partial(job.open_input, context.file_key),
+        context.file_key,
+        format="csv",
+        delimiter=context.delimiter,
+        encoding=context.encoding,
+    )

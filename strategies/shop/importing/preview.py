@@ -1,0 +1,80 @@
+"""Looking over the groups of a work file: what each of them would do; the target is only read."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import zip_longest
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.shop.importing.changes import SAMPLE_SIZE, Changes, Tally
+from batch_jobs.strategies.shop.importing.planning import Checked, Planned, Planner
+from batch_jobs.strategies.shop.importing.row_errors import refuse_rows
+from batch_jobs.strategies.shop.importing.work_file import read_groups, writing_work_file
+from batch_jobs.strategies.tables.importing.plan import SampledChange
+from batch_jobs.strategies.tables.prefetch import prefetched
+
+T = TypeVar("T")
+
+#: The column of the file that says which keys are unchanged, group by group.
+UNCHANGED = pa.schema([("unchanged", pa.bool_())])
+
+
+def preview(job: JobRun, connections: list[Connection], planner: Planner) -> Tally:
+    """Find what all groups would do, and tell the job's plan and rejects.
+
+    Args:
+        job: the job.
+        connections: all see one state of the target; the groups are shared out among them.
+        planner: says what a group would do.
+    """
+    tally, units = Tally(), 0
+    sample: list[SampledChange] = []
+    job.plan["unchanged"] = f"jobs/{job.id}/unchanged.arrow"
+    with ExitStack() as open_things:
+        marks = open_things.enter_context(writing_work_file(job.files, job.plan["unchanged"], UNCHANGED))
+        for checked, planned in open_things.enter_context(_looked_over(job, connections, planner)):
+            job.stop_if_asked()
+            marks.write(pa.table([pa.array(planned.unchanged)], schema=UNCHANGED))
+            refused = np.flatnonzero(planned.refused)
+            refuse_rows(job, checked.group, refused, planned.faults, planner.with_its_key)
+            tally.add(planned.changes.tally)
+            units += planner.units(checked.keys, len(checked.key_of))
+            sample += planned.changes.sample
+    job.progress.total = units
+    job.plan["counts"] = vars(tally).copy()
+    job.plan["sample"] = [change.model_dump() for change in sample[:SAMPLE_SIZE]]
+    return tally
+
+
+@contextmanager
+def _looked_over(
+    job: JobRun, connections: list[Connection], planner: Planner
+) -> Iterator[Iterator[tuple[Checked, Planned]]]:
+    """All groups in their order."""
+    turns = len(connections)
+    checked = [
+        (planner.check(group) for _, group in read_groups(job.files, job.plan["work_file"], turn, turns))
+        for turn in range(turns)
+    ]
+    with ExitStack() as open_things:
+
+        def ahead(items: Iterable[T], count: int) -> Iterator[T]:
+            return open_things.enter_context(prefetched(items, count))
+
+        # the first connection stays in this thread, to which SQLite may bind it
+        looks = [_looks(planner, connections[0], ahead(checked[0], 2))]
+        for connection, groups in zip(connections[1:], checked[1:], strict=True):
+            looks.append(ahead(_looks(planner, connection, groups), 1))
+        yield (look for turn in zip_longest(*looks) for look in turn if look is not None)
+
+
+def _looks(planner: Planner, connection: Connection, groups: Iterable[Checked]) -> Iterator[tuple[Checked, Planned]]:
+    for checked in groups:
+        planned = planner.plan(connection, checked)
+        # nothing of it is written, and rows that wait for their turn take memory
+        planned.changes = Changes(tally=planned.changes.tally, sample=planned.changes.sample)
+        yield checked, planned

@@ -1,0 +1,52 @@
+"""The rows of an input file put in order for processing, kept in the file store as groups of whole keys.
+
+One group is one chunk. The file stands for the input from then on, so that the input is read no more.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
+
+#: Beside the input's own columns: the row's line, its key, and what is wrong with it as JSON (null: nothing so far).
+LINE, KEY, FAULTS = "batch_job_line", "batch_job_key", "batch_job_faults"
+OWN = (LINE, KEY, FAULTS)
+
+
+def schema_of(columns: list[str]) -> pa.Schema:
+    """The columns of a work file for an input with these columns; all of them text but the line."""
+    texts = [*columns, *([] if SURPLUS_COLUMN in columns else [SURPLUS_COLUMN]), KEY, FAULTS]
+    return pa.schema([*((name, pa.string()) for name in texts), (LINE, pa.int64())])
+
+
+class WorkFileWriter:
+    """Takes groups one after another."""
+
+    def __init__(self, writer: pa.RecordBatchFileWriter) -> None:
+        self._writer = writer
+        self.groups = 0
+
+    def write(self, group: pa.Table) -> None:
+        """Add a group."""
+        self._writer.write_table(group.combine_chunks(), max_chunksize=group.num_rows)
+        self.groups += 1
+
+
+@contextmanager
+def writing_work_file(files: FileStore, key: str, schema: pa.Schema) -> Iterator[WorkFileWriter]:
+    """Write a work file; it is there only once the block has ended well."""
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with files.writing(key) as stream, pa.PythonFile(stream, "w") as sink:
+        with pa.ipc.new_file(sink, schema, options=options) as writer:
+            yield WorkFileWriter(writer)
+
+
+def read_groups(files: FileStore, key: str, first: int = 0, step: int = 1) -> Iterator[tuple[int, pa.Table]]:
+    """The groups from this one on, with their number from 0; of the next ones, every ``step``-th."""
+    with files.open(key) as stream, pa.PythonFile(stream, "r") as source:
+        reader = pa.ipc.open_file(source)
+        for number in range(first, reader.num_record_batches, step):
+            yield number, pa.Table.from_batches([reader.get_batch(number)])

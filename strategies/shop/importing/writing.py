@@ -1,0 +1,144 @@
+"""Writing the groups of a work file, each in a chunk of the job."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from batch_jobs.strategies.sdk.errors import TooManyRejects
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.shop.importing.changes import Tally, apply_changes
+from batch_jobs.strategies.shop.importing.grouping import run_starts
+from batch_jobs.strategies.shop.importing.planning import Checked, Indices, Planned, Planner
+from batch_jobs.strategies.shop.importing.row_errors import Fault, Mask, faults_at, refuse_rows
+from batch_jobs.strategies.shop.importing.work_file import read_groups
+from batch_jobs.strategies.shop.medusa import tables
+from batch_jobs.strategies.tables.databases.loading import Destination, Loader, loader_class
+from batch_jobs.strategies.tables.importing.bisect import isolating
+
+#: What is to be done with the last group, in its transaction.
+Finish = Callable[[Connection], None]
+
+
+@dataclass
+class Written:
+    """What became of a group; ``checked`` are its rows without those that the preview found unchanged."""
+
+    checked: Checked
+    units: int
+    refused: Mask
+    tally: Tally = field(default_factory=Tally)
+    faults: list[Fault] = field(default_factory=list)
+
+    def take(self, rows: Indices, planned: Planned) -> None:
+        """Add what became of some of its rows."""
+        self.tally.add(planned.changes.tally)
+        self.refused[rows] = planned.refused
+        self.faults += [Fault(int(rows[fault.row]), fault.column, fault.message) for fault in planned.faults]
+
+
+def groups_to_write(job: JobRun, planner: Planner, first: int = 0) -> Iterator[tuple[int, Written]]:
+    """The groups from this one on, with their number.
+
+    What the preview found unchanged is not looked at again: the plan that was shown leaves it alone.
+    """
+    groups = read_groups(job.files, job.plan["work_file"], first)
+    marks = read_groups(job.files, job.plan["unchanged"], first)
+    for (number, group), (_, marked) in zip(groups, marks, strict=True):
+        unchanged = marked.column(0).to_numpy()
+        to_do = ~unchanged[np.cumsum(run_starts(group)) - 1]
+        rows = int(to_do.sum())
+        checked = planner.check(group if rows == len(to_do) else group.filter(pa.array(to_do)))
+        tally = planner.tally_unchanged(int(unchanged.sum()), len(to_do) - rows)
+        units = planner.units(len(unchanged), len(to_do))
+        yield number, Written(checked, units, np.zeros(rows, dtype=bool), tally)
+
+
+def write_group(job: JobRun, planner: Planner, number: int, written: Written, finish: Finish) -> None:
+    """Write a group in a chunk of its own; what is refused is told and the rest goes in."""
+    is_last = number + 1 == job.plan["groups"]
+    try:
+        with job.chunk(cursor=number) as connection:
+            if not is_last:
+                _commit_lazily(connection)
+            _write(connection, planner, written)
+            if is_last:
+                finish(connection)
+            _count(job, planner, written)
+            rejected = job.progress.counters.rejected + int(written.refused.sum())
+            limit_rejects(job, rejected, f"{job.progress.counters.advanced - written.units} before them are done")
+    except TooManyRejects:
+        _refuse(job, planner, written.checked, written.refused, written.faults)  # the chunk is undone, and what it told
+        raise
+
+
+def write_at_once(job: JobRun, planner: Planner, groups: Iterable[tuple[int, Written]], finish: Finish) -> None:
+    """Write all groups in one chunk, or nothing when a row is refused."""
+    with job.chunk(cursor=job.plan["groups"] - 1) as connection:
+        for _, written in groups:
+            job.stop_if_asked()
+            _write(connection, planner, written)
+            _count(job, planner, written)
+            limit_rejects(job, int(written.refused.sum()), "nothing was written")
+        finish(connection)
+
+
+def limit_rejects(job: JobRun, rejected: int, written: str) -> None:
+    """Fail the job when more rows are refused than it allows.
+
+    Raises:
+        TooManyRejects: says how many.
+    """
+    allowed = 0 if job.context.all_or_nothing else job.context.max_rejects
+    if allowed is not None and rejected > allowed:
+        raise TooManyRejects(rejected, allowed, written)
+
+
+def _write(connection: Connection, planner: Planner, written: Written) -> None:
+    checked = written.checked
+    if not checked.keys:
+        return
+    keys = pa.table({"key": pa.array(np.arange(checked.keys))})
+
+    def write(part: pa.Table) -> tuple[Indices, Planned]:
+        rows, of_part = np.arange(len(checked.key_of)), checked
+        if part.num_rows < keys.num_rows:
+            rows = np.flatnonzero(np.isin(checked.key_of, part.column("key").to_numpy()))
+            of_part = planner.check(checked.group.take(pa.array(rows)))
+        planned = planner.plan(connection, of_part)
+        apply_changes(connection, planned.changes)
+        return rows, planned
+
+    parts, refused = isolating(connection, _loader(connection), keys, write)
+    for part in parts:
+        written.take(*part.outcome)
+    for key in refused:
+        rows = np.flatnonzero(checked.key_of == key.index)
+        written.refused[rows] = True
+        written.faults += faults_at(rows.tolist(), None, key.message)
+    written.tally.rows_rejected = int(written.refused.sum())
+
+
+def _loader(connection: Connection) -> Loader:
+    """Any of the database's loaders: it knows what a refusal looks like."""
+    return loader_class(connection.engine)(Destination(tables.product, ["id"], [], "append"))
+
+
+def _count(job: JobRun, planner: Planner, written: Written) -> None:
+    tally = written.tally
+    job.count(created=tally.created, updated=tally.updated, unchanged=tally.unchanged)
+    job.progress.advance(written.units)
+    _refuse(job, planner, written.checked, written.refused, written.faults)
+
+
+def _refuse(job: JobRun, planner: Planner, checked: Checked, refused: Mask, faults: list[Fault]) -> None:
+    refuse_rows(job, checked.group, np.flatnonzero(refused), faults, planner.with_its_key)
+
+
+def _commit_lazily(connection: Connection) -> None:
+    # rows and checkpoint are in one commit, so that losing both with the server only repeats the chunk; the last chunk
+    # waits for the disk, and with it for all before it
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")

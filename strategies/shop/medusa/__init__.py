@@ -1,0 +1,1 @@
+"""Medusa v1's own tables and what it first puts into them."""

@@ -1,0 +1,1 @@
+"""What the groups of a product file change in the shop."""

@@ -1,0 +1,249 @@
+"""Which products and variants of the shop the rows of a file mean."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Table
+
+from batch_jobs.strategies.shop.importing.headers import (
+    BARCODE,
+    PRODUCT_FIELDS,
+    PRODUCT_HANDLE,
+    PRODUCT_ID,
+    SKU,
+    VARIANT_FIELDS,
+    VARIANT_ID,
+    ProductHeaders,
+)
+from batch_jobs.strategies.shop.importing.row_errors import Fault, Mask
+from batch_jobs.strategies.shop.medusa import tables
+from batch_jobs.strategies.shop.products.rows import ProductRows
+from batch_jobs.strategies.shop.reading_state import StateReader, types_of, where, whole
+
+#: What is read in any case; of the other columns of the tables, only those that the file has.
+PRODUCT_COLUMNS = ("id", "handle", "thumbnail", "collection_id", "type_id")
+VARIANT_COLUMNS = ("id", "product_id")
+#: Columns in which no two live rows have the same, by an index of these only.
+LIVE_ONCE = ("handle", "sku", "barcode")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How products are matched.
+
+    ``match`` is ``id`` for Medusa's strictness: a handle or SKU that is there is not matched but refused. ``mode``
+    may allow only new products, or only those that are there.
+    """
+
+    match: Literal["handle", "id"] = "handle"
+    mode: Literal["upsert", "create", "update"] = "upsert"
+
+
+@dataclass
+class Matched:
+    """Rows and what they mean.
+
+    ``product_at`` and ``variant_at`` are, by product and by variant, the row of ``product_state`` and
+    ``variant_state``, null for what is new. ``product_state`` has nothing else; ``variant_state`` has all live
+    variants of the products matched.
+    """
+
+    products: ProductRows
+    product_state: pa.Table
+    product_at: pa.Array
+    variant_state: pa.Table
+    variant_at: pa.Array
+
+    @property
+    def is_new_product(self) -> Mask:
+        """By product, whether the shop does not have it yet."""
+        return is_null(self.product_at)
+
+    @property
+    def is_new_variant(self) -> Mask:
+        """By variant, whether the shop does not have it yet."""
+        return is_null(self.variant_at)
+
+    @property
+    def known_product_ids(self) -> pa.Array:
+        """By product, its id, null where it is new."""
+        return whole(self.product_state.column("id")).take(self.product_at)
+
+
+def match(
+    state: StateReader, products: ProductRows, rules: Rules, headers: ProductHeaders
+) -> tuple[Matched, list[Fault]]:
+    """Find what the rows mean, with the faults that the shop's state gives them."""
+    product_state, product_at, faults = _match_products(state, products, rules, headers)
+    matched_ids = whole(product_state.column("id")).take(product_at)
+    codes: dict[str, pa.Array] = {
+        name: products.variants[name] for name in ("id", "sku", "barcode") if name in products.variants
+    }
+    columns = _columns(VARIANT_COLUMNS, VARIANT_FIELDS, headers)
+    variant_state = _read(state, tables.product_variant, columns, {"product_id": matched_ids, **codes})
+    owner_ids = matched_ids.take(pa.array(products.product_of))
+    variant_at, more = _Variants(products, rules, headers, variant_state, owner_ids).match()
+    faults += more
+    faults += _lacking(products, is_null(product_at), is_null(variant_at), headers)
+    return Matched(products, product_state, product_at, variant_state, variant_at), faults
+
+
+def _match_products(
+    state: StateReader, products: ProductRows, rules: Rules, headers: ProductHeaders
+) -> tuple[pa.Table, pa.Array, list[Fault]]:
+    ids, handles = products.products["id"], products.products["handle"]
+    columns = _columns(PRODUCT_COLUMNS, PRODUCT_FIELDS, headers)
+    found = _read(state, tables.product, columns, {"id": ids, "handle": handles})
+    by_id, by_handle = where(ids, whole(found.column("id"))), where(handles, whole(found.column("handle")))
+    given, at = ~is_null(ids), pc.if_else(pc.is_valid(ids), by_id, by_handle)
+    id_column, handle_column = headers.fixed.get(PRODUCT_ID), headers.fixed[PRODUCT_HANDLE]
+    faults: list[Fault] = []
+
+    def refuse(mask: Mask, column: str | None, message: str, names: pa.Array | None = None) -> None:
+        for product in np.flatnonzero(mask).tolist():
+            name = names[product].as_py() if names is not None else ""
+            faults.append(Fault(int(products.first[product]), column, message.format(name)))
+
+    owners = whole(found.column("id")).take(by_handle)
+    refuse(given & is_null(by_id), id_column, "there is no product with the id {}", ids)
+    refuse(
+        given & ~is_null(by_id) & differs(by_handle, at) & ~is_null(by_handle),
+        handle_column,
+        "product {} has this handle",
+        owners,
+    )
+    refuse(repeated(at), id_column or handle_column, "another row of this file is the same product as this one")
+    if rules.match == "id":
+        refuse(
+            ~given & ~is_null(by_handle),
+            handle_column,
+            "product {} has this handle; give its Product Id to change it",
+            owners,
+        )
+    if rules.mode == "create":
+        refuse(~is_null(at), handle_column, "the shop has this product and mode is create")
+    if rules.mode == "update":
+        refuse(~given & is_null(at), handle_column, "the shop has no product with this handle and mode is update")
+    return found, at, faults
+
+
+def _columns(always: tuple[str, ...], fields: dict[str, str], headers: ProductHeaders) -> list[str]:
+    return list(dict.fromkeys([*always, *(field for name, field in fields.items() if name in headers.fixed)]))
+
+
+def _read(state: StateReader, table: Table, columns: list[str], cells: dict[str, pa.Array]) -> pa.Table:
+    """The live rows that have one of these values in one of these columns.
+
+    One query for each column and its index; a value that is found already is not looked for.
+    """
+    found = pa.schema([(name, pa.string()) for name in columns]).empty_table()
+    for name, values in cells.items():
+        missing = values.filter(pc.is_null(where(values, whole(found.column(name))))).drop_null()
+        if not len(missing):
+            continue
+        source = (state.holding_live if name in LIVE_ONCE else state.holding)(table, name, missing)
+        query = f"SELECT {', '.join(columns)} FROM {source} WHERE deleted_at IS NULL"
+        found = pa.concat_tables([found, state.rows(query, types_of(table, columns))])
+    again = repeated(whole(found.column("id")))
+    return found.filter(pa.array(~again)) if again.any() else found
+
+
+class _Variants:
+    def __init__(
+        self, products: ProductRows, rules: Rules, headers: ProductHeaders, state: pa.Table, owner_ids: pa.Array
+    ) -> None:
+        self._products = products
+        self._strict = rules.match == "id"
+        self._headers = headers
+        self._ids = whole(state.column("id"))
+        self._owners = whole(state.column("product_id"))
+        self._state = state
+        self._owner_ids = owner_ids
+        self._faults: list[Fault] = []
+
+    def match(self) -> tuple[pa.Array, list[Fault]]:
+        given = ~is_null(self._products.variants["id"])
+        by_id = self._where("id")
+        by_sku, by_barcode = self._where("sku"), self._where("barcode")
+        at = pc.if_else(pa.array(given), by_id, by_sku)
+        id_column, sku = self._headers.fixed.get(VARIANT_ID), self._headers.fixed.get(SKU)
+        self._refuse(
+            given & is_null(by_id), id_column, "there is no variant with the id {}", self._products.variants["id"]
+        )
+        elsewhere = ~is_null(at) & differs(self._owners.take(at), self._owner_ids)
+        self._refuse(given & elsewhere, id_column, "this variant is of the product {}", self._owners.take(by_id))
+        self._refuse(~given & elsewhere, sku, "a variant of the product {} has this SKU", self._owners.take(by_sku))
+        self._refuse(
+            given & ~is_null(by_id) & ~is_null(by_sku) & differs(by_sku, by_id),
+            sku,
+            "variant {} has this SKU",
+            self._ids.take(by_sku),
+        )
+        self._refuse(
+            ~is_null(by_barcode) & differs(by_barcode, at),
+            self._headers.fixed.get(BARCODE),
+            "variant {} has this barcode",
+            self._ids.take(by_barcode),
+        )
+        self._refuse(repeated(at), id_column or sku, "another row of this file is the same variant as this one")
+        if self._strict:
+            self._refuse(
+                ~given & ~is_null(by_sku) & ~elsewhere,
+                sku,
+                "variant {} has this SKU; give its Variant Id to change it",
+                self._ids.take(by_sku),
+            )
+        return at, self._faults
+
+    def _where(self, name: str) -> pa.Array:
+        cells = self._products.variants.get(name)
+        if cells is None:
+            return pa.nulls(len(self._products.rows), pa.int32())
+        return where(cells, whole(self._state.column(name)))
+
+    def _refuse(self, mask: Mask, column: str | None, message: str, names: pa.Array | None = None) -> None:
+        for variant in np.flatnonzero(mask).tolist():
+            name = names[variant].as_py() if names is not None else ""
+            self._faults.append(Fault(int(self._products.rows[variant]), column, message.format(name)))
+
+
+def _lacking(products: ProductRows, new_products: Mask, new_variants: Mask, headers: ProductHeaders) -> list[Fault]:
+    """What is new needs columns that a change does without."""
+    faults: list[Fault] = []
+    if "Product Title" not in headers.fixed:
+        faults += [
+            Fault(int(row), "Product Title", "is not in the file; a new product needs one")
+            for row in products.first[new_products]
+        ]
+    for name in ("Variant Title", "Variant Inventory Quantity"):
+        if name not in headers.fixed:
+            faults += [
+                Fault(int(row), name, "is not in the file; a new variant needs one")
+                for row in products.rows[new_variants]
+            ]
+    return faults
+
+
+def is_null(values: pa.Array) -> Mask:
+    """Which values are null."""
+    null: Mask = pc.is_null(values).to_numpy(zero_copy_only=False)
+    return null
+
+
+def differs(left: pa.Array, right: pa.Array) -> Mask:
+    """Which values are not the same; null is a value like any other."""
+    equal = pc.fill_null(pc.equal(left, right), False)
+    both_null = pc.and_(pc.is_null(left), pc.is_null(right))
+    different: Mask = pc.invert(pc.or_(equal, both_null)).to_numpy(zero_copy_only=False)
+    return different
+
+
+def repeated(values: pa.Array) -> Mask:
+    """Which values an earlier one equals; null equals nothing."""
+    first = where(values, values)
+    again = pc.not_equal(first, pa.array(np.arange(len(values), dtype=np.int32)))
+    found: Mask = pc.fill_null(again, False).to_numpy(zero_copy_only=False)
+    return found

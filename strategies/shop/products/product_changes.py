@@ -1,0 +1,217 @@
+"""What the products of a group change in the shop."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch_jobs.strategies.shop.importing.changes import SAMPLE_SIZE, Changes
+from batch_jobs.strategies.shop.importing.headers import PRODUCT_FIELDS, ProductHeaders
+from batch_jobs.strategies.shop.importing.row_errors import Mask
+from batch_jobs.strategies.shop.medusa import tables
+from batch_jobs.strategies.shop.medusa.ids import new_ids
+from batch_jobs.strategies.shop.products.fields import FieldChanges, field_changes
+from batch_jobs.strategies.shop.products.get_or_create import Vocabulary
+from batch_jobs.strategies.shop.products.links import (
+    LinkChanges,
+    LinkTable,
+    link_changes,
+    members_of_cells,
+    members_of_lists,
+    read_links,
+    same_lists,
+)
+from batch_jobs.strategies.shop.products.matching import Matched, is_null
+from batch_jobs.strategies.shop.products.references import References
+from batch_jobs.strategies.shop.reading_state import StateReader, whole
+from batch_jobs.strategies.shop.shop import Shop
+from batch_jobs.strategies.tables.importing.keys import KeyHashes
+
+IMAGES = LinkTable(tables.product_images, "image_id", tables.image, "url")
+TAGS = LinkTable(tables.product_tags, "product_tag_id", tables.product_tag, "value")
+CHANNELS = LinkTable(tables.product_sales_channel, "sales_channel_id", tables.sales_channel, "id")
+CATEGORIES = LinkTable(tables.product_category_product, "product_category_id", tables.product_category, "id")
+HELD = 1 << 17  # hashes of values held in memory, 1 MB; the others are on disk
+
+
+@dataclass(frozen=True)
+class Vocabularies:
+    """The tables whose rows are found by value, as one phase of a job knows them."""
+
+    types: Vocabulary
+    tags: Vocabulary
+    images: Vocabulary
+
+
+@contextmanager
+def open_vocabularies() -> Iterator[Vocabularies]:
+    """Vocabularies that know nothing yet."""
+    with KeyHashes(HELD) as types, KeyHashes(HELD) as tags, KeyHashes(HELD) as images:
+        yield Vocabularies(
+            Vocabulary(tables.product_type, "value", "ptyp", types),
+            Vocabulary(tables.product_tag, "value", "ptag", tags),
+            Vocabulary(tables.image, "url", "img", images),
+        )
+
+
+class ProductPlan:
+    """Plans the changes of a group's products, and gives each its id.
+
+    Args:
+        state: reads the shop.
+        matched: the group.
+        references: what it refers to.
+        vocabularies: types, tags and images.
+        changes: where the plan goes.
+    """
+
+    def __init__(
+        self,
+        state: StateReader,
+        matched: Matched,
+        references: References,
+        vocabularies: Vocabularies,
+        changes: Changes,
+    ) -> None:
+        self._state = state
+        self._matched = matched
+        self._references = references
+        self._vocabularies = vocabularies
+        self._changes = changes
+        self._new = matched.is_new_product
+        self.ids = with_new_ids(matched.known_product_ids, self._new, "prod")
+
+    def plan(self, shop: Shop, headers: ProductHeaders) -> Mask:
+        """Plan all changes; returns by product whether it is new or changed."""
+        images, tags = self._images(), self._tags()
+        channels = self._referred(CHANNELS, self._references.channel_ids)
+        categories = self._referred(CATEGORIES, self._references.category_ids)
+        fields = self._fields(images)
+        changed = fields.changed | images.changed | tags.changed | channels.changed | categories.changed
+        self._insert(fields)
+        self._update(fields, changed)
+        self._profiles(shop)
+        self._link(IMAGES, images, self._vocabularies.images)
+        self._link(TAGS, tags, self._vocabularies.tags)
+        self._link(CHANNELS, channels, None)
+        self._link(CATEGORIES, categories, None)
+        self._count(changed)
+        self._show(fields, headers)
+        return changed | self._new
+
+    def _images(self) -> LinkChanges:
+        cells = self._matched.products.images
+        links, have = read_links(self._state, IMAGES, self._matched.known_product_ids if cells else _none())
+        replaced = np.full(self._matched.products.count, bool(cells))
+        return link_changes(links, have, members_of_cells(cells), replaced)
+
+    def _tags(self) -> LinkChanges:
+        cells = self._matched.products.products.get("tags")
+        if cells is None:
+            cells = pa.nulls(self._matched.products.count, pa.string())
+        replaced = ~is_null(cells)
+        links, have = read_links(
+            self._state,
+            TAGS,
+            pc.if_else(pa.array(replaced), self._matched.known_product_ids, pa.scalar(None, pa.string())),
+        )
+        if pc.any(pc.match_substring(have.value, ",")).as_py():
+            replaced &= ~same_lists(cells, have)
+        return link_changes(links, have, members_of_lists(cells), replaced)
+
+    def _referred(self, table: LinkTable, cells: list[pa.Array]) -> LinkChanges:
+        links, have = read_links(self._state, table, self._matched.known_product_ids if cells else _none())
+        replaced = np.full(self._matched.products.count, bool(cells))
+        return link_changes(links, have, members_of_cells(cells), replaced)
+
+    def _fields(self, images: LinkChanges) -> FieldChanges:
+        given = self._matched.products.products
+        values = {name: given[name] for name in PRODUCT_FIELDS.values() if name in given}
+        state, at = self._matched.product_state, self._matched.product_at
+        values["thumbnail"] = self._thumbnails(images)
+        # Medusa: an empty type or collection leaves the product's own
+        own_type, own_collection = (whole(state.column(name)).take(at) for name in ("type_id", "collection_id"))
+        values["collection_id"] = pc.coalesce(self._references.collection_ids, own_collection)
+        values["type_id"] = pc.coalesce(self._types(), own_type)
+        return field_changes(values, tables.product, state, at)
+
+    def _types(self) -> pa.Array:
+        words = self._matched.products.products.get("type")
+        if words is None:
+            return pa.nulls(self._matched.products.count, pa.string())
+        found, rows = self._vocabularies.types.ids(self._state, words.drop_null())
+        self._changes.insert(tables.product_type, rows)
+        ids = pa.nulls(len(words), pa.string())
+        return pc.replace_with_mask(ids, pc.is_valid(words), found)
+
+    def _thumbnails(self, images: LinkChanges) -> pa.Array:
+        """Medusa: where the file gives none, the first image is the thumbnail.
+
+        A product that has none either gets one only when its images change, so that an export comes back unchanged.
+        """
+        products = self._matched.products
+        own = whole(self._matched.product_state.column("thumbnail")).take(self._matched.product_at)
+        given = products.products.get("thumbnail", own)
+        first = pc.coalesce(*products.images) if products.images else pa.nulls(products.count, pa.string())
+        lacks = is_null(given) & (self._new | images.changed | ~is_null(own))
+        return pc.if_else(pa.array(lacks), first, given)
+
+    def _insert(self, fields: FieldChanges) -> None:
+        new = pa.array(self._new)
+        rows = {"id": self.ids.filter(new), **{name: values.filter(new) for name, values in fields.values.items()}}
+        self._changes.insert(tables.product, pa.table(rows))
+
+    def _update(self, fields: FieldChanges, changed: Mask) -> None:
+        at = pa.array(np.flatnonzero(changed & ~self._new))
+        rows = pa.table(
+            {"row_id": self.ids.take(at), **{name: values.take(at) for name, values in fields.values.items()}}
+        )
+        self._changes.update(tables.product, rows.to_pylist())
+
+    def _profiles(self, shop: Shop) -> None:
+        """Medusa: every new product gets the shop's default profile, whatever the file says."""
+        if shop.default_profile is None:
+            return
+        new = self.ids.filter(pa.array(self._new))
+        profile = pa.array([shop.default_profile] * len(new), pa.string())
+        self._changes.insert(tables.product_shipping_profile, pa.table({"profile_id": profile, "product_id": new}))
+
+    def _link(self, table: LinkTable, links: LinkChanges, vocabulary: Vocabulary | None) -> None:
+        removed = links.remove.select(["product_id", "member_id"]).rename_columns(["product_id", table.member])
+        self._changes.delete(table.links, removed.to_pylist())
+        members = links.add.value
+        if vocabulary is not None:
+            members, rows = vocabulary.ids(self._state, links.add.value)
+            self._changes.insert(vocabulary.table, rows)
+        owners = self.ids.take(pa.array(links.add.product))
+        self._changes.insert(table.links, pa.table({"product_id": owners, table.member: members}))
+
+    def _count(self, changed: Mask) -> None:
+        tally = self._changes.tally
+        tally.products_created += int(self._new.sum())
+        tally.products_updated += int((changed & ~self._new).sum())
+        tally.products_unchanged += int((~changed & ~self._new).sum())
+
+    def _show(self, fields: FieldChanges, headers: ProductHeaders) -> None:
+        names = {field: headers.fixed[name] for name, field in PRODUCT_FIELDS.items() if name in headers.fixed}
+        products = self._matched.products
+        for product in np.flatnonzero(fields.changed).tolist():
+            key = {"Product Handle": products.products["handle"][product].as_py()}
+            for field in [field for field, different in fields.differs.items() if different[product]]:
+                after = fields.values[field][product].as_py()
+                line, before = products.line_of_product(product), fields.before[field][product].as_py()
+                self._changes.show(line, key, names.get(field, field), before, after)
+            if len(self._changes.sample) >= SAMPLE_SIZE:
+                return
+
+
+def with_new_ids(ids: pa.Array, new: Mask, prefix: str) -> pa.Array:
+    """The ids, with new ones where they are missing."""
+    return pc.replace_with_mask(ids, pa.array(new), new_ids(prefix, int(new.sum())))
+
+
+def _none() -> pa.Array:
+    return pa.nulls(0, pa.string())

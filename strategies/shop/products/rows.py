@@ -1,0 +1,221 @@
+"""A group of rows as products and variants: typed, with everything that is wrong with it by itself."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Table
+
+from batch_jobs.strategies.shop.importing.grouping import run_starts
+from batch_jobs.strategies.shop.importing.headers import (
+    COLLECTION,
+    PRODUCT_FIELDS,
+    PRODUCT_ID,
+    TAGS,
+    TYPE,
+    VARIANT_FIELDS,
+    VARIANT_ID,
+    ProductHeaders,
+)
+from batch_jobs.strategies.shop.importing.row_errors import Fault, Mask, faults_at, faults_of_file
+from batch_jobs.strategies.shop.importing.work_file import LINE
+from batch_jobs.strategies.shop.medusa import tables
+from batch_jobs.strategies.shop.money import Money
+from batch_jobs.strategies.shop.reading_state import whole
+from batch_jobs.strategies.shop.shop import PriceColumn
+from batch_jobs.strategies.tables.values.formulas import restore
+from batch_jobs.strategies.tables.values.kinds import Kind, kind_of
+
+#: Fields that may not be empty and have no default to fall back to.
+REQUIRED_OF_PRODUCT = ("handle", "title")
+REQUIRED_OF_VARIANT = ("title", "inventory_quantity")
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass
+class ProductRows:
+    """Rows of whole products. Arrays by product have one entry a product, arrays by variant one a row.
+
+    Args:
+        group: the rows as they were read.
+        rows: by variant, which row of the group it is.
+        product_of: by variant, which product it belongs to.
+        first: by product, its first row in the group.
+        products: by product, its fields by their column of the table ``product``, and ``id``, ``type`` and the like.
+        variants: by variant, likewise of ``product_variant``.
+        prices: by variant, the amounts of each column of prices.
+        options: by variant, pairs of an option's title and value.
+        images, channels, categories: by product, cells.
+    """
+
+    group: pa.Table
+    rows: Indices
+    product_of: Indices
+    first: Indices
+    products: dict[str, pa.Array] = field(default_factory=dict)
+    variants: dict[str, pa.Array] = field(default_factory=dict)
+    prices: list[pa.Array] = field(default_factory=list)
+    options: list[tuple[pa.Array, pa.Array]] = field(default_factory=list)
+    images: list[pa.Array] = field(default_factory=list)
+    channels: list[list[pa.Array]] = field(default_factory=list)
+    categories: list[pa.Array] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many products."""
+        return len(self.first)
+
+    def line_of_product(self, product: int) -> int:
+        """The line of a product's first row."""
+        return int(self.group.column(LINE)[int(self.first[product])].as_py())
+
+    def line_of_variant(self, variant: int) -> int:
+        """The line of a variant's row."""
+        return int(self.group.column(LINE)[int(self.rows[variant])].as_py())
+
+    def kept(self, good: Mask) -> "ProductRows":
+        """Only these products."""
+        if good.all():
+            return self
+        of_products, of_variants = pa.array(good), pa.array(good[self.product_of])
+
+        def variants(array: pa.Array) -> pa.Array:
+            return array.filter(of_variants)
+
+        def products(array: pa.Array) -> pa.Array:
+            return array.filter(of_products)
+
+        return replace(
+            self,
+            rows=self.rows[good[self.product_of]],
+            product_of=(np.cumsum(good) - 1)[self.product_of[good[self.product_of]]],
+            first=self.first[good],
+            products={name: products(array) for name, array in self.products.items()},
+            variants={name: variants(array) for name, array in self.variants.items()},
+            prices=list(map(variants, self.prices)),
+            options=[(variants(titles), variants(values)) for titles, values in self.options],
+            images=list(map(products, self.images)),
+            channels=[list(map(products, arrays)) for arrays in self.channels],
+            categories=list(map(products, self.categories)),
+        )
+
+
+class ProductConverter:
+    """Turns groups of a product file into products and variants.
+
+    Args:
+        headers: the file's columns.
+        prices: where each column of prices goes.
+    """
+
+    def __init__(self, headers: ProductHeaders, prices: list[PriceColumn]) -> None:
+        self._headers = headers
+        self._prices = prices
+        self._product_kinds = _kinds(tables.product, PRODUCT_FIELDS, headers)
+        self._variant_kinds = _kinds(tables.product_variant, VARIANT_FIELDS, headers)
+        self._money = [Money(price.currency) for price in prices]
+
+    def check(self, group: pa.Table) -> tuple[ProductRows, list[Fault]]:
+        """Convert a group; all that is wrong with it is told."""
+        starts = run_starts(group)
+        product_of, first = np.cumsum(starts) - 1, np.flatnonzero(starts)
+        products = ProductRows(group, np.arange(group.num_rows), product_of, first)
+        faults = faults_of_file(group)
+        faulty = {fault.row for fault in faults}
+        found = [
+            *self._convert_products(products, group.take(pa.array(first))),
+            *self._convert_variants(products, group),
+            *self._convert_prices(products, group),
+            *self._pair_options(products, group),
+        ]
+        # of a row that could not even be split, the cells mean nothing
+        return products, faults + [fault for fault in found if fault.row not in faulty]
+
+    def _convert_products(self, products: ProductRows, rows: pa.Table) -> list[Fault]:
+        faults: list[Fault] = []
+        for name, kind in self._product_kinds.items():
+            column, field_name = self._headers.fixed[name], PRODUCT_FIELDS[name]
+            values, found = _converted(rows, column, kind, field_name in REQUIRED_OF_PRODUCT)
+            products.products[field_name] = values
+            faults += [Fault(int(products.first[fault.row]), fault.column, fault.message) for fault in found]
+        for name, field_name in ((PRODUCT_ID, "id"), (COLLECTION, "collection"), (TYPE, "type"), (TAGS, "tags")):
+            if name in self._headers.fixed:
+                products.products[field_name] = cells_of(rows, self._headers.fixed[name])
+        products.products.setdefault("id", pa.nulls(products.count, pa.string()))
+        products.images = [cells_of(rows, column) for column in self._headers.images]
+        products.channels = [[cells_of(rows, column) for column in columns] for columns in self._headers.channels]
+        products.categories = [cells_of(rows, column) for column in self._headers.categories]
+        return faults
+
+    def _convert_variants(self, products: ProductRows, rows: pa.Table) -> list[Fault]:
+        faults: list[Fault] = []
+        for name, kind in self._variant_kinds.items():
+            column, field_name = self._headers.fixed[name], VARIANT_FIELDS[name]
+            values, found = _converted(rows, column, kind, field_name in REQUIRED_OF_VARIANT)
+            products.variants[field_name] = values
+            faults += found
+        products.variants["id"] = pa.nulls(rows.num_rows, pa.string())
+        if VARIANT_ID in self._headers.fixed:
+            products.variants["id"] = cells_of(rows, self._headers.fixed[VARIANT_ID])
+        return faults
+
+    def _convert_prices(self, products: ProductRows, rows: pa.Table) -> list[Fault]:
+        faults: list[Fault] = []
+        for price, kind in zip(self._prices, self._money, strict=True):
+            amounts, found = price_cells(rows, price, kind)
+            products.prices.append(amounts)
+            faults += found
+        return faults
+
+    def _pair_options(self, products: ProductRows, rows: pa.Table) -> list[Fault]:
+        faults: list[Fault] = []
+        for name, value in self._headers.options:
+            titles, values = cells_of(rows, name), cells_of(rows, value)
+            products.options.append((titles, values))
+            has_title, has_value = _valid(titles), _valid(values)
+            faults += faults_at(
+                np.flatnonzero(has_title & ~has_value).tolist(), value, "is empty; the option has a name"
+            )
+            faults += faults_at(
+                np.flatnonzero(has_value & ~has_title).tolist(), name, "is empty; the option has a value"
+            )
+        return faults
+
+
+def price_cells(rows: pa.Table, price: PriceColumn, kind: Money) -> tuple[pa.Array, list[Fault]]:
+    """The amounts of a column of prices; every amount is a fault where the shop has no such price."""
+    cells = cells_of(rows, price.column)
+    if price.problem is not None:
+        filled = np.flatnonzero(_valid(cells)).tolist()
+        return pa.nulls(rows.num_rows, pa.int32()), faults_at(filled, price.column, price.problem)
+    converted = kind.convert(cells)
+    return converted.values, [Fault(row, price.column, message) for row, message in converted.bad]
+
+
+def cells_of(rows: pa.Table, column: str) -> pa.Array:
+    """The cells of a column with formulas restored; empty texts are null, as they are to Medusa."""
+    cells = restore(whole(rows.column(column)))
+    empty = pc.equal(cells, "")
+    return pc.if_else(empty, pa.scalar(None, pa.string()), cells) if pc.any(empty).as_py() else cells
+
+
+def _converted(rows: pa.Table, column: str, kind: Kind, required: bool) -> tuple[pa.Array, list[Fault]]:
+    converted = kind.convert(cells_of(rows, column))
+    faults = [Fault(row, column, message) for row, message in converted.bad]
+    if required and converted.values.null_count:
+        bad = {row for row, _ in converted.bad}
+        empty = np.flatnonzero(~_valid(converted.values)).tolist()
+        faults += faults_at((row for row in empty if row not in bad), column, "is empty; it needs a value")
+    return converted.values, faults
+
+
+def _kinds(table: Table, fields: dict[str, str], headers: ProductHeaders) -> dict[str, Kind]:
+    return {name: kind_of(table.c[field]) for name, field in fields.items() if name in headers.fixed}
+
+
+def _valid(cells: pa.Array) -> Mask:
+    valid: Mask = pc.is_valid(cells).to_numpy(zero_copy_only=False)
+    return valid

@@ -1,0 +1,178 @@
+"""What the variants of a group change in the shop, with their option values and prices."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from batch_jobs.strategies.shop.importing.changes import SAMPLE_SIZE, Changes
+from batch_jobs.strategies.shop.importing.headers import SKU, VARIANT_FIELDS, ProductHeaders
+from batch_jobs.strategies.shop.importing.row_errors import Mask
+from batch_jobs.strategies.shop.medusa import tables
+from batch_jobs.strategies.shop.medusa.ids import new_ids
+from batch_jobs.strategies.shop.products.fields import FieldChanges, field_changes
+from batch_jobs.strategies.shop.products.matching import Matched, is_null
+from batch_jobs.strategies.shop.products.options import OptionPlan
+from batch_jobs.strategies.shop.products.price_changes import (
+    GivenPrices,
+    PriceChanges,
+    currencies_and_regions,
+    price_changes,
+)
+from batch_jobs.strategies.shop.products.product_changes import with_new_ids
+from batch_jobs.strategies.shop.reading_state import StateReader, where, whole
+from batch_jobs.strategies.shop.shop import PriceColumn
+
+Indices = npt.NDArray[np.int64]
+
+
+class VariantPlan:
+    """Plans the changes of a group's variants.
+
+    Args:
+        state: reads the shop.
+        matched: the group.
+        product_ids: by product, its id, those of new ones included.
+        options: what becomes of options and values.
+        prices: where each column of prices goes.
+        changes: where the plan goes.
+    """
+
+    def __init__(
+        self,
+        state: StateReader,
+        matched: Matched,
+        product_ids: pa.Array,
+        options: OptionPlan,
+        prices: list[PriceColumn],
+        changes: Changes,
+    ) -> None:
+        self._state = state
+        self._matched = matched
+        self._product_ids = product_ids
+        self._options = options
+        self._prices = prices
+        self._changes = changes
+        self._new = matched.is_new_variant
+        known = whole(matched.variant_state.column("id")).take(matched.variant_at)
+        self._ids = with_new_ids(known, self._new, "variant")
+
+    def plan(self, headers: ProductHeaders) -> Mask:
+        """Plan all changes; returns by variant whether it is new or changed."""
+        given = self._matched.products.variants
+        values = {name: given[name] for name in VARIANT_FIELDS.values() if name in given}
+        fields = field_changes(values, tables.product_variant, self._matched.variant_state, self._matched.variant_at)
+        prices = price_changes(self._state, self._matched, self._prices)
+        option_ids = self._plan_options()
+        self._insert(fields)
+        self._plan_values(option_ids)
+        self._plan_prices(prices)
+        of_values = np.zeros(len(self._new), dtype=bool)
+        of_values[self._options.pairs.variant[self._options.changed]] = True
+        changed = (fields.changed if values else np.zeros(len(self._new), dtype=bool)) | of_values | prices.changed
+        self._update(fields, changed & ~self._new)
+        self._count(changed)
+        self._show(fields, prices, headers)
+        touched: Mask = changed | self._new
+        return touched
+
+    def _plan_options(self) -> pa.Array:
+        """The ids of all options; those of new products are made here."""
+        plan = self._options
+        new = is_null(plan.option_ids)
+        ids = with_new_ids(plan.option_ids, new, "opt")
+        chosen = pa.array(new)
+        owners = self._product_ids.take(pa.array(plan.option_product))
+        rows = {"id": ids, "title": plan.option_titles, "product_id": owners}
+        self._changes.insert(tables.product_option, pa.table(rows).filter(chosen))
+        return ids
+
+    def _insert(self, fields: FieldChanges) -> None:
+        owner = pa.array(self._matched.products.product_of)
+        rows = {"id": self._ids, "product_id": self._product_ids.take(owner), **fields.values}
+        rows["variant_rank"] = self._ranks()
+        self._changes.insert(tables.product_variant, pa.table(rows).filter(pa.array(self._new)))
+
+    def _ranks(self) -> pa.Array:
+        """Medusa: a new variant's rank is the number of variants that its product had before it."""
+        product_of = self._matched.products.product_of
+        owners = where(whole(self._matched.variant_state.column("product_id")), self._matched.known_product_ids)
+        before = np.bincount(owners.drop_null().to_numpy(), minlength=self._matched.products.count)[product_of]
+        made = np.cumsum(self._new)
+        first = np.searchsorted(product_of, np.arange(self._matched.products.count))
+        earlier: Indices = made - (made - self._new)[first][product_of]
+        return pa.array((before + earlier - 1).astype(np.int32))
+
+    def _plan_values(self, option_ids: pa.Array) -> None:
+        plan, pairs = self._options, self._options.pairs
+        at = pa.array(np.flatnonzero(self._new[pairs.variant]))
+        rows = {
+            "id": new_ids("optval", len(at)),
+            "value": pairs.value.take(at),
+            "option_id": option_ids.take(plan.pair_option.take(at)),
+            "variant_id": self._ids.take(pa.array(pairs.variant).take(at)),
+        }
+        self._changes.insert(tables.product_option_value, pa.table(rows))
+        other = pa.array(plan.changed)
+        changed = {"row_id": plan.value_ids.filter(other), "value": pairs.value.filter(other)}
+        self._changes.update(tables.product_option_value, pa.table(changed).to_pylist())
+
+    def _plan_prices(self, prices: PriceChanges) -> None:
+        removed = prices.remove_ids.to_pylist()
+        self._changes.delete(tables.product_variant_money_amount, [{"money_amount_id": found} for found in removed])
+        self._changes.delete(tables.money_amount, [{"id": found} for found in removed])
+        updated = {"row_id": prices.update_ids, "amount": prices.update.amount}
+        self._changes.update(tables.money_amount, pa.table(updated).to_pylist())
+        insert_prices(self._changes, prices.add, self._ids, self._prices)
+
+    def _update(self, fields: FieldChanges, changed: Mask) -> None:
+        at = pa.array(np.flatnonzero(changed))
+        rows = {"row_id": self._ids.take(at), **{name: values.take(at) for name, values in fields.values.items()}}
+        self._changes.update(tables.product_variant, pa.table(rows).to_pylist())
+
+    def _count(self, changed: Mask) -> None:
+        tally = self._changes.tally
+        tally.variants_created += int(self._new.sum())
+        tally.variants_updated += int((changed & ~self._new).sum())
+        tally.variants_unchanged += int((~changed & ~self._new).sum())
+
+    def _show(self, fields: FieldChanges, prices: PriceChanges, headers: ProductHeaders) -> None:
+        names = {field: headers.fixed[name] for name, field in VARIANT_FIELDS.items() if name in headers.fixed}
+        for field, different in fields.differs.items():
+            for variant in np.flatnonzero(different)[:SAMPLE_SIZE].tolist():
+                after = fields.values[field][variant].as_py()
+                self._show_one(variant, names[field], fields.before[field][variant].as_py(), after)
+        plan = self._options
+        for pair in np.flatnonzero(plan.changed)[:SAMPLE_SIZE].tolist():
+            column = headers.options[plan.pairs.column[pair]][1]
+            after = plan.pairs.value[pair].as_py()
+            self._show_one(int(plan.pairs.variant[pair]), column, plan.old_values[pair].as_py(), after)
+        for index, variant in enumerate(prices.update.variant[:SAMPLE_SIZE].tolist()):
+            column = self._prices[int(prices.update.column[index])].column
+            after = prices.update.amount[index].as_py()
+            self._show_one(variant, f"{column}, in minor units", prices.old_amounts[index].as_py(), after)
+
+    def _show_one(self, variant: int, column: str, before: object, after: object) -> None:
+        products = self._matched.products
+        handle = products.products["handle"][int(products.product_of[variant])].as_py()
+        sku = products.variants["sku"][variant].as_py() if "sku" in products.variants else None
+        key = {"Product Handle": handle, SKU: sku or ""}
+        texts = (None if value is None else str(value) for value in (before, after))
+        self._changes.show(products.line_of_variant(variant), key, column, *texts)
+
+
+def insert_prices(
+    changes: Changes, prices: GivenPrices, variant_ids: pa.Array, columns: list[PriceColumn], **constant: str
+) -> None:
+    """Plan new prices; ``constant`` are further fields that all of them have."""
+    count = len(prices.variant)
+    ids = new_ids("ma", count)
+    currencies, regions = currencies_and_regions(prices, columns)
+    rows = {"id": ids, "currency_code": currencies, "amount": prices.amount, "region_id": regions}
+    rows |= {name: pa.array([value] * count, pa.string()) for name, value in constant.items()}
+    changes.insert(tables.money_amount, pa.table(rows))
+    links = {
+        "id": new_ids("pvma_", count),
+        "money_amount_id": ids,
+        "variant_id": variant_ids.take(pa.array(prices.variant)),
+    }
+    changes.insert(tables.product_variant_money_amount, pa.table(links))

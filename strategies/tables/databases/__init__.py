@@ -1,0 +1,1 @@
+"""Databases, each in one module."""

@@ -1,0 +1,120 @@
+"""Putting rows into a table: one loader for each database, found by the name of its SQLAlchemy dialect."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+from sqlalchemy import JSON, Column, Connection, Engine, Table
+from sqlalchemy.types import NullType
+
+from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.tables.databases.naming import quoted, quoted_table
+
+#: The temporary table of a connection in which rows wait to be compared or put into the target.
+STAGE = "batch_job_stage"
+#: Its column with the row's index among the rows staged.
+ROW = "batch_job_row"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where rows go: the table, the columns that the file has for it, the key, and what a known key means.
+
+    ``key`` is empty in mode ``append``.
+    """
+
+    table: Table
+    columns: list[str]
+    key: list[str]
+    mode: str
+
+    @property
+    def others(self) -> list[str]:
+        """The columns that are not the key."""
+        return [name for name in self.columns if name not in self.key]
+
+    def column(self, name: str) -> Column[Any]:
+        """The table's column of this name."""
+        return self.table.columns[name]
+
+
+@dataclass
+class Written:
+    """What became of the rows written: counts, and the indices of rows refused because their key is in the table."""
+
+    created: int = 0
+    updated: int = 0
+    known: list[int] = field(default_factory=list)
+
+
+class Loader(Protocol):
+    """Writes Arrow tables, whose columns are the destination's, in one kind of database."""
+
+    #: How the database says that two values differ, NULL being a value like any other.
+    differs: ClassVar[str]
+    max_columns: ClassVar[int]
+    max_name_bytes: ClassVar[int]
+    #: What the driver raises when it refuses a row, as opposed to being unable to work.
+    row_errors: ClassVar[tuple[type[Exception], ...]]
+
+    def __init__(self, destination: Destination) -> None: ...
+
+    def encode(self, rows: pa.Table) -> Any:
+        """The rows as ``write`` wants them; touches no database, so that another thread may do it."""
+
+    def begin(self, connection: Connection, last: bool) -> None:
+        """Make a transaction ready for ``write`` and ``stage``; ``last`` when no other follows."""
+
+    def write(self, connection: Connection, payload: Any) -> Written:
+        """Write rows in the connection's transaction; raises one of ``row_errors`` when a row is refused."""
+
+    def stage(self, connection: Connection, rows: pa.Table) -> None:
+        """Replace what is in the stage by these rows, numbered in the column ``ROW``; leaves the target alone."""
+
+    def message(self, error: Exception) -> str:
+        """Why the database refuses a row, in one line."""
+
+
+def loader_class(engine: Engine) -> type[Loader]:
+    """The loader for this database.
+
+    Raises:
+        JobRefused: there is none.
+    """
+    # each module needs its driver only when its database is used
+    if engine.dialect.name == "postgresql":
+        from batch_jobs.strategies.tables.databases.postgresql import PostgresqlLoader
+
+        return PostgresqlLoader
+    if engine.dialect.name == "sqlite":
+        from batch_jobs.strategies.tables.databases.sqlite import SqliteLoader
+
+        return SqliteLoader
+    raise JobRefused(f"rows can be loaded into postgresql and sqlite; the target is {engine.dialect.name}")
+
+
+def names(columns: list[str], prefix: str = "") -> str:
+    """Column names as a list in SQL."""
+    return ", ".join(prefix + quoted(name) for name in columns)
+
+
+def upsert_clause(destination: Destination, differs: str) -> str:
+    """What to do with a row whose key is there: nothing, or an update where it differs."""
+    target = f"ON CONFLICT ({names(destination.key)}) DO"
+    if destination.mode != "upsert" or not destination.others:
+        return f"{target} NOTHING"
+    table = quoted_table(destination.table)
+    sets = ", ".join(f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in destination.others)
+    changes = " OR ".join(difference(destination, name, table, "EXCLUDED", differs) for name in destination.others)
+    return f"{target} UPDATE SET {sets} WHERE {changes}"
+
+
+def difference(destination: Destination, name: str, left: str, right: str, differs: str) -> str:
+    """The SQL condition that a column differs between two tables."""
+    column = destination.column(name).type
+    # json and types that SQLAlchemy does not know may have no equality; their text has one
+    as_text = isinstance(column, NullType) or (isinstance(column, JSON) and column.__visit_name__ != "JSONB")
+    before, after = (
+        f"CAST({side}.{quoted(name)} AS TEXT)" if as_text else f"{side}.{quoted(name)}" for side in (left, right)
+    )
+    return f"{before} {differs} {after}"

@@ -1,0 +1,94 @@
+"""Finding tables in the target, and naming them in SQL."""
+
+import re
+
+from sqlalchemy import Column, Engine, MetaData, Table, inspect
+from sqlalchemy.engine.reflection import Inspector
+
+from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
+
+NAMES_SHOWN = 20
+OWN = re.compile(r"\bbatch_job(_[a-z_]+)?\b", re.IGNORECASE)
+
+
+def quoted(name: str) -> str:
+    """An identifier as SQL writes it, for the driver as it is (SQLAlchemy's own doubles ``%`` for its placeholders)."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quoted_table(table: Table) -> str:
+    """The table's name in SQL, with its schema when it was given with one."""
+    return ".".join(quoted(part) for part in (table.schema, table.name) if part)
+
+
+def shown(names: list[str]) -> str:
+    """Names for an error's one line: the first ones when there are many."""
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more or "none"
+
+
+def refuse_own(text: str) -> None:
+    """Refuse a table's name or a query that names a table of the job database, which may be the target too.
+
+    Who may import into them could make an API key of any role, and who may export them sees everybody's jobs.
+
+    Raises:
+        ContextRefused: it does.
+    """
+    named = OWN.search(text)
+    if named:
+        raise ContextRefused(f"{named[0]} is a table of the jobs themselves; `batch-jobs list --json` gives jobs")
+
+
+def find_table(engine: Engine, name: str) -> Table | None:
+    """The table or view of this name (``table`` or ``schema.table``) as it is in the database, ``None`` without one."""
+    inspector = inspect(engine)
+    for schema, table in _readings(name):
+        if _has(inspector, schema, table):
+            info = {"dialect": engine.dialect.name}  # what a type holds differs by database
+            return Table(table, MetaData(), schema=schema, autoload_with=engine, resolve_fks=False, info=info)
+    return None
+
+
+def require_table(engine: Engine, name: str) -> Table:
+    """The table or view of this name.
+
+    Raises:
+        JobRefused: there is none; says which there are.
+    """
+    table = find_table(engine, name)
+    if table is None:
+        inspector = inspect(engine)
+        known = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
+        raise JobRefused(f"there is no table {name} in the target; there are: {shown(known)}")
+    return table
+
+
+def new_table(engine: Engine, name: str, columns: list[Column[object]]) -> Table:
+    """A table of this name that is not there yet."""
+    schema, bare = _readings(name)[-1]
+    schemas = inspect(engine).get_schema_names()
+    if schema is not None and schema not in schemas:
+        raise JobRefused(f"there is no schema {schema} for the table {name}; there are: {shown(schemas)}")
+    return Table(bare, MetaData(), *columns, schema=schema, info={"dialect": engine.dialect.name})
+
+
+def unique_keys(engine: Engine, table: Table) -> list[set[str]]:
+    """The column sets kept unique for every row: by primary key, constraints and whole unique indexes."""
+    inspector = inspect(engine)
+    keys = [inspector.get_pk_constraint(table.name, table.schema)["constrained_columns"]]
+    keys += [found["column_names"] for found in inspector.get_unique_constraints(table.name, table.schema)]
+    for index in inspector.get_indexes(table.name, table.schema):
+        partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
+        if index["unique"] and not partial and None not in index["column_names"]:
+            keys.append([name for name in index["column_names"] if name])
+    return [set(key) for key in keys if key]
+
+
+def _readings(name: str) -> list[tuple[str | None, str]]:
+    schema, dot, table = name.partition(".")
+    return [(None, name), (schema, table)] if dot and schema and table else [(None, name)]
+
+
+def _has(inspector: Inspector, schema: str | None, table: str) -> bool:
+    return (schema is None or schema in inspector.get_schema_names()) and inspector.has_table(table, schema=schema)

@@ -1,0 +1,54 @@
+"""Finding the rows that the database refuses, and having all others go in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from batch_jobs.strategies.tables.databases.loading import Loader
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """Rows from ``start`` on that were taken, and what the action said of them."""
+
+    start: int
+    rows: int
+    outcome: T
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row that the database refuses, and its reason."""
+
+    index: int
+    message: str
+
+
+def isolating(
+    connection: Connection, loader: Loader, rows: pa.Table, action: Callable[[pa.Table], T], start: int = 0
+) -> tuple[list[Part[T]], list[Refused]]:
+    """Apply the action to the rows; where it is refused, to each half, down to the single rows that are to blame."""
+    savepoint = connection.begin_nested()
+    try:
+        outcome = action(rows)
+    except loader.row_errors as error:
+        savepoint.rollback()
+        if rows.num_rows == 1:
+            return [], [Refused(start, loader.message(error))]
+        return _halves(connection, loader, rows, action, start)
+    savepoint.commit()
+    return [Part(start, rows.num_rows, outcome)], []
+
+
+def _halves(
+    connection: Connection, loader: Loader, rows: pa.Table, action: Callable[[pa.Table], T], start: int
+) -> tuple[list[Part[T]], list[Refused]]:
+    middle = rows.num_rows // 2
+    first, bad_first = isolating(connection, loader, rows.slice(0, middle), action, start)
+    second, bad_second = isolating(connection, loader, rows.slice(middle), action, start + middle)
+    return first + second, bad_first + bad_second

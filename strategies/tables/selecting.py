@@ -1,0 +1,114 @@
+"""What an export reads: a SELECT with the names and types of its columns."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Boolean, Connection, Date, DateTime, Engine, Float, Integer, LargeBinary, Numeric, Time
+from sqlalchemy.types import TypeEngine
+
+from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
+from batch_jobs.strategies.tables.databases.naming import quoted, quoted_table, require_table, shown
+
+_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_NEVER_FORMULAS = (Numeric, Float, Integer, Boolean, Date, DateTime, Time, LargeBinary)
+
+
+@dataclass(frozen=True)
+class SelectedColumn:
+    """A column of the result."""
+
+    name: str
+    type: TypeEngine[Any]
+
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether a cell may hold any text, and so one that a spreadsheet takes for a formula."""
+        return not isinstance(self.type, _NEVER_FORMULAS)
+
+    @cached_property
+    def is_number(self) -> bool:
+        """Whether its cells are numbers."""
+        return isinstance(self.type, (Numeric, Float, Integer))
+
+    @cached_property
+    def is_boolean(self) -> bool:
+        """Whether its cells are true or false."""
+        return isinstance(self.type, Boolean)
+
+    @cached_property
+    def is_binary(self) -> bool:
+        """Whether its cells are bytes."""
+        return isinstance(self.type, LargeBinary)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows to export: ``source`` is what stands after FROM."""
+
+    source: str
+    columns: list[SelectedColumn]
+    order_by: list[str]
+
+    def select(self, cells: list[str] | None = None) -> str:
+        """The SELECT statement; ``cells`` are SQL expressions in place of the bare columns."""
+        wanted = cells or [quoted(column.name) for column in self.columns]
+        order = ", ".join(f"source.{quoted(name)}" for name in self.order_by)
+        return f"SELECT {', '.join(wanted)} FROM {self.source} AS source" + (f" ORDER BY {order}" if order else "")
+
+    def count(self, connection: Connection) -> int:
+        """How many rows there are."""
+        driver: Any = connection.connection.driver_connection
+        return int(driver.execute(f"SELECT count(*) FROM {self.source} AS source").fetchone()[0])
+
+
+def select_table(engine: Engine, name: str, columns: list[str], order_by: list[str]) -> Selection:
+    """A table's rows, by primary key unless ordered otherwise.
+
+    Raises:
+        JobRefused: there is no such table or column.
+    """
+    table = require_table(engine, name)
+    found = [SelectedColumn(column.name, column.type) for column in table.columns]
+    order = order_by or [column.name for column in table.primary_key]
+    return _selection(quoted_table(table), found, columns, order, table.fullname)
+
+
+def select_query(query: str, found: list[SelectedColumn], columns: list[str], order_by: list[str]) -> Selection:
+    """A query's rows, in its own order unless ordered otherwise.
+
+    Raises:
+        JobRefused: the query has no such column, or two of one name.
+    """
+    names = [column.name for column in found]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise JobRefused(f"the query has more than one column {shown(doubled)}; give each a name of its own with AS")
+    return _selection(nested(query), found, columns, order_by, "the query")
+
+
+def nested(query: str) -> str:
+    """A query in parentheses; on lines of its own, because it may end with a comment."""
+    return f"(\n{query.strip().rstrip(';')}\n)"
+
+
+def check_query(query: str) -> None:
+    """Refuse what does not even begin like a query; the database, set to read only, refuses the rest.
+
+    Raises:
+        ContextRefused: it does not begin with SELECT or WITH.
+    """
+    words = _COMMENTS.sub(" ", query).split(maxsplit=1)
+    if not words or not re.match(r"\(*(select|with)\b", words[0], re.IGNORECASE):
+        raise ContextRefused("query must be one SELECT (or WITH ... SELECT) statement")
+
+
+def _selection(
+    source: str, found: list[SelectedColumn], columns: list[str], order_by: list[str], where: str
+) -> Selection:
+    by_name = {column.name: column for column in found}
+    absent = [name for name in [*columns, *order_by] if name not in by_name]
+    if absent:
+        raise JobRefused(f"{where} has no column {shown(absent)}; it has: {shown(list(by_name))}")
+    return Selection(source, [by_name[name] for name in columns] or found, order_by)

@@ -1,0 +1,116 @@
+"""Whole arrays of text cells at once where they are clean, cell by cell where they are not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SHOWN = 40  # characters of a bad cell in a message
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Typed values, null where a cell is empty or bad, and the bad cells by row."""
+
+    values: pa.Array
+    bad: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Kind(Protocol):
+    """What a column takes."""
+
+    def convert(self, cells: pa.Array) -> Converted:
+        """Turn cells of text into values of the column."""
+
+
+def quoted(cell: str) -> str:
+    """A cell for a message: shortened, in quotes, on one line."""
+    return repr(cell if len(cell) <= SHOWN else f"{cell[: SHOWN - 1]}…")
+
+
+def trimmed(cells: pa.Array) -> pa.Array:
+    """Cells without blanks around them; what is then empty is null."""
+    stripped = cells if has_only_visible(cells) else pc.utf8_trim_whitespace(cells)
+    empty = pc.equal(stripped, "")
+    return pc.if_else(empty, pa.scalar(None, pa.string()), stripped) if pc.any(empty).as_py() else stripped
+
+
+def matching(pattern: str) -> Callable[[pa.Array], bool]:
+    """Tells whether all cells match the pattern."""
+    return lambda texts: pc.all(pc.match_substring_regex(texts, pattern)).as_py() is not False
+
+
+def digits_or(pattern: str) -> Callable[[pa.Array], bool]:
+    """Tells whether all cells are made of digits, which is seen much faster, or match the pattern."""
+    by_pattern = matching(pattern)
+    return lambda texts: has_only_digits(texts) or by_pattern(texts)
+
+
+class Parsed:
+    """A kind whose cells Arrow casts when all of them are plain, and that are parsed one by one otherwise.
+
+    Args:
+        type: Arrow's type of the values.
+        plain: tells whether cells may be cast; if Arrow then casts them, they mean to it what they mean to ``parse``.
+        parse: turns one cell into a value, or raises ``ValueError`` with what is wrong with it.
+    """
+
+    def __init__(self, type: pa.DataType, plain: Callable[[pa.Array], bool], parse: Callable[[str], Any]) -> None:
+        self._type, self._plain, self._parse = type, plain, parse
+
+    def convert(self, cells: pa.Array) -> Converted:
+        """Turn cells of text into values of the column."""
+        texts = trimmed(cells)
+        if self._plain(texts):
+            try:
+                return Converted(texts.cast(self._type))
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                pass  # a cell is out of range or no such day, or Arrow has no such cast: the slow way tells
+        return each(texts, self._type, self._parse)
+
+
+def each(texts: pa.Array, type: pa.DataType, parse: Callable[[str], Any]) -> Converted:
+    """Parse cell by cell, keeping what is wrong with the bad ones."""
+    values, bad = [], []
+    for index, text in enumerate(texts.to_pylist()):
+        try:
+            values.append(None if text is None else parse(text))
+        except ValueError as error:
+            values.append(None)
+            bad.append((index, str(error)))
+    return Converted(pa.array(values, type), bad)
+
+
+def only_between(cells: pa.Array, first: str, last: str) -> bool:
+    """Whether no cell has a byte outside of this range; ``False`` too where the column's bytes cannot be looked at."""
+    if cells.type != pa.string():
+        return False
+    found = _bytes(cells)
+    return not len(found) or bool(found.min() >= ord(first) and found.max() <= ord(last))
+
+
+def has_nul(cells: pa.Array) -> bool:
+    """Whether a cell may have a NUL character."""
+    return not only_between(cells, "\x01", "\xff")
+
+
+def has_only_digits(cells: pa.Array) -> bool:
+    """Whether the cells are made of nothing but digits, ``-``, ``.`` and ``/``."""
+    return only_between(cells, "-", "9")
+
+
+def has_only_visible(cells: pa.Array) -> bool:
+    """Whether the cells are made of visible ASCII characters, so without any blank."""
+    return only_between(cells, "!", "~")
+
+
+def _bytes(cells: pa.StringArray) -> npt.NDArray[np.uint8]:
+    _, offsets, characters = cells.buffers()
+    if not len(cells) or characters is None:
+        return np.empty(0, np.uint8)
+    edges = np.frombuffer(offsets, np.int32, len(cells) + 1, cells.offset * np.int32().itemsize)
+    return np.frombuffer(characters, np.uint8)[edges[0] : edges[-1]]

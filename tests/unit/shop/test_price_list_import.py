@@ -1,0 +1,146 @@
+"""Price lists: at the end the list holds exactly the file's prices, and what is wrong is told with its line."""
+
+import json
+
+import pytest
+
+from batch_jobs.strategies.price_list_import import PriceListImport
+from batch_jobs.strategies.product_import import ProductImport
+from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
+from support.shop import GOLDEN, load_golden, picture
+
+LIST = "pl_01M85R6TDAY6995AKP489KSWQS"
+PRICES = ("money_amount", "price_list", "product_variant_money_amount")
+CATALOGUE = (
+    "product_type", "product_tag", "image", "product", "product_images", "product_tags", "product_option",
+    "product_variant", "product_option_value", "product_sales_channel", "product_shipping_profile",
+)  # fmt: skip
+
+
+@pytest.fixture
+def lists(lists_shop):
+    return lists_shop
+
+
+def prices_of_list(shop):
+    return sorted(
+        shop.rows(
+            "SELECT v.sku, m.currency_code, r.name, m.amount FROM money_amount m "
+            "JOIN product_variant_money_amount k ON k.money_amount_id = m.id "
+            "JOIN product_variant v ON v.id = k.variant_id LEFT JOIN region r ON r.id = m.region_id "
+            f"WHERE m.price_list_id = '{LIST}'"
+        ),
+        key=repr,
+    )
+
+
+def load(shop, content, **context):
+    return shop.run(PriceListImport(), price_list_id=LIST, file_key=shop.put(content), **context)
+
+
+def test_the_golden_file_gives_medusas_tables_but_for_its_orphans(lists, golden):
+    result = load(lists, GOLDEN / "price_list_100.csv")
+
+    load_golden(golden, "products_100_update.tables", ["region", *CATALOGUE])
+    load_golden(golden, "price_list_after.tables", PRICES)
+    medusa = picture(golden)
+    assert lists.picture()["price"] == medusa["price"]
+    assert sum(medusa["link without price"].values()) == 1
+    assert sum(lists.picture()["link without price"].values()) == 0
+    said = json.loads((GOLDEN / "batch_job_price_list_import.json").read_text())["result"]
+    assert (result.count, result.advancement_count) == (said["count"], said["advancement_count"])
+    assert said["stat_descriptors"][0] in [entry.model_dump() for entry in result.stat_descriptors]
+
+
+def test_the_same_file_again_changes_nothing(lists):
+    load(lists, GOLDEN / "price_list_100.csv")
+    before = lists.rows("SELECT * FROM money_amount ORDER BY id")
+    result = load(lists, GOLDEN / "price_list_100.csv")
+    assert (result.created, result.updated, result.rejected) == (0, 0, 0)
+    assert lists.rows("SELECT * FROM money_amount ORDER BY id") == before
+
+
+def test_prices_are_replaced_added_and_taken_away(lists):
+    load(lists, "SKU;Price EUR;Price USD\nsku-1-0-0;10;20\nsku-1-1-0;5;\n")
+    result = load(lists, "SKU;Price EUR;Price NA [USD]\nsku-1-0-0;11;30\nsku-1-2-0;0;\n")
+    assert prices_of_list(lists) == [
+        ("sku-1-0-0", "eur", None, 1100),
+        ("sku-1-0-0", "usd", "NA", 3000),
+        ("sku-1-2-0", "eur", None, 0),
+    ]
+    assert (result.created, result.updated) == (1, 1)
+    assert lists.picture()["link without price"] == {}
+
+
+def test_with_merge_other_variants_keep_their_prices(lists):
+    load(lists, "SKU;Price EUR\nsku-1-0-0;10\nsku-1-1-0;5\n")
+    load(lists, "SKU;Price EUR\nsku-1-0-0;11\n", mode="merge")
+    assert prices_of_list(lists) == [("sku-1-0-0", "eur", None, 1100), ("sku-1-1-0", "eur", None, 500)]
+
+
+def test_the_variants_own_prices_stay(lists):
+    own = "SELECT * FROM money_amount WHERE price_list_id IS NULL ORDER BY id"
+    before = lists.rows(own)
+    load(lists, "SKU;Price EUR\nsku-1-0-0;10\n")
+    assert lists.rows(own) == before
+
+
+def test_everything_that_is_wrong_is_told_and_the_rest_goes_in(lists):
+    ((variant,),) = lists.rows("SELECT id FROM product_variant WHERE sku = 'sku-1-2-0'")
+    content = (
+        "Product Variant ID;SKU;Price EUR;Price XXX\n"
+        ";sku-1-0-0;10;\n;nowhere;10;\nvariant_nope;sku-1-1-0;10;\n;;10;\n;sku-1-1-0;a;\n;sku-1-1-1;;5\n"
+        f"{variant};;7;\n;sku-1-2-0;8;\n"
+    )
+    result = load(lists, content)
+    assert [(int(row["reject_line"]), row["reject_reason"]) for row in lists.rejects(result)] == [
+        (3, "SKU: there is no variant with the SKU nowhere"),
+        (4, "Product Variant ID: there is no variant with the id variant_nope"),
+        (5, "SKU: is empty; the row needs an id or a SKU"),
+        (6, "Price EUR: 'a' is not a price"),
+        (7, "Price XXX: the shop has no currency xxx"),
+        (8, "another row of this variant is refused"),
+        (9, "Price EUR: this variant's price is already on line 8"),
+    ]
+    assert prices_of_list(lists) == [("sku-1-0-0", "eur", None, 1000)]
+
+
+def test_a_variant_on_two_lines_has_the_prices_of_both(lists):
+    load(lists, "SKU;Price EUR;Price USD\nsku-1-0-0;10;\nsku-1-1-0;1;1\nsku-1-0-0;;20\n")
+    assert prices_of_list(lists)[:2] == [("sku-1-0-0", "eur", None, 1000), ("sku-1-0-0", "usd", None, 2000)]
+
+
+def test_the_preview_tells_what_will_happen_and_writes_nothing(lists):
+    load(lists, "SKU;Price EUR\nsku-1-0-0;10\nsku-1-1-0;5\nsku-1-2-0;6\n")
+    before = lists.rows("SELECT * FROM money_amount ORDER BY id")
+    job = lists.preview(
+        PriceListImport(), price_list_id=LIST, file_key=lists.put("SKU;Price EUR\nsku-1-0-0;10\nsku-1-1-0;6\n")
+    )
+    told = {entry.key: entry.message for entry in job.result.stat_descriptors}
+    assert told["price-list-import-variants"].startswith("0 variants get prices in the list, 1 get others, 1 are as")
+    assert told["price-list-import-remove"] == "1 prices of variants that are not in the file"
+    assert lists.rows("SELECT * FROM money_amount ORDER BY id") == before
+
+
+def test_a_file_with_a_header_only_empties_the_list(lists):
+    load(lists, "SKU;Price EUR\nsku-1-0-0;10\n")
+    load(lists, "SKU;Price EUR\n")
+    assert prices_of_list(lists) == []
+
+
+def test_what_cannot_be_meant_is_refused(lists):
+    with pytest.raises(ContextRefused, match="needs a price_list_id"):
+        lists.job(PriceListImport(), price_list_id=" ", fileKey="x")
+    with pytest.raises(JobRefused, match="there is no price list with the id pl_nope"):
+        lists.preview(PriceListImport(), price_list_id="pl_nope", file_key=lists.put("SKU;Price EUR\n"))
+    with pytest.raises(JobRefused, match="it needs a column Product Variant ID or SKU, and one of prices"):
+        load(lists, "SKU\nx\n")
+    with pytest.raises(JobRefused, match="a price list's file has no column price eur; did you mean Price EUR"):
+        load(lists, "SKU;price eur\nx;1\n")
+
+
+def test_the_template_imports_as_it_is_into_the_shop_of_product_imports_template(lists):
+    lists.run(ProductImport(), file_key=lists.put(ProductImport().build_template()))
+    result = load(lists, PriceListImport().build_template())
+    assert (result.rejected, result.created) == (0, 2)
+    assert len(prices_of_list(lists)) == 4
