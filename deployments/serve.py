@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from batch_jobs.deployments.errors import AlreadyServing
-from batch_jobs.deployments.prefect.connection import API_URL, find_prefect, use_prefect
-from batch_jobs.deployments.prefect.server import USUAL_PORT, Announcement, PrefectServer, free_port, running_server
+from batch_jobs.deployments.prefect.connection import use_prefect
+from batch_jobs.deployments.prefect.server import USUAL_PORT, PrefectServer, free_port, running_server
 from batch_jobs.deployments.worker.environment import set_run_environment
+from batch_jobs.flows.prefect.address import API_URL, Announcement, find_prefect
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.errors import BatchJobError
 

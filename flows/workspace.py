@@ -14,6 +14,7 @@ from batch_jobs.flows.jobs.pruning import Pruning
 from batch_jobs.flows.jobs.queries import OpenJobs
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.prefect.address import prefect_address
 from batch_jobs.flows.prefect.client import PrefectRuns, RunState
 from batch_jobs.flows.prefect.mirror import Mirror
 from batch_jobs.flows.prefect.reconcile import Reconciling
@@ -87,7 +88,7 @@ class Workspace:
     @cached_property
     def prefect(self) -> PrefectRuns:
         """The runs of jobs in Prefect."""
-        return PrefectRuns()
+        return PrefectRuns(lambda: prefect_address(self.settings.home))
 
     @cached_property
     def mirror(self) -> Mirror:

@@ -6,11 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from batch_jobs.deployments.errors import PrefectUnreachable
-from batch_jobs.deployments.prefect.connection import find_prefect, use_prefect
+from batch_jobs.deployments.prefect.connection import check_answers
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.prefect.address import find_prefect
 
 logger = logging.getLogger("batch_jobs.api")
 
@@ -78,7 +79,7 @@ class HandingOver:
         if known is None:
             return False
         try:
-            use_prefect(known)
+            check_answers(known)
         except PrefectUnreachable as error:
             logger.log(_level(told=self._is_away), "jobs wait: %s", error)
             self._is_away = True

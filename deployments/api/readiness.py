@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from batch_jobs.deployments.prefect.connection import find_prefect
 from batch_jobs.deployments.prefect.server import answers
+from batch_jobs.flows.prefect.address import find_prefect
 from batch_jobs.flows.workspace import Workspace
 
 FRESH_SECONDS = 1.0  # a look is shared by those who ask within this time, as anybody may ask

@@ -7,11 +7,9 @@ from batch_jobs.deployments.cli.hand_over import hand_over
 from batch_jobs.deployments.cli.options import AsJson, Here, JobId, Verbose, login_name
 from batch_jobs.deployments.cli.run import finish
 from batch_jobs.deployments.cli.run_here import running_here
-from batch_jobs.deployments.prefect.connection import name_prefect
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
-from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.workspace import current_workspace
 
 #: An action of the service that lets a job go on: id, who, and the process that goes on with it.
@@ -20,12 +18,12 @@ Move = Callable[[str, str, ProcessIdentity | None], Job]
 
 def confirm(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
     """Say yes to what a dry run showed; the job goes on."""
-    _go_on(_service_with_prefect().confirm, job_id, here, as_json, verbose)
+    _go_on(current_workspace().service.confirm, job_id, here, as_json, verbose)
 
 
 def retry(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
     """Try a failed job again, from its last checkpoint and under the same id."""
-    service = _service_with_prefect()
+    service = current_workspace().service
     # a job that was recorded and never started has nothing to be tried again, it is only to be run
     waits = service.get(job_id).waits_for_prefect
     _go_on(_leave_as_it_is if waits else service.retry, job_id, here, as_json, verbose)
@@ -33,23 +31,17 @@ def retry(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: V
 
 def resume(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
     """Let a paused job go on."""
-    _go_on(_service_with_prefect().resume, job_id, here, as_json, verbose)
+    _go_on(current_workspace().service.resume, job_id, here, as_json, verbose)
 
 
 def cancel(job_id: JobId, as_json: AsJson = False) -> None:
     """Stop a job for good, at its next chunk edge when it runs."""
-    _tell(_service_with_prefect().cancel(job_id, login_name()), as_json)
+    _tell(current_workspace().service.cancel(job_id, login_name()), as_json)
 
 
 def pause(job_id: JobId, as_json: AsJson = False) -> None:
     """Stop a job at its next chunk edge, to go on later."""
-    _tell(_service_with_prefect().pause(job_id, login_name()), as_json)
-
-
-def _service_with_prefect() -> BatchJobService:
-    workspace = current_workspace()
-    name_prefect(workspace.settings.home)
-    return workspace.service
+    _tell(current_workspace().service.pause(job_id, login_name()), as_json)
 
 
 def _go_on(move: Move, job_id: str, here: bool, as_json: bool, verbose: bool) -> None:

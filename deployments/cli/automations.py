@@ -6,7 +6,8 @@ import typer
 
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.errors import NoPrefectNamed
-from batch_jobs.deployments.prefect.connection import find_prefect, use_prefect
+from batch_jobs.deployments.prefect.connection import use_prefect
+from batch_jobs.flows.prefect.address import find_prefect
 from batch_jobs.flows.workspace import current_workspace
 
 app = typer.Typer(no_args_is_help=True, help="Let Prefect act on what becomes of jobs.")

@@ -8,7 +8,6 @@ from sqlalchemy import Engine
 
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.errors import UsageRefused
-from batch_jobs.deployments.prefect.connection import name_prefect
 from batch_jobs.flows.database import HEAD, current_revision
 from batch_jobs.flows.database import upgrade as migrate
 from batch_jobs.flows.workspace import current_workspace
@@ -69,5 +68,4 @@ def reconcile() -> None:
     """See once to lost processes, runs that were moved in Prefect, and jobs that wait; `serve` does it all the time."""
     workspace = current_workspace()
     workspace.store.tally.recount()
-    name_prefect(workspace.settings.home)
     output.out.print(str(workspace.reconciling.run()))

@@ -5,8 +5,9 @@ import asyncio
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.cli.options import Verbose
 from batch_jobs.deployments.errors import NoPrefectNamed
-from batch_jobs.deployments.prefect.connection import find_prefect, use_prefect
+from batch_jobs.deployments.prefect.connection import use_prefect
 from batch_jobs.deployments.worker.environment import set_run_environment
+from batch_jobs.flows.prefect.address import find_prefect
 from batch_jobs.flows.workspace import current_workspace
 
 

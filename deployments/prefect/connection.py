@@ -1,50 +1,17 @@
 """Which Prefect this process talks to. Prefect reads its settings once, so it is chosen before Prefect is imported."""
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from dotenv import dotenv_values
 
 from batch_jobs.deployments.errors import PrefectUnreachable
-from batch_jobs.deployments.prefect.server import Announcement, free_port, running_server
-
-API_URL = "PREFECT_API_URL"
-
-
-@dataclass(frozen=True)
-class KnownPrefect:
-    """A Prefect that somebody named or serves: its API's address, and how we know of it."""
-
-    api_url: str
-    origin: str
+from batch_jobs.deployments.prefect.server import free_port, running_server
+from batch_jobs.flows.prefect.address import API_URL, KnownPrefect, find_prefect
 
 
-def find_prefect(home: Path) -> KnownPrefect | None:
-    """The Prefect that the environment or the active profile names, else the one that ``serve`` runs in this home."""
-    values = _environment()
-    if values.get(API_URL):
-        return KnownPrefect(str(values[API_URL]), API_URL)
-    profile, settings = _active_profile(values)
-    if settings.get(API_URL):
-        return KnownPrefect(str(settings[API_URL]), f"Prefect's profile {profile}")
-    served = Announcement.read(home)
-    return KnownPrefect(served.api_url, "batch-jobs serve") if served else None
-
-
-def name_prefect(home: Path) -> None:
-    """Make this process talk to the Prefect there is, whether it answers or not; without one nothing is named."""
-    known = find_prefect(home)
-    if known is not None:
-        os.environ[API_URL] = known.api_url
-
-
-def use_prefect(known: KnownPrefect) -> None:
-    """Make this process and its children talk to this Prefect.
+def check_answers(known: KnownPrefect) -> None:
+    """Ask a Prefect whether it is there.
 
     Raises:
         PrefectUnreachable: it does not answer.
@@ -52,9 +19,18 @@ def use_prefect(known: KnownPrefect) -> None:
     import httpx
 
     try:
-        httpx.get(f"{known.api_url.rstrip('/')}/health", timeout=10)
+        httpx.get(f"{known.api_url.rstrip('/')}/health", timeout=10, verify=known.api_url.startswith("https:"))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise PrefectUnreachable(known.api_url, known.origin, str(error) or type(error).__name__) from None
+
+
+def use_prefect(known: KnownPrefect) -> None:
+    """Make this process and its children talk to this Prefect; called before anything imports Prefect.
+
+    Raises:
+        PrefectUnreachable: it does not answer.
+    """
+    check_answers(known)
     os.environ[API_URL] = known.api_url
 
 
@@ -79,18 +55,3 @@ def prefect_for_this_run(home: Path, say: Callable[[str], None]) -> Iterator[Non
     with running_server(home, free_port()) as server:
         os.environ[API_URL] = server.api_url
         yield
-
-
-def _environment() -> dict[str, str | None]:
-    return {**dotenv_values(".env"), **os.environ}
-
-
-def _active_profile(values: dict[str, str | None]) -> tuple[str, dict[str, Any]]:
-    home = Path(values.get("PREFECT_HOME") or "~/.prefect").expanduser()
-    path = Path(values.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
-    try:
-        profiles = tomllib.loads(path.read_text())
-    except (OSError, ValueError):
-        return "", {}
-    active = values.get("PREFECT_PROFILE") or profiles.get("active") or ""
-    return active, profiles.get("profiles", {}).get(active, {})

@@ -1,6 +1,5 @@
 """A Prefect server of our own: started on this machine, found by other commands, stopped with whoever started it."""
 
-import json
 import os
 import re
 import socket
@@ -9,24 +8,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from batch_jobs.deployments.errors import PrefectDidNotStart
-from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 
 #: Where Prefect's own `prefect server start` listens.
 USUAL_PORT = 4200
 #: Starts a server, with ``--port`` and one after it.
-SERVER_COMMAND = [
-    sys.executable,
-    "-m",
-    "batch_jobs.deployments.prefect.command",
-    "server",
-    "start",
-    "--host",
-    "127.0.0.1",
-]
+SERVER_COMMAND = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1"]
 START_SECONDS = 120
 STOP_SECONDS = 20
 #: How pydantic ends a server whose settings, of class ``RunnerSettings`` say, it cannot read.
@@ -125,41 +114,6 @@ def free_port(wished: int = 0) -> int:
         return int(probe.getsockname()[1])
 
 
-@dataclass(frozen=True)
-class Announcement:
-    """The note of a running ``serve`` in its home: where its Prefect is, and which process serves."""
-
-    api_url: str
-    host: str
-    pid: int
-    started_at: float
-
-    @classmethod
-    def of_this_process(cls, api_url: str) -> "Announcement":
-        """The note that this process serves."""
-        return cls(api_url, **asdict(ProcessIdentity.current()))
-
-    @classmethod
-    def read(cls, home: Path) -> "Announcement | None":
-        """The note of a process that still serves in this home."""
-        try:
-            found = cls(**json.loads(_path(home).read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
-        return None if ProcessIdentity(found.host, found.pid, found.started_at).is_known_dead() else found
-
-    @contextmanager
-    def kept_in(self, home: Path) -> Iterator[None]:
-        """Leave the note in a home while the block runs."""
-        passing = _path(home).with_suffix(".part")
-        passing.write_text(json.dumps(asdict(self)))
-        passing.replace(_path(home))
-        try:
-            yield
-        finally:
-            _path(home).unlink(missing_ok=True)
-
-
 def answers(api_url: str) -> bool:
     """Whether a Prefect server says that it is well."""
     import httpx
@@ -179,7 +133,3 @@ def _wrong_setting(log: Path) -> str | None:
     group, name, reason = found.groups()
     words = [*re.findall("[A-Z]+(?![a-z])|[A-Z][a-z]+", group), name]
     return f"PREFECT_{'_'.join(words).upper()}: {reason}"
-
-
-def _path(home: Path) -> Path:
-    return home / "prefect-server.json"

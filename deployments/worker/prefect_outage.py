@@ -43,7 +43,7 @@ STARTS = 3
 def outlive_outages() -> None:
     """Let the observers of this process ask on, and nobody in it complain."""
     # Prefect has no other place for it
-    observers.critical_service_loop = ask_on  # type: ignore[attr-defined,assignment]
+    observers.critical_service_loop = ask_on  # type: ignore[attr-defined]
     logging.raiseExceptions = False  # else Prefect's handler writes each batch of lines that it cannot send to stderr
     for name in (*OBSERVERS, *COMPLAINING):
         logging.getLogger(name).addFilter(is_no_complaint)

@@ -1,6 +1,7 @@
 """What this project asks of Prefect about the runs of jobs: start one, look at some, let one go on, end one."""
 
-from collections.abc import Iterator, Sequence
+import ssl
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,10 +40,17 @@ class RunState:
 
 
 class PrefectRuns:
-    """The runs of jobs in the Prefect that the environment or the active profile names.
+    """The runs of jobs in one Prefect.
+
+    Args:
+        address: its API's address, ``None`` where there is none; asked each time, as another one may be served by now.
+            What Prefect's own settings name goes before it.
 
     Every method raises ``PrefectAway`` when Prefect does not answer or none is named.
     """
+
+    def __init__(self, address: Callable[[], str | None] = lambda: None) -> None:
+        self._address = address
 
     def launch(self, job: Job) -> str:
         """Ask for a run of the job's deployment and return its id; asking twice for one job as it is makes one run.
@@ -55,7 +63,7 @@ class PrefectRuns:
 
         name = f"{job.type}/{DEPLOYMENT_NAME}"
         try:
-            with _client() as client:
+            with self._client() as client:
                 run = client.create_flow_run_from_deployment(
                     client.read_deployment_by_name(name).id,
                     parameters={"context": job.context, "dry_run": job.dry_run, "job_id": job.id},
@@ -80,7 +88,7 @@ class PrefectRuns:
         found: dict[str, RunState] = {}
         if not run_ids:
             return found
-        with _client() as client:
+        with self._client() as client:
             for start in range(0, len(run_ids), RUNS_AT_ONCE):
                 wanted = [UUID(run_id) for run_id in run_ids[start : start + RUNS_AT_ONCE]]
                 runs = client.read_flow_runs(
@@ -91,7 +99,7 @@ class PrefectRuns:
 
     def resume(self, run_id: str, who: str) -> bool:
         """Let a suspended run go on; ``False`` when it is not suspended (any more)."""
-        with _client() as client:
+        with self._client() as client:
             answer = client.resume_flow_run(UUID(run_id), run_input={"confirmed_by": who})
         return answer.status.value == "ACCEPT"
 
@@ -122,30 +130,51 @@ class PrefectRuns:
     def _propose(self, run_id: str, state: "State[Any]") -> None:
         from prefect.exceptions import ObjectNotFound
 
-        with _client() as client, suppress(ObjectNotFound):
+        with self._client() as client, suppress(ObjectNotFound):
             client.set_flow_run_state(UUID(run_id), state)
+
+    @contextmanager
+    def _client(self) -> Iterator["SyncPrefectClient"]:
+        import httpx
+        from prefect.exceptions import PrefectHTTPStatusError
+
+        try:
+            with self._new_client() as client:
+                yield client
+        except PrefectHTTPStatusError as error:
+            raise PrefectAway(f"Prefect refuses ({error.response.status_code})") from error
+        except (
+            httpx.HTTPError,
+            RuntimeError,
+        ) as error:  # a refused first connection is wrapped
+            raise PrefectAway(f"Prefect does not answer ({error or type(error).__name__})") from None
+
+    def _new_client(self) -> "SyncPrefectClient":
+        from prefect.client.orchestration import SyncPrefectClient, get_client
+        from prefect.context import FlowRunContext
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
+
+        address = PREFECT_API_URL.value() or self._address()
+        if address:
+            return SyncPrefectClient(
+                address,
+                auth_string=PREFECT_API_AUTH_STRING.value(),
+                api_key=PREFECT_API_KEY.value(),
+                httpx_settings=_http_settings(address),
+            )
+        # without an address Prefect's client would start a server of its own, which knows no job but that of this run
+        if FlowRunContext.get() is None:
+            raise PrefectAway("no Prefect is named: PREFECT_API_URL is not set")
+        return get_client(sync_client=True, httpx_settings={"timeout": ANSWER_SECONDS})
+
+
+def _http_settings(address: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {"timeout": ANSWER_SECONDS}
+    if address.startswith("http:"):  # nobody asks for the certificates, which take longer to read than all else
+        settings["verify"] = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return settings
 
 
 def run_state(state: "State[Any]") -> RunState:
     """Prefect's state as this project keeps it."""
     return RunState(state.type.value, state.name or state.type.value.title(), state.message or "", state.timestamp)
-
-
-@contextmanager
-def _client() -> Iterator["SyncPrefectClient"]:
-    import httpx
-    from prefect.client.orchestration import get_client
-    from prefect.context import FlowRunContext
-    from prefect.exceptions import PrefectHTTPStatusError
-    from prefect.settings import PREFECT_API_URL
-
-    # without an address Prefect's client would start a server of its own, which knows no job
-    if FlowRunContext.get() is None and not PREFECT_API_URL.value():
-        raise PrefectAway("no Prefect is named: PREFECT_API_URL is not set")
-    try:
-        with get_client(sync_client=True, httpx_settings={"timeout": ANSWER_SECONDS}) as client:
-            yield client
-    except PrefectHTTPStatusError as error:
-        raise PrefectAway(f"Prefect refuses ({error.response.status_code})") from error
-    except (httpx.HTTPError, RuntimeError) as error:  # Prefect's client wraps a refused connection of its first call
-        raise PrefectAway(f"Prefect does not answer ({error or type(error).__name__})") from None

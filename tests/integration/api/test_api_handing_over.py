@@ -29,7 +29,7 @@ def test_what_keeps_a_job_waiting_is_said_once(
         if away:
             raise away[0]
 
-    monkeypatch.setattr(job_starter, "use_prefect", use)
+    monkeypatch.setattr(job_starter, "check_answers", use)
     for _ in range(3):
         handing._hand_over()
     away.clear()
