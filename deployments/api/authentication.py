@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Coroutine
 from functools import wraps
 from inspect import iscoroutinefunction, signature
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
@@ -16,9 +16,11 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from batch_jobs.deployments.api.authorization import Caller, Right
-from batch_jobs.deployments.api.dependencies import Api
 from batch_jobs.deployments.api.errors import NotLoggedIn, TooManyRequests
 from batch_jobs.flows.access.keys import ApiKey, ApiKeyStore, token_hash
+
+if TYPE_CHECKING:
+    from batch_jobs.deployments.api.dependencies import Api
 
 LONGEST_TOKEN = 512
 
