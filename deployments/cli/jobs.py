@@ -1,4 +1,4 @@
-"""``list``, ``show`` and ``watch``: looking at jobs."""
+"""``list`` and ``show``: looking jobs up."""
 
 import shlex
 from collections.abc import Sequence
@@ -7,9 +7,7 @@ from typing import Annotated
 import typer
 
 from batch_jobs.deployments.cli import output, reports
-from batch_jobs.deployments.cli.live import watch_to_rest
 from batch_jobs.deployments.cli.options import AsJson, JobId
-from batch_jobs.deployments.cli.run import finish
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.service import BatchJobService
@@ -31,15 +29,15 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first."""
     service = current_workspace().service
-    jobs = _without_the_dead(service, service.list(JobFilter(status, batch_type, created_by), limit, before))
+    jobs = _with_dead_ones_failed(service, service.list(JobFilter(status, batch_type, created_by), limit, before))
     if as_json:
         output.print_json([job.model_dump(mode="json") for job in jobs])
         return
     reports.print_list(jobs)
     if len(jobs) == limit:
         given = {"status": status, "type": batch_type, "created-by": created_by, "before": jobs[-1].id}
-        asked = [f"--{name} {shlex.quote(value)}" for name, value in given.items() if value is not None]
-        output.hint(f"more: batch-jobs list {' '.join(asked)}" + (f" --limit {limit}" if limit != LIMIT else ""))
+        options = [f"--{name} {shlex.quote(value)}" for name, value in given.items() if value is not None]
+        output.hint(f"more: batch-jobs list {' '.join(options)}" + (f" --limit {limit}" if limit != LIMIT else ""))
 
 
 def show(job_id: JobId, as_json: AsJson = False) -> None:
@@ -52,11 +50,6 @@ def show(job_id: JobId, as_json: AsJson = False) -> None:
         reports.print_job(job, service.events(job_id))
 
 
-def watch(job_id: JobId, as_json: AsJson = False) -> None:
-    """Follow a job until it ends, is paused or waits for a yes. Exits 0 only when it is completed."""
-    finish(watch_to_rest(current_workspace().service, job_id), as_json)
-
-
-def _without_the_dead(service: BatchJobService, jobs: Sequence[Job]) -> list[Job]:
-    """The jobs, those whose process died marked as failed first."""
+def _with_dead_ones_failed(service: BatchJobService, jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs as they are once those of dead processes are marked as failed."""
     return [service.bury(job.id) if job.worker else job for job in jobs]
