@@ -76,7 +76,7 @@ class JobFlowRun:
         return self._end(outcome, job_id)
 
     def _attempt(self, job_id: str) -> Outcome:
-        job = self._service.claim(job_id, self._run_id)
+        job = self._workspace.claims.claim(job_id, self._run_id)
         opened = self._workspace.context_secrets.opened(job)
         shown, logger = Artifacts(job.id, opened), get_run_logger()
         parts = JobParts(
@@ -186,7 +186,7 @@ class JobFlowRun:
             return cast(Any, suspend_flow_run)(wait_for_input=wait_for_input, key=key)
         except Pause:
             with suppress(PrefectAway):
-                self._service.hurry(job_id)  # somebody may have been quicker than the suspension
+                self._service.sync_to_prefect(job_id)  # somebody may have been quicker than the suspension
             raise
 
     def _end(self, outcome: Outcome, job_id: str) -> Any:
