@@ -125,7 +125,7 @@ class BatchJobService:
             queue_key=key if queues else None,
             active_key=None if queues else key,
             worker=worker,
-            sealed=self._secrets.sealed(prepared),
+            sealed=self._secrets.seal(prepared),
         )
         return self._store.insert(given, who=created_by or trigger) or self._existing(given)
 
