@@ -1,16 +1,13 @@
 """``list`` and ``show``: looking jobs up."""
 
 import shlex
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from batch_jobs.deployments.cli import output, reports
 from batch_jobs.deployments.cli.options import AsJson, JobId
-from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.queries import JobFilter
-from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.workspace import current_workspace
 
@@ -28,8 +25,9 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    service = current_workspace().service
-    jobs = _with_dead_ones_failed(service, service.list(JobFilter(status, batch_type, created_by), limit, before))
+    workspace = current_workspace()
+    found = workspace.service.list(JobFilter(status, batch_type, created_by), limit, before)
+    jobs = [workspace.claims.fail_if_dead(job.id) if job.worker else job for job in found]
     if as_json:
         output.print_json([job.model_dump(mode="json") for job in jobs])
         return
@@ -42,14 +40,9 @@ def list_jobs(
 
 def show(job_id: JobId, as_json: AsJson = False) -> None:
     """Show all there is to know of a job."""
-    service = current_workspace().service
-    job = service.bury(job_id)
+    workspace = current_workspace()
+    job = workspace.claims.fail_if_dead(job_id)
     if as_json:
         output.print_job_json(job)
     else:
-        reports.print_job(job, service.events(job_id))
-
-
-def _with_dead_ones_failed(service: BatchJobService, jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs as they are once those of dead processes are marked as failed."""
-    return [service.bury(job.id) if job.worker else job for job in jobs]
+        reports.print_job(job, workspace.service.events(job_id))

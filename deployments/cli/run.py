@@ -18,7 +18,7 @@ from batch_jobs.deployments.cli.options import (
     login_name,
 )
 from batch_jobs.deployments.cli.running import running_here, start_in_prefect
-from batch_jobs.deployments.cli.watch import watch_until_at_rest
+from batch_jobs.deployments.cli.watch import watch_job
 from batch_jobs.deployments.time_parsing import moment
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job, Trigger
@@ -69,7 +69,7 @@ def run(
     job = _record(workspace, batch_type, pairs, whole, dry_run, ProcessIdentity.current())
     with running_here(workspace, job, verbose) as run_job:
         job = run_job(job)
-        if reports.awaits_confirmation(job) and (yes or output.is_interactive()):
+        if job.awaits_confirmation and (yes or output.is_interactive()):
             if not as_json:
                 reports.print_plan(job)
             if yes or output.ask("go on?"):
@@ -101,7 +101,7 @@ def create(
             raise
         output.hint(f"warning: {error}")  # it is safely recorded, and `serve` starts what waits
     if wait:
-        reports.finish(watch_until_at_rest(workspace.service, job.id), as_json)
+        reports.finish(watch_job(workspace.claims, job.id), as_json)
     elif as_json:
         output.print_job_json(job)
     else:

@@ -11,7 +11,7 @@ from typing import Any
 
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.cli.options import login_name
-from batch_jobs.deployments.cli.watch import POLL_INTERVAL, ProgressView, is_at_rest, progress_view
+from batch_jobs.deployments.cli.watch import POLL_INTERVAL, ProgressView, progress_view
 from batch_jobs.deployments.errors import PrefectUnreachable, RunBroke
 from batch_jobs.deployments.prefect.connection import check_answers, prefect_for_this_run
 from batch_jobs.flows.errors import ActionIllegal, JobMoved, NotLaunched
@@ -46,7 +46,7 @@ def start_in_prefect(workspace: Workspace, job: Job) -> Job:
 def running_here(workspace: Workspace, job: Job, verbose: bool) -> Iterator[Callable[[Job], Job]]:
     """Make a Prefect available for a job of this process; where there is none, the job fails.
 
-    Yields a function that runs the job until it is at rest and returns it as it is then. The first Ctrl-C meanwhile
+    Yields a function that runs the job until it needs a person and returns it as it is then. The first Ctrl-C meanwhile
     pauses a job that writes chunks; any other fails it at once.
 
     Raises:
@@ -74,7 +74,7 @@ def _run(workspace: Workspace, job: Job, verbose: bool) -> Job:
         with _Monitor(service, job.id, view):
             state = flow(context=job.context, dry_run=job.dry_run, job_id=job.id, return_state=True)
     job = service.get(job.id)
-    if not is_at_rest(job):
+    if not job.needs_a_person:
         raise RunBroke(job.id, " ".join((state.message or state.name).split()) if state else "it was interrupted")
     return job
 

@@ -10,10 +10,10 @@ from rich.text import Text
 
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.cli.options import AsJson, JobId
-from batch_jobs.deployments.cli.reports import awaits_confirmation, finish
+from batch_jobs.deployments.cli.reports import finish
+from batch_jobs.flows.jobs.claims import Claims
 from batch_jobs.flows.jobs.model import Job
-from batch_jobs.flows.jobs.service import BatchJobService
-from batch_jobs.flows.jobs.transitions import ENDED, Status
+from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.workspace import current_workspace
 
 POLL_INTERVAL = 0.25  # seconds between two readings of the job
@@ -29,35 +29,30 @@ PHASES = {
 
 def watch(job_id: JobId, as_json: AsJson = False) -> None:
     """Follow a job until it ends, is paused or waits for a yes. Exits 0 only when it is completed."""
-    finish(watch_until_at_rest(current_workspace().service, job_id), as_json)
+    finish(watch_job(current_workspace().claims, job_id), as_json)
 
 
-def watch_until_at_rest(service: BatchJobService, job_id: str) -> Job:
-    """Show a job's progress until it is at rest, and return it; a job of a dead process is marked as failed.
+def watch_job(claims: Claims, job_id: str) -> Job:
+    """Show a job's progress until it needs a person, and return it; a job of a dead process is marked as failed.
 
     Raises:
         JobUnknown: there is no such job.
     """
-    service.get(job_id)
+    claims.fail_if_dead(job_id)  # an unknown job is an error before anything is shown
     with progress_view() as view:
         while True:
-            job = service.bury(job_id)
+            job = claims.fail_if_dead(job_id)
             view.show(job)
-            if is_at_rest(job):
+            if job.needs_a_person:
                 return job
             time.sleep(POLL_INTERVAL)
 
 
-def is_at_rest(job: Job) -> bool:
-    """Whether nothing happens to the job until somebody does something."""
-    return job.status in ENDED or job.status is Status.PAUSED or awaits_confirmation(job)
-
-
 def phase_of(job: Job) -> str:
     """Return what the job is doing, as the bar and the lines name it."""
-    if awaits_confirmation(job):
+    if job.awaits_confirmation:
         return "awaits confirmation"
-    if job.status is Status.CREATED and job.worker is None:
+    if job.may_go_on and job.status is Status.CREATED:
         return "waits for its turn"
     return PHASES.get(job.status, str(job.status))
 

@@ -76,8 +76,12 @@ TRANSITIONS: Mapping[Status, Mapping[Action, Status]] = {
     },
 }
 
-#: A job in one of these is not worked on any more.
+#: The end of a job's life; only a failed one comes back, by retry.
 ENDED = frozenset({Status.COMPLETED, Status.CANCELED, Status.FAILED})
+#: Nobody works on a job in one of these: whoever did has stopped, or will at its next chunk edge.
+STOPPED = ENDED | {Status.PAUSED}
+#: A job in one of these has something to do that needs no person.
+RUNNABLE = frozenset({Status.CREATED, Status.CONFIRMED, Status.PROCESSING})
 
 
 def allowed_from(action: Action) -> list[Status]:

@@ -19,7 +19,7 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_logger
 
-from batch_jobs.flows.secret_fields.contexts import OpenedContext
+from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import LINE_COLUMN, REASON_COLUMN
 
@@ -43,7 +43,7 @@ class Artifacts:
 
     def __init__(self, job_id: str, opened: OpenedContext) -> None:
         self._job_id = job_id
-        self._hide = opened.without_secrets
+        self._hide = opened.masked
         self._bar: UUID | None = None
         self._is_over = False
         self._progress = self._shown = 0.0

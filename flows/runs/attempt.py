@@ -14,8 +14,7 @@ from batch_jobs.flows.jobs import store
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Action, Status
-from batch_jobs.flows.secret_fields.contexts import OpenedContext
-from batch_jobs.flows.secret_fields.masking import hidden_in_errors, original
+from batch_jobs.flows.secret_fields.masking import OpenedContext, original
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.errors import BatchJobError, Refusal, StopRequested, Superseded, exits_as_errors, line_in
@@ -86,8 +85,8 @@ class RowReport:
 
     def save(self, result: JobResult, plan: dict[str, Any]) -> None:
         """Save the result; one that a later attempt has taken over is left alone."""
-        told = JobResult.model_validate(self._opened.without_secrets(result.model_dump(mode="json")))
-        if self._store.save_result(self._job_id, self._claim, told, self._opened.without_secrets(plan)):
+        told = JobResult.model_validate(self._opened.masked(result.model_dump(mode="json")))
+        if self._store.save_result(self._job_id, self._claim, told, self._opened.masked(plan)):
             self._show_progress(result.progress)
 
     def stop_reason(self) -> str | None:
@@ -164,7 +163,7 @@ class Attempt:
     def _hook(self, name: str, hook: Hook) -> None:
         def run() -> None:
             self.run.stop_if_asked()  # canceled between two steps, or while a retry was waited for
-            with hidden_in_errors(self._opened), exits_as_errors():
+            with self._opened.masking_errors(), exits_as_errors():
                 hook(self._strategy, self.run)
 
         retries = (self._strategy.max_retries, self._strategy.retry_delay)
@@ -211,7 +210,7 @@ class Attempt:
             raise Superseded(self._job.id)
         if stop.reason == Status.CANCELED:
             self._tell_unprocessed()
-            with hidden_in_errors(self._opened), exits_as_errors():
+            with self._opened.masking_errors(), exits_as_errors():
                 self._strategy.on_cancel(self.run)
             self.run.save()
             return Outcome.CANCELED
@@ -245,7 +244,7 @@ class Attempt:
 
     def _entry(self, error: BaseException) -> ErrorEntry:
         entry = describe_error(error, origin_of(type(self._strategy)))
-        return ErrorEntry.model_validate(self._opened.without_secrets(entry.model_dump()))
+        return ErrorEntry.model_validate(self._opened.masked(entry.model_dump()))
 
 
 def describe_error(error: BaseException, file: Path) -> ErrorEntry:

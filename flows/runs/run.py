@@ -23,7 +23,6 @@ from batch_jobs.flows.runs.artifacts import Artifacts
 from batch_jobs.flows.runs.attempt import Attempt, Outcome, RowReport, Step
 from batch_jobs.flows.runs.heartbeat import Heartbeat
 from batch_jobs.flows.runs.signals import SIGNALS, Interruption
-from batch_jobs.flows.secret_fields.masking import hidden_in_log
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
@@ -76,8 +75,8 @@ class JobFlowRun:
         return self._end(outcome, job_id)
 
     def _attempt(self, job_id: str) -> Outcome:
-        job = self._service.claim(job_id, self._run_id)
-        opened = self._workspace.context_secrets.opened(job)
+        job = self._workspace.claims.claim(job_id, self._run_id)
+        opened = self._workspace.context_secrets.open(job)
         shown, logger = Artifacts(job.id, opened), get_run_logger()
         parts = JobParts(
             self._workspace.target,
@@ -95,7 +94,7 @@ class JobFlowRun:
 
         attempt = Attempt(self._store, self._strategy, job, opened, parts, run_step)
         beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger)
-        with hidden_in_log(opened), beating:
+        with opened.masking_logs(), beating:
             try:
                 return attempt.go()
             finally:
@@ -186,7 +185,7 @@ class JobFlowRun:
             return cast(Any, suspend_flow_run)(wait_for_input=wait_for_input, key=key)
         except Pause:
             with suppress(PrefectAway):
-                self._service.hurry(job_id)  # somebody may have been quicker than the suspension
+                self._service.sync_to_prefect(job_id)  # somebody may have been quicker than the suspension
             raise
 
     def _end(self, outcome: Outcome, job_id: str) -> Any:
