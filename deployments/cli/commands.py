@@ -1,5 +1,6 @@
 """The commands there are. A command's module is imported when the command is called, not when it is listed."""
 
+import gc
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -53,7 +54,10 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that is called and import it."""
         name, _, rest = super().resolve_command(ctx, args)
-        return name, import_command(name) if name else None, rest
+        command = import_command(name) if name else None
+        gc.freeze()  # what is imported stays, so that collecting does not look through it
+        gc.enable()  # see ``main``
+        return name, command, rest
 
 
 def import_command(name: str) -> Any:
