@@ -15,18 +15,16 @@ from typing import Any
 
 SECONDS = 120
 WARM = [
-    *(
-        "alembic.command",
-        "fsspec",
-        "batch_jobs.deployments.cli.commands",
-        "batch_jobs.deployments.prefect.connection",
-        "batch_jobs.flows.jobs.service",
-    ),
-    *(
-        "batch_jobs.strategies.product_import",
-        "batch_jobs.strategies.table_export",
-        "batch_jobs.strategies.table_import",
-    ),
+    "alembic.command",
+    "fsspec",
+    "limits",
+    "batch_jobs.deployments.cli.errors",
+    *(f"batch_jobs.deployments.cli.{name}" for name in ("actions", "db", "files", "jobs", "keys", "new", "strategies")),
+    "batch_jobs.flows.access.keys",
+    "batch_jobs.flows.jobs.indexes",
+    "batch_jobs.strategies.product_import",
+    "batch_jobs.strategies.table_export",
+    "batch_jobs.strategies.table_import",
 ]
 
 

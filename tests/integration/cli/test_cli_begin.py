@@ -17,7 +17,7 @@ def test_without_arguments_it_says_where_to_begin(cli):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["nonsense"], "No such command 'nonsense'"),
         (["run"], "Missing argument 'TYPE'"),
@@ -37,16 +37,16 @@ def test_without_arguments_it_says_where_to_begin(cli):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_done_is_one_line_and_exit_2(cli, arguments, told):
+def test_what_cannot_be_done_is_one_line_and_exit_2(cli, arguments, message):
     done = cli(*arguments)
 
     assert done.code == 2
-    assert told in done.error
+    assert message in done.error
     assert done.out == ""
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "message"),
     [
         ("BATCH_JOBS_CHUNK_SIZE", "many", "BATCH_JOBS_CHUNK_SIZE: Input should be a valid integer"),
         ("BATCH_JOBS_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/none", "of BATCH_JOBS_DATABASE_URL ("),
@@ -56,19 +56,19 @@ def test_what_cannot_be_done_is_one_line_and_exit_2(cli, arguments, told):
         ("BATCH_JOBS_HOME", "/proc/nowhere", "/proc/nowhere"),
     ],
 )
-def test_a_setting_that_cannot_work_is_one_line(cli, setting, value, told):
+def test_a_setting_that_cannot_work_is_one_line(cli, setting, value, message):
     done = cli("list", **{setting: value})
 
     assert done.code in (1, 2)
-    assert told in done.error
+    assert message in done.error
     assert "secret" not in done.err
 
 
 def test_a_setting_of_prefect_that_cannot_work_is_named(cli):
     done = cli("serve", PREFECT_RUNNER_PROCESS_LIMIT="x")
     assert done.code == 1
-    told = "Prefect does not start: PREFECT_RUNNER_PROCESS_LIMIT: Input should be a valid integer"
-    assert done.error.startswith(told)
+    message = "Prefect does not start: PREFECT_RUNNER_PROCESS_LIMIT: Input should be a valid integer"
+    assert done.error.startswith(message)
 
 
 def test_a_variable_that_is_no_setting_is_warned_of(cli, tmp_path: Path):
