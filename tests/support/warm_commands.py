@@ -19,7 +19,10 @@ WARM = [
     "fsspec",
     "limits",
     "batch_jobs.deployments.cli.errors",
-    *(f"batch_jobs.deployments.cli.{name}" for name in ("actions", "db", "files", "jobs", "keys", "new", "strategies")),
+    *(
+        f"batch_jobs.deployments.cli.{name}"
+        for name in ("actions", "db", "files", "jobs", "keys", "new", "run", "strategies")
+    ),
     "batch_jobs.flows.access.keys",
     "batch_jobs.flows.jobs.indexes",
     "batch_jobs.strategies.product_import",
