@@ -76,7 +76,7 @@ class Workspace:
 
     @cached_property
     def uploads(self) -> UploadStore:
-        """Whose the files of the store are."""
+        """Who owns which file of the store."""
         return UploadStore(self.jobs)
 
     @cached_property
