@@ -76,7 +76,7 @@ class Workspace:
 
     @cached_property
     def uploads(self) -> UploadStore:
-        """Who owns which file of the store."""
+        """Whose the files of the store are."""
         return UploadStore(self.jobs)
 
     @cached_property
