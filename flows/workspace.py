@@ -10,8 +10,8 @@ from batch_jobs.flows.access.keys import ApiKeyStore
 from batch_jobs.flows.access.uploads import UploadStore
 from batch_jobs.flows.database import ensure_current
 from batch_jobs.flows.errors import JobMoved, NotLaunched
+from batch_jobs.flows.jobs.claims import Claims
 from batch_jobs.flows.jobs.pruning import Pruning
-from batch_jobs.flows.jobs.queries import OpenJobs
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.prefect.address import prefect_address
@@ -81,9 +81,13 @@ class Workspace:
 
     @cached_property
     def service(self) -> BatchJobService:
-        """The one way in to jobs."""
-        timeout = timedelta(seconds=self.settings.confirm_timeout)
-        return BatchJobService(self.store, lambda: self.strategies, self.prefect, timeout, self.context_secrets)
+        """What people do with jobs."""
+        return BatchJobService(self.store, lambda: self.strategies, self.prefect, self.claims, self.context_secrets)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """What runs do with jobs."""
+        return Claims(self.store, self.prefect, timedelta(seconds=self.settings.confirm_timeout))
 
     @cached_property
     def prefect(self) -> PrefectRuns:
@@ -102,12 +106,9 @@ class Workspace:
 
     @cached_property
     def reconciling(self) -> Reconciling:
-        """What sees to everything that was missed."""
-        timeouts = (
-            timedelta(seconds=self.settings.heartbeat_timeout),
-            timedelta(seconds=self.settings.confirm_timeout),
-        )
-        return Reconciling(OpenJobs(self.jobs), self.service, self.mirror, *timeouts)
+        """What finds and mends everything that was missed."""
+        timeout = timedelta(seconds=self.settings.heartbeat_timeout)
+        return Reconciling(self.store, self.service, self.claims, self.mirror, timeout)
 
     def note_end(self, flow_run_id: str, state: RunState) -> None:
         """Let the job of a run that ends in this process follow it, and give its turn to one that queued behind it."""

@@ -9,7 +9,6 @@ from batch_jobs.flows.access.uploads import UploadStore
 from batch_jobs.flows.errors import JobUnknown
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
-from batch_jobs.flows.jobs.transitions import ENDED
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
 from batch_jobs.strategies.sdk.files import plain_key
@@ -67,7 +66,7 @@ class FileAccess:
         if not self._is_own(plain):
             return False
         job = self._job_of(plain)
-        if job is not None and job.status not in ENDED:
+        if job is not None and not job.has_ended:
             raise FileInUse(plain)
         known = self._uploads.get(plain) is not None or self._files.exists(plain)
         if self._files.exists(plain):

@@ -10,14 +10,11 @@ from batch_jobs.deployments.prefect.connection import check_answers
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
-from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.prefect.address import find_prefect
 
 logger = logging.getLogger("batch_jobs.api")
 
 LOOK_SECONDS = 10.0  # how soon a job is started that was recorded while Prefect was away
-#: A job in one of these that nobody runs may have to be handed over.
-STARTABLE = (Status.CREATED, Status.CONFIRMED, Status.PROCESSING)
 
 
 class HandingOver:
@@ -37,7 +34,7 @@ class HandingOver:
 
     def announce(self, job: Job) -> None:
         """Tell, from any thread, of a job that may have to be handed over."""
-        if job.status in STARTABLE and job.worker is None and self._loop is not None:
+        if job.may_go_on and self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     async def run(self) -> None:

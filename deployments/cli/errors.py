@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.errors import AddressTaken, NoPrefectNamed, PrefectDidNotStart, PrefectUnreachable, RunBroke
 from batch_jobs.flows.errors import DatabaseBehind, DatabaseUnreachable, JobActive, NotLaunched, PrefectAway
-from batch_jobs.flows.jobs.context import told, wrong_values
+from batch_jobs.flows.jobs.context import describe_wrong_values
 from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused
 
 DID_NOT_SUCCEED = 1
@@ -56,8 +56,7 @@ def _usage(error: BaseException, message: str) -> str:
 
 
 def _settings(error: ValidationError) -> str:
-    wrong = wrong_values(error)
-    return "; ".join(told(entry, f"BATCH_JOBS_{'_'.join(map(str, entry['loc'])).upper()}") for entry in wrong)
+    return describe_wrong_values(error, lambda place: f"BATCH_JOBS_{'_'.join(map(str, place)).upper()}")
 
 
 def _of_the_system(error: OSError) -> str:

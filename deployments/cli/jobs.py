@@ -10,9 +10,9 @@ from batch_jobs.deployments.cli import output, reports
 from batch_jobs.deployments.cli.live import watch_to_rest
 from batch_jobs.deployments.cli.options import AsJson, JobId
 from batch_jobs.deployments.cli.run import finish
+from batch_jobs.flows.jobs.claims import Claims
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.queries import JobFilter
-from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.workspace import current_workspace
 
@@ -30,8 +30,8 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    service = current_workspace().service
-    jobs = _without_the_dead(service, service.list(JobFilter(status, batch_type, created_by), limit, before))
+    found = current_workspace().service.list(JobFilter(status, batch_type, created_by), limit, before)
+    jobs = _without_the_dead(current_workspace().claims, found)
     if as_json:
         output.print_json([job.model_dump(mode="json") for job in jobs])
         return
@@ -45,7 +45,7 @@ def list_jobs(
 def show(job_id: JobId, as_json: AsJson = False) -> None:
     """Show all there is to know of a job."""
     service = current_workspace().service
-    job = service.bury(job_id)
+    job = current_workspace().claims.fail_if_dead(job_id)
     if as_json:
         output.print_job_json(job)
     else:
@@ -54,9 +54,9 @@ def show(job_id: JobId, as_json: AsJson = False) -> None:
 
 def watch(job_id: JobId, as_json: AsJson = False) -> None:
     """Follow a job until it ends, is paused or waits for a yes. Exits 0 only when it is completed."""
-    finish(watch_to_rest(current_workspace().service, job_id), as_json)
+    finish(watch_to_rest(current_workspace().claims, job_id), as_json)
 
 
-def _without_the_dead(service: BatchJobService, jobs: Sequence[Job]) -> list[Job]:
+def _without_the_dead(claims: Claims, jobs: Sequence[Job]) -> list[Job]:
     """The jobs, those whose process died marked as failed first."""
-    return [service.bury(job.id) if job.worker else job for job in jobs]
+    return [claims.fail_if_dead(job.id) if job.worker else job for job in jobs]

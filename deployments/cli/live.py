@@ -10,10 +10,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 
 from batch_jobs.deployments.cli import output
-from batch_jobs.deployments.cli.reports import awaits_confirmation
+from batch_jobs.flows.jobs.claims import Claims
 from batch_jobs.flows.jobs.model import Job
-from batch_jobs.flows.jobs.service import BatchJobService
-from batch_jobs.flows.jobs.transitions import ENDED, Status
+from batch_jobs.flows.jobs.transitions import Status
 
 LINE_INTERVAL = 5.0  # seconds between two plain lines of one status
 
@@ -143,9 +142,9 @@ class LinesView:
 
 def phase_of(job: Job) -> str:
     """What a job is at, in words."""
-    if awaits_confirmation(job):
+    if job.awaits_confirmation:
         return "awaits confirmation"
-    if job.status is Status.CREATED and job.worker is None:
+    if job.may_go_on and job.status is Status.CREATED:
         return "waits for its turn"
     return PHASES.get(job.status, str(job.status))
 
@@ -158,17 +157,12 @@ def follow(look: Callable[[], Job], view: View, stopped: threading.Event) -> Job
     while True:
         job = look()
         view.show(job)
-        if rests(job) or stopped.wait(LOOK_INTERVAL):
+        if job.needs_a_person or stopped.wait(LOOK_INTERVAL):
             return job
 
 
-def rests(job: Job) -> bool:
-    """Whether nothing happens to the job until somebody does something."""
-    return job.status in ENDED or job.status is Status.PAUSED or awaits_confirmation(job)
-
-
-def watch_to_rest(service: BatchJobService, job_id: str) -> Job:
+def watch_to_rest(claims: Claims, job_id: str) -> Job:
     """Show a job until it rests; one whose process is dead is found out and counts as failed."""
-    service.get(job_id)
+    claims.fail_if_dead(job_id)
     with view_for_stderr() as view:
-        return follow(lambda: service.bury(job_id), view, threading.Event())
+        return follow(lambda: claims.fail_if_dead(job_id), view, threading.Event())

@@ -56,7 +56,7 @@ def print_status(job: Job) -> None:
 
 def ended_well(job: Job) -> bool:
     """Whether the job did what was asked: all of it, or the look ahead that a dry run is."""
-    return job.status is Status.COMPLETED or awaits_confirmation(job)
+    return job.status is Status.COMPLETED or job.awaits_confirmation
 
 
 def why_it_stopped(job: Job, events: Sequence[JobEvent]) -> str:
@@ -118,7 +118,7 @@ def print_next(job: Job, events: Sequence[JobEvent] = ()) -> None:
 def next_steps(job: Job, events: Sequence[JobEvent]) -> list[tuple[str, str]]:
     """Commands that make sense for a job as it stands, each with what it does."""
     again = job.id
-    if awaits_confirmation(job):
+    if job.awaits_confirmation:
         return [(f"batch-jobs confirm {again} --here", "do it"), (f"batch-jobs cancel {again}", "leave it")]
     if is_refused(job, events):
         return [(f"batch-jobs run {job.type} ...", "a new job, the input or the context corrected"), *_fetching(job)]
@@ -150,14 +150,9 @@ def rows_in_words(job: Job) -> str:
     return f"{result.advancement_count:,}{of}" + (f": {outcomes}" if outcomes else "")
 
 
-def awaits_confirmation(job: Job) -> bool:
-    """Whether the job has shown its plan and waits for a person."""
-    return job.status is Status.PRE_PROCESSED and job.dry_run and job.confirmed_at is None and job.worker is None
-
-
 def _title(job: Job) -> Text:
     title = Text.assemble((job.id, "bold"), f"  {safe(job.type)}  ", status_text(job.status))
-    if awaits_confirmation(job):
+    if job.awaits_confirmation:
         title.append(", awaits confirmation")
     return title
 

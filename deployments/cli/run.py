@@ -62,7 +62,7 @@ def run(
     job = _record(workspace, batch_type, pairs, whole, dry_run, ProcessIdentity.current())
     with running_here(workspace, job, verbose) as run_job:
         job = run_job(job)
-        if reports.awaits_confirmation(job) and (yes or output.is_conversation()):
+        if job.awaits_confirmation and (yes or output.is_conversation()):
             if not as_json:
                 reports.print_plan(job)
             if yes or output.ask("go on?"):
@@ -103,7 +103,7 @@ def create(
             raise
         output.hint(f"warning: {error}")  # it is safely recorded, and `serve` starts what waits
     if wait:
-        finish(watch_to_rest(workspace.service, job.id), as_json)
+        finish(watch_to_rest(workspace.claims, job.id), as_json)
     elif as_json:
         output.print_job_json(job)
     else:
@@ -115,7 +115,7 @@ def finish(job: Job, as_json: bool) -> None:
     if as_json:
         output.print_job_json(job)
     else:
-        if reports.awaits_confirmation(job):
+        if job.awaits_confirmation:
             reports.print_plan(job)
             output.out.print()
         reports.print_outcome(job)

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from batch_jobs.deployments.cli import output
-from batch_jobs.deployments.cli.live import LOOK_INTERVAL, View, rests, view_for_stderr
+from batch_jobs.deployments.cli.live import LOOK_INTERVAL, View, view_for_stderr
 from batch_jobs.deployments.cli.options import login_name
 from batch_jobs.deployments.errors import RunBroke
 from batch_jobs.deployments.prefect.connection import prefect_for_this_run
@@ -51,7 +51,7 @@ def _run(service: BatchJobService, job: Job, verbose: bool) -> Job:
         with _Watch(service, job.id, view):
             state = run(context=job.context, dry_run=job.dry_run, job_id=job.id, return_state=True)
     seen = service.get(job.id)
-    if not rests(seen):
+    if not seen.needs_a_person:
         raise RunBroke(job.id, " ".join((state.message or state.name).split()) if state else "it was interrupted")
     return seen
 

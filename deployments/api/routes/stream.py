@@ -18,7 +18,6 @@ from batch_jobs.deployments.api.job_json import event_json, job_json
 from batch_jobs.deployments.api.job_stream import Follower
 from batch_jobs.deployments.api.openapi import EVENT_STREAM, refusals
 from batch_jobs.flows.jobs.model import Job, JobEvent
-from batch_jobs.flows.jobs.transitions import ENDED
 
 QUIET_SECONDS = 15.0  # then a comment is sent, so that nobody in between takes the connection for dead
 LONGEST_SECONDS = 900.0  # then the stream ends and is to be resumed, which looks at the key again
@@ -46,7 +45,7 @@ async def follow(
     """Events ``status`` (a step of the history) and ``progress`` (the job); closes once the job has ended."""
     job = await asyncio.to_thread(api.job, job_id, caller)
     seen = _Seen(last_event_id)
-    if job.status in ENDED and seen.end and not await asyncio.to_thread(api.service.events, job.id, seen.step):
+    if job.has_ended and seen.end and not await asyncio.to_thread(api.service.events, job.id, seen.step):
         return Response(status_code=204)  # a browser comes back for ever after anything else
     async with AsyncExitStack() as opening:
         follower = await opening.enter_async_context(api.watch.following(job, caller.key_id))
@@ -102,7 +101,7 @@ async def _events(
         for text in seen.steps(await asyncio.to_thread(api.service.events, job.id, seen.step)):
             yield text
         yield seen.progressed(job, show) or ": still here\n\n"
-        if job.status in ENDED:
+        if job.has_ended:
             yield _event("end", f"{seen.step}.end", {"status": job.status})
             return
         await follower.news(job, QUIET_SECONDS)
