@@ -30,7 +30,7 @@ class Role(StrEnum):
 
 
 class ApiKey(BaseModel):
-    """A key as it is kept; the key itself is not. Its name is whose jobs are its own."""
+    """A key as it is kept; the key itself is not. It owns the jobs of its name."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 

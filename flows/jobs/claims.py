@@ -96,7 +96,7 @@ class Claims:
             expired = self._store.move(job, Action.CANCEL, who=EXPIRY, why=self._too_late)
         except JobMoved:
             return self._store.get(job.id)
-        with suppress(PrefectAway):  # reconciling ends the run later
+        with suppress(PrefectAway):
             stop_run(self._prefect, job)
         return expired
 

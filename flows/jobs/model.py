@@ -114,7 +114,7 @@ class Job(BaseModel):
 
     @property
     def waits_for_its_turn(self) -> bool:
-        """Whether another job of its key comes first."""
+        """Whether it queues behind jobs of its key and was not given its turn yet."""
         return self.queue_key is not None and self.active_key is None
 
     @property

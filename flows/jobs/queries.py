@@ -26,7 +26,7 @@ awaits_confirmation = (
 )
 waits_for_its_turn = batch_job.c.queue_key.is_not(None) & batch_job.c.active_key.is_(None)
 
-#: The columns whose time may be narrowed; the ones of a life that has not got there yet are empty.
+#: The times that a list may be narrowed by; one that the job has not come to yet is empty.
 TIME_COLUMNS = (
     "created_at",
     "pre_processed_at",
@@ -91,7 +91,7 @@ class JobFilter:
         return found + [condition for name, span in self.times.items() for condition in span.of(columns[name])]
 
     def tally_conditions(self) -> list[ColumnElement[bool]] | None:
-        """The conditions that a row of the tally has to meet; ``None`` when it cannot tell how many jobs there are."""
+        """The conditions that a row of the tally has to meet; ``None`` when the tally has no such count."""
         return None if self.ids is not None or self.times else self._kind(batch_job_tally)
 
     def _kind(self, table: Table) -> list[ColumnElement[bool]]:

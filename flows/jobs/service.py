@@ -230,7 +230,7 @@ class BatchJobService:
         """Stop a job for good, at its next chunk edge when it runs; canceling twice is fine."""
         was = self._store.get(job_id)
         job = self._move(job_id, Action.CANCEL, who, why)
-        with suppress(PrefectAway):  # the run learns it from the row, and reconciling ends one that does not
+        with suppress(PrefectAway):  # the run also learns it from the row, at its next chunk edge
             stop_run(self._prefect, was)
         return job
 

@@ -45,7 +45,7 @@ TRANSITIONS: Mapping[Status, Mapping[Action, Status]] = {
         Action.CANCEL: Status.CANCELED,
         Action.FAIL: Status.FAILED,
     },
-    # somebody said yes; no row has been written yet
+    # a person or the job itself confirmed; no row has been written yet
     Status.CONFIRMED: {
         Action.PROCESS: Status.PROCESSING,
         Action.CANCEL: Status.CANCELED,
