@@ -41,7 +41,7 @@ batch-jobs runs batch jobs on Prefect and remembers every one of them.
   batch-jobs strategies                  what can be run
   batch-jobs run TYPE -c KEY=VALUE       run a job here and now, with live progress
   batch-jobs run TYPE ... --dry-run      look first at what it would do
-  batch-jobs list                        the jobs so far; `batch-jobs show ID` tells all of one
+  batch-jobs list                        the jobs so far; `batch-jobs show ID` has all of one
   batch-jobs serve                       run jobs in the background, with the Prefect UI
   batch-jobs new strategy NAME           write a strategy of your own
 

@@ -65,7 +65,7 @@ def prune(
 
 @app.command()
 def reconcile() -> None:
-    """See once to lost processes, runs that were moved in Prefect, and jobs that wait; `serve` does it all the time."""
+    """Find lost processes, runs that were moved in Prefect and jobs that wait, once; `serve` does it all the time."""
     workspace = current_workspace()
     workspace.store.tally.recount()
     output.out.print(str(workspace.reconciling.run()))
