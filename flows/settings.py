@@ -7,8 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from dotenv import dotenv_values
-from fsspec.core import split_protocol
-from fsspec.registry import get_filesystem_class
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
@@ -34,7 +32,9 @@ class Settings(BaseSettings):
     target_url: str = Field(
         "", description="The database strategies read and write; default DATABASE_URL, on SQLite `data.db` in HOME."
     )
-    files_url: str = Field("", description="Where files are kept, any fsspec URL; default `files` in HOME.")
+    files_url: str = Field(
+        "", validate_default=False, description="Where files are kept, any fsspec URL; default `files` in HOME."
+    )
     strategies: str = Field(
         "",
         description=f"Folders with strategies of your own, separated by `{os.pathsep}`; default: `strategies` in the"
@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     )
     api_rate_limit: str = Field(
         "60000/minute",
+        validate_default=False,
         description="Requests one key may make, such as `100/second`; as many refused ones may come from one address.",
     )
     max_upload_bytes: PositiveInt = Field(1 << 30, description="Bytes that the files of one upload may have.")
@@ -119,6 +120,9 @@ class Settings(BaseSettings):
     @field_validator("files_url")
     @classmethod
     def _known_files(cls, url: str) -> str:
+        from fsspec.core import split_protocol
+        from fsspec.registry import get_filesystem_class
+
         try:
             get_filesystem_class(split_protocol(url)[0] or "file")
         except (ImportError, ValueError) as error:

@@ -4,14 +4,12 @@ The migrations create them; these descriptions are what statements are built fro
 """
 
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
     DateTime,
     Dialect,
     Float,
@@ -99,23 +97,11 @@ batch_job = Table(
     Index("ix_batch_job_flow_run_id", "flow_run_id"),
 )
 
-# The conditions of the indexes below; ``queries`` finds jobs by them.
+# The conditions of partial indexes, which are in ``indexes``; ``queries`` finds jobs by them.
 #: A job that is pruned is marked deleted first.
 is_kept = batch_job.c.deleted_at.is_(None)
 has_open_run = batch_job.c.flow_run_state.in_(OPEN_RUN)
 has_not_ended = batch_job.c.status.not_in(sorted(ENDED))
-
-
-def _index(name: str, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False) -> None:
-    Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
-
-
-# each list is a walk along one of these, however many jobs there are; ids are ULIDs, but a run that was scheduled days
-# before makes its row when it begins, so a list by time is not one by id
-for _columns in (("created_at", "id"), *((name, "created_at", "id") for name in ("created_by", "type", "status"))):
-    _index(f"ix_batch_job_live_{'_'.join(_columns)}", *(batch_job.c[name] for name in _columns), where=is_kept)
-_index("ix_batch_job_open_run", batch_job.c.id, where=has_open_run)
-_index("uq_batch_job_active_key", batch_job.c.active_key, where=has_not_ended, unique=True)
 
 # How many live jobs there are of a kind, so that counting them takes the same time however many there are: the sum over
 # all rows of the kind. Triggers of the database write them, whoever writes the jobs.
@@ -147,7 +133,6 @@ batch_job_event = Table(
     Column("published_at", UtcDateTime),
     Index("ix_batch_job_event_job_id_id", "job_id", "id"),
 )
-_index("ix_batch_job_event_unpublished", batch_job_event.c.id, where=batch_job_event.c.published_at.is_(None))
 
 # What the HTTP API and the webhook keep beside the jobs.
 

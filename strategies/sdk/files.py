@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
-import fsspec
 from ulid import ULID
 
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
@@ -30,6 +29,8 @@ class FileStore:
     """Files by key under one fsspec URL, such as ``file:///srv/files`` or ``s3://bucket/jobs``."""
 
     def __init__(self, url: str) -> None:
+        import fsspec  # here, as settings and job lists do without it
+
         self._fs, self._root = fsspec.core.url_to_fs(url)
 
     def put(self, source: BinaryIO, name: str) -> str:

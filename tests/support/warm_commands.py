@@ -18,7 +18,7 @@ WARM = [
     *(
         "alembic.command",
         "fsspec",
-        "batch_jobs.deployments.cli.main",
+        "batch_jobs.deployments.cli.commands",
         "batch_jobs.deployments.prefect.connection",
         "batch_jobs.flows.jobs.service",
     ),
@@ -76,7 +76,7 @@ def become(arguments: list[str], environment: dict[str, str], folder: str, files
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the other one has read ahead
     sys.argv = ["batch-jobs", *arguments]
     signal.alarm(SECONDS)
-    import_module("batch_jobs.deployments.cli.entry").main()
+    import_module("batch_jobs.deployments.cli.main").main()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_jobs.deployments.cli.commands import COMMANDS, import_command
 from batch_jobs.flows.settings import Settings
 
 
@@ -111,13 +112,46 @@ def test_ctrl_c_while_everything_is_imported_is_one_line(cli, tmp_path: Path):
     assert (done.code, done.error) == (1, "interrupted")
 
 
-def test_listing_loads_neither_prefect_nor_pandas(cli):
+#: What takes longer to import than looking up jobs may take.
+HEAVY = {"prefect", "pandas", "pyarrow", "numpy", "alembic", "cryptography", "fastapi", "fsspec", "limits", "jinja2"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed", "needless"),
+    [
+        (
+            ["list"],
+            {"sqlalchemy", "batch_jobs.flows.jobs.service"},
+            {"sqlalchemy.dialects.postgresql"},
+        ),
+        (["list", "--json"], {"sqlalchemy"}, {"batch_jobs.strategies.table_import"}),
+        (["--help"], {"typer"}, {"sqlalchemy", "pydantic_settings", "batch_jobs.flows", "batch_jobs.strategies"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_command_imports_only_what_it_needs(cli, arguments, needed, needless):
+    cli("list")  # an empty database would be migrated, with Alembic
     cli.environment["PYTHONPROFILEIMPORTTIME"] = "1"
 
-    loaded = {line.rsplit("|", 1)[-1].strip() for line in cli.from_scratch("list").err.splitlines()}
+    done = cli.from_scratch(*arguments)
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.err.splitlines()}
 
-    assert "batch_jobs.flows.jobs.service" in loaded
-    assert not loaded & {"prefect", "pandas", "pyarrow"}
+    assert done.code == 0
+    assert needed <= imported
+    assert not imported & (HEAVY | needless)
+
+
+def test_each_command_is_listed_with_the_first_sentence_of_its_help(cli):
+    listed = cli("--help").out
+
+    for name, (_, line) in COMMANDS.items():
+        own = " ".join((import_command(name).help or "").split())
+        assert f"{own}\n".startswith((f"{line}\n", f"{line} ")), name
+        assert f"\n  {name} " in listed
+
+
+def test_a_command_that_is_almost_right_is_corrected(cli):
+    assert cli("lsit").error.startswith("No such command 'lsit'. Did you mean 'list'?")
 
 
 def test_an_empty_setting_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batch_jobs.deployments.cli import live
+from batch_jobs.deployments.cli import watch
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.settings import Settings
 from batch_jobs.flows.workspace import Workspace
@@ -15,11 +15,13 @@ def job(home) -> Job:
     return workspace.service.record("table-export", {"table": "goods"})
 
 
-def test_a_job_that_waits_says_so_once(job: Job, monkeypatch: pytest.MonkeyPatch):
-    said: list[str] = []
-    monkeypatch.setattr(live.output, "hint", said.append)
+def test_a_job_that_waits_is_reported_once(job: Job, monkeypatch: pytest.MonkeyPatch):
+    printed: list[str] = []
+    monkeypatch.setattr(watch.output, "hint", printed.append)
     seconds = iter(range(0, 1000, 10))
-    view = live.LinesView(clock=lambda: next(seconds))
+    lines = watch.ProgressLines(clock=lambda: next(seconds))
+
     for _ in range(3):
-        view.show(job)
-    assert said == [f"{job.id} waits for its turn"]
+        lines.show(job)
+
+    assert printed == [f"{job.id} waits for its turn"]
