@@ -88,7 +88,7 @@ class Workspace:
 
     @cached_property
     def uploads(self) -> "UploadStore":
-        """Whose the files of the store are."""
+        """Who owns which file of the store."""
         from batch_jobs.flows.access.uploads import UploadStore
 
         return UploadStore(self.jobs)
