@@ -1,0 +1,90 @@
+"""What Prefect is told of a run when its process has ended without telling by itself."""
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import httpx
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelled, Crashed, Scheduled
+
+from batch_jobs.flows.prefect.client import run_state
+from batch_jobs.flows.prefect.mirror import DIED_UNBEGUN, is_untouched
+from batch_jobs.flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import State
+
+#: How long to wait before a Prefect that does not answer is told again.
+PAUSE_SECONDS = 1.0
+WORKED_ON = (StateType.PENDING, StateType.RUNNING)
+LEFT = "its process was told to stop before it took up the job"
+
+
+class RunEnds:
+    """Reports the ends of runs.
+
+    Args:
+        client: asks Prefect.
+        workspace: has the jobs that runs are of.
+    """
+
+    def __init__(self, client: "PrefectClient", workspace: Workspace) -> None:
+        self._client = client
+        self._workspace = workspace
+
+    async def report(self, run_id: UUID, exit_code: int, *, is_canceled: bool, is_left: bool) -> None:
+        """Give the run of a process that has ended the state it is in, where it has another one; insist on an answer.
+
+        Args:
+            run_id: the run.
+            exit_code: of its process, negative where a signal ended it.
+            is_canceled: whether the process was ended as the run was canceled.
+            is_left: whether processes are told to end as the worker ends.
+        """
+        if exit_code == 0 and not is_canceled:
+            return
+        with suppress(ObjectNotFound):  # deleted meanwhile
+            while True:
+                try:
+                    await self._report(run_id, exit_code, is_canceled, is_left)
+                    return
+                except httpx.HTTPError:
+                    await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _report(self, run_id: UUID, exit_code: int, is_canceled: bool, is_left: bool) -> None:
+        state = (await self._client.read_flow_run(run_id)).state
+        if state is None:
+            return
+        if state.is_cancelling() or (state.is_crashed() and is_canceled):
+            await self._set(run_id, Cancelled(message=f"its process {how_ended(exit_code)}"), force=True)
+        elif state.type in WORKED_ON and exit_code != 0:
+            await self._set(run_id, await self._crashed(run_id, exit_code, is_left))
+
+    async def _crashed(self, run_id: UUID, exit_code: int, is_left: bool) -> "State[Any]":
+        job = await asyncio.to_thread(self._workspace.store.by_flow_run, str(run_id))
+        why = f"its process {how_ended(exit_code)}"
+        if job is None or not is_untouched(job):
+            return Crashed(message=why)
+        if is_left:
+            return Scheduled(name="Rescheduled", message=LEFT)
+        return Crashed(name=DIED_UNBEGUN, message=f"{why} before it took up the job")
+
+    async def _set(self, run_id: UUID, state: "State[Any]", force: bool = False) -> None:
+        answer = await self._client.set_flow_run_state(run_id, state, force=force)
+        if answer.status is SetStateStatus.ACCEPT and state.is_final():
+            await asyncio.to_thread(self._workspace.note_end, str(run_id), run_state(state))
+
+
+def how_ended(exit_code: int) -> str:
+    """How a process ended, in words."""
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    with suppress(ValueError):
+        return f"was ended by {signal.Signals(-exit_code).name}"
+    return f"was ended by signal {-exit_code}"
