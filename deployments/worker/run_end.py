@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -47,15 +48,21 @@ class RunEnds:
             is_canceled: whether the process was ended as the run was canceled.
             is_left: whether processes are told to end as the worker ends.
         """
-        if exit_code == 0 and not is_canceled:
-            return
-        with suppress(ObjectNotFound):  # deleted meanwhile
-            while True:
-                try:
-                    await self._report(run_id, exit_code, is_canceled, is_left)
-                    return
-                except httpx.HTTPError:
-                    await asyncio.sleep(PAUSE_SECONDS)
+        if exit_code != 0 or is_canceled:
+            await _insist(lambda: self._report(run_id, exit_code, is_canceled, is_left))
+
+    async def give_back(self, run_id: UUID, error: Exception) -> None:
+        """Report a run whose process could not be started; where that was for lack of an answer, it is due again."""
+        why = f"its process could not be started: {error or type(error).__name__}"
+        state: State[Any] = (
+            Scheduled(name="Rescheduled", message=why) if _gives_no_answer(error) else Crashed(message=why)
+        )
+        await _insist(lambda: self._give_back(run_id, state))
+
+    async def _give_back(self, run_id: UUID, state: "State[Any]") -> None:
+        now = (await self._client.read_flow_run(run_id)).state
+        if now is not None and now.is_pending():
+            await self._set(run_id, state)
 
     async def _report(self, run_id: UUID, exit_code: int, is_canceled: bool, is_left: bool) -> None:
         state = (await self._client.read_flow_run(run_id)).state
@@ -79,6 +86,26 @@ class RunEnds:
         answer = await self._client.set_flow_run_state(run_id, state, force=force)
         if answer.status is SetStateStatus.ACCEPT and state.is_final():
             await asyncio.to_thread(self._workspace.note_end, str(run_id), run_state(state))
+
+
+async def _insist(report: Callable[[], Awaitable[None]]) -> None:
+    """Report until Prefect answers."""
+    while True:
+        try:
+            await report()
+        except ObjectNotFound:  # deleted meanwhile
+            return
+        except httpx.HTTPError as error:
+            if not _gives_no_answer(error):
+                raise
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return
+
+
+def _gives_no_answer(error: Exception) -> bool:
+    is_broken = isinstance(error, httpx.HTTPStatusError) and error.response.is_server_error
+    return is_broken or isinstance(error, httpx.TransportError)
 
 
 def how_ended(exit_code: int) -> str:

@@ -197,7 +197,9 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
             if configuration is not None:
                 await self.run(flow_run, configuration)
         except Exception as error:  # what becomes of one run is no matter of the others
-            logger.warning("run %s was not seen to its end: %s", flow_run.id, error)
+            logger.warning("run %s did not come to its end here: %s", flow_run.id, error)
+            with suppress(Exception):
+                await RunEnds(self.client, self._workspace).give_back(flow_run.id, error)
         finally:
             self._runs.pop(flow_run.id, None)
             self._canceled.discard(flow_run.id)
