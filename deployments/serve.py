@@ -33,7 +33,7 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as held:
         held.enter_context(_only_one(settings.home))
-        workspace.service.waiting()  # a database that does not answer is to be told before anything is started
+        workspace.service.waiting()  # a database that does not answer is reported before anything is started
         server = held.enter_context(_prefect(settings.home, say))
         set_run_environment(settings, verbose)
         try:

@@ -15,7 +15,7 @@ from batch_jobs.flows.workspace import current_workspace
 def worker(verbose: Verbose = False) -> None:
     """Deploy every strategy to the work pool batch-jobs and run its jobs here; Ctrl-C stops it."""
     workspace = current_workspace()
-    workspace.service.waiting()  # a database that does not answer is to be told before anything is started
+    workspace.service.waiting()  # a database that does not answer is reported before anything is started
     known = find_prefect(workspace.settings.home)
     if known is None:
         raise NoPrefectNamed

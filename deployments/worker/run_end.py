@@ -1,4 +1,4 @@
-"""What Prefect is told of a run when its process has ended without telling by itself."""
+"""Reports to Prefect the end of a run whose process ended without doing so by itself."""
 
 import asyncio
 import signal
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import State
 
-#: How long to wait before a Prefect that does not answer is told again.
+#: How long to wait before a Prefect that does not answer is asked again.
 PAUSE_SECONDS = 1.0
 WORKED_ON = (StateType.PENDING, StateType.RUNNING)
-LEFT = "its process was told to stop before it took up the job"
+LEFT = "its process was asked to stop before it took up the job"
 
 
 class RunEnds:
@@ -46,7 +46,7 @@ class RunEnds:
             run_id: the run.
             exit_code: of its process, negative where a signal ended it.
             is_canceled: whether the process was ended as the run was canceled.
-            is_left: whether processes are told to end as the worker ends.
+            is_left: whether processes are asked to end as the worker ends.
         """
         if exit_code != 0 or is_canceled:
             await _insist(lambda: self._report(run_id, exit_code, is_canceled, is_left))

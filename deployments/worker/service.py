@@ -18,7 +18,7 @@ async def run_jobs(workspace: Workspace, beside: Iterable[Callable[[], Coroutine
     Args:
         workspace: has the strategies and jobs.
         beside: called when runs are taken up from now on; what they do goes on beside that, until the end.
-        say: tells the person at the terminal.
+        say: prints to the terminal.
     """
     quieten_outages()
     preload()
@@ -31,9 +31,9 @@ async def run_jobs(workspace: Workspace, beside: Iterable[Callable[[], Coroutine
 
     parts = (
         keep_up(workspace),
-        worker.hear(),
+        worker.watch_events(),
         again_and_again(take_up_runs, 0),
-        again_and_again(worker.look_for_canceled, CANCEL_SECONDS),
+        again_and_again(worker.poll_canceled, CANCEL_SECONDS),
         again_and_again(worker.sync_with_backend, worker.heartbeat_interval_seconds),
     )
     await go_on_until_stopped(worker, (*parts, *(part() for part in beside)), say)

@@ -24,7 +24,7 @@ from pydantic import Field
 from batch_jobs.deployments.worker.processes import RunProcess, start_process
 from batch_jobs.deployments.worker.run_end import RunEnds
 from batch_jobs.flows.errors import PrefectAway
-from batch_jobs.flows.prefect.listener import hear_states
+from batch_jobs.flows.prefect.listener import watch_states
 from batch_jobs.flows.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
         self._takes_runs = False
 
     async def teardown(self, *exc_info: Any) -> None:
-        """Wait for the runs that live, and for what Prefect is told of them."""
+        """Wait for the runs that live, and until their ends are reported."""
         try:
             while self._runs:
                 await asyncio.wait(self._runs.values())
@@ -119,18 +119,18 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
             await asyncio.wait_for(self._due.wait(), QUERY_SECONDS)
         self._due.clear()
 
-    async def hear(self) -> None:
-        """Heed the events of runs that are to begin or to be canceled, until cancelled."""
+    async def watch_events(self) -> None:
+        """Act on the events of runs that are to begin or to be canceled, until cancelled."""
 
-        async def heard(run_id: str, state_type: str) -> None:
+        async def on_state(run_id: str, state_type: str) -> None:
             if state_type == StateType.CANCELLING.value:
                 await self._cancel(UUID(run_id))
             else:
                 self._due.set()
 
-        await hear_states((StateType.SCHEDULED.value, StateType.CANCELLING.value), heard)
+        await watch_states((StateType.SCHEDULED.value, StateType.CANCELLING.value), on_state)
 
-    async def look_for_canceled(self) -> None:
+    async def poll_canceled(self) -> None:
         """Ask Prefect which of the runs that live here are to be canceled, as events may be missed."""
         if not self._runs:
             return
@@ -245,7 +245,7 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
             self._stop(self._processes[run_id], CANCEL_GRACE_SECONDS)
 
     def _stop(self, process: RunProcess, grace: float) -> None:
-        """Tell a process to end, and kill it when it has not done so in time."""
+        """Ask a process to end, and kill it when it has not done so in time."""
 
         def signal_it(number: signal.Signals) -> None:
             if process.pid in self.pids:

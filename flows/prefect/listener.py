@@ -1,4 +1,4 @@
-"""Hears of state changes from Prefect's event stream within moments, and lets the jobs follow."""
+"""Follows the states of flow runs by Prefect's event stream, which reports a change within moments."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ async def listen(mirror: Mirror) -> None:
         except PrefectAway as error:
             logger.debug("run %s could not be looked at: %s", run_id, error)
 
-    await hear_states([state_type for state_type in STATUS_OF_TYPE if moves_a_job(state_type)], follow)
+    await watch_states([state_type for state_type in STATUS_OF_TYPE if moves_a_job(state_type)], follow)
 
 
 def moves_a_job(state_type: str) -> bool:
@@ -32,7 +32,7 @@ def moves_a_job(state_type: str) -> bool:
     return status_of(state_type, "") in FOLLOWING
 
 
-async def hear_states(state_types: Iterable[str], heard: Callable[[str, str], Awaitable[None]]) -> None:
+async def watch_states(state_types: Iterable[str], on_state: Callable[[str, str], Awaitable[None]]) -> None:
     """Report the flow runs that come into a state of these types until cancelled.
 
     Prefect's subscriber opens a stream again that broke off, and gets what it missed meanwhile. Events are hints only:
@@ -40,17 +40,17 @@ async def hear_states(state_types: Iterable[str], heard: Callable[[str, str], Aw
 
     Args:
         state_types: such as ``SCHEDULED``.
-        heard: called with a run's id and the type of its state, one after another.
+        on_state: called with a run's id and the type of its state, one after another.
     """
     while True:
         try:
-            await _hear(list(state_types), heard)
+            await _watch(list(state_types), on_state)
         except Exception as error:  # whatever breaks the stream, listening goes on
             logger.debug("the event stream broke off: %s", error)
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _hear(state_types: list[str], heard: Callable[[str, str], Awaitable[None]]) -> None:
+async def _watch(state_types: list[str], on_state: Callable[[str, str], Awaitable[None]]) -> None:
     from prefect.events.clients import get_events_subscriber
     from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
     from prefect.events.schemas.events import ResourceSpecification
@@ -61,4 +61,4 @@ async def _hear(state_types: list[str], heard: Callable[[str, str], Awaitable[No
     )
     async with get_events_subscriber(filter=wanted, reconnect_on_clean_close=True) as events:
         async for event in events:
-            await heard(event.resource.id.removeprefix(PREFIX), event.resource[STATE_TYPE])
+            await on_state(event.resource.id.removeprefix(PREFIX), event.resource[STATE_TYPE])

@@ -12,7 +12,7 @@ from batch_jobs.flows.prefect.client import PrefectRuns, RunState
 
 WHO = "prefect"
 TRIES = 5  # how often to look again when the job is changed at the same moment
-#: What a run that Prefect does not know any more is taken for; no event tells of a deletion.
+#: What a run that Prefect does not know any more is taken for; no event reports a deletion.
 DELETED = RunState("CRASHED", "Deleted", "it was deleted in Prefect")
 #: A run that is pending waits for a machine, which may take several times longer than a sign of life.
 PENDING_TIMEOUTS = 10
@@ -164,7 +164,7 @@ class Mirror:
         return True
 
     def apply(self, job: Job, state: RunState) -> bool:
-        """Move a job to where its run's state is, and note the state; tell whether it was moved.
+        """Move a job to where its run's state is, and note the state; return whether it was moved.
 
         Raises:
             JobMoved: the job was changed since it was read.
