@@ -1,4 +1,4 @@
-"""Everything on this machine in one process: Prefect where none is named, a runner of every deployment, and the API."""
+"""Everything on this machine in one process: Prefect where none is named, a worker, and the API."""
 
 import asyncio
 import fcntl
@@ -33,7 +33,7 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as held:
         held.enter_context(_only_one(settings.home))
-        workspace.service.waiting()  # a database that does not answer is to be told before anything is started
+        workspace.service.waiting()  # a database that does not answer is reported before anything is started
         server = held.enter_context(_prefect(settings.home, say))
         set_run_environment(settings, verbose)
         try:
@@ -74,13 +74,13 @@ def _prefect(home: Path, say: Say) -> Iterator[PrefectServer | None]:
 
 async def _serve(workspace: Workspace, server: PrefectServer | None, say: Say) -> None:
     from batch_jobs.deployments.worker.prefect_outage import tell_outages
-    from batch_jobs.deployments.worker.runner import serve_runs
+    from batch_jobs.deployments.worker.service import run_jobs
 
     async def ready() -> None:
         _greet(workspace, os.environ[API_URL], say)
         await _serve_api(workspace, say)
 
-    await serve_runs(workspace, (ready, partial(tell_outages, os.environ[API_URL], say, server)), say)
+    await run_jobs(workspace, (ready, partial(tell_outages, os.environ[API_URL], say, server)), say)
 
 
 async def _serve_api(workspace: Workspace, say: Say) -> None:

@@ -1,6 +1,7 @@
 """``worker``: runs jobs here for the Prefect server that is named."""
 
 import asyncio
+from functools import partial
 
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.cli.options import Verbose
@@ -14,13 +15,15 @@ from batch_jobs.flows.workspace import current_workspace
 def worker(verbose: Verbose = False) -> None:
     """Deploy every strategy to the work pool batch-jobs and run its jobs here; Ctrl-C stops it."""
     workspace = current_workspace()
-    workspace.service.waiting()  # a database that does not answer is to be told before anything is started
+    workspace.service.waiting()  # a database that does not answer is reported before anything is started
     known = find_prefect(workspace.settings.home)
     if known is None:
         raise NoPrefectNamed
     use_prefect(known)
     set_run_environment(workspace.settings, verbose)
-    from batch_jobs.deployments.worker.worker import WORK_POOL, work
+    from batch_jobs.deployments.worker.prefect_outage import tell_outages
+    from batch_jobs.deployments.worker.service import run_jobs
+    from batch_jobs.deployments.worker.worker import WORK_POOL
 
     async def ready() -> None:
         working_on = ", ".join(sorted(workspace.strategies.by_type))
@@ -28,4 +31,5 @@ def worker(verbose: Verbose = False) -> None:
             f"Prefect      {known.api_url}\nwork pool    {WORK_POOL}\nworking on   {working_on}\nCtrl-C stops"
         )
 
-    asyncio.run(work(workspace, ready, output.out.print))
+    beside = (ready, partial(tell_outages, known.api_url, output.out.print))
+    asyncio.run(run_jobs(workspace, beside, output.out.print))

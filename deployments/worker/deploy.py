@@ -1,44 +1,61 @@
-"""The deployments there are: one of every strategy's flow, and one of the flow that a schedule creates jobs with."""
+"""The work pool, and the deployments in it: one of every strategy's flow, and one that a schedule creates jobs with."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectAlreadyExists
+
+from batch_jobs.deployments.worker.worker import WORK_POOL, JobWorker
 from batch_jobs.flows.prefect.client import DEPLOYMENT_NAME
+from batch_jobs.flows.runs.flow import CATALOG, flow_variable
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.registry import StrategyClass
 
 if TYPE_CHECKING:
-    from prefect.deployments.runner import RunnerDeployment
+    from prefect.client.schemas.objects import WorkPool
 
-#: What tells our deployments and runs from others in the Prefect UI.
+#: Distinguishes our deployments and runs from others in the Prefect UI.
 TAG = "batch-jobs"
 SCHEDULED = "batch_jobs.flows.scheduled"
 
 
-def job_deployments(workspace: Workspace, work_pool: str | None = None) -> Iterator["RunnerDeployment"]:
-    """A deployment of every strategy, and of ``create-batch-job``; in a work pool, or for a runner without one."""
+async def deploy(workspace: Workspace) -> "WorkPool":
+    """Make the work pool where it is missing and deploy everything there is into it; return the pool."""
+    async with get_client() as client:
+        with suppress(ObjectAlreadyExists):
+            template = JobWorker.get_default_base_job_template()
+            await client.create_work_pool(
+                WorkPoolCreate(name=WORK_POOL, type=JobWorker.type, base_job_template=template)
+            )
+        pool = await client.read_work_pool(WORK_POOL)
+    await asyncio.gather(*(deployment.aapply() for deployment in _deployments(workspace)))
+    return pool
+
+
+def _deployments(workspace: Workspace) -> Iterator[RunnerDeployment]:
     for _, strategy in sorted(workspace.strategies.by_type.items()):
-        yield _of_strategy(strategy, work_pool)
-    yield _deployment(f"{SCHEDULED}.create_batch_job", work_pool)
+        yield _of_strategy(strategy)
+    yield _deployment(f"{SCHEDULED}.create_batch_job")
 
 
-def _of_strategy(strategy: StrategyClass, work_pool: str | None) -> "RunnerDeployment":
-    from batch_jobs.flows.runs.flow import CATALOG, flow_variable
-
+def _of_strategy(strategy: StrategyClass) -> RunnerDeployment:
     entrypoint = f"{CATALOG}.{flow_variable(strategy.batch_type)}"
-    return _deployment(entrypoint, work_pool, strategy.description() or None, strategy.concurrency_limit)
+    return _deployment(entrypoint, strategy.description() or None, strategy.concurrency_limit)
 
 
 def _deployment(
-    entrypoint: str, work_pool: str | None, description: str | None = None, concurrency_limit: int | None = None
-) -> "RunnerDeployment":
-    from prefect.deployments.runner import RunnerDeployment
-
+    entrypoint: str, description: str | None = None, concurrency_limit: int | None = None
+) -> RunnerDeployment:
     return RunnerDeployment.from_entrypoint(
         entrypoint,
         name=DEPLOYMENT_NAME,
         tags=[TAG],
         description=description,
         concurrency_limit=concurrency_limit,
-        work_pool_name=work_pool,
+        work_pool_name=WORK_POOL,
     )

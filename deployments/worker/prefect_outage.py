@@ -1,23 +1,19 @@
-"""A Prefect that is away is told of in one line, and once more when it is back; meanwhile nothing gives up.
+"""A Prefect that is away is reported in one line, and once more when it is back.
 
-Prefect's own observers of a run end after some ten seconds without an answer: no run that was alive then is stopped any
-more when somebody cancels it. And each part of Prefect complains for itself, of each event that it cannot send.
+Else each part of Prefect complains for itself, of each event that it cannot send.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 
 import httpx
-from prefect._internal import observers
 from websockets.exceptions import WebSocketException
 
 from batch_jobs.deployments.errors import PrefectDidNotStart, PrefectUnreachable
 from batch_jobs.deployments.prefect.server import PrefectServer
 from batch_jobs.deployments.worker.shutdown import Say
 from batch_jobs.flows.errors import PrefectAway
-from batch_jobs.flows.prefect.upkeep import again_and_again
 
 OBSERVERS = ("prefect.FlowRunCancellingObserver", "prefect.FlowRunSuspendingObserver")
 #: Who else complains while Prefect is away.
@@ -26,6 +22,7 @@ COMPLAINING = (
     "prefect._internal.concurrency",
     "prefect.batch_jobs",
     "batch_jobs.flows.prefect.upkeep",
+    "batch_jobs.deployments.worker.worker",
     "batch_jobs.api",
     "EventsWorker",
     "APILogWorker",
@@ -40,10 +37,8 @@ ANSWER_SECONDS = 10.0
 STARTS = 3
 
 
-def outlive_outages() -> None:
-    """Let the observers of this process ask on, and nobody in it complain."""
-    # Prefect has no other place for it
-    observers.critical_service_loop = ask_on  # type: ignore[attr-defined]
+def quieten_outages() -> None:
+    """Let nobody in this process complain that Prefect is away."""
     logging.raiseExceptions = False  # else Prefect's handler writes each batch of lines that it cannot send to stderr
     for name in (*OBSERVERS, *COMPLAINING):
         logging.getLogger(name).addFilter(is_no_complaint)
@@ -83,12 +78,6 @@ async def _answers(client: httpx.AsyncClient, api_url: str) -> bool:
     except httpx.HTTPError:
         return False
     return True
-
-
-async def ask_on(workload: Callable[[], Awaitable[None]], interval: float, **_: object) -> None:
-    """Do it every so many seconds until cancelled; that is no error then, of which Prefect would log the trace."""
-    with suppress(asyncio.CancelledError):
-        await again_and_again(workload, interval)
 
 
 def is_no_complaint(record: logging.LogRecord) -> bool:

@@ -11,16 +11,16 @@ from typing import Any, Protocol
 
 Say = Callable[[str], None]
 
-#: What is said to whoever stops a process that runs jobs.
+#: Printed when a process that runs jobs is stopped.
 STOPPING = "stopping; runs finish their chunk and are left to the next worker"
 
 GRACE_SECONDS = 60.0
-#: How long what took up runs may go on telling Prefect of them when none lives any more.
+#: How long ends of runs may go on being reported to Prefect when none lives any more.
 LEAVE_SECONDS = 10.0
 LOOK_SECONDS = 0.1
 
 
-def told_to_stop() -> asyncio.Event:
+def stop_signal() -> asyncio.Event:
     """An event that SIGINT and SIGTERM set, instead of what they did before to this process."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -47,12 +47,12 @@ async def go_on_until_stopped(taker: TakesRuns, parts: Iterable[Coroutine[Any, A
     Args:
         taker: what takes up runs.
         parts: what is done meanwhile, each until it is cancelled.
-        say: what to tell the person at the terminal with.
+        say: prints to the terminal.
 
     Raises:
         Exception: that of a part which failed.
     """
-    stop = told_to_stop()
+    stop = stop_signal()
     tasks: list[asyncio.Task[None]] = []
     with suppress(TimeoutError):
         async with asyncio.timeout(None) as limit, taker:
@@ -85,7 +85,7 @@ def _errors(tasks: "Iterable[asyncio.Task[None]]") -> Iterator[BaseException]:
 
 
 async def _leave_soon(limit: asyncio.Timeout, pids: AbstractSet[int]) -> None:
-    """Set a limit to what is told Prefect at the end, counted from when no run lives: it may be away."""
+    """Limit what is reported to Prefect at the end, counted from when no run lives: it may be away."""
     idle_since = None
     while True:
         now = asyncio.get_running_loop().time()
@@ -95,7 +95,7 @@ async def _leave_soon(limit: asyncio.Timeout, pids: AbstractSet[int]) -> None:
 
 
 async def let_runs_go(pids: AbstractSet[int], grace: float = GRACE_SECONDS) -> None:
-    """Tell the processes of runs to leave their jobs, until cancelled.
+    """Ask the processes of runs to leave their jobs, until cancelled.
 
     One that does not in time is killed: it loses its open chunk only; its job is found to be lost and can be retried.
 
@@ -103,12 +103,12 @@ async def let_runs_go(pids: AbstractSet[int], grace: float = GRACE_SECONDS) -> N
         pids: of the runs that live; looked at again and again, as one may just be about to start.
         grace: seconds that a run has for the rest of its chunk.
     """
-    told: dict[int, float] = {}
+    asked: dict[int, float] = {}
     while True:
-        for pid in pids - told.keys():
-            told[pid] = time.monotonic()
+        for pid in pids - asked.keys():
+            asked[pid] = time.monotonic()
             _signal(pid, signal.SIGTERM)
-        for pid in [pid for pid, since in told.items() if pid in pids and time.monotonic() > since + grace]:
+        for pid in [pid for pid, since in asked.items() if pid in pids and time.monotonic() > since + grace]:
             _signal(pid, signal.SIGKILL)
         await asyncio.sleep(LOOK_SECONDS)
 

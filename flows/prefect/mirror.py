@@ -12,12 +12,12 @@ from batch_jobs.flows.prefect.client import PrefectRuns, RunState
 
 WHO = "prefect"
 TRIES = 5  # how often to look again when the job is changed at the same moment
-#: What a run that Prefect does not know any more is taken for; no event tells of a deletion.
+#: What a run that Prefect does not know any more is taken for; no event reports a deletion.
 DELETED = RunState("CRASHED", "Deleted", "it was deleted in Prefect")
 #: A run that is pending waits for a machine, which may take several times longer than a sign of life.
 PENDING_TIMEOUTS = 10
-#: How a worker's Prefect says that the process of a run is gone, and how we do.
-PROCESS_ENDED = "exited with non-zero status code"
+#: The name of a Crashed state that says: the run's process ended, for sure, before it took up the job.
+DIED_UNBEGUN = "DiedUnbegun"
 #: How often an attempt gets another run in place of one whose process died before it took up the job.
 RELAUNCHES = 3
 RELAUNCH = "relaunch"
@@ -76,10 +76,14 @@ def following_action(job: Job, state: RunState) -> Action | None:
 def died_unbegun(job: Job, state: RunState) -> bool:
     """Whether a run's process died before it took up its job: nothing was done, so another run may do it.
 
-    A person who sets a run Crashed means the job; of a process that ended, Prefect's worker tells the exit code.
+    Who saw the process end gives the state its name; a person who sets a run Crashed means the job.
     """
-    untouched = job.worker is None and job.status in (Status.CREATED, Status.CONFIRMED, Status.PROCESSING)
-    return untouched and state.type == "CRASHED" and PROCESS_ENDED in state.message
+    return is_untouched(job) and (state.type, state.name) == ("CRASHED", DIED_UNBEGUN)
+
+
+def is_untouched(job: Job) -> bool:
+    """Whether a job that is to be worked on has no process that took it up."""
+    return job.worker is None and job.status in (Status.CREATED, Status.CONFIRMED, Status.PROCESSING)
 
 
 def is_lost(job: Job, state: RunState, timeout: timedelta, now: datetime) -> bool:
@@ -144,7 +148,7 @@ class Mirror:
             return False
         why = f"its worker was not heard of for {self._timeout.total_seconds():g} s"
         is_open = job.status not in ENDED
-        if is_open and not self._relaunched(job, RunState("CRASHED", "Crashed", f"{PROCESS_ENDED}: {why}"), why):
+        if is_open and not self._relaunched(job, RunState("CRASHED", DIED_UNBEGUN), why):
             self._store.move(job, Action.FAIL, who=WHO, why=why)
         self._prefect.end(job.flow_run_id or "", "CANCELLED" if job.status is Status.CANCELED else "CRASHED", why)
         return is_open
@@ -160,7 +164,7 @@ class Mirror:
         return True
 
     def apply(self, job: Job, state: RunState) -> bool:
-        """Move a job to where its run's state is, and note the state; tell whether it was moved.
+        """Move a job to where its run's state is, and note the state; return whether it was moved.
 
         Raises:
             JobMoved: the job was changed since it was read.

@@ -29,7 +29,7 @@ def test_prefect_yaml_lists_every_strategy_of_the_project_with_its_description()
 
 
 @pytest.mark.slow
-def test_prefect_deploy_all_and_prefects_own_worker_run_jobs(
+def test_prefect_deploy_all_and_prefects_own_worker_run_jobs_and_ours_does_so_in_its_pool(
     tmp_path_factory: pytest.TempPathFactory, postgres_url: str
 ):
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -59,6 +59,10 @@ def test_prefect_deploy_all_and_prefects_own_worker_run_jobs(
             finally:
                 worker.terminate()
                 worker.wait(timeout=60)
+            ours = served.start("worker")
+            served.until_status(served.create("gated", limit=2), Status.COMPLETED)
+            assert "mismatch" not in served.said()
+            assert served.stop(ours) == 0
         served.close()
 
 

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from batch_jobs.flows.jobs.transitions import Status
-from support.serving import Served
+from support.serving import Served, write_strategy
 
 pytestmark = pytest.mark.slow
 
@@ -55,8 +55,7 @@ def test_jobs_run_when_the_process_that_theirs_are_forked_from_was_killed(greeti
 
 
 def _write(folder: Path, word: str) -> None:
-    (folder / "strategies").mkdir(exist_ok=True)
-    (folder / "strategies" / "greeting.py").write_text(GREETING.replace("{word}", word))
+    write_strategy(folder, GREETING.replace("{word}", word))
 
 
 def _word(served: Served) -> str:

@@ -143,3 +143,9 @@ class Served:
 
 def prefect_client() -> SyncPrefectClient:
     return get_client(sync_client=True)
+
+
+def write_strategy(folder: Path, text: str) -> None:
+    """Write the one strategy of a workspace, or write it anew."""
+    (folder / "strategies").mkdir(exist_ok=True)
+    (folder / "strategies" / "written.py").write_text(text)

@@ -9,10 +9,17 @@ from prefect.client.schemas.objects import StateType
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.transitions import ENDED, TRANSITIONS, Action, Status
 from batch_jobs.flows.prefect.client import RunState
-from batch_jobs.flows.prefect.mirror import STATUS_OF_TYPE, died_unbegun, following_action, is_lost, status_of
+from batch_jobs.flows.prefect.mirror import (
+    DIED_UNBEGUN,
+    STATUS_OF_TYPE,
+    died_unbegun,
+    following_action,
+    is_lost,
+    status_of,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-#: Every name that Prefect 3.8 gives to states, by type, and the ones of our own.
+#: Every name that Prefect 3.9 gives to states, by type, and the ones of our own.
 NAMES = {
     "SCHEDULED": ["Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Resuming", "Rescheduled"],
     "PENDING": ["Pending", "NotReady", "Submitting", "InfrastructurePending"],
@@ -22,7 +29,7 @@ NAMES = {
     "CANCELLING": ["Cancelling"],
     "CANCELLED": ["Cancelled"],
     "FAILED": ["Failed", "TimedOut"],
-    "CRASHED": ["Crashed"],
+    "CRASHED": ["Crashed", DIED_UNBEGUN],
 }
 MEANING = {
     "SCHEDULED": Status.CREATED, "PENDING": Status.CREATED, "RUNNING": Status.PROCESSING, "PAUSED": Status.PAUSED,
@@ -88,12 +95,17 @@ def test_a_suspended_run_pauses_the_job_it_runs_and_not_one_that_was_just_resume
 
 
 def test_a_run_whose_process_died_before_it_took_up_its_job_may_be_replaced_and_no_other():
-    died = RunState("CRASHED", "Crashed", "Flow run process exited with non-zero status code -15.")
+    died = RunState("CRASHED", DIED_UNBEGUN)
     assert died_unbegun(job_in(Status.CREATED, worker=False), died)
     assert died_unbegun(job_in(Status.CONFIRMED, worker=False), died)
     assert not died_unbegun(job_in(Status.CREATED), died)
     assert not died_unbegun(job_in(Status.PRE_PROCESSED, worker=False), died)
-    assert not died_unbegun(job_in(Status.CREATED, worker=False), RunState("CRASHED", "Crashed", "by hand"))
+
+
+@pytest.mark.parametrize("message", ["", "by hand", "Process exited with status code: -9.", DIED_UNBEGUN])
+def test_a_run_that_a_person_sets_crashed_is_not_replaced_whatever_they_say(message: str):
+    assert not died_unbegun(job_in(Status.CREATED, worker=False), RunState("CRASHED", "Crashed", message))
+    assert not died_unbegun(job_in(Status.CREATED, worker=False), RunState("FAILED", "Failed", message))
 
 
 def test_a_run_is_lost_when_neither_it_nor_its_state_gave_a_sign_of_life():

@@ -1,113 +1,151 @@
 """Processes of runs, forked from one that has imported Prefect and every strategy already: no run waits for that.
 
 A run's process starts from scratch, as Prefect would start it, where the forked one would not be the same: when a
-file of a strategy changed since it was imported, or when the run is given another environment.
+file of code changed since it was imported, or when the run is given another environment. So it does where the process
+to fork from cannot be had.
 """
 
+import asyncio
 import multiprocessing
 import os
 import runpy
+import shlex
 import signal
 import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import anyio
-from anyio.abc import TaskStatus
+import psutil
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.runner._process_manager import ProcessHandle
 from prefect.settings import get_current_settings
 
-from batch_jobs.deployments.worker.prefect_outage import outlive_outages
+from batch_jobs.deployments.worker.prefect_outage import quieten_outages
 from batch_jobs.flows.workspace import current_workspace
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
-    from prefect.runner._control_channel import ControlChannel
 
 ENGINE = "prefect.engine"
 #: The command line first, so that a process forked from it does not import it again as its main module.
 PRELOADED = [
-    __name__,
     "batch_jobs.deployments.cli.main",
+    "batch_jobs.deployments.worker.processes",
     "prefect.flow_engine",
+    "prefect.task_engine",
     ENGINE,
+    "prefect.utilities.visualization",
+    "fsspec.implementations.chained",
+    "encodings.idna",
     "batch_jobs.flows.catalog",
     "batch_jobs.flows.scheduled",
+    "batch_jobs.deployments.worker.job_database",
 ]
+API_URL = "PREFECT_API_URL"
+NO_CERTIFICATES = "PREFECT_API_TLS_INSECURE_SKIP_VERIFY"
 #: Variables of one run, which differ from run to run.
 OF_A_RUN = "PREFECT__"
 LOADED_AT = time.time()
 #: How long the end of a run waits for what is still to be sent to Prefect, lines and events each.
 SEND_SECONDS = 5.0
+LOOK_SECONDS = 0.1
+#: What multiprocessing gives as the exit code of a process when the one that it was forked from is gone.
+UNKNOWN = 255
 
 _context = multiprocessing.get_context("forkserver")
+_forking = asyncio.Lock()  # multiprocessing reads the ends of all its processes when it starts one
 
 
 def preload() -> None:
     """Start the process that runs are forked from; it imports everything beside what goes on here."""
     os.environ.update(get_current_settings().to_environment_variables(exclude_unset=True))
+    if os.environ.get(API_URL, "").startswith("http:"):
+        os.environ[NO_CERTIFICATES] = "true"  # each of Prefect's clients would read them all, for nothing
     _context.set_forkserver_preload(PRELOADED)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for this process, which sees to those it started
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for this process, which stops those it started
     try:
         forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-class WarmStarter:
-    """Starts the process of a run for Prefect (one of its ``ProcessStarter``).
+class RunProcess(Protocol):
+    """The living process of a run."""
+
+    @property
+    def pid(self) -> int:
+        """Its id on this machine."""
+
+    async def end(self) -> int:
+        """Wait for its end and return its exit code, which is negative where a signal ended it."""
+
+
+async def start_process(environment: Mapping[str, str], folder: Path, command: str | None = None) -> RunProcess:
+    """Start the process of a run.
 
     Args:
         environment: all of the run's variables.
         folder: the directory it runs in.
-        control_channel: where Prefect tells the process why it is to stop.
-        pids: has the process's id while that lives.
+        command: what the run's work pool has it started by instead of a fork.
     """
+    if command is not None:
+        return await _Interpreter.start(shlex.split(command), environment, folder)
+    try:
+        return await _Fork.start(environment, folder)
+    except (OSError, EOFError):  # whatever was imported there ended it
+        return await _Interpreter.start([sys.executable, "-m", ENGINE], environment, folder)
 
-    def __init__(
-        self, environment: Mapping[str, str | None], folder: Path, control_channel: "ControlChannel", pids: set[int]
-    ) -> None:
-        self._environment = {name: value for name, value in environment.items() if value is not None}
-        self._folder = folder
-        self._control_channel = control_channel
-        self._pids = pids
 
-    async def start(
-        self, flow_run: "FlowRun", task_status: TaskStatus[ProcessHandle] = anyio.TASK_STATUS_IGNORED
-    ) -> None:
-        """Start it, tell who asked, and return when it has ended."""
-        port, token = self._control_channel.register(flow_run.id)
-        environment = {
-            **self._environment,
-            "PREFECT__FLOW_RUN_ID": str(flow_run.id),
-            "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",
-            "PREFECT__CONTROL_PORT": str(port),
-            "PREFECT__CONTROL_TOKEN": token,
-        }
-        process = _context.Process(target=_run_engine, args=(environment, self._folder))
-        try:
-            process.start()
-        except BaseException:
-            self._control_channel.unregister(flow_run.id)
-            raise
-        task_status.started(ProcessHandle(process))  # type: ignore[arg-type] # says spawned, means multiprocessing's
-        await self._end_of(process)
+class _Interpreter:
+    """One that has everything yet to import."""
 
-    async def _end_of(self, process: ForkServerProcess) -> None:
-        pid = process.pid or 0
-        self._pids.add(pid)
-        try:
-            await anyio.wait_readable(process.sentinel)
-            process.join()
-        finally:
-            self._pids.discard(pid)
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, command: list[str], environment: Mapping[str, str], folder: Path) -> "_Interpreter":
+        return cls(await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def end(self) -> int:
+        return await self._process.wait()
+
+
+class _Fork:
+    """One with everything imported."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+        self.pid = process.pid or 0
+
+    @classmethod
+    async def start(cls, environment: Mapping[str, str], folder: Path) -> "_Fork":
+        process = _context.Process(target=_run_engine, args=(dict(environment), folder))
+        async with _forking:
+            await asyncio.to_thread(process.start)  # it waits for the imports
+        return cls(process)
+
+    async def end(self) -> int:
+        await anyio.wait_readable(self._process.sentinel)
+        async with _forking:
+            self._process.join()
+        if self._process.exitcode == UNKNOWN:
+            await self._until_gone()
+        return self._process.exitcode or 0
+
+    async def _until_gone(self) -> None:
+        """Wait for the end of a process whose parent, which would report it, may be gone."""
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                await asyncio.sleep(LOOK_SECONDS)
 
 
 def _run_engine(environment: dict[str, str], folder: Path) -> None:
@@ -117,7 +155,7 @@ def _run_engine(environment: dict[str, str], folder: Path) -> None:
     if not as_preloaded:
         os.execve(sys.executable, [sys.executable, "-m", ENGINE], environment)
     os.environ.update(environment)
-    outlive_outages()
+    quieten_outages()
     sys.argv = [ENGINE]
     try:
         with warnings.catch_warnings():
