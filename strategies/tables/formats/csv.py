@@ -5,16 +5,15 @@ import io
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.errors import InputRefused
-from batch_jobs.strategies.tables.formats.format import Format, Rows, WriteOptions, Writer
+from batch_jobs.strategies.tables.formats.format import Format, Rows, WriteOptions
 from batch_jobs.strategies.tables.formats.reading import (
     SURPLUS_COLUMN,
     BadRow,
@@ -25,10 +24,6 @@ from batch_jobs.strategies.tables.formats.reading import (
     unpacked,
 )
 from batch_jobs.strategies.tables.formats.text import SAMPLE, UTF8, CheckedText, Survey, guess, read_sample, survey
-from batch_jobs.strategies.tables.values.formulas import neutralise as neutralised
-
-if TYPE_CHECKING:
-    from batch_jobs.strategies.tables.selecting import SelectedColumn
 
 DELIMITERS = ",;\t|"
 LOOKED_AT = 50  # records
@@ -354,29 +349,6 @@ def _bytes_of(lines: pa.Array) -> memoryview:
     return memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]] if data else memoryview(b"")
 
 
-class CsvWriter:
-    """Lines of CSV below a header."""
-
-    def __init__(
-        self, stream: BinaryIO, columns: "list[SelectedColumn]", options: WriteOptions, delimiter: str
-    ) -> None:
-        self._stream, self._columns, self._delimiter = stream, columns, delimiter
-        self._neutralise = options.neutralise
-        stream.write(csv_header([column.name for column in columns], delimiter))
-
-    def write(self, rows: pa.Table) -> None:
-        """Write a line for each row."""
-        cells = [column.combine_chunks() for column in rows.columns]
-        marked = [
-            neutralised(texts) if self._neutralise and column.is_text else texts
-            for column, texts in zip(self._columns, cells, strict=True)
-        ]
-        self._stream.write(csv_lines(marked, self._delimiter))
-
-    def close(self) -> None:
-        """Nothing is left to write."""
-
-
 class Csv(Format):
     """Comma-separated values; read with any delimiter."""
 
@@ -393,12 +365,6 @@ class Csv(Format):
     def reader(self, source: Input, options: ReadOptions) -> CsvReader:
         """Open a file for reading."""
         return CsvReader(source, replace(options, delimiter=options.delimiter or self.read_delimiter))
-
-    def writer(
-        self, stream: BinaryIO, columns: "list[SelectedColumn]", options: WriteOptions
-    ) -> AbstractContextManager[Writer]:
-        """Begin a file."""
-        return closing(CsvWriter(stream, columns, options, options.delimiter or self.write_delimiter))
 
     def write(self, rows: Rows, stream: BinaryIO, options: WriteOptions) -> Iterator[int]:
         """Have the database write the lines, which is fastest."""

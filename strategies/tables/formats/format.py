@@ -104,11 +104,11 @@ class Format(ABC):
             InputRefused: the file is not what it should be.
         """
 
-    @abstractmethod
     def writer(
         self, stream: BinaryIO, columns: "list[SelectedColumn]", options: WriteOptions
     ) -> "AbstractContextManager[Writer]":
-        """Begin a file; leaving the writer finishes it."""
+        """Begin a file; leaving the writer finishes it. Not needed where ``write`` is another one."""
+        raise NotImplementedError
 
     def write(self, rows: Rows, stream: BinaryIO, options: WriteOptions) -> Iterator[int]:
         """Write a whole file; yields the number of rows now and then."""

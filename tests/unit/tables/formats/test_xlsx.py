@@ -10,6 +10,7 @@ from typing import Any
 import openpyxl
 import pytest
 
+from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.reading import Input
 from batch_jobs.strategies.tables.formats.xlsx import XlsxReader
 
@@ -88,7 +89,7 @@ def test_what_calamine_would_read_otherwise_is_read_by_openpyxl(make: Callable[[
     assert not both(make())
 
 
-def test_a_part_that_is_larger_than_it_says_is_not_given_to_calamine():
+def test_a_workbook_with_a_part_that_is_larger_than_it_says_is_refused():
     content = bytearray(workbook(["a"], ["b"]))
     with zipfile.ZipFile(io.BytesIO(bytes(content))) as book:
         size = book.getinfo("xl/worksheets/sheet1.xml").file_size
@@ -96,4 +97,5 @@ def test_a_part_that_is_larger_than_it_says_is_not_given_to_calamine():
     assert int.from_bytes(content[place - 22 : place - 18], "little") == size
     content[place - 22 : place - 18] = (size - 10).to_bytes(4, "little")
 
-    assert XlsxReader(Input(lambda: io.BytesIO(bytes(content)), "f.xlsx"))._whole is None
+    with pytest.raises(InputRefused, match="this is not an Excel file"):
+        XlsxReader(Input(lambda: io.BytesIO(bytes(content)), "f.xlsx"))
