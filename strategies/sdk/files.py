@@ -71,6 +71,10 @@ class FileStore:
         """Bytes of a file."""
         return int(self._fs.size(self._path(key)))
 
+    def version(self, key: str) -> str:
+        """A text that changes when the file is written anew: what the store knows of it, such as size and times."""
+        return str(self._fs.ukey(self._path(key)))
+
     def exists(self, key: str) -> bool:
         """Whether the store has a whole file of this key."""
         return bool(self._fs.isfile(self._path(key)))

@@ -12,8 +12,7 @@ from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.filters import Condition, conditions
 from batch_jobs.strategies.tables.databases.exporting import Source, source_for
-from batch_jobs.strategies.tables.formats.csv import csv_header
-from batch_jobs.strategies.tables.formats.writing import WRITERS
+from batch_jobs.strategies.tables.formats.format import FormatName, Rows, WriteOptions, get_format
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
 
 DELIMITER = ";"
@@ -44,7 +43,7 @@ class ShopExportContext(BaseModel):
         None, title="List", description="skip, take, order, select and relations, as Medusa has them"
     )
     batch_size: int | None = Field(None, title="At most", description="How many entries at most; default all", ge=0)
-    format: Literal["csv", "tsv", "jsonl", "parquet", "xlsx"] = Field("csv", title="Format", description="Of the file")
+    format: FormatName = Field("csv", title="Format", description="Of the file")
     limit: int | None = Field(None, title="Page size", description="Goes into list_config as take", ge=1)
     offset: int | None = Field(None, title="Offset", description="Goes into list_config as skip", ge=0)
     order: str | None = Field(None, title="Order", description="A field, with - before it for descending")
@@ -142,7 +141,7 @@ class ShopExport(BatchJobStrategy, abstract=True):
     def process(self, job: JobRun) -> None:
         """Write the file from one snapshot; a stopped or failed export leaves none."""
         source = source_for(job.target)
-        name = f"{self.noun}-export.{job.context.format}"
+        name = f"{self.noun}-export{get_format(job.context.format).suffixes[0]}"
         with job.write_output(name) as stream, source.reading() as connection:
             if connection.dialect.name == "postgresql":
                 for setting in SETTINGS:
@@ -196,13 +195,6 @@ NO_LIMIT = f" LIMIT {2**62}"
 def _written(
     source: Source, connection: Connection, query: ExportQuery, format: str, stream: BinaryIO
 ) -> Iterator[int]:
-    delimiter = {"csv": DELIMITER, "tsv": "\t"}.get(format)
-    if delimiter is not None:
-        stream.write(csv_header([column.header for column in query.columns], delimiter))
-        yield from source.copy_csv(connection, query.selection(), delimiter, True, stream)
-        return
-    headers = [column.header for column in query.columns]
-    with WRITERS[format](stream, query.named(), True) as writer:
-        for batch in source.batches(connection, query.selection()):
-            writer.write(batch.rename_columns(headers))
-            yield batch.num_rows
+    chosen = get_format(format)
+    delimiter = DELIMITER if "delimiter" in chosen.write_options else None
+    return chosen.write(Rows(source, connection, query.selection(), query.named()), stream, WriteOptions(delimiter))

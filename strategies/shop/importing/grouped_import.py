@@ -20,7 +20,8 @@ from batch_jobs.strategies.shop.importing.writing import groups_to_write, limit_
 from batch_jobs.strategies.shop.reading_state import StateReader
 from batch_jobs.strategies.shop.shop import Shop, read_shop
 from batch_jobs.strategies.tables.databases.exporting import source_for
-from batch_jobs.strategies.tables.formats.reading import Reader, open_reader
+from batch_jobs.strategies.tables.formats.format import open_reader
+from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.prefetch import prefetched
 
 

@@ -92,12 +92,15 @@ class SampledChange(BaseModel):
 class ImportPlan(BaseModel):
     """Everything decided before the first row is written.
 
-    ``file`` is what was found out about the file; ``mapping`` goes from its columns to the table's; ``creates`` has the
+    ``mapping`` goes from the file's columns to the table's; ``file`` says how the file was read, ``found`` is for a
+    reader to begin with; ``checksum`` and ``version`` tell whether the file is still the same; ``creates`` has the
     columns of a table to create; ``repeats`` is the key of the file of rows whose key an earlier row has.
     """
 
-    checksum: str
-    file: dict[str, str]
+    checksum: str = ""
+    version: str | None = None
+    file: dict[str, str] = Field(default_factory=dict)
+    found: dict[str, Any] | None = None
     mapping: dict[str, str]
     key: list[str]
     creates: list[ColumnToCreate] | None = None
