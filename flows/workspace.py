@@ -21,7 +21,7 @@ from batch_jobs.flows.prefect.reconcile import Reconciling
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.flows.secret_fields.sealing import Seal, installation_secret
 from batch_jobs.flows.settings import Settings, current_settings
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.registry import Registry, load_strategies
 

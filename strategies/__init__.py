@@ -4,7 +4,7 @@ An author of strategies needs ``from batch_jobs.strategies import BatchJobStrate
 """
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, JobRefused
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun

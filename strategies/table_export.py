@@ -7,10 +7,11 @@ from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.tables.databases.exporting import Source, source_for
 from batch_jobs.strategies.tables.databases.naming import refuse_own
+from batch_jobs.strategies.tables.databases.reading import Source
 from batch_jobs.strategies.tables.formats.csv import csv_header
 from batch_jobs.strategies.tables.formats.writing import WRITERS
 from batch_jobs.strategies.tables.formats.xlsx import check_size
@@ -70,7 +71,7 @@ class TableExport(BatchJobStrategy):
 
     def pre_process(self, job: JobRun) -> None:
         """Count the rows and say what will be written."""
-        source = source_for(job.target)
+        source = database_of(job.target).source(job.target)
         with source.reading() as connection:
             selection = _select(job, source, connection)
             job.progress.total = selection.count(connection)
@@ -84,7 +85,7 @@ class TableExport(BatchJobStrategy):
 
     def process(self, job: JobRun) -> None:
         """Write the file from one snapshot; a stopped or failed export leaves none."""
-        source = source_for(job.target)
+        source = database_of(job.target).source(job.target)
         context: TableExportContext = job.context
         rows = 0
         with job.write_output(f"{_title(context)}.{context.format}") as stream, source.reading() as connection:

@@ -10,9 +10,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Table, select
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, TooManyRejects, rows_told
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.tables.databases.loading import Destination, Loader, loader_class
+from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table
 from batch_jobs.strategies.tables.formats.reading import Reader, open_reader
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunks, write_chunk
@@ -122,7 +123,7 @@ class TableImport(BatchJobStrategy):
         destination = Destination(
             table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
         )
-        loader = loader_class(job.target)(destination)
+        loader = database_of(job.target).loader(destination)
         reader = _open(job)
         converter = Converter(table, plan.mapping, plan.key, reader.described["format"])
         with ExitStack() as open_things:
@@ -171,7 +172,7 @@ def _checksum(job: JobRun) -> str:
 
 
 def _infer(job: JobRun, reader: Reader, mapping: dict[str, str]) -> list[ColumnToCreate]:
-    inference = Inference(has_zones=job.target.dialect.name == "postgresql")
+    inference = Inference(has_zones=database_of(job.target).has_time_zones)
     with prefetched(reader.batches()) as batches:
         for batch in batches:
             job.stop_if_asked()

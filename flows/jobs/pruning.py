@@ -11,7 +11,7 @@ from ulid import ULID
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload
 from batch_jobs.flows.jobs.transitions import ENDED
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
-from batch_jobs.strategies.sdk.engines import for_writing
+from batch_jobs.strategies.sdk.database import for_writing
 from batch_jobs.strategies.sdk.files import FileStore
 
 AT_ONCE = 500

@@ -15,7 +15,7 @@ from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.queries import JobFilter, JobTally, Page
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_secret
 from batch_jobs.flows.jobs.transitions import ENDED, TRANSITIONS, Action, Status
-from batch_jobs.strategies.sdk.engines import for_reading, for_writing
+from batch_jobs.strategies.sdk.database import for_reading, for_writing
 from batch_jobs.strategies.sdk.result import JobResult
 
 #: What makes a job follow no Prefect run any more.

@@ -61,6 +61,13 @@ class JobRefused(Refusal):
     """The strategy refuses to go on: the input or the target cannot be used as asked."""
 
 
+class DatabaseUnsupported(JobRefused):
+    """Nobody has said how to work with databases of this kind."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"jobs work with databases of {', '.join(known) or 'no kind'}; this one is {name}")
+
+
 class TooManyRejects(JobRefused):
     """More rows are bad than the job allows."""
 

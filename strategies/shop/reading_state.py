@@ -1,4 +1,4 @@
-"""Reading what the shop has now: rows as Arrow tables of text, from either database."""
+"""Reading what the shop has now: rows as Arrow tables of text."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,76 +7,44 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Table, types
 
-from batch_jobs.strategies.tables.databases.exporting import source_for
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
 
 TEXT = types.Text()
-
-#: PostgreSQL's planner knows nothing of rows just loaded: it would read whole tables for each group, or spend longer on
-#: starting helpers and compiling than the reading takes.
-SETTINGS = (
-    "SET LOCAL enable_seqscan = off",
-    "SET LOCAL max_parallel_workers_per_gather = 0",
-    "SET LOCAL jit = off",
-)
 
 
 class StateReader:
     """Reads from one connection, in its transaction."""
 
     def __init__(self, connection: Connection) -> None:
-        # the driver itself: SQLAlchemy would take a percent sign for a placeholder
-        driver: Any = connection.connection.driver_connection
-        self._driver = driver
         self._connection = connection
-        self._is_postgresql = connection.dialect.name == "postgresql"
-        if self._is_postgresql:
-            self._driver.execute("; ".join(SETTINGS))
+        self._lookup = database_of(connection).lookup(connection)
 
     def rows(self, query: str, columns: dict[str, types.TypeEngine[Any]]) -> pa.Table:
         """The rows of a query with these columns, every cell as text."""
-        cells = [_as_text(name, type) for name, type in columns.items()]
-        if self._is_postgresql:
-            # one array a column: thousands of tuples would keep the garbage collector busy; and binary, since
-            # the cells of an array as text would be quoted there and unquoted here
-            arrays = ", ".join(f"array_agg({cell})" for cell in cells)
-            found = self._driver.execute(f"SELECT {arrays} FROM ({query}) AS source", binary=True).fetchone()
-            values = [column or [] for column in found]
-        else:
-            found = self._driver.execute(f"SELECT {', '.join(cells)} FROM ({query}) AS source").fetchall()
-            values = list(zip(*found, strict=True)) or [()] * len(columns)
+        values = self._lookup.columns(query, [_as_text(name, type) for name, type in columns.items()])
         return pa.table([pa.array(column, pa.string()) for column in values], names=list(columns))
 
     def blocks(self, query: str, column: str) -> Iterator[pa.Table]:
         """The rows of a query with one column of text, block by block, since there may be millions."""
         selection = Selection(f"({query})", [SelectedColumn(column, TEXT)], [])
-        yield from source_for(self._connection.engine).batches(self._connection, selection)
+        yield from database_of(self._connection).source(self._connection.engine).batches(self._connection, selection)
 
     def holding(self, table: Table, column: str, values: pa.Array) -> str:
         """The SQL source of a table's rows that have one of these texts in a column which has an index.
 
         For tables that have further indexes of their live rows only.
         """
-        rows = f"SELECT * FROM {table.name} WHERE {self.among(column, values)}"
-        # without the fence, asking for live rows too tempts PostgreSQL to go through a whole index of these
-        return f"({rows} OFFSET 0) AS {table.name}" if self._is_postgresql else f"({rows}) AS {table.name}"
+        return self._lookup.rows_with(table.name, column, _distinct(values))
 
     def holding_live(self, table: Table, column: str, values: pa.Array) -> str:
         """The same for a column whose index has only rows that are not deleted, each text once."""
-        if not self._is_postgresql:
-            return self.holding(table, column, values)
-        rows = f"SELECT * FROM {table.name} WHERE {column} = wanted.value AND deleted_at IS NULL OFFSET 0"
-        wanted = f"SELECT unnest({_array(_distinct(values))}) AS value"
-        return f"(SELECT found.* FROM ({wanted}) AS wanted CROSS JOIN LATERAL ({rows}) AS found) AS {table.name}"
+        return self._lookup.rows_with_one(table.name, column, _distinct(values), "deleted_at IS NULL")
 
     def among(self, column: str, values: pa.Array) -> str:
         """The SQL condition that a column has one of these texts; empty ones and nulls are left out."""
         distinct = _distinct(values)
-        if not len(distinct):
-            return "FALSE"
-        if not self._is_postgresql:
-            return f"{column} IN ('" + "', '".join(_escaped(distinct, ("'",))) + "')"
-        return f"{column} = ANY ({_array(distinct)})"
+        return self._lookup.any_of(column, distinct) if len(distinct) else "FALSE"
 
     def texts(self, query: str, *columns: str) -> pa.Table:
         """The rows of a query whose columns are all text."""
@@ -86,18 +54,6 @@ class StateReader:
 def _distinct(values: pa.Array) -> pa.Array:
     distinct = pc.unique(values).drop_null()
     return distinct.filter(pc.not_equal(distinct, ""))
-
-
-def _array(texts: pa.Array) -> str:
-    # one array is read much faster than a list of thousands of constants
-    escaped = '","'.join(_escaped(texts, ("\\", '"', "'")))
-    return f"""'{{"{escaped}"}}'::text[]""" if len(texts) else "'{}'::text[]"
-
-
-def _escaped(texts: pa.Array, marks: tuple[str, ...]) -> list[str]:
-    for mark in marks:
-        texts = pc.replace_substring(texts, mark, "''" if mark == "'" else f"\\{mark}")
-    return list(texts.to_pylist())
 
 
 def _as_text(name: str, type: types.TypeEngine[Any]) -> str:

@@ -8,18 +8,16 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection, types
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.filters import Condition, conditions
-from batch_jobs.strategies.tables.databases.exporting import Source, source_for
+from batch_jobs.strategies.tables.databases.reading import Source
 from batch_jobs.strategies.tables.formats.csv import csv_header
 from batch_jobs.strategies.tables.formats.writing import WRITERS
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
 
 DELIMITER = ";"
-#: Sorting is done in memory, not on the server's disk. And of rows just loaded the planner knows nothing: it would take
-#: many for few and look each of them up, which takes longer with every row; hashing whole tables does not.
-SETTINGS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_nestloop = off")
 TEXT = types.Text()
 Way = Literal["ASC", "DESC"]
 
@@ -131,7 +129,7 @@ class ShopExport(BatchJobStrategy, abstract=True):
 
     def pre_process(self, job: JobRun) -> None:
         """Count the entries."""
-        with source_for(job.target).reading() as connection:
+        with database_of(job.target).source(job.target).reading() as connection:
             job.progress.total = self._count(job, connection)
         job.describe(
             f"{self.noun}-export-count",
@@ -141,12 +139,10 @@ class ShopExport(BatchJobStrategy, abstract=True):
 
     def process(self, job: JobRun) -> None:
         """Write the file from one snapshot; a stopped or failed export leaves none."""
-        source = source_for(job.target)
+        source = database_of(job.target).source(job.target)
         name = f"{self.noun}-export.{job.context.format}"
         with job.write_output(name) as stream, source.reading() as connection:
-            if connection.dialect.name == "postgresql":
-                for setting in SETTINGS:
-                    connection.exec_driver_sql(setting)
+            database_of(connection).expect_many_rows(connection)
             job.progress.total = entries = self._count(job, connection)  # others may have written since the preview
             query = self.query(job.context, connection)
             rows, lines, told = entries if query.rows is None else query.rows, 0, 0

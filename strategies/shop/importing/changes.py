@@ -8,7 +8,8 @@ import pyarrow as pa
 from sqlalchemy import Connection, Table, bindparam, func, update
 from sqlalchemy.exc import DBAPIError
 
-from batch_jobs.strategies.tables.databases.loading import Destination, loader_class
+from batch_jobs.strategies.sdk.database import Database, database_of
+from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.importing.plan import SampledChange
 from batch_jobs.strategies.tables.prefetch import prefetched
 
@@ -96,7 +97,7 @@ def apply_changes(connection: Connection, changes: Changes) -> None:
             _update(connection, table, rows)
     except DBAPIError as error:
         raise error.orig or error from None
-    with prefetched(_encoded(loader_class(connection.engine), changes.inserts)) as inserts:
+    with prefetched(_encoded(database_of(connection), changes.inserts)) as inserts:
         for loader, payload in inserts:
             loader.write(connection, payload)
 
@@ -115,10 +116,10 @@ def _update(connection: Connection, table: Table, rows: list[dict[str, Any]]) ->
     connection.execute(statement, renamed)
 
 
-def _encoded(loader: Any, inserts: list[tuple[Table, pa.Table]]) -> Iterator[tuple[Any, Any]]:
+def _encoded(database: Database, inserts: list[tuple[Table, pa.Table]]) -> Iterator[tuple[Loader, Any]]:
     for table, rows in inserts:
-        destination = loader(Destination(table, rows.column_names, [], "append"))
-        yield destination, destination.encode(rows)
+        loader = database.loader(Destination(table, rows.column_names, [], "append"))
+        yield loader, loader.encode(rows)
 
 
 def _shown(value: object) -> str | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import TooManyRejects
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.importing.changes import Tally, apply_changes
@@ -14,9 +15,7 @@ from batch_jobs.strategies.shop.importing.grouping import run_starts
 from batch_jobs.strategies.shop.importing.planning import Checked, Indices, Planned, Planner
 from batch_jobs.strategies.shop.importing.row_errors import Fault, Mask, faults_at, refuse_rows
 from batch_jobs.strategies.shop.importing.work_file import read_groups
-from batch_jobs.strategies.shop.medusa import tables
-from batch_jobs.strategies.tables.databases.loading import Destination, Loader, loader_class
-from batch_jobs.strategies.tables.importing.bisect import isolating
+from batch_jobs.strategies.tables.importing.bisect import bisect
 
 #: What is to be done with the last group, in its transaction.
 Finish = Callable[[Connection], None]
@@ -62,7 +61,9 @@ def write_group(job: JobRun, planner: Planner, number: int, written: Written, fi
     try:
         with job.chunk(cursor=number) as connection:
             if not is_last:
-                _commit_lazily(connection)
+                # rows and checkpoint are in one commit, so that losing both with the server only repeats the chunk;
+                # the last chunk waits for the disk, and with it for all before it
+                database_of(connection).commit_lazily(connection)
             _write(connection, planner, written)
             if is_last:
                 finish(connection)
@@ -111,7 +112,7 @@ def _write(connection: Connection, planner: Planner, written: Written) -> None:
         apply_changes(connection, planned.changes)
         return rows, planned
 
-    parts, refused = isolating(connection, _loader(connection), keys, write)
+    parts, refused = bisect(connection, keys, write)
     for part in parts:
         written.take(*part.outcome)
     for key in refused:
@@ -119,11 +120,6 @@ def _write(connection: Connection, planner: Planner, written: Written) -> None:
         written.refused[rows] = True
         written.faults += faults_at(rows.tolist(), None, key.message)
     written.tally.rows_rejected = int(written.refused.sum())
-
-
-def _loader(connection: Connection) -> Loader:
-    """Any of the database's loaders: it knows what a refusal looks like."""
-    return loader_class(connection.engine)(Destination(tables.product, ["id"], [], "append"))
 
 
 def _count(job: JobRun, planner: Planner, written: Written) -> None:
@@ -135,10 +131,3 @@ def _count(job: JobRun, planner: Planner, written: Written) -> None:
 
 def _refuse(job: JobRun, planner: Planner, checked: Checked, refused: Mask, faults: list[Fault]) -> None:
     refuse_rows(job, checked.group, np.flatnonzero(refused), faults, planner.with_its_key)
-
-
-def _commit_lazily(connection: Connection) -> None:
-    # rows and checkpoint are in one commit, so that losing both with the server only repeats the chunk; the last chunk
-    # waits for the disk, and with it for all before it
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")

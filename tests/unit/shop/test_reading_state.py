@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import Connection, text
 
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.medusa.schema import create_shop
 from batch_jobs.strategies.shop.reading_state import StateReader
