@@ -31,7 +31,7 @@ _SEARCH = search("entry.email", "CAST(entry.display_id AS text)")
 _SEARCH_CUSTOMERS = search("first_name", "last_name", "phone")
 _SEARCH_ADDRESSES = search("first_name")
 
-#: What Medusa selects when it is not told.
+#: What Medusa selects by default.
 RELATIONS = ("customer", "shipping_address", "sales_channel")
 
 

@@ -11,19 +11,18 @@ from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused, JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.filters import literal
-from batch_jobs.strategies.shop.importing.changes import Tally
 from batch_jobs.strategies.shop.importing.grouped_import import GroupedImport, GroupedImportContext
 from batch_jobs.strategies.shop.importing.headers import PriceHeader, price_header, refuse_unknown
+from batch_jobs.strategies.shop.importing.planning import Tally
 from batch_jobs.strategies.shop.importing.work_file import KEY, read_groups
 from batch_jobs.strategies.shop.medusa import tables
-from batch_jobs.strategies.shop.price_list_planner import (
+from batch_jobs.strategies.shop.prices.price_list import (
     PriceListHeaders,
     PriceListPlanner,
     find_variants,
     names_of_variants,
 )
-from batch_jobs.strategies.shop.reading_state import StateReader, whole
-from batch_jobs.strategies.shop.shop import Shop
+from batch_jobs.strategies.shop.state import Shop, StateReader, whole
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.importing.mapping import map_columns
 

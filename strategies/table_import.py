@@ -11,7 +11,7 @@ from sqlalchemy import Table, select
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, TooManyRejects, rows_told
+from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, TooManyRejects, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table
@@ -235,10 +235,10 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
     if plan.creates is not None:
         job.describe("import-table", "Table", f"{table} will be created")
         _describe_columns(job, plan.creates)
-    job.describe("import-create", "To create", f"{rows_told(counts.create)} will be created in {table}")
-    job.describe("import-update", "To update", f"{rows_told(counts.update)} will be updated")
-    job.describe("import-unchanged", "Unchanged", f"{rows_told(counts.unchanged)} already as in the file")
-    job.describe("import-reject", "To reject", f"{rows_told(counts.reject)} will be rejected")
+    job.describe("import-create", "To create", f"{count_rows(counts.create)} will be created in {table}")
+    job.describe("import-update", "To update", f"{count_rows(counts.update)} will be updated")
+    job.describe("import-unchanged", "Unchanged", f"{count_rows(counts.unchanged)} already as in the file")
+    job.describe("import-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")
 
 
 def _describe_columns(job: JobRun, columns: list[ColumnToCreate]) -> None:

@@ -64,7 +64,7 @@ class CheckpointStore:
 
     Args:
         engine: the target database.
-        job_id: whose checkpoint.
+        job_id: the job that the checkpoint is of.
         token: the fencing token of this attempt; a greater one takes the right to write away from a lesser one.
         partition: which part of a partitioned job, 0 where there is but one.
     """

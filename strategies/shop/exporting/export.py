@@ -145,13 +145,13 @@ class ShopExport(BatchJobStrategy, abstract=True):
             database_of(connection).expect_many_rows(connection)
             job.progress.total = entries = self._count(job, connection)  # others may have written since the preview
             query = self.query(job.context, connection)
-            rows, lines, told = entries if query.rows is None else query.rows, 0, 0
+            rows, lines, reported = entries if query.rows is None else query.rows, 0, 0
             for count in _written(source, connection, query, job.context.format, stream):
                 lines += count
-                job.progress.advance(entries * lines // rows - told)
-                told = entries * lines // rows
+                job.progress.advance(entries * lines // rows - reported)
+                reported = entries * lines // rows
                 job.stop_if_asked()
-            job.progress.advance(entries - told)
+            job.progress.advance(entries - reported)
 
     def build_template(self) -> str:
         """There is no input."""

@@ -10,7 +10,7 @@ from batch_jobs.strategies.shop.exporting.export import Chosen, ExportColumn, Ex
 from batch_jobs.strategies.shop.exporting.filters import literal
 from batch_jobs.strategies.shop.importing.headers import PRODUCT_FIELDS, VARIANT_FIELDS
 from batch_jobs.strategies.shop.medusa import tables
-from batch_jobs.strategies.shop.money import WHOLE_CURRENCIES
+from batch_jobs.strategies.shop.prices.money import WHOLE_CURRENCIES
 
 #: Medusa's order of the columns before the prices.
 PRODUCT_COLUMNS = (

@@ -22,7 +22,7 @@ class Part(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedRow:
     """A row that the database refuses, and its reason."""
 
     index: int
@@ -31,7 +31,7 @@ class Refused:
 
 def bisect(
     connection: Connection, rows: pa.Table, action: Callable[[pa.Table], T], start: int = 0
-) -> tuple[list[Part[T]], list[Refused]]:
+) -> tuple[list[Part[T]], list[RefusedRow]]:
     """Apply the action to the rows; where it is refused, to each half, down to the single rows that are to blame.
 
     Args:
@@ -47,7 +47,7 @@ def bisect(
     except database.row_errors as error:
         savepoint.rollback()
         if rows.num_rows == 1:
-            return [], [Refused(start, database.refusal(error))]
+            return [], [RefusedRow(start, database.refusal(error))]
         return _halves(connection, rows, action, start)
     savepoint.commit()
     return [Part(start, rows.num_rows, outcome)], []
@@ -55,7 +55,7 @@ def bisect(
 
 def _halves(
     connection: Connection, rows: pa.Table, action: Callable[[pa.Table], T], start: int
-) -> tuple[list[Part[T]], list[Refused]]:
+) -> tuple[list[Part[T]], list[RefusedRow]]:
     middle = rows.num_rows // 2
     first, bad_first = bisect(connection, rows.slice(0, middle), action, start)
     second, bad_second = bisect(connection, rows.slice(middle), action, start + middle)

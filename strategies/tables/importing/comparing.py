@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.database import Database
 from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Destination, difference
-from batch_jobs.strategies.tables.importing.bisect import Refused, bisect
+from batch_jobs.strategies.tables.importing.bisect import RefusedRow, bisect
 
 SAMPLE_SIZE = 20
 CELL_SHOWN = 200  # characters of a value in the sample
@@ -32,7 +32,7 @@ class Compared:
     changed: int = 0
     unchanged: int = 0
     known: list[int] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[RefusedRow] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 
 

@@ -1,5 +1,6 @@
 """A database from another package, found by its entry point."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -74,3 +75,12 @@ def test_a_database_that_nobody_has_brought_is_refused_in_one_line():
     assert not is_database_url("oracle://somewhere/db")
     assert not is_database_url("no url")
     assert is_database_url("postgres://somewhere/db")
+
+
+def test_finding_a_database_loads_nothing_that_only_work_on_rows_needs():
+    code = (
+        "import sys, batch_jobs.strategies; from batch_jobs.strategies.sdk.database import database_named; "
+        "database_named('sqlite'); print(sorted({'pyarrow', 'pandas', 'numpy', 'psycopg'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
