@@ -260,7 +260,7 @@ def _serve_bare() -> None:
 
     from batch_jobs.deployments.prefect.server import free_port
     from batch_jobs.flows.jobs.table import batch_job
-    from batch_jobs.strategies.sdk.engines import make_engine
+    from batch_jobs.strategies.sdk.database import make_engine
 
     app, engine = FastAPI(), make_engine(os.environ["BENCH_URI"])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.testing import run_strategy
 from batch_jobs.strategies.table_import import TableImport

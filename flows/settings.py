@@ -9,9 +9,8 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
+from batch_jobs.strategies.sdk.database import database_of_url, is_database_url
 from batch_jobs.strategies.sdk.registry import BUILT_IN
 
 PREFIX = "BATCH_JOBS_"
@@ -91,11 +90,7 @@ class Settings(BaseSettings):
     @field_validator("database_url", "target_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        try:
-            known = not url or make_url(url).get_backend_name() in ("sqlite", "postgresql", "postgres")
-        except ArgumentError:
-            known = False
-        if not known:
+        if url and not is_database_url(url):
             raise ValueError("it is no URL of a SQLite or PostgreSQL database, such as postgresql://user@host/name")
         return url
 
@@ -139,7 +134,7 @@ class Settings(BaseSettings):
         """The target, the default filled in; SQLite has one writer, so the embedded target is a file of its own."""
         if self.target_url:
             return self.target_url
-        return f"sqlite:///{self.home / 'data.db'}" if self.jobs_url.startswith("sqlite") else self.jobs_url
+        return f"sqlite:///{self.home / 'data.db'}" if database_of_url(self.jobs_url).is_embedded else self.jobs_url
 
     @property
     def store_url(self) -> str:

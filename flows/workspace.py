@@ -19,7 +19,7 @@ from batch_jobs.flows.prefect.address import prefect_address
 from batch_jobs.flows.prefect.client import PrefectRuns, RunState
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.flows.settings import Settings, current_settings
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.registry import Registry, load_strategies
 
 if TYPE_CHECKING:

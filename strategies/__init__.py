@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.base import BatchJobStrategy
-    from batch_jobs.strategies.sdk.engines import make_engine
+    from batch_jobs.strategies.sdk.database import make_engine
     from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, JobRefused
     from batch_jobs.strategies.sdk.files import FileStore
     from batch_jobs.strategies.sdk.job import JobRun
@@ -25,7 +25,7 @@ else:
         "JobResult": "result",
         "JobRun": "job",
         "load_strategies": "registry",
-        "make_engine": "engines",
+        "make_engine": "database",
         "run_strategy": "testing",
     }
 

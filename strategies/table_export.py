@@ -6,10 +6,11 @@ from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.tables.databases.exporting import Source, source_for
 from batch_jobs.strategies.tables.databases.naming import refuse_own
+from batch_jobs.strategies.tables.databases.reading import Source
 from batch_jobs.strategies.tables.formats.format import FormatName, Rows, WriteOptions, all_formats, get_format
 from batch_jobs.strategies.tables.selecting import Selection, check_query, select_query, select_table
 
@@ -68,7 +69,7 @@ class TableExport(BatchJobStrategy):
 
     def pre_process(self, job: JobRun) -> None:
         """Count the rows and say what will be written."""
-        source = source_for(job.target)
+        source = database_of(job.target).source(job.target)
         with source.reading() as connection:
             selection = _select(job, source, connection)
             job.progress.total = selection.count(connection)
@@ -81,7 +82,7 @@ class TableExport(BatchJobStrategy):
 
     def process(self, job: JobRun) -> None:
         """Write the file from one snapshot; a stopped or failed export leaves none."""
-        source = source_for(job.target)
+        source = database_of(job.target).source(job.target)
         context: TableExportContext = job.context
         format, options = get_format(context.format), WriteOptions(context.delimiter, context.neutralise)
         written = 0

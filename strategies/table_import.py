@@ -9,9 +9,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Table, select
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, TooManyRejects, rows_told
+from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, TooManyRejects, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.tables.databases.loading import Destination, Loader, loader_class
+from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table
 from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format
 from batch_jobs.strategies.tables.formats.reading import Input, NotAsItBegan, Reader, ReadOptions
@@ -123,7 +124,7 @@ class TableImport(BatchJobStrategy):
         destination = Destination(
             table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
         )
-        loader = loader_class(job.target)(destination)
+        loader = database_of(job.target).loader(destination)
         converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets)
         with ExitStack() as open_things:
             repeats = Repeats(open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None)
@@ -177,7 +178,7 @@ def _open(job: JobRun, format: Format, file: Input, found: dict[str, Any] | None
 
 
 def _infer(job: JobRun, reader: Reader) -> Inference:
-    inference = Inference(has_zones=job.target.dialect.name == "postgresql")
+    inference = Inference(has_zones=database_of(job.target).has_time_zones)
     with prefetched(reader.batches()) as batches:
         for batch in batches:
             job.stop_if_asked()
@@ -243,10 +244,10 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
     if plan.creates is not None:
         job.describe("import-table", "Table", f"{table} will be created")
         _describe_columns(job, plan.creates)
-    job.describe("import-create", "To create", f"{rows_told(counts.create)} will be created in {table}")
-    job.describe("import-update", "To update", f"{rows_told(counts.update)} will be updated")
-    job.describe("import-unchanged", "Unchanged", f"{rows_told(counts.unchanged)} already as in the file")
-    job.describe("import-reject", "To reject", f"{rows_told(counts.reject)} will be rejected")
+    job.describe("import-create", "To create", f"{count_rows(counts.create)} will be created in {table}")
+    job.describe("import-update", "To update", f"{count_rows(counts.update)} will be updated")
+    job.describe("import-unchanged", "Unchanged", f"{count_rows(counts.unchanged)} already as in the file")
+    job.describe("import-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")
 
 
 def _describe_columns(job: JobRun, columns: list[ColumnToCreate]) -> None:

@@ -17,7 +17,7 @@ from batch_jobs.deployments.api.middleware import Frame
 from batch_jobs.deployments.api.routes import health, job_files, jobs, strategies, stream, uploads
 from batch_jobs.deployments.api.webhook import Webhook
 from batch_jobs.flows.workspace import Workspace
-from batch_jobs.strategies.sdk.engines import CONNECTIONS
+from batch_jobs.strategies.sdk.database import CONNECTIONS
 
 DESCRIPTION = "Batch jobs: create, watch, confirm, stop. The routes under /admin are those of Medusa v1, and more."
 

@@ -11,7 +11,7 @@ from batch_jobs.deployments.errors import UsageRefused
 from batch_jobs.flows.database import HEAD, current_revision
 from batch_jobs.flows.database import upgrade as migrate
 from batch_jobs.flows.workspace import current_workspace
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 
 app = typer.Typer(no_args_is_help=True, help="Look after the job database.")
 

@@ -11,7 +11,7 @@ from batch_jobs.deployments.cli.output import grid, out, safe, status_text, time
 from batch_jobs.flows.jobs.model import Job, JobEvent
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.workspace import current_workspace
-from batch_jobs.strategies.sdk.errors import rows_told
+from batch_jobs.strategies.sdk.errors import count_rows
 
 LIST_HEAD = ("ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY")
 #: Left out of a list, one after the other, while a line is wider than the terminal.
@@ -85,7 +85,7 @@ def ended_well(job: Job) -> bool:
 
 def why_it_stopped(job: Job, events: Sequence[JobEvent]) -> str:
     """Return in one line why a job with this history is not completed, and how to go on."""
-    rows = rows_told(job.result.advancement_count)
+    rows = count_rows(job.result.advancement_count)
     if job.status is Status.PAUSED:
         return f"stopped after {rows}; go on with: batch-jobs resume {job.id} --here"
     if job.status is Status.CANCELED:

@@ -13,7 +13,7 @@ from ulid import ULID
 
 from batch_jobs.flows.errors import ApiKeyUnknown, SettingWrong
 from batch_jobs.flows.jobs.table import batch_job_api_key as table
-from batch_jobs.strategies.sdk.engines import for_reading, for_writing
+from batch_jobs.strategies.sdk.database import for_reading, for_writing
 
 PREFIX = "bj_"
 HINT_LENGTH = len(PREFIX) + 6  # characters of a key that are shown later

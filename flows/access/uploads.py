@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, insert, select, update
 
 from batch_jobs.flows.jobs.table import batch_job_upload as table
-from batch_jobs.strategies.sdk.engines import for_writing
+from batch_jobs.strategies.sdk.database import for_writing
 
 
 class Upload(BaseModel):

@@ -16,7 +16,7 @@ from batch_jobs.flows.jobs.table import batch_job_delivery as delivery
 from batch_jobs.flows.jobs.table import batch_job_delivery_position as position
 from batch_jobs.flows.jobs.table import batch_job_event as event
 from batch_jobs.flows.jobs.transitions import ENDED
-from batch_jobs.strategies.sdk.engines import for_writing
+from batch_jobs.strategies.sdk.database import for_writing
 
 #: Nobody keeps a transaction on the history open for this long.
 SETTLED = timedelta(hours=1)

@@ -10,7 +10,7 @@ from ulid import ULID
 
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload, has_not_ended, is_kept
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
-from batch_jobs.strategies.sdk.engines import for_writing
+from batch_jobs.strategies.sdk.database import for_writing
 from batch_jobs.strategies.sdk.files import FileStore
 
 AT_ONCE = 500

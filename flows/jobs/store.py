@@ -16,7 +16,7 @@ from batch_jobs.flows.jobs.queries import JobFilter, OpenJobs, Page, waits_for_i
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_secret, has_not_ended, is_kept
 from batch_jobs.flows.jobs.tally import JobTally
 from batch_jobs.flows.jobs.transitions import STOPPED, TRANSITIONS, Action, Status
-from batch_jobs.strategies.sdk.engines import for_reading, for_writing
+from batch_jobs.strategies.sdk.database import for_reading, for_writing
 from batch_jobs.strategies.sdk.result import JobResult
 
 #: What makes a job follow no Prefect run any more.

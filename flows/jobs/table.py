@@ -26,6 +26,7 @@ from sqlalchemy.types import TypeDecorator
 
 from batch_jobs.flows.jobs.model import OPEN_RUN
 from batch_jobs.flows.jobs.transitions import ENDED
+from batch_jobs.strategies.sdk.database import database_named
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -39,7 +40,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         utc = value.astimezone(UTC)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+        return utc.replace(tzinfo=None) if not database_named(dialect.name).has_time_zones else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Convert to an aware time in UTC."""

@@ -3,16 +3,16 @@
 import logging
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, insert, select, text, true
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, insert, select, true
 from sqlalchemy.exc import DBAPIError
 
 from batch_jobs.flows.jobs.table import batch_job, batch_job_tally
 from batch_jobs.flows.jobs.transitions import Status
-from batch_jobs.strategies.sdk.engines import for_reading, for_writing
+from batch_jobs.strategies.sdk.database import database_of, for_reading, for_writing
 
 #: Rows that are summed as they are; of more, those of one kind are made one.
 ROWS = 500
-LOCK = "advisory_xact_lock(hashtext('batch_job_tally'))"
+LOCK = "batch_job_tally"
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class JobTally:
         Nobody who writes or counts jobs waits for it; of two at once one does nothing.
         """
         with for_writing(self._engine.connect()) as connection, connection.begin():
-            if _has_many_rows_of_a_kind(connection) and connection.scalar(text(f"SELECT pg_try_{LOCK}")):
+            if _has_many_rows_of_a_kind(connection) and database_of(connection).try_lock(connection, LOCK):
                 connection.execute(_SUM_UP)
             return int(connection.scalar(select(func.count()).select_from(batch_job_tally)) or 0)
 
@@ -73,7 +73,7 @@ class JobTally:
         old = delete(batch_job_tally)
         with for_writing(self._engine.connect()) as connection, connection.begin():
             if _has_many_rows_of_a_kind(connection):
-                connection.execute(text(f"SELECT pg_{LOCK}"))
+                database_of(connection).lock(connection, LOCK)
                 # one statement sees one moment: what is written meanwhile has rows that are neither counted nor removed
                 connection.execute(fresh.add_cte(old.cte("old")))
             else:
@@ -88,4 +88,4 @@ class JobTally:
 
 
 def _has_many_rows_of_a_kind(connection: Connection) -> bool:
-    return connection.dialect.name == "postgresql"
+    return not database_of(connection).is_embedded

@@ -17,7 +17,14 @@ from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.secret_fields.masking import OpenedContext, original
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.errors import BatchJobError, Refusal, StopRequested, Superseded, exits_as_errors, line_in
+from batch_jobs.strategies.sdk.errors import (
+    BatchJobError,
+    PermanentError,
+    StopRequested,
+    Superseded,
+    exits_as_errors,
+    line_in,
+)
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.sdk.registry import origin_of
 from batch_jobs.strategies.sdk.result import ErrorEntry
@@ -217,7 +224,7 @@ def describe_error(error: BaseException, file: Path) -> ErrorEntry:
         message=(message or type(error).__name__)[: MESSAGE_LIMIT - len(place)] + place,
         code=type(error).__name__,
         err=trace[-TRACE_LIMIT:],
-        refused=isinstance(error, Refusal),
+        refused=isinstance(error, PermanentError),
     )
 
 

@@ -54,17 +54,17 @@ class FileStore:
 
     @contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
-        """Write a file under a passing name; it gets its key when the block ends well, and is removed otherwise."""
+        """Write a file under a temporary name; it gets its key when the block ends well, and is removed otherwise."""
         path = self._path(key)
-        passing = f"{path}.{ULID()}{UNFINISHED}"
+        temporary = f"{path}.{ULID()}{UNFINISHED}"
         self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
         try:
-            with self._fs.open(passing, "wb") as stream:
+            with self._fs.open(temporary, "wb") as stream:
                 yield stream
-            self._fs.mv(passing, path)
+            self._fs.mv(temporary, path)
         except BaseException:
-            if self._fs.exists(passing):
-                self._fs.rm(passing)
+            if self._fs.exists(temporary):
+                self._fs.rm(temporary)
             raise
 
     def size(self, key: str) -> int:

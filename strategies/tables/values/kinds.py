@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Column, types
 from sqlalchemy.dialects import postgresql
 
+from batch_jobs.strategies.tables.databases.naming import database_of_column
 from batch_jobs.strategies.tables.values.arrays import (
     Converted,
     Kind,
@@ -302,14 +303,15 @@ KINDS: list[tuple[type[types.TypeEngine[Any]], Callable[[Any], Kind]]] = [
     (postgresql.BYTEA, lambda type: binary()),
     (types.String, lambda type: Text(type.length)),
 ]
-SQLITE_INTEGER_BITS = 64  # its INTEGER is as wide as it must be
+INTEGER_BITS = 32  # of the standard's INTEGER
 
 
 def kind_of(column: Column[Any]) -> Kind:
     """The kind of a column of the target."""
     type = column.type
     if isinstance(type, types.Integer) and not isinstance(type, (types.SmallInteger, types.BigInteger)):
-        return integer(SQLITE_INTEGER_BITS if _is_sqlite(column) else 32)
+        database = database_of_column(column)
+        return integer(database.integer_bits if database else INTEGER_BITS)
     for known, make in KINDS:
         if isinstance(type, known):
             return make(type)
@@ -326,9 +328,5 @@ def missing(column: Column[Any]) -> str | None:
 
 def _is_serial(column: Column[Any]) -> bool:
     only_key = column.table is not None and list(column.table.primary_key.columns) == [column]
-    return bool(only_key and _is_sqlite(column) and isinstance(column.type, types.Integer))
-
-
-def _is_sqlite(column: Column[Any]) -> bool:
-    # a table is found or made with its dialect noted, see tables.py; its columns' types do not tell
-    return bool(column.table is not None and column.table.info.get("dialect") == "sqlite")
+    database = database_of_column(column)
+    return bool(only_key and database and database.numbers_integer_keys and isinstance(column.type, types.Integer))

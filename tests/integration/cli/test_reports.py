@@ -11,7 +11,7 @@ from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Action, Status
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.result import ErrorEntry
 from support.jobs import job_in
 

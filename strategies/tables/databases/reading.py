@@ -1,16 +1,15 @@
-"""Reading rows for an export: one source for each database, found by the name of its SQLAlchemy dialect."""
+"""Reading rows: what the sources and lookups of all databases have in common."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
 import pyarrow as pa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
-from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
 
-#: Rows and bytes after which an export tells how far it is; whichever comes first bounds what is held in memory.
+#: Rows and bytes after which an export reports how far it is; whichever comes first bounds what is held in memory.
 BLOCK_ROWS = 10_000
 BLOCK_BYTES = 1 << 20
 
@@ -40,19 +39,20 @@ class Source(Protocol):
         """Write the rows as CSV, without a header; yields the number of rows now and then."""
 
 
-def source_for(engine: Engine) -> Source:
-    """The source for this database.
+class Lookup(Protocol):
+    """Finds rows by many texts at once, in the transaction of one connection.
 
-    Raises:
-        JobRefused: there is none.
+    Also in tables just loaded, of which a planner knows nothing. The SQL that it gives may be used in ``columns`` only.
     """
-    # each module needs its driver only when its database is used
-    if engine.dialect.name == "postgresql":
-        from batch_jobs.strategies.tables.databases.postgresql import PostgresqlSource
 
-        return PostgresqlSource(engine)
-    if engine.dialect.name == "sqlite":
-        from batch_jobs.strategies.tables.databases.sqlite import SqliteSource
+    def columns(self, query: str, cells: list[str]) -> list[Sequence[str | None]]:
+        """The rows of a query, column by column; ``cells`` are SQL for text."""
 
-        return SqliteSource(engine)
-    raise JobRefused(f"rows can be exported from postgresql and sqlite; the target is {engine.dialect.name}")
+    def any_of(self, column: str, texts: pa.Array) -> str:
+        """The condition that a column has one of these texts."""
+
+    def rows_with(self, table: str, column: str, texts: pa.Array) -> str:
+        """A source of the rows that have one of these texts in a column which has an index."""
+
+    def rows_with_one(self, table: str, column: str, texts: pa.Array, condition: str) -> str:
+        """The same where the index has only rows that meet a condition, each text once."""

@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 
 from batch_jobs.strategies.shop.importing.row_errors import Mask
 from batch_jobs.strategies.shop.products.matching import Matched, differs, is_null
-from batch_jobs.strategies.shop.reading_state import StateReader, joined, joined_rows, where, whole
-from batch_jobs.strategies.shop.shop import PriceColumn
+from batch_jobs.strategies.shop.state import PriceColumn, StateReader, joined, joined_rows, where, whole
 
 Indices = npt.NDArray[np.int64]
 

@@ -4,10 +4,10 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import Connection, text
 
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.medusa.schema import create_shop
-from batch_jobs.strategies.shop.reading_state import StateReader
+from batch_jobs.strategies.shop.state import StateReader
 
 FILL = (
     "INSERT INTO product (id, title, handle) SELECT 'prod_' || n, 'Mug', 'mug-' || n FROM generate_series(1, 5000) n",

@@ -9,20 +9,18 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.shop.exporting.filters import literal
-from batch_jobs.strategies.shop.importing.changes import Changes, Tally
 from batch_jobs.strategies.shop.importing.grouping import run_starts
 from batch_jobs.strategies.shop.importing.headers import PriceHeader
-from batch_jobs.strategies.shop.importing.planning import Checked, Planned, bad_keys
-from batch_jobs.strategies.shop.importing.row_errors import Fault, Mask, faults_of_file
+from batch_jobs.strategies.shop.importing.planning import Changes, Checked, Planned, Tally, bad_keys
+from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError, errors_of_file
 from batch_jobs.strategies.shop.importing.work_file import LINE
 from batch_jobs.strategies.shop.medusa import tables
-from batch_jobs.strategies.shop.money import Money
+from batch_jobs.strategies.shop.prices.money import Money
+from batch_jobs.strategies.shop.prices.price_changes import GivenPrices, currencies_and_regions, given_prices
 from batch_jobs.strategies.shop.products.matching import differs, is_null, repeated
-from batch_jobs.strategies.shop.products.price_changes import GivenPrices, currencies_and_regions, given_prices
 from batch_jobs.strategies.shop.products.rows import cells_of, price_cells
 from batch_jobs.strategies.shop.products.variant_changes import insert_prices
-from batch_jobs.strategies.shop.reading_state import StateReader, joined, joined_rows, where, whole
-from batch_jobs.strategies.shop.shop import Shop
+from batch_jobs.strategies.shop.state import Shop, StateReader, joined, joined_rows, where, whole
 
 Indices = npt.NDArray[np.int64]
 
@@ -86,15 +84,15 @@ class PriceListPlanner:
 
     def check(self, group: pa.Table) -> Checked:
         """Convert a group."""
-        faults = faults_of_file(group)
-        faulty = {fault.row for fault in faults}
+        errors = errors_of_file(group)
+        in_error = {error.row for error in errors}
         amounts = []
         for price, kind in zip(self._prices, self._money, strict=True):
             values, found = price_cells(group, price, kind)
             amounts.append(values)
-            faults += [fault for fault in found if fault.row not in faulty]
+            errors += [error for error in found if error.row not in in_error]
         rows = PriceListRows(*names_of_variants(self._headers, group), amounts)
-        return Checked(group, rows, faults, np.cumsum(run_starts(group)) - 1)
+        return Checked(group, rows, errors, np.cumsum(run_starts(group)) - 1)
 
     def units(self, keys: int, rows: int) -> int:
         """Medusa: a job goes through rows."""
@@ -109,10 +107,10 @@ class PriceListPlanner:
         state, rows = StateReader(connection), checked.rows
         variants = find_variants(state, rows.variant_ids, rows.skus)
         given = given_prices(rows.amounts)
-        faults = [*checked.faults, *self._unknown(checked, variants)]
-        faulty = {fault.row for fault in faults}
-        faults += [fault for fault in self._twice(checked, given) if fault.row not in faulty]
-        bad = bad_keys(faults, checked)
+        errors = [*checked.errors, *self._unknown(checked, variants)]
+        in_error = {error.row for error in errors}
+        errors += [error for error in self._twice(checked, given) if error.row not in in_error]
+        bad = bad_keys(errors, checked)
         ids = variants.take(pa.array(np.flatnonzero(run_starts(checked.group))))  # by key
         there = self._read(state, ids)
         owner = where(whole(there.column("variant_id")), ids).to_numpy().astype(np.int64)
@@ -126,30 +124,32 @@ class PriceListPlanner:
         tally.variants_unchanged = int((~changed & ~bad).sum())
         tally.rows_rejected = int(bad[checked.key_of].sum())
         tally.prices_met = there.num_rows
-        return Planned(changes, faults, bad[checked.key_of], ~changed & ~bad)
+        return Planned(changes, errors, bad[checked.key_of], ~changed & ~bad)
 
-    def _unknown(self, checked: Checked, variants: pa.Array) -> list[Fault]:
+    def _unknown(self, checked: Checked, variants: pa.Array) -> list[RowError]:
         rows, headers = checked.rows, self._headers
-        faulty = {fault.row for fault in checked.faults}
-        faults = []
+        in_error = {error.row for error in checked.errors}
+        errors = []
         for row in np.flatnonzero(is_null(variants)).tolist():
             variant_id, sku = rows.variant_ids[row].as_py(), rows.skus[row].as_py()
-            if row in faulty:
+            if row in in_error:
                 continue
             if variant_id is not None:
-                faults.append(Fault(row, headers.variant_id, f"there is no variant with the id {variant_id}"))
+                errors.append(RowError(row, headers.variant_id, f"there is no variant with the id {variant_id}"))
             elif sku is not None:
-                faults.append(Fault(row, headers.sku, f"there is no variant with the SKU {sku}"))
+                errors.append(RowError(row, headers.sku, f"there is no variant with the SKU {sku}"))
             else:
-                faults.append(Fault(row, headers.sku or headers.variant_id, "is empty; the row needs an id or a SKU"))
-        return faults
+                errors.append(
+                    RowError(row, headers.sku or headers.variant_id, "is empty; the row needs an id or a SKU")
+                )
+        return errors
 
-    def _twice(self, checked: Checked, given: GivenPrices) -> list[Fault]:
+    def _twice(self, checked: Checked, given: GivenPrices) -> list[RowError]:
         keys = joined(*(pa.array(part).cast(pa.string()) for part in (checked.key_of[given.variant], given.column)))
         first = where(keys, keys)
         lines = checked.group.column(LINE)
         return [
-            Fault(
+            RowError(
                 int(given.variant[index]),
                 self._prices[int(given.column[index])].column,
                 f"this variant's price is already on line {lines[int(given.variant[first[index].as_py()])]}",
