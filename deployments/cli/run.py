@@ -12,7 +12,7 @@ from batch_jobs.deployments.cli.hand_over import hand_over
 from batch_jobs.deployments.cli.live import watch_to_rest
 from batch_jobs.deployments.cli.options import AsJson, DryRun, Pairs, Type, Verbose, Whole, login_name
 from batch_jobs.deployments.cli.run_here import running_here
-from batch_jobs.deployments.time_parsing import moment
+from batch_jobs.deployments.time_parsing import parse_time
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
@@ -26,7 +26,7 @@ def time_typed(text: str) -> datetime:
         BadParameter: it is none.
     """
     try:
-        return moment(text)
+        return parse_time(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no time such as 2026-01-31T22:00 or 2026-01-31T22:00+01:00") from None
 

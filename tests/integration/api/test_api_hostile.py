@@ -300,6 +300,21 @@ def test_nobody_without_a_key_gets_a_body_read(
     assert b"connection: close" in answer.lower()
 
 
+@pytest.mark.parametrize(("method", "path"), [route for route in ADMIN_ROUTES if route[0] in ("POST", "DELETE")])
+def test_nobody_without_the_right_gets_a_body_read(
+    shared: Served, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+):
+    monkeypatch.setattr(middleware, "LAST_SECONDS", 0.0)
+    with closing(connected(shared)) as connection:
+        sent = {"Content_Type": "application/json", "Content_Length": "1000000"}
+        viewer = head(shared, method, path, x_medusa_access_token=shared.keys["vera"], **sent)
+        connection.sendall(viewer + b"{")
+        answer = read_all(connection)
+
+    assert answer.startswith(b"HTTP/1.1 403")
+    assert b"connection: close" in answer.lower()
+
+
 @pytest.mark.parametrize("key", ["", "wrong"])
 @pytest.mark.parametrize("compat", [False, True])
 def test_a_body_is_not_looked_at_without_a_key(serve: Callable[..., Served], no_prefect: None, compat: bool, key: str):
