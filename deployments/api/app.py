@@ -28,7 +28,7 @@ def create_app(workspace: Workspace) -> FastAPI:
     """The API over a workspace, as an ASGI application.
 
     Args:
-        workspace: the installation whose jobs and files are served.
+        workspace: the installation with the jobs and files that are served.
 
     Raises:
         SettingWrong: API_KEYS cannot be read, or WEBHOOK_URL has no WEBHOOK_SECRET.

@@ -80,7 +80,7 @@ class Caller:
 
     @property
     def sees_only(self) -> str | None:
-        """The owner to whose jobs the caller is confined, ``None`` where it sees everybody's."""
+        """The owner of the jobs that the caller sees, ``None`` for everybody's."""
         return None if self.may(Right.EVERYBODYS) else self.name
 
     def visible(self, wanted: JobFilter | None = None) -> JobFilter:

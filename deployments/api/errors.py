@@ -84,7 +84,7 @@ class NothingThere(BatchJobError):
 
 
 class LinkInvalid(BatchJobError):
-    """A download link that was not made here, is too old, or whose maker's key was revoked."""
+    """A download link that was not made here, is too old, or was made with a key that was revoked since."""
 
     def __init__(self) -> None:
         super().__init__("the link is not valid or no longer; ask for a new one")

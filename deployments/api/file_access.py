@@ -89,7 +89,7 @@ class FileAccess:
         return upload is not None and upload.owner == self._caller.name
 
     def _job_of(self, plain: str) -> Job | None:
-        """The job whose file it is, when that is the caller's."""
+        """The job that the file belongs to, when that is the caller's."""
         area, _, rest = plain.partition("/")
         if area != JOBS:
             return None

@@ -1,4 +1,7 @@
-"""The query of a list: Medusa's parameters in the forms in which ``qs`` writes them, and ours beside them."""
+"""The query of a list: Medusa's parameters in the forms in which ``qs`` writes them, and ours beside them.
+
+Read here and not by qs-codec, which takes 55 ms for 500 values of one parameter (this: 1.4 ms) and 1.2 s for 1,900.
+"""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode

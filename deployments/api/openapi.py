@@ -86,7 +86,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def an_object(**properties: Any) -> dict[str, Any]:
-    """An object all of whose properties are always there."""
+    """An object with properties that are all always there."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 

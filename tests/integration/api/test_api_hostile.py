@@ -93,7 +93,7 @@ def test_a_body_that_is_no_job_is_a_400(alice: httpx.Client, body: bytes):
     ],
     ids=["deep", "long number", "bytes", "cut off"],
 )
-def test_a_body_that_cannot_be_read_is_told_why(alice: httpx.Client, body: bytes, told: str):
+def test_a_body_that_cannot_be_read_is_refused_with_the_reason(alice: httpx.Client, body: bytes, told: str):
     answer = alice.post("/admin/batch-jobs", content=body, headers=JSON)
 
     assert answer.json() == {"type": "invalid_data", "message": told}

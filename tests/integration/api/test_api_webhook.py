@@ -17,7 +17,7 @@ from sqlalchemy import Engine, select, update
 
 from batch_jobs.deployments.api import webhook
 from batch_jobs.flows.errors import SettingWrong
-from batch_jobs.flows.jobs.outbox import CompletionOutbox
+from batch_jobs.flows.jobs.outbox import SETTLED, CompletionOutbox
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.table import batch_job_delivery, batch_job_delivery_position, batch_job_event
 from batch_jobs.flows.jobs.transitions import Status
@@ -252,7 +252,7 @@ def test_the_position_follows_what_is_settled_and_told_deliveries_before_it_are_
     for delivery in outbox.take():
         outbox.done(delivery.event_id)
     with target.begin() as connection:
-        long_ago = datetime.now(UTC) - outbox.SETTLED - timedelta(minutes=1)
+        long_ago = datetime.now(UTC) - SETTLED - timedelta(minutes=1)
         connection.execute(update(batch_job_event).values(at=long_ago))
     new = job_in(store, Status.COMPLETED)
 
