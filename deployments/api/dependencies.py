@@ -70,29 +70,31 @@ async def _api_of(request: Request) -> Api:
     return api
 
 
+async def _caller_of(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
 CurrentApi = Annotated[Api, Depends(_api_of)]
-
-
-async def _caller_of(request: Request, api: CurrentApi) -> Caller:
-    """Raises ``NotLoggedIn`` and ``TooManyRequests``; one request counts once, as FastAPI keeps what this returns."""
-    address = request.client.host if request.client else "unknown"
-    token = token_of(request.headers)
-    if not token:
-        api.authentication.refuse(address)
-    return await run_in_threadpool(api.authentication.caller, token, address)
-
-
+#: The holder of the key, in a route with ``requires``.
 CurrentCaller = Annotated[Caller, Depends(_caller_of)]
 
 
 def requires(right: Right) -> params.Depends:
-    """A route's ``dependencies``: its caller has to have a right.
+    """A route's ``dependencies``: its caller has to show a key that has a right.
 
     These go before what the route's function asks for, so that no body is read from anybody else.
     """
 
-    async def check(caller: CurrentCaller) -> None:
+    async def check(request: Request) -> None:  # itself without dependencies: each costs every request
+        authentication = request.app.state.api.authentication
+        address = request.client.host if request.client else "unknown"
+        token = token_of(request.headers)
+        if not token:
+            authentication.refuse(address)
+        caller = await run_in_threadpool(authentication.caller, token, address)
         caller.require(right)
+        request.state.caller = caller
 
     depends: params.Depends = Depends(check)
     return depends
