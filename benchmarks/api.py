@@ -1,6 +1,6 @@
 """The HTTP API under load, beside a bare FastAPI route with one SELECT: PostgreSQL, this machine's cores for all of it.
 
-No Prefect runs: what a job costs there is measured elsewhere, and handing over happens behind the answers' back.
+No Prefect runs: what a job costs there is measured elsewhere, and no answer waits for it.
 """
 
 import asyncio

@@ -9,7 +9,7 @@ from fastapi import Depends, Header, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from batch_jobs.deployments.api.error_responses import error_response
+from batch_jobs.deployments.api.errors import error_response
 from batch_jobs.strategies.sdk.files import FileStore, harmless_name
 from batch_jobs.strategies.tables.formats.format import media_types
 

@@ -19,21 +19,21 @@ from batch_jobs.deployments.cli.options import (
 )
 from batch_jobs.deployments.cli.running import running_here, start_in_prefect
 from batch_jobs.deployments.cli.watch import watch_job
-from batch_jobs.deployments.time_parsing import moment
+from batch_jobs.deployments.time_parsing import parse_time
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.workspace import Workspace, current_workspace
 
 
-def parse_time(text: str) -> datetime:
+def time_of_option(text: str) -> datetime:
     """Read the time of ``--at``.
 
     Raises:
         BadParameter: it is not ISO 8601.
     """
     try:
-        return moment(text)
+        return parse_time(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no time such as 2026-01-31T22:00 or 2026-01-31T22:00+01:00") from None
 
@@ -49,7 +49,7 @@ StartAt = Annotated[
     typer.Option(
         "--at",
         metavar="TIME",
-        parser=parse_time,
+        parser=time_of_option,
         help="When to start it, ISO 8601; UTC without a zone; at once if past.",
     ),
 ]

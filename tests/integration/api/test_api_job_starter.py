@@ -1,4 +1,4 @@
-"""Handing jobs over behind the answers' back."""
+"""Starting recorded jobs without blocking who created them."""
 
 import logging
 from pathlib import Path
@@ -12,7 +12,7 @@ from batch_jobs.deployments.errors import PrefectUnreachable
 from batch_jobs.flows.errors import DeploymentLacking
 
 
-def test_what_keeps_a_job_waiting_is_said_once(
+def test_what_keeps_a_job_waiting_is_logged_once(
     home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     job = SimpleNamespace(id="batch_1", type="new")
@@ -21,7 +21,7 @@ def test_what_keeps_a_job_waiting_is_said_once(
         raise DeploymentLacking(job)
 
     service: Any = SimpleNamespace(waiting=lambda: [job], start=refuse)
-    handing = job_starter.HandingOver(service, home)
+    starter = job_starter.JobStarter(service, home)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     away = [PrefectUnreachable("nowhere", "a test", "refused")]
 
@@ -31,9 +31,9 @@ def test_what_keeps_a_job_waiting_is_said_once(
 
     monkeypatch.setattr(job_starter, "check_answers", use)
     for _ in range(3):
-        handing._hand_over()
+        starter._start_waiting()
     away.clear()
     for _ in range(3):
-        handing._hand_over()
+        starter._start_waiting()
     warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [line.partition(":")[0] for line in warned] == ["jobs wait", "not started"]
