@@ -48,7 +48,8 @@ lock: ## write constraints.txt anew from the newest versions that work together
 	@rm -rf .venv-lock build *.egg-info
 
 clean: ## remove the environment, the demo's data and caches
-	@rm -rf .venv .venv-lock .batch-jobs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/node/node_modules tests/medusa/node_modules
+	@rm -rf .venv .venv-lock .batch-jobs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/node/node_modules tests/medusa/node_modules
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || \

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks import (
     api,
+    command_line,
     commerce,
     commerce_export,
     commerce_memory,
@@ -31,6 +32,7 @@ MEASUREMENTS = {
     "life": life.measure,
     "memory": memory.measure,
     "api": api.measure,
+    "command-line": command_line.measure,
 }
 
 

@@ -1,6 +1,6 @@
 """The HTTP API under load, beside a bare FastAPI route with one SELECT: PostgreSQL, this machine's cores for all of it.
 
-No Prefect runs: what a job costs there is measured elsewhere, and handing over happens behind the answers' back.
+No Prefect runs: what a job costs there is measured elsewhere, and no answer waits for it.
 """
 
 import asyncio
@@ -260,7 +260,7 @@ def _serve_bare() -> None:
 
     from batch_jobs.deployments.prefect.server import free_port
     from batch_jobs.flows.jobs.table import batch_job
-    from batch_jobs.strategies.sdk.engines import make_engine
+    from batch_jobs.strategies.sdk.database import make_engine
 
     app, engine = FastAPI(), make_engine(os.environ["BENCH_URI"])
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from batch_jobs.strategies.product_import import ProductImport
 from batch_jobs.strategies.sdk import hooks
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.medusa.schema import create_shop
 from benchmarks import ours

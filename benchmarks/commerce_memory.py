@@ -7,7 +7,7 @@ from pathlib import Path
 from batch_jobs.strategies.product_export import ProductExport
 from batch_jobs.strategies.product_import import ProductImport
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.shop.medusa.schema import create_shop
 from benchmarks import ours
 from benchmarks.commerce import PRODUCTS

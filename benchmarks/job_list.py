@@ -13,7 +13,7 @@ from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.table import batch_job
 from batch_jobs.flows.jobs.transitions import Status
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.result import JobResult
 from benchmarks.databases import Postgres
 from benchmarks.report import console, seconds

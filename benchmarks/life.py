@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from benchmarks.report import console, seconds
 
-COMMAND = [sys.executable, "-c", "from batch_jobs.deployments.cli.entry import main; main()"]
+COMMAND = [sys.executable, "-c", "from batch_jobs.deployments.cli.main import main; main()"]
 TRIES = 7
 OPEN_JOBS = 10_000
 BURST = 60

@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.table_export import TableExport
 from batch_jobs.strategies.table_import import TableImport
 from benchmarks import ours

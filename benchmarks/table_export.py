@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 
 from batch_jobs.strategies.sdk import hooks
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.table_export import TableExport
 from benchmarks import ours
 from benchmarks.data import TABLE

@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import text
 
 from batch_jobs.strategies.sdk import hooks
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.table_import import TableImport
 from benchmarks import ours
 from benchmarks.data import COLUMNS, TABLE

@@ -61,7 +61,7 @@ class OpenToAll(BatchJobError):
 
 
 class AddressTaken(BatchJobError):
-    """The API cannot listen where it was told to."""
+    """The API cannot listen at the address of its settings."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         super().__init__(f"the API cannot listen on {host}:{port}: {reason}; BATCH_JOBS_API_PORT sets another port")

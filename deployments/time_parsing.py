@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 
-def moment(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """A time by the calendar (ISO 8601), in UTC; without a zone it is in UTC already.
 
     Raises:

@@ -64,7 +64,7 @@ def last_job() -> str:
 
 
 #: The command by its module, so that the demonstration works however it was installed.
-COMMAND = [sys.executable, "-c", "from batch_jobs.deployments.cli.entry import main; main()"]
+COMMAND = [sys.executable, "-c", "from batch_jobs.deployments.cli.main import main; main()"]
 
 
 def environment() -> dict[str, str]:

@@ -16,7 +16,7 @@ globals().update({flow_variable(batch_type): flow for batch_type, flow in FLOWS.
 
 
 def __getattr__(name: str) -> Flow[..., Any]:
-    """Tell type checkers that the flows are here, and people which there are."""
+    """Say which flows there are; type checkers also learn from this that there are some."""
     raise AttributeError(
         f"batch_jobs.flows.catalog has no flow {name}; there are {', '.join(map(flow_variable, FLOWS))}"
     )

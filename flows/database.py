@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from batch_jobs.flows.errors import DatabaseBehind, DatabaseUnreachable
-from batch_jobs.strategies.sdk.engines import for_writing
+from batch_jobs.strategies.sdk.database import database_of, for_writing
 
 #: The revision this version of the program works with; a test holds it against the migrations.
 HEAD = "0004"
@@ -40,7 +40,7 @@ def upgrade(engine: Engine) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["version_table"] = VERSION_TABLE
     with for_writing(engine.connect()) as connection, connection.begin():
-        _lock(connection)
+        database_of(connection).lock(connection, "batch_job_migrations")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -54,11 +54,6 @@ def ensure_current(engine: Engine) -> None:
     found = current_revision(engine)
     if found == HEAD:
         return
-    if found is not None and engine.dialect.name != "sqlite":
+    if found is not None and not database_of(engine).is_embedded:
         raise DatabaseBehind(found, HEAD)
     upgrade(engine)
-
-
-def _lock(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_job_migrations'))"))

@@ -67,7 +67,7 @@ class DatabaseUnreachable(BatchJobError):
 
 
 class NotLaunched(BatchJobError):
-    """The job is recorded, but Prefect could not be told to run it."""
+    """The job is recorded, but has no Prefect run yet."""
 
     def __init__(self, job: "Job", reason: str, starts: str | None = None) -> None:
         super().__init__(f"{job.id} is recorded but not started: {reason}; it starts {starts or _when_served(job)}")

@@ -57,7 +57,7 @@ def create_batch_job(
 
 @flow(name="reconcile-batch-jobs")
 def reconcile() -> str:
-    """See to lost processes, jobs that Prefect does not know of, and runs that were moved by hand."""
+    """Find and mend lost processes, jobs that Prefect does not know of, and runs that were moved by hand."""
     done = str(current_workspace().reconciling.run())
     get_run_logger().info(done)
     return done
@@ -98,7 +98,7 @@ def rendered(value: Any, scheduled_time: datetime) -> Any:
 
 
 def tick_key(run: FlowRun, tick: datetime) -> str:
-    """What tells one tick of a deployment's schedule from all others; a run by hand is a tick of its own."""
+    """The idempotency key of one tick of a deployment's schedule; a run by hand is a tick of its own."""
     if not run.auto_scheduled or run.deployment_id is None:
         return f"run-{run.id}"
     return f"tick-{run.deployment_id}-{tick.astimezone(UTC):%Y%m%dT%H%M%S}"

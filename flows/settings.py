@@ -7,13 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from dotenv import dotenv_values
-from fsspec.core import split_protocol
-from fsspec.registry import get_filesystem_class
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
+from batch_jobs.strategies.sdk.database import database_of_url, is_database_url
 from batch_jobs.strategies.sdk.registry import BUILT_IN
 
 PREFIX = "BATCH_JOBS_"
@@ -34,7 +31,9 @@ class Settings(BaseSettings):
     target_url: str = Field(
         "", description="The database strategies read and write; default DATABASE_URL, on SQLite `data.db` in HOME."
     )
-    files_url: str = Field("", description="Where files are kept, any fsspec URL; default `files` in HOME.")
+    files_url: str = Field(
+        "", validate_default=False, description="Where files are kept, any fsspec URL; default `files` in HOME."
+    )
     strategies: str = Field(
         "",
         description=f"Folders with strategies of your own, separated by `{os.pathsep}`; default: `strategies` in the"
@@ -70,6 +69,7 @@ class Settings(BaseSettings):
     )
     api_rate_limit: str = Field(
         "60000/minute",
+        validate_default=False,
         description="Requests one key may make, such as `100/second`; as many refused ones may come from one address.",
     )
     max_upload_bytes: PositiveInt = Field(1 << 30, description="Bytes that the files of one upload may have.")
@@ -90,11 +90,7 @@ class Settings(BaseSettings):
     @field_validator("database_url", "target_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        try:
-            known = not url or make_url(url).get_backend_name() in ("sqlite", "postgresql", "postgres")
-        except ArgumentError:
-            known = False
-        if not known:
+        if url and not is_database_url(url):
             raise ValueError("it is no URL of a SQLite or PostgreSQL database, such as postgresql://user@host/name")
         return url
 
@@ -119,6 +115,9 @@ class Settings(BaseSettings):
     @field_validator("files_url")
     @classmethod
     def _known_files(cls, url: str) -> str:
+        from fsspec.core import split_protocol
+        from fsspec.registry import get_filesystem_class
+
         try:
             get_filesystem_class(split_protocol(url)[0] or "file")
         except (ImportError, ValueError) as error:
@@ -135,7 +134,7 @@ class Settings(BaseSettings):
         """The target, the default filled in; SQLite has one writer, so the embedded target is a file of its own."""
         if self.target_url:
             return self.target_url
-        return f"sqlite:///{self.home / 'data.db'}" if self.jobs_url.startswith("sqlite") else self.jobs_url
+        return f"sqlite:///{self.home / 'data.db'}" if database_of_url(self.jobs_url).is_embedded else self.jobs_url
 
     @property
     def store_url(self) -> str:

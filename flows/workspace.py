@@ -1,29 +1,35 @@
-"""What the settings open: the job database, the target, the file store, the strategies, and the service over them."""
+"""What the settings open: the job database, the target, the file store, the strategies, and the service over them.
+
+What looking up jobs does not need is imported when it is opened.
+"""
 
 from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from batch_jobs.flows.access.keys import ApiKeyStore
-from batch_jobs.flows.access.uploads import UploadStore
 from batch_jobs.flows.database import ensure_current
 from batch_jobs.flows.errors import JobMoved, NotLaunched
-from batch_jobs.flows.jobs.pruning import Pruning
-from batch_jobs.flows.jobs.queries import OpenJobs
+from batch_jobs.flows.jobs.claims import Claims
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.prefect.address import prefect_address
 from batch_jobs.flows.prefect.client import PrefectRuns, RunState
-from batch_jobs.flows.prefect.mirror import Mirror
-from batch_jobs.flows.prefect.reconcile import Reconciling
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
-from batch_jobs.flows.secret_fields.sealing import Seal, installation_secret
 from batch_jobs.flows.settings import Settings, current_settings
-from batch_jobs.strategies.sdk.engines import make_engine
-from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.registry import Registry, load_strategies
+
+if TYPE_CHECKING:
+    from batch_jobs.flows.access.keys import ApiKeyStore
+    from batch_jobs.flows.access.uploads import UploadStore
+    from batch_jobs.flows.jobs.pruning import Pruning
+    from batch_jobs.flows.prefect.mirror import Mirror
+    from batch_jobs.flows.prefect.reconcile import Reconciling
+    from batch_jobs.flows.secret_fields.sealing import Seal
+    from batch_jobs.strategies.sdk.files import FileStore
 
 
 class Workspace:
@@ -45,8 +51,10 @@ class Workspace:
         return make_engine(self.settings.data_url)
 
     @cached_property
-    def files(self) -> FileStore:
+    def files(self) -> "FileStore":
         """The file store."""
+        from batch_jobs.strategies.sdk.files import FileStore
+
         return FileStore(self.settings.store_url)
 
     @cached_property
@@ -60,8 +68,10 @@ class Workspace:
         return JobStore(self.jobs)
 
     @cached_property
-    def seal(self) -> Seal:
+    def seal(self) -> "Seal":
         """What secrets are closed and links are signed with."""
+        from batch_jobs.flows.secret_fields.sealing import Seal, installation_secret
+
         return Seal(installation_secret(self.settings.secret_key.get_secret_value(), self.settings.home))
 
     @cached_property
@@ -70,20 +80,28 @@ class Workspace:
         return ContextSecrets(self.store, lambda: self.seal)
 
     @cached_property
-    def api_keys(self) -> ApiKeyStore:
+    def api_keys(self) -> "ApiKeyStore":
         """The keys of the HTTP API."""
+        from batch_jobs.flows.access.keys import ApiKeyStore
+
         return ApiKeyStore(self.jobs)
 
     @cached_property
-    def uploads(self) -> UploadStore:
-        """Whose the files of the store are."""
+    def uploads(self) -> "UploadStore":
+        """Who owns which file of the store."""
+        from batch_jobs.flows.access.uploads import UploadStore
+
         return UploadStore(self.jobs)
 
     @cached_property
     def service(self) -> BatchJobService:
-        """The one way in to jobs."""
-        timeout = timedelta(seconds=self.settings.confirm_timeout)
-        return BatchJobService(self.store, lambda: self.strategies, self.prefect, timeout, self.context_secrets)
+        """What people do with jobs."""
+        return BatchJobService(self.store, lambda: self.strategies, self.prefect, self.claims, self.context_secrets)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """What runs do with jobs."""
+        return Claims(self.store, self.prefect, timedelta(seconds=self.settings.confirm_timeout))
 
     @cached_property
     def prefect(self) -> PrefectRuns:
@@ -91,23 +109,26 @@ class Workspace:
         return PrefectRuns(lambda: prefect_address(self.settings.home))
 
     @cached_property
-    def mirror(self) -> Mirror:
+    def mirror(self) -> "Mirror":
         """What moves jobs after their runs."""
+        from batch_jobs.flows.prefect.mirror import Mirror
+
         return Mirror(self.store, self.prefect, timedelta(seconds=self.settings.heartbeat_timeout))
 
     @cached_property
-    def pruning(self) -> Pruning:
+    def pruning(self) -> "Pruning":
         """What removes old jobs."""
+        from batch_jobs.flows.jobs.pruning import Pruning
+
         return Pruning(self.jobs, self.target, self.files)
 
     @cached_property
-    def reconciling(self) -> Reconciling:
-        """What sees to everything that was missed."""
-        timeouts = (
-            timedelta(seconds=self.settings.heartbeat_timeout),
-            timedelta(seconds=self.settings.confirm_timeout),
-        )
-        return Reconciling(OpenJobs(self.jobs), self.service, self.mirror, *timeouts)
+    def reconciling(self) -> "Reconciling":
+        """What finds and mends everything that was missed."""
+        from batch_jobs.flows.prefect.reconcile import Reconciling
+
+        timeout = timedelta(seconds=self.settings.heartbeat_timeout)
+        return Reconciling(self.store, self.service, self.claims, self.mirror, timeout)
 
     def note_end(self, flow_run_id: str, state: RunState) -> None:
         """Let the job of a run that ends in this process follow it, and give its turn to one that queued behind it."""

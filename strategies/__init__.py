@@ -3,14 +3,40 @@
 An author of strategies needs ``from batch_jobs.strategies import BatchJobStrategy, JobRun, run_strategy``.
 """
 
-from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.engines import make_engine
-from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, JobRefused
-from batch_jobs.strategies.sdk.files import FileStore
-from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.sdk.registry import load_strategies
-from batch_jobs.strategies.sdk.result import JobResult
-from batch_jobs.strategies.sdk.testing import run_strategy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batch_jobs.strategies.sdk.base import BatchJobStrategy
+    from batch_jobs.strategies.sdk.database import make_engine
+    from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, JobRefused
+    from batch_jobs.strategies.sdk.files import FileStore
+    from batch_jobs.strategies.sdk.job import JobRun
+    from batch_jobs.strategies.sdk.registry import load_strategies
+    from batch_jobs.strategies.sdk.result import JobResult
+    from batch_jobs.strategies.sdk.testing import run_strategy
+else:
+    # imported when first asked for: whoever looks up jobs (`batch-jobs list`) needs none of it, pyarrow least of all
+    _MODULES = {
+        "BatchJobError": "errors",
+        "BatchJobStrategy": "base",
+        "ContextRefused": "errors",
+        "FileStore": "files",
+        "JobRefused": "errors",
+        "JobResult": "result",
+        "JobRun": "job",
+        "load_strategies": "registry",
+        "make_engine": "database",
+        "run_strategy": "testing",
+    }
+
+    def __getattr__(name):
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(f"{__name__}.sdk.{_MODULES[name]}"), name)
+        return value
+
 
 __all__ = [
     "BatchJobError",

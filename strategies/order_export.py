@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Integer
 
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.shop.exporting.export import (
     DELIMITER,
     ExportColumn,
@@ -30,16 +31,8 @@ _SEARCH = search("entry.email", "CAST(entry.display_id AS text)")
 _SEARCH_CUSTOMERS = search("first_name", "last_name", "phone")
 _SEARCH_ADDRESSES = search("first_name")
 
-#: What Medusa selects when it is not told.
+#: What Medusa selects by default.
 RELATIONS = ("customer", "shipping_address", "sales_channel")
-
-_WEEKDAY = "substr('SunMonTueWedThuFriSat', 1 + 3 * CAST(strftime('%w', {0}) AS integer), 3)"
-_MONTH = "substr('JanFebMarAprMayJunJulAugSepOctNovDec', 3 * CAST(strftime('%m', {0}) AS integer) - 2, 3)"
-#: A time as browsers write it, such as Tue, 24 Nov 2026 03:04:45 GMT.
-DATES = {
-    "postgresql": """to_char({0} AT TIME ZONE 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"')""",
-    "sqlite": f"{_WEEKDAY} || strftime(', %d ', {{0}}) || {_MONTH} || strftime(' %Y %H:%M:%S GMT', {{0}})",
-}
 
 
 @dataclass(frozen=True)
@@ -118,7 +111,7 @@ class OrderExport(ShopExport):
             "LEFT JOIN sales_channel AS channel ON channel.id = entry.sales_channel_id"
         )
         before = f"WITH chosen AS ({chosen.placed}), discounted AS ({discounted}) "
-        date = DATES[connection.dialect.name].format("entry.created_at")
+        date = database_of(connection).http_date("entry.created_at")
         columns = [
             ExportColumn(
                 column.header,

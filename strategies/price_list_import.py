@@ -7,24 +7,23 @@ import pyarrow as pa
 from pydantic import Field
 from sqlalchemy import Column, Connection, MetaData, Table, Text, delete, exists, select
 
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused, JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.filters import literal
-from batch_jobs.strategies.shop.importing.changes import Tally
 from batch_jobs.strategies.shop.importing.grouped_import import GroupedImport, GroupedImportContext
 from batch_jobs.strategies.shop.importing.headers import PriceHeader, price_header, refuse_unknown
+from batch_jobs.strategies.shop.importing.planning import Tally
 from batch_jobs.strategies.shop.importing.work_file import KEY, read_groups
 from batch_jobs.strategies.shop.medusa import tables
-from batch_jobs.strategies.shop.price_list_planner import (
+from batch_jobs.strategies.shop.prices.price_list import (
     PriceListHeaders,
     PriceListPlanner,
     find_variants,
     names_of_variants,
 )
-from batch_jobs.strategies.shop.reading_state import StateReader, whole
-from batch_jobs.strategies.shop.shop import Shop
-from batch_jobs.strategies.tables.databases.exporting import source_for
-from batch_jobs.strategies.tables.databases.loading import Destination, loader_class
+from batch_jobs.strategies.shop.state import Shop, StateReader, whole
+from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.importing.mapping import map_columns
 
 VARIANT_ID, SKU = "Product Variant ID", "SKU"
@@ -63,7 +62,7 @@ class PriceListImport(GroupedImport):
 
     def pre_process(self, job: JobRun) -> None:
         """Look at the list, then at the file."""
-        with source_for(job.target).reading() as connection:
+        with database_of(job.target).source(job.target).reading() as connection:
             state = StateReader(connection)
             list_id = literal(job.context.price_list_id)
             if not state.texts(f"SELECT id FROM price_list WHERE deleted_at IS NULL AND id = {list_id}", "id").num_rows:
@@ -121,16 +120,16 @@ class PriceListImport(GroupedImport):
         """Remove the prices of all variants that the file does not have."""
         if job.context.mode == "merge":
             return
+        database = database_of(connection)
         KEPT.create(connection)
-        loader = loader_class(job.target)(Destination(KEPT, ["variant_id"], [], "append"))
+        loader = database.loader(Destination(KEPT, ["variant_id"], [], "append"))
         for _, group in read_groups(job.files, job.plan["work_file"]):
             ids = whole(group.column(KEY)).drop_null()
             loader.write(connection, loader.encode(pa.table({"variant_id": ids})))
         link, money = tables.product_variant_money_amount, tables.money_amount
         of_list = money.c.price_list_id == job.context.price_list_id
-        if connection.dialect.name == "postgresql":
-            # the planner knows nothing of the table just filled, and would go through it for each price
-            connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
+        # a planner knows nothing of the table just filled, and would go through it for each price
+        database.expect_many_rows(connection)
         kept = exists().where(KEPT.c.variant_id == link.c.variant_id)
         linked = exists().where(link.c.money_amount_id == money.c.id)
         connection.execute(delete(link).where(link.c.money_amount_id.in_(select(money.c.id).where(of_list)), ~kept))

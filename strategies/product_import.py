@@ -8,7 +8,6 @@ import pyarrow as pa
 from pydantic import Field
 
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.shop.importing.changes import Tally
 from batch_jobs.strategies.shop.importing.grouped_import import GroupedImport, GroupedImportContext
 from batch_jobs.strategies.shop.importing.grouping import Distinct
 from batch_jobs.strategies.shop.importing.headers import (
@@ -20,12 +19,12 @@ from batch_jobs.strategies.shop.importing.headers import (
     ProductHeaders,
     read_product_headers,
 )
+from batch_jobs.strategies.shop.importing.planning import Tally
+from batch_jobs.strategies.shop.products.get_or_create import open_value_tables
 from batch_jobs.strategies.shop.products.matching import Rules
 from batch_jobs.strategies.shop.products.planner import ProductPlanner
-from batch_jobs.strategies.shop.products.product_changes import open_vocabularies
 from batch_jobs.strategies.shop.products.rows import cells_of
-from batch_jobs.strategies.shop.reading_state import StateReader
-from batch_jobs.strategies.shop.shop import Shop
+from batch_jobs.strategies.shop.state import Shop, StateReader
 
 TEMPLATE = """\
 Product Id;Product Handle;Product Title;Product Subtitle;Product Description;Product Status;Product Thumbnail;\
@@ -82,8 +81,8 @@ class ProductImport(GroupedImport):
     @contextmanager
     def planning(self, job: JobRun, shop: Shop, headers: ProductHeaders) -> Iterator[ProductPlanner]:
         """Plans products."""
-        with open_vocabularies() as vocabularies:
-            yield ProductPlanner(shop, headers, Rules(job.context.match, job.context.mode), vocabularies)
+        with open_value_tables() as value_tables:
+            yield ProductPlanner(shop, headers, Rules(job.context.match, job.context.mode), value_tables)
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen; the first line is Medusa's to the letter."""

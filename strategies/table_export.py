@@ -1,23 +1,18 @@
 """The built-in strategy that writes a table or a query to a file."""
 
-from collections.abc import Iterator
-from typing import BinaryIO, Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.tables.databases.exporting import Source, source_for
 from batch_jobs.strategies.tables.databases.naming import refuse_own
-from batch_jobs.strategies.tables.formats.csv import csv_header
-from batch_jobs.strategies.tables.formats.writing import WRITERS
-from batch_jobs.strategies.tables.formats.xlsx import check_size
+from batch_jobs.strategies.tables.databases.reading import Source
+from batch_jobs.strategies.tables.formats.format import FormatName, Rows, WriteOptions, all_formats, get_format
 from batch_jobs.strategies.tables.selecting import Selection, check_query, select_query, select_table
-
-#: Formats whose lines the source writes, and what stands between their cells.
-DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
 class TableExportContext(BaseModel):
@@ -35,14 +30,15 @@ class TableExportContext(BaseModel):
     order_by: list[str] = Field(
         default_factory=list, title="Order by", description="Columns to order by; default a table's primary key"
     )
-    format: Literal["csv", "tsv", "jsonl", "parquet", "xlsx"] = Field("csv", title="Format", description="Of the file")
+    format: FormatName = Field("csv", title="Format", description="Of the file")
     delimiter: str | None = Field(
         None, title="Delimiter", description="Between the cells of a CSV file; default a comma"
     )
     neutralise: bool = Field(
         True,
         title="Neutralise formulas",
-        description="Put ' before text that a spreadsheet would run (csv, tsv, xlsx); table-import takes it away again",
+        description="Put ' before text that a spreadsheet would run, in files that spreadsheets open; "
+        "table-import takes it away again",
     )
 
     @model_validator(mode="after")
@@ -64,18 +60,20 @@ class TableExport(BatchJobStrategy):
         refuse_own(context.query or context.table or "")
         if context.query:
             check_query(context.query)
-        if context.delimiter is not None and (context.format != "csv" or not _is_delimiter(context.delimiter)):
-            raise ContextRefused("delimiter is one character, not a quote or a line end, and only for format csv")
+        if context.delimiter is not None and not (_is_delimiter(context.delimiter) and _has_delimiter(context.format)):
+            formats = " or ".join(format.name for format in all_formats() if _has_delimiter(format.name))
+            raise ContextRefused(
+                f"delimiter is one character, not a quote or a line end, and only for format {formats}"
+            )
         return context
 
     def pre_process(self, job: JobRun) -> None:
         """Count the rows and say what will be written."""
-        source = source_for(job.target)
+        source = database_of(job.target).source(job.target)
         with source.reading() as connection:
             selection = _select(job, source, connection)
             job.progress.total = selection.count(connection)
-        if job.context.format == "xlsx":
-            check_size(job.progress.total, len(selection.columns))
+        get_format(job.context.format).check_size(job.progress.total, len(selection.columns))
         names = ", ".join(column.name for column in selection.columns)
         job.describe(
             "export-rows", "To export", f"{job.progress.total} rows of {_title(job.context)} as {job.context.format}"
@@ -84,15 +82,17 @@ class TableExport(BatchJobStrategy):
 
     def process(self, job: JobRun) -> None:
         """Write the file from one snapshot; a stopped or failed export leaves none."""
-        source = source_for(job.target)
+        source = database_of(job.target).source(job.target)
         context: TableExportContext = job.context
-        rows = 0
-        with job.write_output(f"{_title(context)}.{context.format}") as stream, source.reading() as connection:
-            for count in _written(source, connection, _select(job, source, connection), context, stream):
-                rows += count
+        format, options = get_format(context.format), WriteOptions(context.delimiter, context.neutralise)
+        written = 0
+        with job.write_output(f"{_title(context)}{format.suffixes[0]}") as stream, source.reading() as connection:
+            selection = _select(job, source, connection)
+            for count in format.write(Rows(source, connection, selection, selection.columns), stream, options):
+                written += count
                 job.progress.advance(count)
                 job.stop_if_asked()
-        job.progress.total = rows  # others may have written since they were counted
+        job.progress.total = written  # others may have written since they were counted
 
     def build_template(self) -> str:
         """There is no input."""
@@ -107,23 +107,13 @@ def _select(job: JobRun, source: Source, connection: Connection) -> Selection:
     return select_query(query, source.query_columns(connection, query), context.columns, context.order_by)
 
 
-def _written(
-    source: Source, connection: Connection, selection: Selection, context: TableExportContext, stream: BinaryIO
-) -> Iterator[int]:
-    if context.format in DELIMITERS:
-        delimiter = context.delimiter or DELIMITERS[context.format]
-        stream.write(csv_header([column.name for column in selection.columns], delimiter))
-        yield from source.copy_csv(connection, selection, delimiter, context.neutralise, stream)
-        return
-    with WRITERS[context.format](stream, selection.columns, context.neutralise) as writer:
-        for batch in source.batches(connection, selection):
-            writer.write(batch)
-            yield batch.num_rows
-
-
 def _title(context: TableExportContext) -> str:
     return context.table or "query"
 
 
 def _is_delimiter(mark: str) -> bool:
     return len(mark) == 1 and mark.isascii() and mark not in "\"'\r\n\\" and not mark.isalnum()
+
+
+def _has_delimiter(format: str) -> bool:
+    return "delimiter" in get_format(format).write_options

@@ -1,20 +1,21 @@
 """The built-in strategy that loads a file into a table."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Table, select
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, TooManyRejects, rows_told
+from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, TooManyRejects, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.tables.databases.loading import Destination, Loader, loader_class
+from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table
-from batch_jobs.strategies.tables.formats.reading import Reader, open_reader
+from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format
+from batch_jobs.strategies.tables.formats.reading import Input, NotAsItBegan, Reader, ReadOptions
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunks, write_chunk
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.mapping import check_unique, choose_key, map_columns, match_table
@@ -24,7 +25,6 @@ from batch_jobs.strategies.tables.importing.repeats import Repeats
 from batch_jobs.strategies.tables.prefetch import prefetched
 from batch_jobs.strategies.tables.values.converting import Checked, Converter, Refusal
 
-HASHED_AT_ONCE = 1 << 20  # bytes
 DESCRIBED_COLUMNS = 20
 
 TEMPLATE = """\
@@ -56,9 +56,7 @@ class TableImportContext(BaseModel):
         title="Key",
         description="Columns of the table that tell rows apart; default its primary key",
     )
-    format: Literal["csv", "tsv", "jsonl", "parquet", "xlsx"] | None = Field(
-        None, title="Format", description="Default: by the file's name"
-    )
+    format: FormatName | None = Field(None, title="Format", description="Default: by the file's name")
     delimiter: str | None = Field(
         None, title="Delimiter", description="Between the cells of a CSV file; default: found out"
     )
@@ -98,16 +96,18 @@ class TableImport(BatchJobStrategy):
         """Read the whole file: decide, count, find everything that is wrong; the target is only read."""
         if job.checkpoint is not None and "checksum" in job.plan:
             return  # part of the file is in; to compare with that would make a new plan of half the work
-        reader, checksum = _open(job), _checksum(job)
-        plan, table, exists = self._decide(job, reader, checksum)
-        destination = Destination(
-            table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
-        )
-        converter = Converter(table, plan.mapping, plan.key, reader.described["format"])
-        compares = exists and bool(destination.key) and _has_rows(job, table)
-        preview = Preview(job, partial(_look, reader, converter), destination, compares)
-        plan.repeats = preview.run()
-        plan.total, plan.counts, plan.sample = preview.total, preview.counts, preview.sample
+        version = job.files.version(job.context.file_key)
+        file = Input(partial(job.open_input, job.context.file_key), job.context.file_key)
+        format = _format(job)
+        reader = _open(job, format, file)
+        try:
+            plan = self._look(job, format, reader)
+        except NotAsItBegan:
+            reader.settle()
+            job.rejects.restart()
+            plan = self._look(job, format, reader)
+        plan.file, plan.found = reader.described, reader.found
+        plan.version, plan.checksum = version, file.checksum
         job.progress.total = plan.total
         job.plan.update(plan.as_json())
         _describe(job, plan)
@@ -116,18 +116,19 @@ class TableImport(BatchJobStrategy):
     def process(self, job: JobRun) -> None:
         """Load the file, chunk by chunk, from the checkpoint on."""
         plan = ImportPlan.model_validate(job.plan)
-        if _checksum(job) != plan.checksum:
+        file = Input(partial(job.open_input, job.context.file_key), job.context.file_key)
+        if plan.version != job.files.version(job.context.file_key) and plan.checksum != file.checksum:
             raise InputChanged(job.context.file_key)
+        format = _format(job)
         table = _table(job, plan)
         destination = Destination(
             table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
         )
-        loader = loader_class(job.target)(destination)
-        reader = _open(job)
-        converter = Converter(table, plan.mapping, plan.key, reader.described["format"])
+        loader = database_of(job.target).loader(destination)
+        converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets)
         with ExitStack() as open_things:
             repeats = Repeats(open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None)
-            chunks = Chunks(reader, converter, repeats, loader, job.chunk_size)
+            chunks = Chunks(_open(job, format, file, plan.found), converter, repeats, loader, job.chunk_size)
             for chunk in open_things.enter_context(prefetched(chunks.after(job.checkpoint))):
                 _load(job, loader, chunk, table.fullname)
 
@@ -135,55 +136,64 @@ class TableImport(BatchJobStrategy):
         """A small CSV file."""
         return TEMPLATE
 
-    def _decide(self, job: JobRun, reader: Reader, checksum: str) -> tuple[ImportPlan, Table, bool]:
+    def _look(self, job: JobRun, format: Format, reader: Reader) -> ImportPlan:
+        """Decide, and look at every row."""
+        plan, table, exists = self._decide(job, reader)
+        destination = Destination(
+            table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
+        )
+        converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets)
+        compares = exists and bool(destination.key) and _has_rows(job, table)
+        preview = Preview(job, partial(_checked, reader, converter), destination, compares)
+        plan.repeats = preview.run()
+        plan.total, plan.counts, plan.sample = preview.total, preview.counts, preview.sample
+        return plan
+
+    def _decide(self, job: JobRun, reader: Reader) -> tuple[ImportPlan, Table, bool]:
         context: TableImportContext = job.context
-        mapping = map_columns(reader.columns, context.columns)
         table = find_table(job.target, context.table)
+        inference = _infer(job, reader) if table is None else None  # which may find further columns
+        mapping = map_columns(reader.columns, context.columns)
         if table is not None:
             mapping = match_table(mapping, table)
         key = choose_key(context.mode, context.key, table, list(mapping.values()))
-        plan = ImportPlan(checksum=checksum, file=reader.described, mapping=mapping, key=key)
-        if table is None:
-            plan.creates = _infer(job, reader, mapping)
+        plan = ImportPlan(mapping=mapping, key=key)
+        if inference is not None:
+            decided = inference.columns()
+            plan.creates = [ColumnToCreate.decided(column, decided[name]) for name, column in mapping.items()]
             return plan, table_to_create(job.target, context.table, plan.creates, key), False
+        assert table is not None
         if context.mode != "append":
             check_unique(job.target, table, key)
         return plan, table, True
 
 
-def _open(job: JobRun) -> Reader:
+def _format(job: JobRun) -> Format:
     context: TableImportContext = job.context
-    return open_reader(
-        partial(job.open_input, context.file_key),
-        context.file_key,
-        format=context.format,
-        delimiter=context.delimiter,
-        encoding=context.encoding,
-    )
+    return get_format(context.format) if context.format else format_of(context.file_key)
 
 
-def _checksum(job: JobRun) -> str:
-    with job.open_input(job.context.file_key) as stream:
-        digest = hashlib.sha256()
-        while block := stream.read(HASHED_AT_ONCE):
-            digest.update(block)
-    return digest.hexdigest()
+def _open(job: JobRun, format: Format, file: Input, found: dict[str, Any] | None = None) -> Reader:
+    return format.reader(file, ReadOptions(job.context.delimiter, job.context.encoding, found))
 
 
-def _infer(job: JobRun, reader: Reader, mapping: dict[str, str]) -> list[ColumnToCreate]:
-    inference = Inference(has_zones=job.target.dialect.name == "postgresql")
+def _infer(job: JobRun, reader: Reader) -> Inference:
+    inference = Inference(has_zones=database_of(job.target).has_time_zones)
     with prefetched(reader.batches()) as batches:
         for batch in batches:
             job.stop_if_asked()
-            inference.feed(batch.table.select(list(mapping)))
-    decided = inference.columns()
-    return [ColumnToCreate.decided(column, decided[name]) for name, column in mapping.items()]
+            inference.feed(batch.table)
+    return inference
 
 
-def _look(reader: Reader, converter: Converter) -> Iterator[Checked]:
+def _checked(reader: Reader, converter: Converter) -> Iterator[Checked]:
+    known = len(reader.columns)
     # splitting the file and converting cells take about as long: one thread each
     with prefetched(reader.batches()) as batches:
-        yield from converter.checked(batches)
+        for batch in batches:
+            if batch.table.num_columns > known:
+                raise NotAsItBegan
+            yield converter.check(batch)
 
 
 def _matching_key(context: TableImportContext, plan: ImportPlan) -> list[str]:
@@ -234,10 +244,10 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
     if plan.creates is not None:
         job.describe("import-table", "Table", f"{table} will be created")
         _describe_columns(job, plan.creates)
-    job.describe("import-create", "To create", f"{rows_told(counts.create)} will be created in {table}")
-    job.describe("import-update", "To update", f"{rows_told(counts.update)} will be updated")
-    job.describe("import-unchanged", "Unchanged", f"{rows_told(counts.unchanged)} already as in the file")
-    job.describe("import-reject", "To reject", f"{rows_told(counts.reject)} will be rejected")
+    job.describe("import-create", "To create", f"{count_rows(counts.create)} will be created in {table}")
+    job.describe("import-update", "To update", f"{count_rows(counts.update)} will be updated")
+    job.describe("import-unchanged", "Unchanged", f"{count_rows(counts.unchanged)} already as in the file")
+    job.describe("import-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")
 
 
 def _describe_columns(job: JobRun, columns: list[ColumnToCreate]) -> None:

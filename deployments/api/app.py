@@ -1,41 +1,39 @@
-"""The application: its routes in their frame, and what runs beside them."""
+"""The application: its routes, the middleware around them, and what runs beside them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from batch_jobs.deployments.api import error_responses
-from batch_jobs.deployments.api.authentication import SCHEMES, SECURITY
 from batch_jobs.deployments.api.dependencies import Api
-from batch_jobs.deployments.api.middleware import Frame
-from batch_jobs.deployments.api.routes import health, job_files, jobs, strategies, stream, uploads
-from batch_jobs.deployments.api.webhook import Webhook
+from batch_jobs.deployments.api.errors import add_error_handlers
+from batch_jobs.deployments.api.middleware import RequestMiddleware
+from batch_jobs.deployments.api.openapi import document
+from batch_jobs.deployments.api.routes import files, health, jobs, strategies, stream
+from batch_jobs.deployments.api.webhook import WebhookSender
 from batch_jobs.flows.workspace import Workspace
-from batch_jobs.strategies.sdk.engines import CONNECTIONS
+from batch_jobs.strategies.sdk.database import CONNECTIONS
 
 DESCRIPTION = "Batch jobs: create, watch, confirm, stop. The routes under /admin are those of Medusa v1, and more."
 
 #: Every route there is. Strategies come first: their path would be taken for a job's id.
-ROUTERS = tuple(part.router for part in (strategies, jobs, job_files, stream, uploads, health))
+ROUTERS = tuple(part.router for part in (strategies, jobs, stream, files, health))
 
 
 def create_app(workspace: Workspace) -> FastAPI:
     """The API over a workspace, as an ASGI application.
 
     Args:
-        workspace: whose jobs and files are served.
+        workspace: the installation with the jobs and files that are served.
 
     Raises:
         SettingWrong: API_KEYS cannot be read, or WEBHOOK_URL has no WEBHOOK_SECRET.
     """
-    api, webhook = Api(workspace), Webhook.of(workspace)
-    _open_all(api)
+    api, webhook = Api(workspace), WebhookSender.of(workspace)
     app = FastAPI(
         title="batch-jobs",
         version="1",
@@ -43,46 +41,28 @@ def create_app(workspace: Workspace) -> FastAPI:
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,  # it would lead to whatever host the caller named
-        lifespan=_beside(api, webhook),
+        lifespan=_lifespan(api, webhook),
     )
     app.state.api = api
+    app.state.readiness = health.Readiness(workspace)
     for router in ROUTERS:
         app.include_router(router)
-    app.openapi = partial(_document, app, app.openapi)  # type: ignore[method-assign]
-    error_responses.install(app, api.compat)
+    app.openapi = partial(document, app, app.openapi)  # type: ignore[method-assign]
+    add_error_handlers(app, api.compat)
     origins = [origin.strip() for origin in workspace.settings.api_cors_origins.split(",") if origin.strip()]
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
-    app.add_middleware(Frame, metrics=api.metrics, compat=api.compat)
+    app.add_middleware(RequestMiddleware, metrics=api.metrics, compat=api.compat)
     return app
 
 
-def _open_all(api: Api) -> None:
-    """Open every part now, so that two first requests do not open one twice."""
-    for name in ("files", "strategies", "service", "api_keys", "uploads"):
-        getattr(api.workspace, name)
-    for name in ("authentication", "links", "handing", "watch", "metrics", "readiness"):
-        getattr(api, name)
-
-
-def _document(app: FastAPI, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The OpenAPI document, with how to show a key where one is asked for."""
-    document = app.openapi_schema or make()
-    document.setdefault("components", {})["securitySchemes"] = SCHEMES
-    for methods in document["paths"].values():
-        for operation in methods.values():
-            if "401" in operation["responses"]:
-                operation["security"] = SECURITY
-    return document
-
-
-def _beside(api: Api, webhook: Webhook | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """What runs as long as the application does: handing over, looking at followed jobs, telling of ends."""
+def _lifespan(api: Api, webhook: WebhookSender | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What runs as long as the application does: starting jobs, updating streams, sending the webhook."""
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = CONNECTIONS
-        loops = [api.handing.run(), api.watch.run(), *([webhook.run()] if webhook else [])]
+        loops = [api.starter.run(), api.streams.run(), *([webhook.run()] if webhook else [])]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             yield

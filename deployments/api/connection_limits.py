@@ -7,7 +7,7 @@ import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from batch_jobs.deployments.api.error_responses import error_response
+from batch_jobs.deployments.api.errors import error_response
 from batch_jobs.deployments.api.middleware import SECURITY_HEADERS
 
 HEAD_SECONDS = 20.0  # for the head of a request, from the connection or the end of the answer before
@@ -23,7 +23,7 @@ CROWDED = error_response(
 )
 
 
-class PatientProtocol(H11Protocol):
+class LimitedProtocol(H11Protocol):
     """uvicorn's protocol with limits on how long a request's head and the reading of its answer may take.
 
     Its own limit ends with the first byte, and it has none for answers.
@@ -46,7 +46,7 @@ class PatientProtocol(H11Protocol):
             return
         if self._most and len(self.connections) > self._most:
             self.app = CROWDED
-        self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._waiting = self.loop.call_later(HEAD_SECONDS, self._close_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for any more."""
@@ -60,7 +60,7 @@ class PatientProtocol(H11Protocol):
         if self._is_answering():
             self._stop_waiting()
         elif self._waiting is None and not self.transport.is_closing():
-            self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
+            self._waiting = self.loop.call_later(HEAD_SECONDS, self._close_idle)
 
     def pause_writing(self) -> None:
         """Begin to wait for the reader of an answer."""
@@ -86,7 +86,7 @@ class PatientProtocol(H11Protocol):
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _give_up(self) -> None:
+    def _close_idle(self) -> None:
         self._waiting = None
         if not self._is_answering() and not self.transport.is_closing():
             self.transport.close()

@@ -1,80 +1,54 @@
-"""What the routes work with, put together once and found again in each request."""
+"""What routes ask for: the parts of the API, the caller, its rights, and only then a body."""
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, params
+from starlette.concurrency import run_in_threadpool
 
-from batch_jobs.deployments.api.authentication import Authentication
-from batch_jobs.deployments.api.authorization import Caller
+from batch_jobs.deployments.api.auth import Authentication, Caller, Right, token_of
 from batch_jobs.deployments.api.errors import NotYours
-from batch_jobs.deployments.api.job_starter import HandingOver
-from batch_jobs.deployments.api.job_stream import JobWatch
+from batch_jobs.deployments.api.job_starter import JobStarter
+from batch_jobs.deployments.api.job_stream import JobStreams
 from batch_jobs.deployments.api.metrics import Metrics
-from batch_jobs.deployments.api.readiness import Readiness
-from batch_jobs.deployments.api.signed_links import Links
+from batch_jobs.deployments.api.schemas import BodyOf, parse_body
 from batch_jobs.flows.access.keys import keys_of_setting
 from batch_jobs.flows.errors import JobUnknown
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.queries import JobFilter
-from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.workspace import Workspace
 
 
-@dataclass
 class Api:
-    """The parts of one API over a workspace."""
+    """The parts of one API over a workspace, all opened at once, so that two first requests do not open one twice.
 
-    workspace: Workspace
+    Args:
+        workspace: the installation.
 
-    @property
-    def service(self) -> BatchJobService:
-        """The one way in to jobs."""
-        return self.workspace.service
+    Raises:
+        SettingWrong: API_KEYS cannot be read.
+    """
 
-    @property
-    def compat(self) -> bool:
-        """Whether Medusa's status codes and texts are wanted."""
-        return self.workspace.settings.medusa_compat
-
-    @cached_property
-    def authentication(self) -> Authentication:
-        """Who comes in."""
-        settings = self.workspace.settings
+    def __init__(self, workspace: Workspace) -> None:
+        settings = workspace.settings
         given = keys_of_setting(settings.api_keys.get_secret_value())
-        return Authentication(self.workspace.api_keys, given, settings.api_rate_limit)
-
-    @cached_property
-    def links(self) -> Links:
-        """Download links."""
-        return Links(self.workspace.seal.key("links"), self.workspace.settings.link_seconds)
-
-    @cached_property
-    def handing(self) -> HandingOver:
-        """Hands new jobs to Prefect, behind the answer's back."""
-        return HandingOver(self.service, self.workspace.settings.home)
-
-    @cached_property
-    def watch(self) -> JobWatch:
-        """Looks at the jobs of all open streams."""
-        return JobWatch(self.service, self.authentication.working)
-
-    @cached_property
-    def metrics(self) -> Metrics:
-        """What Prometheus may ask for."""
-        return Metrics(lambda: self.workspace.store.tally.by_status())
-
-    @cached_property
-    def readiness(self) -> Readiness:
-        """Whether the parts behind the API answer."""
-        return Readiness(self.workspace)
+        self.workspace = workspace
+        self.settings = settings
+        self.compat = settings.medusa_compat  # whether Medusa's status codes and texts are wanted
+        self.files = workspace.files
+        self.strategies = workspace.strategies
+        self.service = workspace.service
+        self.uploads = workspace.uploads
+        self.authentication = Authentication(workspace.api_keys, given, settings.api_rate_limit)
+        self.links_key = workspace.seal.key("links")
+        self.starter = JobStarter(workspace.service, settings.home)
+        self.streams = JobStreams(workspace.service, self.authentication.working)
+        self.metrics = Metrics(lambda: workspace.store.tally.by_status())
 
     def job(self, job_id: str, caller: Caller) -> Job:
         """A job that the caller sees.
 
         Raises:
-            JobUnknown: there is none, or it is not the caller's to see, which sounds the same.
+            JobUnknown: there is none, or it is not the caller's to see, in the same words.
             NotYours: it is not the caller's, where Medusa's answers are wanted.
         """
         if not _may_be_an_id(job_id):
@@ -87,14 +61,50 @@ class Api:
             raise
 
 
-async def api_of(request: Request) -> Api:
-    """The parts of the API that serves a request."""
-    api: Api = request.app.state.api
-    return api
-
-
 def _may_be_an_id(text: str) -> bool:
     return len(text) <= 64 and text.isascii() and text.isprintable()
 
 
-Parts = Annotated[Api, Depends(api_of)]
+async def _api_of(request: Request) -> Api:
+    api: Api = request.app.state.api
+    return api
+
+
+async def _caller_of(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+CurrentApi = Annotated[Api, Depends(_api_of)]
+#: The holder of the key, in a route with ``requires``.
+CurrentCaller = Annotated[Caller, Depends(_caller_of)]
+
+
+def requires(right: Right) -> params.Depends:
+    """A route's ``dependencies``: its caller has to show a key that has a right.
+
+    These go before what the route's function asks for, so that no body is read from anybody else.
+    """
+
+    async def check(request: Request) -> None:  # itself without dependencies: each costs every request
+        authentication = request.app.state.api.authentication
+        address = request.client.host if request.client else "unknown"
+        token = token_of(request.headers)
+        if not token:
+            authentication.refuse(address)
+        caller = await run_in_threadpool(authentication.caller, token, address)
+        caller.require(right)
+        request.state.caller = caller
+
+    depends: params.Depends = Depends(check)
+    return depends
+
+
+def json_body(form: type[BodyOf]) -> params.Depends:
+    """Let a parameter be the request's body. FastAPI's own would be read before any dependency."""
+
+    async def read(request: Request) -> Any:
+        return parse_body(form, await request.body(), request.headers.get("content-type", ""))
+
+    depends: params.Depends = Depends(read)
+    return depends

@@ -1,6 +1,34 @@
-"""Errors of the HTTP API, each one sentence; ``failures`` gives them their status."""
+"""The errors of the HTTP API, each one sentence, and the one place that knows their status codes."""
 
-from batch_jobs.strategies.sdk.errors import BatchJobError
+import logging
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+from starlette.exceptions import HTTPException
+
+from batch_jobs.flows.errors import (
+    ActionIllegal,
+    ConfirmedTooLate,
+    DatabaseUnreachable,
+    IdempotencyKeyTaken,
+    JobActive,
+    JobMoved,
+    JobTaken,
+    JobUnknown,
+    NotLaunched,
+)
+from batch_jobs.flows.jobs.transitions import Action
+from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, FileKeyUnsafe, FileMissing, StrategyUnknown
+
+logger = logging.getLogger("batch_jobs.api")
 
 
 class NotLoggedIn(BatchJobError):
@@ -45,7 +73,7 @@ class WrongMediaType(BatchJobError):
 
 
 class NotYours(BatchJobError):
-    """Somebody else's job, told as Medusa does, which also tells that it is there."""
+    """Somebody else's job, refused as Medusa does, which discloses that it exists."""
 
     def __init__(self) -> None:
         super().__init__("Cannot access a batch job that does not belong to the logged in user")
@@ -56,7 +84,7 @@ class NothingThere(BatchJobError):
 
 
 class LinkInvalid(BatchJobError):
-    """A download link that was not made here, is too old, or whose maker's key was revoked."""
+    """A download link that was not made here, is too old, or was made with a key that was revoked since."""
 
     def __init__(self) -> None:
         super().__init__("the link is not valid or no longer; ask for a new one")
@@ -74,3 +102,214 @@ class TooManyStreams(BatchJobError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"this key has {limit} open streams; close one, or ask for the job again and again instead")
+
+
+#: Where a code of PostgreSQL begins so: deadlocks, no room, no lock, a statement that took too long.
+BUSY_STATES = ("40", "53", "55", "57014")
+#: A program limit is passed by what is asked; a driver that refuses by itself, as too many parameters, gives no code.
+WRONG_STATES = ("54", "None")
+BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+class DatabaseFailure(Enum):
+    """Why the database did not do what it was asked."""
+
+    AWAY = "the job database does not answer"
+    BUSY = "the job database is busy, ask again in a second"
+    BAD_STATEMENT = "the job database cannot do this"
+
+
+def classify(error: DBAPIError) -> DatabaseFailure:
+    """Why an error came: drivers use one class for a lost connection and for many another thing."""
+    original = error.orig
+    if isinstance(original, sqlite3.Error):
+        return _classify_sqlite(getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF, error)
+    state = str(getattr(original, "sqlstate", None))
+    if state.startswith(BUSY_STATES):
+        return DatabaseFailure.BUSY
+    if _has_no_connection(error) or not state.startswith(WRONG_STATES):
+        return DatabaseFailure.AWAY
+    return DatabaseFailure.BAD_STATEMENT
+
+
+def _classify_sqlite(code: int, error: DBAPIError) -> DatabaseFailure:
+    if code in BUSY_CODES:
+        return DatabaseFailure.BUSY
+    return (
+        DatabaseFailure.BAD_STATEMENT
+        if code == sqlite3.SQLITE_ERROR and not _has_no_connection(error)
+        else DatabaseFailure.AWAY
+    )
+
+
+def _has_no_connection(error: DBAPIError) -> bool:
+    """Whether there was no connection to ask through, or it was lost meanwhile."""
+    return error.statement is None or error.connection_invalidated
+
+
+UNEXPECTED = "An unknown error occurred."
+#: Medusa's texts, where a client may look for them.
+COMPAT_TEXTS = {
+    Action.CONFIRM: "Cannot confirm processing for a batch job that is not pre processed",
+    Action.CANCEL: "Cannot cancel completed batch job",
+}
+
+
+@dataclass(frozen=True)
+class ErrorStatus:
+    """How an error is answered: status and Medusa's type and code; ``compat`` is Medusa's status where it differs."""
+
+    status: int
+    type: str
+    code: str | None = None
+    compat: int | None = None
+
+    def status_for(self, compat: bool) -> int:
+        """The status to answer with."""
+        return self.compat if compat and self.compat else self.status
+
+
+CONFLICT = ErrorStatus(409, "conflict", "invalid_state_error")
+#: The first class of an error's ancestry that is here decides.
+STATUSES: Mapping[type[Exception], ErrorStatus] = {
+    NotLoggedIn: ErrorStatus(401, "unauthorized"),
+    NotPermitted: ErrorStatus(403, "not_allowed"),
+    TooManyRequests: ErrorStatus(429, "not_allowed", "too_many_requests"),
+    TooManyStreams: ErrorStatus(429, "not_allowed", "too_many_requests"),
+    InputWrong: ErrorStatus(400, "invalid_data"),
+    TooLarge: ErrorStatus(413, "invalid_data"),
+    TooSlow: ErrorStatus(408, "invalid_data"),
+    WrongMediaType: ErrorStatus(415, "invalid_data"),
+    NotYours: ErrorStatus(400, "not_allowed"),
+    NothingThere: ErrorStatus(404, "not_found"),
+    LinkInvalid: ErrorStatus(403, "not_allowed"),
+    FileInUse: CONFLICT,
+    StrategyUnknown: ErrorStatus(404, "not_found"),
+    JobUnknown: ErrorStatus(404, "not_found"),
+    FileMissing: ErrorStatus(404, "not_found"),
+    FileKeyUnsafe: ErrorStatus(400, "invalid_data"),
+    ContextRefused: ErrorStatus(422, "invalid_data", compat=400),
+    ActionIllegal: ErrorStatus(409, "not_allowed", "invalid_state_error", compat=400),
+    IdempotencyKeyTaken: CONFLICT,
+    ConfirmedTooLate: CONFLICT,
+    JobActive: CONFLICT,
+    JobMoved: CONFLICT,
+    JobTaken: CONFLICT,
+    NotLaunched: ErrorStatus(503, "unexpected_state", "api_error"),
+    DatabaseUnreachable: ErrorStatus(503, "database_error", "api_error"),
+    OperationalError: ErrorStatus(503, "database_error", "api_error"),
+    InterfaceError: ErrorStatus(503, "database_error", "api_error"),
+    PoolExhausted: ErrorStatus(503, "database_error", "api_error"),
+    BatchJobError: ErrorStatus(400, "invalid_data"),
+    Exception: ErrorStatus(500, "unknown_error", "unknown_error"),
+}
+#: Errors whose text is not for the outside; they get an id that is in the log beside it.
+HIDDEN = (DatabaseUnreachable, OperationalError, InterfaceError, PoolExhausted)
+#: Starlette's own refusals, by status.
+HTTP_TYPES = {404: "not_found", 405: "not_allowed"}
+#: What a wrong field must be, in the words of Medusa's validator, by pydantic's name of what is wrong.
+MUST_BE = {
+    "string_type": "must be a string",
+    "bool_type": "must be a boolean value",
+    "dict_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
+
+
+def response_to(error: Exception, request_id: str, compat: bool) -> Response:
+    """The response to an error."""
+    status = _status_of(error)
+    if compat and isinstance(error, NotLoggedIn):
+        return PlainTextResponse("Unauthorized", 401)
+    headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyRequests) else {}
+    if status.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return error_response(
+        status.status_for(compat), status.type, _message(error, status, request_id, compat), status.code, headers
+    )
+
+
+def _status_of(error: Exception) -> ErrorStatus:
+    if isinstance(error, DBAPIError) and classify(error) is DatabaseFailure.BAD_STATEMENT:
+        return STATUSES[Exception]
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def error_response(
+    status: int, kind: str, message: str, code: str | None = None, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """An error in Medusa's shape."""
+    body: dict[str, Any] = {"type": kind, "message": message, **({"code": code} if code else {})}
+    return JSONResponse(body, status, headers)
+
+
+def add_error_handlers(app: FastAPI, compat: bool) -> None:
+    """Let every error that a route raises be answered here."""
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        return response_to(error, request.state.request_id, compat)
+
+    async def refuse_input(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return error_response(400, "invalid_data", wrong_fields(error.errors()))
+
+    async def refuse_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kind = HTTP_TYPES.get(error.status_code, "invalid_data")
+        return error_response(error.status_code, kind, f"{error.detail}.".replace("..", "."), headers=error.headers)
+
+    app.add_exception_handler(RequestValidationError, refuse_input)
+    app.add_exception_handler(HTTPException, refuse_http)
+    for kind in STATUSES:
+        if kind is not Exception:  # what nobody foresaw is answered by the outermost middleware
+            app.add_exception_handler(kind, refuse)
+
+
+def wrong_fields(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Every wrong field, as Medusa's validator words it.
+
+    Args:
+        entries: pydantic's, each with the place of the input (such as ``body``) before the field's own.
+    """
+    return ", ".join(dict.fromkeys(_wrong_field(entry) for entry in entries))
+
+
+def _wrong_field(entry: Mapping[str, Any]) -> str:
+    name = ".".join(str(step) for step in entry["loc"][1:])
+    kind = entry["type"]
+    if kind == "extra_forbidden":
+        return f"property {name[:100]} should not exist"
+    if kind == "missing":
+        wanted = MISSING.get(name)
+        return f"{name} {wanted}" if wanted else "the body must be an object"
+    if not name:
+        return "the body must be an object"
+    return f"{name} {MUST_BE.get(kind, entry['msg'].removeprefix('Value error, '))}"
+
+
+#: What a missing field had to be.
+MISSING = {"type": "must be a string", "context": "must be an object", "file_key": "must be a string"}
+
+
+def _message(error: Exception, status: ErrorStatus, request_id: str, compat: bool) -> str:
+    if status.status == 500 or isinstance(error, HIDDEN):
+        logger.error("%s: %s", request_id, error, exc_info=error)
+        said = UNEXPECTED if status.status == 500 else _database_message(error)
+        return said if compat else f"{said.rstrip('.')}; error id {request_id}"
+    if isinstance(error, StrategyUnknown):
+        return f"Unable to find a BatchJob strategy with the type {error.batch_type}"
+    if isinstance(error, JobUnknown):
+        return f"Batch job with id {error.job_id} was not found"
+    if isinstance(error, JobActive):  # its own words name the other job, which may be somebody else's
+        return "there is an active job of this kind, and its type allows one at a time"
+    if isinstance(error, IdempotencyKeyTaken):  # its own words have the key as the table has it
+        return f"the Idempotency-Key belongs to {error.job_id}, a job that was created with another body"
+    if isinstance(error, FileMissing):
+        return f"there is no file {error.key}"
+    if compat and isinstance(error, ActionIllegal):
+        return COMPAT_TEXTS.get(error.action, str(error))
+    return str(error)
+
+
+def _database_message(error: Exception) -> str:
+    return (classify(error) if isinstance(error, DBAPIError) else DatabaseFailure.AWAY).value

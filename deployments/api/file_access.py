@@ -1,16 +1,13 @@
-"""Whose a file of the store is, and what its key may be used for."""
+"""Who owns a file of the store, and what its key may be used for."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from batch_jobs.deployments.api.authorization import Caller, Right
+from batch_jobs.deployments.api.auth import Caller, Right
+from batch_jobs.deployments.api.dependencies import Api
 from batch_jobs.deployments.api.errors import FileInUse
-from batch_jobs.flows.access.uploads import UploadStore
 from batch_jobs.flows.errors import JobUnknown
 from batch_jobs.flows.jobs.model import Job
-from batch_jobs.flows.jobs.service import BatchJobService
-from batch_jobs.flows.jobs.transitions import ENDED
-from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
 from batch_jobs.strategies.sdk.files import plain_key
 
@@ -19,28 +16,16 @@ UPLOADS, JOBS = "uploads", "jobs"
 FILE_FIELDS = frozenset({"file_key", "fileKey"})
 
 
-class Parts(Protocol):
-    """What is needed of the API."""
-
-    @property
-    def workspace(self) -> Workspace:
-        """The installation."""
-
-    @property
-    def service(self) -> BatchJobService:
-        """The one way in to jobs."""
-
-
 class FileAccess:
     """What one caller may do with files.
 
-    An upload is for keys of its uploader's name, a job's file for those whose the job is, anything else in the store
-    for administrators. What is not one's own sounds as what is not there.
+    An upload is for keys of its uploader's name, a job's file for the job's owner, anything else in the store
+    for administrators. Somebody else's file is refused in the words of one that does not exist.
     """
 
-    def __init__(self, api: Parts, caller: Caller) -> None:
-        self._files = api.workspace.files
-        self._uploads: UploadStore = api.workspace.uploads
+    def __init__(self, api: Api, caller: Caller) -> None:
+        self._files = api.files
+        self._uploads = api.uploads
         self._service = api.service
         self._caller = caller
 
@@ -67,7 +52,7 @@ class FileAccess:
         if not self._is_own(plain):
             return False
         job = self._job_of(plain)
-        if job is not None and job.status not in ENDED:
+        if job is not None and not job.has_ended:
             raise FileInUse(plain)
         known = self._uploads.get(plain) is not None or self._files.exists(plain)
         if self._files.exists(plain):
@@ -103,7 +88,7 @@ class FileAccess:
         return upload is not None and upload.owner == self._caller.name
 
     def _job_of(self, plain: str) -> Job | None:
-        """The job whose file it is, when that is the caller's."""
+        """The job that the file belongs to, when that is the caller's."""
         area, _, rest = plain.partition("/")
         if area != JOBS:
             return None

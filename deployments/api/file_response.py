@@ -9,21 +9,13 @@ from fastapi import Depends, Header, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from batch_jobs.deployments.api.error_responses import error_response
+from batch_jobs.deployments.api.errors import error_response
 from batch_jobs.strategies.sdk.files import FileStore, harmless_name
+from batch_jobs.strategies.tables.formats.format import media_types
 
 BLOCK = 1 << 18
-#: Whatever else a name ends in is sent as bytes: nothing that a browser would run.
-TYPES = {
-    ".csv": "text/csv",
-    ".tsv": "text/tab-separated-values",
-    ".jsonl": "application/x-ndjson",
-    ".json": "application/json",
-    ".txt": "text/plain",
-    ".parquet": "application/vnd.apache.parquet",
-    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ".gz": "application/gzip",
-}
+#: Beside what formats say of theirs. Whatever else a name ends in is sent as bytes: nothing that a browser would run.
+TYPES = {".json": "application/json", ".txt": "text/plain", ".gz": "application/gzip"}
 RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -60,7 +52,7 @@ def send_file(files: FileStore, key: str, wanted: str | None) -> Response:
     headers = {
         "accept-ranges": "bytes",
         "content-disposition": f'attachment; filename="{harmless_name(PurePosixPath(key).name)}"',
-        "content-type": TYPES.get(PurePosixPath(key).suffix.lower(), "application/octet-stream"),
+        "content-type": _media_type(PurePosixPath(key).suffix.lower()),
     }
     span = _span(wanted, size)
     if span is None:
@@ -72,6 +64,10 @@ def send_file(files: FileStore, key: str, wanted: str | None) -> Response:
         return refused
     part = {"content-range": f"bytes {start}-{stop - 1}/{size}", "content-length": str(stop - start)}
     return _FileResponse(_blocks(files, key, start, stop), 206, {**headers, **part})
+
+
+def _media_type(suffix: str) -> str:
+    return {**media_types(), **TYPES}.get(suffix, "application/octet-stream")
 
 
 def _span(wanted: str | None, size: int) -> tuple[int, int] | None:

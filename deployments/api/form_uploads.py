@@ -1,4 +1,8 @@
-"""Reading a form with files: each goes to the file store as it comes, nothing is held in memory."""
+"""Reading a form with files: each goes to the file store as it comes, nothing is held in memory.
+
+On python-multipart, which bounds a part's head and says where a form ends. streaming-form-data, as fast, does neither:
+it takes a form that is cut off between two files for a whole one, and 1 MB of head in small pieces costs it 20 s.
+"""
 
 from contextlib import AbstractContextManager
 from typing import BinaryIO

@@ -1,4 +1,4 @@
-"""Handing recorded jobs to Prefect behind the answers' back, so that no caller waits for it or misses it."""
+"""Starting recorded jobs in Prefect without blocking: no caller waits for it, and no job is lost while it is away."""
 
 import asyncio
 import logging
@@ -10,18 +10,15 @@ from batch_jobs.deployments.prefect.connection import check_answers
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
-from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.prefect.address import find_prefect
 
 logger = logging.getLogger("batch_jobs.api")
 
 LOOK_SECONDS = 10.0  # how soon a job is started that was recorded while Prefect was away
-#: A job in one of these that nobody runs may have to be handed over.
-STARTABLE = (Status.CREATED, Status.CONFIRMED, Status.PROCESSING)
 
 
-class HandingOver:
-    """Starts the jobs that wait, as soon as one is announced and from time to time.
+class JobStarter:
+    """Starts the jobs that wait, as soon as one is reported and from time to time.
 
     What waits is asked of the job table each time, so nothing is lost when this process ends. Two processes doing it at
     once start a job once: Prefect makes one run for one idempotency key.
@@ -35,29 +32,29 @@ class HandingOver:
         self._is_away = False
         self._refused: set[str] = set()
 
-    def announce(self, job: Job) -> None:
-        """Tell, from any thread, of a job that may have to be handed over."""
-        if job.status in STARTABLE and job.worker is None and self._loop is not None:
+    def notify(self, job: Job) -> None:
+        """Report, from any thread, a job that may have to be started."""
+        if job.may_go_on and self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     async def run(self) -> None:
-        """Hand over until canceled."""
+        """Start jobs until canceled."""
         self._loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
             # with Prefect away there is nothing to be woken for
-            wait = self._wake.wait() if await self._try_handing_over() else asyncio.Event().wait()
+            wait = self._wake.wait() if await self._try_starting() else asyncio.Event().wait()
             with suppress(TimeoutError):
                 await asyncio.wait_for(wait, LOOK_SECONDS)
 
-    async def _try_handing_over(self) -> bool:
+    async def _try_starting(self) -> bool:
         try:
-            return await asyncio.to_thread(self._hand_over)
+            return await asyncio.to_thread(self._start_waiting)
         except Exception:  # a database that is away for a moment must not end this
             logger.warning("looking for waiting jobs failed; it is tried again", exc_info=True)
             return False
 
-    def _hand_over(self) -> bool:
+    def _start_waiting(self) -> bool:
         """Start what waits; returns whether Prefect answered to the end."""
         if not self._prefect_answers():
             return False
@@ -67,7 +64,7 @@ class HandingOver:
                 self._service.start(job)
                 logger.info("started %s (%s)", job.id, job.type)
             except NotLaunched as error:
-                logger.log(_level(told=job.id in self._refused), "not started: %s", error)
+                logger.log(_level(known=job.id in self._refused), "not started: %s", error)
                 refused.add(job.id)
                 if not self._prefect_answers():
                     return False
@@ -81,13 +78,13 @@ class HandingOver:
         try:
             check_answers(known)
         except PrefectUnreachable as error:
-            logger.log(_level(told=self._is_away), "jobs wait: %s", error)
+            logger.log(_level(known=self._is_away), "jobs wait: %s", error)
             self._is_away = True
             return False
         self._is_away = False
         return True
 
 
-def _level(told: bool) -> int:
-    """Of what holds on, the first line is enough."""
-    return logging.DEBUG if told else logging.WARNING
+def _level(known: bool) -> int:
+    """What goes on is worth one line, the first."""
+    return logging.DEBUG if known else logging.WARNING

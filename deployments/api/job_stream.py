@@ -1,4 +1,4 @@
-"""Looking at all jobs that somebody follows, and at the followers' keys, with two queries however many there are."""
+"""The open streams of jobs: their jobs and keys are looked up with two queries, however many streams there are."""
 
 import asyncio
 import logging
@@ -21,43 +21,43 @@ AT_ONCE = 500  # jobs one query looks at
 Working = Callable[[Collection[str]], Collection[str]]
 
 
-class Follower:
-    """One who follows a job: the job as it was last seen, and whether to go on."""
+class Subscription:
+    """One open stream: the job as it was last seen, and whether to go on."""
 
     def __init__(self, job: Job, key_id: str) -> None:
         self.job = job
         self.key_id = key_id
-        self.has_to_go = False
-        self._news = asyncio.Event()
+        self.is_closed = False
+        self._changed = asyncio.Event()
 
-    def see(self, job: Job) -> None:
-        """Take over a newer look."""
+    def update(self, job: Job) -> None:
+        """Wake the stream where the job has changed."""
         if (job.version, job.updated_at) != (self.job.version, self.job.updated_at):
             self.job = job
             self._wake()
 
-    def send_away(self) -> None:
-        """Let it follow no longer."""
-        self.has_to_go = True
+    def close(self) -> None:
+        """End the stream."""
+        self.is_closed = True
         self._wake()
 
-    async def news(self, known: Job, seconds: float) -> None:
+    async def wait_for_change(self, known: Job, seconds: float) -> None:
         """Wait until there is something else than what is known, or for some seconds."""
-        if self.has_to_go or self.job is not known:
+        if self.is_closed or self.job is not known:
             return
         try:
             async with asyncio.timeout(seconds):
-                await self._news.wait()
+                await self._changed.wait()
         except TimeoutError:
             return
 
     def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
-class JobWatch:
-    """The jobs that somebody follows.
+class JobStreams:
+    """All open streams.
 
     Args:
         service: where the jobs are.
@@ -67,36 +67,36 @@ class JobWatch:
     def __init__(self, service: BatchJobService, working: Working) -> None:
         self._service = service
         self._working = working
-        self._followers: dict[str, list[Follower]] = {}
+        self._subscriptions: dict[str, list[Subscription]] = {}
         self._streams: Counter[str] = Counter()
         self._is_closed = False
 
     @asynccontextmanager
-    async def following(self, job: Job, key_id: str) -> AsyncIterator[Follower]:
-        """Follow a job while the block runs.
+    async def subscribe(self, job: Job, key_id: str) -> AsyncIterator[Subscription]:
+        """Count one open stream of a job while the block runs.
 
         Raises:
-            TooManyStreams: this key follows too many.
+            TooManyStreams: this key has too many.
         """
         if self._streams[key_id] >= MOST_STREAMS:
             raise TooManyStreams(MOST_STREAMS)
-        follower = Follower(job, key_id)
-        follower.has_to_go = self._is_closed
+        subscription = Subscription(job, key_id)
+        subscription.is_closed = self._is_closed
         self._streams[key_id] += 1
-        self._followers.setdefault(job.id, []).append(follower)
+        self._subscriptions.setdefault(job.id, []).append(subscription)
         try:
-            yield follower
+            yield subscription
         finally:
             self._streams[key_id] -= 1
-            self._followers[job.id].remove(follower)
-            if not self._followers[job.id]:
-                del self._followers[job.id]
+            self._subscriptions[job.id].remove(subscription)
+            if not self._subscriptions[job.id]:
+                del self._subscriptions[job.id]
 
     def close(self) -> None:
-        """Send everybody away, and whoever comes later; they are to go on elsewhere."""
+        """End all streams, and those that begin later; their clients go on elsewhere."""
         self._is_closed = True
-        for follower in self._all():
-            follower.send_away()
+        for subscription in self._all():
+            subscription.close()
 
     async def run(self) -> None:
         """Look until canceled."""
@@ -106,24 +106,24 @@ class JobWatch:
                 await self._look_at_keys()
                 await self._look_at_jobs()
             except Exception:  # a database that is away for a moment must not end the streams
-                logger.warning("looking at followed jobs failed; it is tried again", exc_info=True)
+                logger.warning("looking at streamed jobs failed; it is tried again", exc_info=True)
 
     async def _look_at_keys(self) -> None:
-        shown = {follower.key_id for follower in self._all()}
+        shown = {subscription.key_id for subscription in self._all()}
         revoked = shown.difference(await asyncio.to_thread(self._working, shown)) if shown else ()
-        for follower in self._all():
-            if follower.key_id in revoked:
-                follower.send_away()
+        for subscription in self._all():
+            if subscription.key_id in revoked:
+                subscription.close()
 
     async def _look_at_jobs(self) -> None:
-        ids = list(self._followers)
+        ids = list(self._subscriptions)
         for start in range(0, len(ids), AT_ONCE):
             for job in await asyncio.to_thread(self._look, ids[start : start + AT_ONCE]):
-                for follower in self._followers.get(job.id, ()):
-                    follower.see(job)
+                for subscription in self._subscriptions.get(job.id, ()):
+                    subscription.update(job)
 
     def _look(self, ids: Sequence[str]) -> Sequence[Job]:
         return self._service.page(JobFilter(ids=ids), Page(len(ids)))
 
-    def _all(self) -> list[Follower]:
-        return [follower for followers in self._followers.values() for follower in followers]
+    def _all(self) -> list[Subscription]:
+        return [subscription for subscriptions in self._subscriptions.values() for subscription in subscriptions]

@@ -1,4 +1,4 @@
-"""What every request and answer passes: an id, limits on the body, security headers, the log, the counts."""
+"""What every request and answer passes through: an id, limits on the body, security headers, the log, the counts."""
 
 import asyncio
 import logging
@@ -11,8 +11,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from ulid import ULID
 
-from batch_jobs.deployments.api.error_responses import answer, as_http
-from batch_jobs.deployments.api.errors import TooLarge, TooSlow, WrongMediaType
+from batch_jobs.deployments.api.errors import TooLarge, TooSlow, WrongMediaType, response_to
 from batch_jobs.deployments.api.metrics import Metrics
 
 Message = MutableMapping[str, Any]
@@ -28,7 +27,7 @@ JSON_SECONDS = 60.0  # for the whole of a body that is no upload
 LAST_SECONDS = 1.0  # for what is left of a body after its refusal
 UPLOADS = ("/admin/uploads", "/admin/uploads/protected")
 #: Refusals before the end of the body, after which the connection is closed: what is left is not waited for.
-UNREAD = (401, 408, 413, 429)
+UNREAD = (401, 403, 408, 413, 429)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
@@ -40,13 +39,13 @@ SECURITY_HEADERS = {
 }
 
 
-class Frame:
+class RequestMiddleware:
     """Wraps the application, outermost.
 
     Args:
         app: the application.
         metrics: where each request is counted.
-        compat: whether errors are told as Medusa does.
+        compat: whether errors are answered as Medusa does.
     """
 
     def __init__(self, app: Asgi, metrics: Metrics, compat: bool) -> None:
@@ -67,7 +66,7 @@ class Frame:
             if exchange.status:
                 logger.exception("%s: the answer broke off", exchange.request_id)
                 raise
-            await answer(error, exchange.request_id, self._compat)(scope, receive, exchange.send)
+            await response_to(error, exchange.request_id, self._compat)(scope, receive, exchange.send)
         finally:
             self._note(scope, exchange)
 
@@ -104,20 +103,22 @@ class _Body:
         """The next part.
 
         Raises:
-            HTTPException: as FastAPI lets it through; the body is too large, too slow or packed.
+            TooLarge: it has too many bytes, or says that it has.
+            TooSlow: it does not come.
+            WrongMediaType: it is packed.
         """
         if self._finished:  # what is waited for now is the end of the connection
             return await self._receive()
         if self._is_packed:
-            raise as_http(WrongMediaType("a body with a Content-Encoding is not read; send it as it is"))
+            raise WrongMediaType("a body with a Content-Encoding is not read; send it as it is")
         self._check_size(self._declared)
         message = await self._in_time()
         self._note(message)
         self._check_size(self._seen)
         return message
 
-    async def pass_by(self) -> None:
-        """Let go what is left, for a moment: a connection closed while bytes come loses the answer too."""
+    async def drain(self) -> None:
+        """Discard what is left, for a moment: a connection closed while bytes come loses the answer too."""
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 while not self._finished:
@@ -131,7 +132,7 @@ class _Body:
 
     def _check_size(self, size: int) -> None:
         if size > LARGEST_JSON and not self._is_upload:
-            raise as_http(TooLarge("a body", LARGEST_JSON))
+            raise TooLarge("a body", LARGEST_JSON)
 
     async def _in_time(self) -> Message:
         left = self._seconds_left()
@@ -141,7 +142,7 @@ class _Body:
         except TimeoutError:
             slow = f"nothing of the body came for {BODY_SECONDS:g} s"
             late = f"the body did not come within {JSON_SECONDS:g} s"
-            raise as_http(TooSlow(slow if left > BODY_SECONDS else late)) from None
+            raise TooSlow(slow if left > BODY_SECONDS else late) from None
 
     def _seconds_left(self) -> float:
         """An upload may take as long as it goes on."""
@@ -171,7 +172,7 @@ class _Exchange:
             self._begin(message)
         elif self._closes and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
-            await self._body.pass_by()
+            await self._body.drain()
             message = {"type": "http.response.body"}
         await self._send(message)
 

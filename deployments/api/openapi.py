@@ -1,13 +1,22 @@
-"""What the OpenAPI document says beside the types: the forms of answers, with examples."""
+"""The OpenAPI document: the forms of bodies and answers, with examples, and how a key is shown."""
 
+from collections.abc import Callable
 from typing import Any
 
-from batch_jobs.deployments.api.job_json import FIELDS
+from fastapi import FastAPI
+from pydantic import BaseModel
+
 from batch_jobs.deployments.api.list_query import LARGEST_LIMIT, LARGEST_OFFSET, MOST_VALUES, NEVER_NULL
+from batch_jobs.deployments.api.schemas import FIELDS
 from batch_jobs.flows.jobs.model import Trigger
 from batch_jobs.flows.jobs.queries import ORDER_COLUMNS, TIME_COLUMNS
 from batch_jobs.flows.jobs.transitions import Status
 
+#: The ways to show a key.
+SECURITY_SCHEMES = {
+    "medusa": {"type": "apiKey", "in": "header", "name": "x-medusa-access-token"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
 TEXT = {"type": "string"}
 TIME = {"type": ["string", "null"], "format": "date-time"}
 JOB_ID = "batch_01KB3V5W7Q9M4T8R2YXGZN6H1C"
@@ -62,6 +71,11 @@ def answers(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
+def body(form: type[BaseModel]) -> dict[str, Any]:
+    """What a route with a ``json_body`` adds to its description."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": form.model_json_schema()}}}}
+
+
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors a route answers with, and those that every route does."""
     always: dict[int | str, dict[str, Any]] = {
@@ -72,7 +86,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def an_object(**properties: Any) -> dict[str, Any]:
-    """An object all of whose properties are always there."""
+    """An object with properties that are all always there."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
@@ -166,3 +180,14 @@ LIST_PARAMETERS = [
     *(_times(name) for name in TIME_COLUMNS),
     _parameter("cursor", TEXT, "The `next_cursor` of the page before; jobs that are added meanwhile shift nothing."),
 ]
+
+
+def document(app: FastAPI, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """FastAPI's document, with how to show a key where one is asked for."""
+    described = app.openapi_schema or make()
+    described.setdefault("components", {})["securitySchemes"] = SECURITY_SCHEMES
+    for methods in described["paths"].values():
+        for operation in methods.values():
+            if "401" in operation["responses"]:
+                operation["security"] = [{name: []} for name in SECURITY_SCHEMES]
+    return described

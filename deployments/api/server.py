@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from batch_jobs.deployments.api.app import create_app
-from batch_jobs.deployments.api.connection_limits import PatientProtocol
+from batch_jobs.deployments.api.connection_limits import LimitedProtocol
 from batch_jobs.deployments.errors import AddressTaken, OpenToAll
 from batch_jobs.flows.access.keys import keys_of_setting
 from batch_jobs.flows.workspace import Workspace
@@ -33,7 +33,7 @@ class StreamingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then wait for what is still answered."""
         app: Any = self.config.app
-        app.state.api.watch.close()
+        app.state.api.streams.close()
         await super().shutdown(sockets)
 
 
@@ -42,7 +42,7 @@ class ApiServer(StreamingServer):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Leave them all."""
         yield
 
 
@@ -83,7 +83,7 @@ def config(workspace: Workspace) -> uvicorn.Config:
     backlog = min(BACKLOG, files // 16)
     return uvicorn.Config(
         create_app(workspace),
-        http=PatientProtocol,
+        http=LimitedProtocol,
         ws="none",
         access_log=False,
         log_level="warning",

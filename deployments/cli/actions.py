@@ -3,17 +3,15 @@
 from collections.abc import Callable
 
 from batch_jobs.deployments.cli import output, reports
-from batch_jobs.deployments.cli.hand_over import hand_over
 from batch_jobs.deployments.cli.options import AsJson, Here, JobId, Verbose, login_name
-from batch_jobs.deployments.cli.run import finish
-from batch_jobs.deployments.cli.run_here import running_here
+from batch_jobs.deployments.cli.running import running_here, start_in_prefect
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.workspace import current_workspace
 
-#: An action of the service that lets a job go on: id, who, and the process that goes on with it.
-Move = Callable[[str, str, ProcessIdentity | None], Job]
+#: An action of the service after which a job goes on: id, who, and the process that it goes on in.
+Action = Callable[[str, str, ProcessIdentity | None], Job]
 
 
 def confirm(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
@@ -26,7 +24,7 @@ def retry(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: V
     service = current_workspace().service
     # a job that was recorded and never started has nothing to be tried again, it is only to be run
     waits = service.get(job_id).waits_for_prefect
-    _go_on(_leave_as_it_is if waits else service.retry, job_id, here, as_json, verbose)
+    _go_on(_unchanged if waits else service.retry, job_id, here, as_json, verbose)
 
 
 def resume(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
@@ -36,35 +34,28 @@ def resume(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: 
 
 def cancel(job_id: JobId, as_json: AsJson = False) -> None:
     """Stop a job for good, at its next chunk edge when it runs."""
-    _tell(current_workspace().service.cancel(job_id, login_name()), as_json)
+    reports.print_status(current_workspace().service.cancel(job_id, login_name()), as_json)
 
 
 def pause(job_id: JobId, as_json: AsJson = False) -> None:
     """Stop a job at its next chunk edge, to go on later."""
-    _tell(current_workspace().service.pause(job_id, login_name()), as_json)
+    reports.print_status(current_workspace().service.pause(job_id, login_name()), as_json)
 
 
-def _go_on(move: Move, job_id: str, here: bool, as_json: bool, verbose: bool) -> None:
+def _go_on(action: Action, job_id: str, here: bool, as_json: bool, verbose: bool) -> None:
     workspace = current_workspace()
-    job = move(job_id, login_name(), ProcessIdentity.current() if here else None)
+    job = action(job_id, login_name(), ProcessIdentity.current() if here else None)
     if here:
         with running_here(workspace, job, verbose) as run_job:
             job = run_job(job)
-        finish(job, as_json)
+        reports.finish(job, as_json)
         return
     try:
-        job = hand_over(workspace.service, job, workspace.settings.home)
+        job = start_in_prefect(workspace, job)
     except NotLaunched as error:
         output.hint(f"warning: {error}")
-    _tell(job, as_json)
+    reports.print_status(job, as_json)
 
 
-def _leave_as_it_is(job_id: str, _who: str, _worker: ProcessIdentity | None) -> Job:
+def _unchanged(job_id: str, _who: str, _worker: ProcessIdentity | None) -> Job:
     return current_workspace().service.get(job_id)
-
-
-def _tell(job: Job, as_json: bool) -> None:
-    if as_json:
-        output.print_job_json(job)
-    else:
-        reports.print_status(job)

@@ -16,7 +16,7 @@ PutFile = Callable[[Path], str]
 
 
 def read_context(model: type[BaseModel], pairs: Sequence[str], whole: str | None, put: PutFile) -> dict[str, Any]:
-    """Return the context that was typed; what is wrong with its values is for the model to say.
+    """Return the context that was typed; its values are validated later, by the model.
 
     Args:
         model: the strategy's ``Context``.
@@ -97,7 +97,7 @@ def _value(field: FieldInfo | None, key: str, text: str) -> Any:
 
 
 def _kinds(annotation: Any) -> list[Any]:
-    """The plain types that a field may have: those of a union, without ``Annotated``."""
+    """Return the plain types a field may have: those of a union, without ``Annotated``."""
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType):
         return [kind for part in get_args(annotation) for kind in _kinds(part)]
@@ -116,7 +116,7 @@ def _is_mapping(kind: Any) -> bool:
 
 
 def _literal(kinds: list[Any], text: str) -> Any:
-    """Numbers and the like are the model's to read; only a choice of numbers it would not find by their text."""
+    """Return text as the model reads it; only a choice of numbers it would not find by their text."""
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     return next((choice for choice in choices if str(choice) == text), text)
 

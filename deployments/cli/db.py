@@ -11,7 +11,7 @@ from batch_jobs.deployments.errors import UsageRefused
 from batch_jobs.flows.database import HEAD, current_revision
 from batch_jobs.flows.database import upgrade as migrate
 from batch_jobs.flows.workspace import current_workspace
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 
 app = typer.Typer(no_args_is_help=True, help="Look after the job database.")
 
@@ -65,7 +65,7 @@ def prune(
 
 @app.command()
 def reconcile() -> None:
-    """See once to lost processes, runs that were moved in Prefect, and jobs that wait; `serve` does it all the time."""
+    """Find lost processes, runs that were moved in Prefect and jobs that wait, once; `serve` does it all the time."""
     workspace = current_workspace()
     workspace.store.tally.recount()
     output.out.print(str(workspace.reconciling.run()))

@@ -1,4 +1,4 @@
-"""From an error to one line on stderr and an exit code: 2, it cannot be done as asked; 1, it did not succeed."""
+"""Errors as one line on stderr and an exit code: 2 for what cannot be done as asked, 1 for what did not succeed."""
 
 import traceback
 
@@ -8,14 +8,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.errors import AddressTaken, NoPrefectNamed, PrefectDidNotStart, PrefectUnreachable, RunBroke
 from batch_jobs.flows.errors import DatabaseBehind, DatabaseUnreachable, JobActive, NotLaunched, PrefectAway
-from batch_jobs.flows.jobs.context import told, wrong_values
+from batch_jobs.flows.jobs.context import describe_wrong_values
 from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused
 
-DID_NOT_SUCCEED = 1
-CANNOT_BE_MEANT = 2
+FAILED = 1
+USAGE_ERROR = 2
 
-#: What a person may have asked rightly, but the world is not ready for.
-_OF_THE_WORLD = (
+#: Asked rightly, but a database, Prefect or another job is not ready for it.
+_NOT_READY = (
     AddressTaken, DatabaseBehind, DatabaseUnreachable, JobActive, NoPrefectNamed, NotLaunched,
     PrefectAway, PrefectDidNotStart, PrefectUnreachable, RunBroke,
 )  # fmt: skip
@@ -25,41 +25,40 @@ def report(error: BaseException) -> int:
     """Print an error and return the exit code for it."""
     if output.is_debugging():
         traceback.print_exception(error)
-    message, code = _meaning(error)
+    message, code = _message_and_code(error)
     output.error(message)
     return code
 
 
-def _meaning(error: BaseException) -> tuple[str, int]:
+def _message_and_code(error: BaseException) -> tuple[str, int]:
     usage = getattr(error, "format_message", None)  # Typer's usage errors; it carries a copy of Click's classes
     if usage is not None:
-        return _usage(error, str(usage())), CANNOT_BE_MEANT
+        return _usage_message(error, str(usage())), USAGE_ERROR
     if isinstance(error, ContextRefused) and error.missing:
         give = " ".join(f"-c {name}=..." for name in error.missing)
-        return f"{error}; give {'it' if len(error.missing) == 1 else 'them'} with {give}", CANNOT_BE_MEANT
+        return f"{error}; give {'it' if len(error.missing) == 1 else 'them'} with {give}", USAGE_ERROR
     if isinstance(error, BatchJobError):
-        return str(error), DID_NOT_SUCCEED if isinstance(error, _OF_THE_WORLD) else CANNOT_BE_MEANT
+        return str(error), FAILED if isinstance(error, _NOT_READY) else USAGE_ERROR
     if isinstance(error, ValidationError) and error.title == "Settings":
-        return _settings(error), CANNOT_BE_MEANT
+        return _settings_message(error), USAGE_ERROR
     if isinstance(error, OSError):
-        return _of_the_system(error), DID_NOT_SUCCEED
+        return _os_message(error), FAILED
     if isinstance(error, SQLAlchemyError):
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        return f"the database refused: {reason}", DID_NOT_SUCCEED
-    return f"{type(error).__name__}: {error}; BATCH_JOBS_DEBUG=1 shows where", DID_NOT_SUCCEED
+        return f"the database refused: {reason}", FAILED
+    return f"{type(error).__name__}: {error}; BATCH_JOBS_DEBUG=1 shows where", FAILED
 
 
-def _usage(error: BaseException, message: str) -> str:
+def _usage_message(error: BaseException, message: str) -> str:
     context = getattr(error, "ctx", None)
     command = getattr(context, "command_path", "batch-jobs")
     return f"{message.replace('Value error, ', '').rstrip('.')}; see `{command} --help`"
 
 
-def _settings(error: ValidationError) -> str:
-    wrong = wrong_values(error)
-    return "; ".join(told(entry, f"BATCH_JOBS_{'_'.join(map(str, entry['loc'])).upper()}") for entry in wrong)
+def _settings_message(error: ValidationError) -> str:
+    return describe_wrong_values(error, lambda place: f"BATCH_JOBS_{'_'.join(map(str, place)).upper()}")
 
 
-def _of_the_system(error: OSError) -> str:
+def _os_message(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
     return f"{error.filename}: {reason}" if error.filename else reason

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from batch_jobs.deployments.cli import output
-from batch_jobs.deployments.cli.options import AsJson, Force, To, writable
+from batch_jobs.deployments.cli.options import AsJson, Force, OutputFile, output_path
 from batch_jobs.deployments.errors import UsageRefused
 from batch_jobs.flows.workspace import current_workspace
 
@@ -36,11 +36,11 @@ def put(
 @app.command()
 def get(
     key: Annotated[str, typer.Argument(help="The file's key.", show_default=False)],
-    to: To = None,
+    to: OutputFile = None,
     force: Force = False,
 ) -> None:
     """Get a file out of the file store."""
-    path = writable(to, force) if to else None
+    path = output_path(to, force) if to else None
     with current_workspace().files.open(key) as source:
         if path is None:
             shutil.copyfileobj(source, sys.stdout.buffer)

@@ -1,18 +1,13 @@
-"""``list``, ``show`` and ``watch``: looking at jobs."""
+"""``list`` and ``show``: looking jobs up."""
 
 import shlex
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from batch_jobs.deployments.cli import output, reports
-from batch_jobs.deployments.cli.live import watch_to_rest
 from batch_jobs.deployments.cli.options import AsJson, JobId
-from batch_jobs.deployments.cli.run import finish
-from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.queries import JobFilter
-from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.workspace import current_workspace
 
@@ -30,33 +25,24 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    service = current_workspace().service
-    jobs = _without_the_dead(service, service.list(JobFilter(status, batch_type, created_by), limit, before))
+    workspace = current_workspace()
+    found = workspace.service.list(JobFilter(status, batch_type, created_by), limit, before)
+    jobs = [workspace.claims.fail_if_dead(job.id) if job.worker else job for job in found]
     if as_json:
         output.print_json([job.model_dump(mode="json") for job in jobs])
         return
     reports.print_list(jobs)
     if len(jobs) == limit:
         given = {"status": status, "type": batch_type, "created-by": created_by, "before": jobs[-1].id}
-        asked = [f"--{name} {shlex.quote(value)}" for name, value in given.items() if value is not None]
-        output.hint(f"more: batch-jobs list {' '.join(asked)}" + (f" --limit {limit}" if limit != LIMIT else ""))
+        options = [f"--{name} {shlex.quote(value)}" for name, value in given.items() if value is not None]
+        output.hint(f"more: batch-jobs list {' '.join(options)}" + (f" --limit {limit}" if limit != LIMIT else ""))
 
 
 def show(job_id: JobId, as_json: AsJson = False) -> None:
     """Show all there is to know of a job."""
-    service = current_workspace().service
-    job = service.bury(job_id)
+    workspace = current_workspace()
+    job = workspace.claims.fail_if_dead(job_id)
     if as_json:
         output.print_job_json(job)
     else:
-        reports.print_job(job, service.events(job_id))
-
-
-def watch(job_id: JobId, as_json: AsJson = False) -> None:
-    """Follow a job until it ends, is paused or waits for a yes. Exits 0 only when it is completed."""
-    finish(watch_to_rest(current_workspace().service, job_id), as_json)
-
-
-def _without_the_dead(service: BatchJobService, jobs: Sequence[Job]) -> list[Job]:
-    """The jobs, those whose process died marked as failed first."""
-    return [service.bury(job.id) if job.worker else job for job in jobs]
+        reports.print_job(job, workspace.service.events(job_id))

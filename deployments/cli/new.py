@@ -87,20 +87,20 @@ def new_strategy(
 
 
 def how_to_test(test: Path, in_clone: bool, has_pytest: bool) -> str:
-    """The command that runs a test with this Python, and before it what installs pytest where it is lacking."""
-    python = _shown(Path(sys.executable))
+    """Return the command that runs a test with this Python, installing pytest first where it is lacking."""
+    python = _relative(Path(sys.executable))
     if has_pytest:
         return f"{python} -m pytest {test}"
     install = "make .venv/dev" if in_clone else f"{python} -m pip install pytest"
     return f"{install} && {python} -m pytest {test}"
 
 
-def _shown(path: Path) -> Path:
+def _relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _folders() -> tuple[Path, Path]:
-    """Where a strategy and its test go: the first folder of the settings, else `strategies` and `tests` here."""
+    """Return where a strategy and its test go: the first folder of the settings, else `strategies` and `tests` here."""
     if current_settings().strategies:
         configured = current_settings().strategy_folders[0]
         return configured, configured / "tests"

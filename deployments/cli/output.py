@@ -1,19 +1,21 @@
-"""Words and colours: everything the command line prints is put together here or in ``reports``."""
+"""Consoles, colours and tables; what the command line prints of a job is put together in ``reports``."""
 
 import json
 import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.transitions import Status
+
+if TYPE_CHECKING:
+    from batch_jobs.flows.jobs.model import Job
 
 PIPED_WIDTH = 10_000  # nothing is wrapped or cut for a program that reads it
 
@@ -25,18 +27,6 @@ STATUS_STYLES = {
     Status.PROCESSING: "cyan",
     Status.PRE_PROCESSED: "magenta",
 }
-
-BEGIN = """\
-batch-jobs runs batch jobs on Prefect and remembers every one of them.
-
-  batch-jobs strategies                  what can be run
-  batch-jobs run TYPE -c KEY=VALUE       run a job here and now, with live progress
-  batch-jobs run TYPE ... --dry-run      look first at what it would do
-  batch-jobs list                        the jobs so far; `batch-jobs show ID` tells all of one
-  batch-jobs serve                       run jobs in the background, with the Prefect UI
-  batch-jobs new strategy NAME           write a strategy of your own
-
-`batch-jobs --help` has every command."""
 
 
 def _console(*, stderr: bool) -> Console:
@@ -50,60 +40,60 @@ out = _console(stderr=False)
 err = _console(stderr=True)
 
 
-def is_conversation() -> bool:
+def is_interactive() -> bool:
     """Whether a person sits at the terminal and may be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def error(message: str) -> None:
-    """One line that says what went wrong."""
+    """Print one line on stderr that says what went wrong."""
     err.print(Text("error: ", style="bold red").append(safe(message), style="not bold default"))
 
 
 def hint(message: str) -> None:
-    """One line beside the matter: what happens now, or what to do next."""
+    """Print one line on stderr: what happens now, or what to do next."""
     err.print(Text(safe(message), style="dim" if err.is_terminal else ""))
 
 
 def ask(question: str) -> bool:
-    """Ask a person on stderr; anything but yes is no."""
+    """Ask on stderr and return whether the answer is yes."""
     err.print(Text(f"{question} [y/N] "), end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def print_json(value: Any) -> None:
-    """A JSON value on stdout."""
+    """Print a value as JSON on stdout."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def print_job_json(job: Job) -> None:
-    """A job as one JSON object: the columns of its row."""
+def print_job_json(job: "Job") -> None:
+    """Print a job as one JSON object: the columns of its row."""
     print_json(job.model_dump(mode="json"))
 
 
 def status_text(status: Status) -> Text:
-    """A status in its colour."""
+    """Return a status in its colour."""
     return Text(status, style=STATUS_STYLES.get(status, ""))
 
 
 def time_text(at: datetime) -> str:
-    """A time in UTC, to the second."""
+    """Return a time in UTC, to the second."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def safe(text: str) -> str:
-    """Text in one line that cannot move the cursor or change colours."""
+    """Return the text in one line, without what moves the cursor or changes colours."""
     return "".join(letter if letter.isprintable() else " " for letter in text).strip()
 
 
-class Unpadded:
-    """A table whose lines end where their text does, not where the table does."""
+class UnpaddedTable:
+    """A table without blanks at the ends of its lines."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The lines of the table, shortened."""
+        """Yield the lines of the table, each cut after its last letter."""
         for line in console.render_lines(self._table, options, pad=False):
             while line and not line[-1].text.strip():
                 line.pop()
@@ -119,8 +109,15 @@ def grid(
     head: Sequence[str] = (),
     right: Sequence[int] = (),
     whole: Sequence[int] = (),
-) -> Unpadded:
-    """Rows in aligned columns without lines; ``right`` are the columns of numbers, ``whole`` those never broken."""
+) -> UnpaddedTable:
+    """Return rows in aligned columns.
+
+    Args:
+        rows: the cells of each row.
+        head: the names of the columns, if they are to be shown.
+        right: the columns of numbers, by index; they are aligned at their right end.
+        whole: the columns that are never broken into two lines, by index.
+    """
     table = Table(box=None, show_header=bool(head), pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for index in range(len(head) or len(rows[0])):
         table.add_column(
@@ -132,9 +129,9 @@ def grid(
         )
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row))
-    return Unpadded(table)
+    return UnpaddedTable(table)
 
 
 def is_debugging() -> bool:
-    """Whether traces were asked for."""
+    """Whether ``BATCH_JOBS_DEBUG`` asks for tracebacks."""
     return os.environ.get("BATCH_JOBS_DEBUG", "") not in ("", "0")

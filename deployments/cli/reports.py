@@ -1,14 +1,17 @@
-"""A job in words: its line in a list, all there is to know of it, and what can be done next."""
+"""A job as text: its line in a list, all there is to know of it, how it ended, and what can be done next."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import typer
 from rich.text import Text
 
+from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.cli.output import grid, out, safe, status_text, time_text
 from batch_jobs.flows.jobs.model import Job, JobEvent
 from batch_jobs.flows.jobs.transitions import Status
-from batch_jobs.strategies.sdk.errors import rows_told
+from batch_jobs.flows.workspace import current_workspace
+from batch_jobs.strategies.sdk.errors import count_rows
 
 LIST_HEAD = ("ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY")
 #: Left out of a list, one after the other, while a line is wider than the terminal.
@@ -19,7 +22,7 @@ SHOWN_ERRORS = 5
 
 
 def print_list(jobs: Sequence[Job]) -> None:
-    """Jobs, one a line."""
+    """Print jobs, one a line, with as many columns as the terminal has room for."""
     if not jobs:
         out.print("no jobs")
         return
@@ -30,7 +33,7 @@ def print_list(jobs: Sequence[Job]) -> None:
 
 
 def print_job(job: Job, events: Sequence[JobEvent]) -> None:
-    """All that matters of a job."""
+    """Print a job with its plan, its last errors, its history and what can be done next."""
     out.print(_title(job))
     out.print(grid(_facts(job)))
     print_plan(job)
@@ -40,28 +43,49 @@ def print_job(job: Job, events: Sequence[JobEvent]) -> None:
     print_next(job, events)
 
 
+def finish(job: Job, as_json: bool) -> None:
+    """Print how a job ended and end the command by it.
+
+    Raises:
+        Exit: with code 1, unless the job is completed or waits for a yes that was not given.
+    """
+    if as_json:
+        output.print_job_json(job)
+    else:
+        if job.awaits_confirmation:
+            print_plan(job)
+            out.print()
+        print_outcome(job)
+    if not ended_well(job):
+        output.error(why_it_stopped(job, current_workspace().service.events(job.id)))
+        raise typer.Exit(1)
+
+
 def print_outcome(job: Job) -> None:
-    """How a job ended: its counts and files, and what can be done next when it ended well."""
+    """Print how a job ended: its counts and files, and what can be done next when it ended well."""
     out.print(_title(job))
-    out.print(grid([("rows", rows_in_words(job)), *_files(job)]))
+    out.print(grid([("rows", rows_text(job)), *_files(job)]))
     if ended_well(job):
         print_next(job)
 
 
-def print_status(job: Job) -> None:
-    """A job's new status after an action, and what can be done next."""
+def print_status(job: Job, as_json: bool) -> None:
+    """Print a job's new status after an action, and what can be done next."""
+    if as_json:
+        output.print_job_json(job)
+        return
     out.print(_title(job))
     print_next(job)
 
 
 def ended_well(job: Job) -> bool:
     """Whether the job did what was asked: all of it, or the look ahead that a dry run is."""
-    return job.status is Status.COMPLETED or awaits_confirmation(job)
+    return job.status is Status.COMPLETED or job.awaits_confirmation
 
 
 def why_it_stopped(job: Job, events: Sequence[JobEvent]) -> str:
-    """Why a job with this history is not completed and how to go on, in one line."""
-    rows = rows_told(job.result.advancement_count)
+    """Return in one line why a job with this history is not completed, and how to go on."""
+    rows = count_rows(job.result.advancement_count)
     if job.status is Status.PAUSED:
         return f"stopped after {rows}; go on with: batch-jobs resume {job.id} --here"
     if job.status is Status.CANCELED:
@@ -80,14 +104,14 @@ def is_refused(job: Job, events: Sequence[JobEvent]) -> bool:
 
 
 def _why_it_failed(job: Job, events: Sequence[JobEvent]) -> str | None:
-    """A failed job's last reason in the history; a process that was killed could write none into the job's errors."""
+    """Return the last reason in the history: a process that was killed could write none into the job's errors."""
     if job.status is not Status.FAILED:
         return None
     return next((event.why for event in reversed(events) if event.to_status is Status.FAILED and event.why), None)
 
 
 def print_plan(job: Job) -> None:
-    """What a job's first phase found: the summary and a sample of the changes."""
+    """Print what a job's first phase found: the summary and a sample of the changes."""
     if job.result.stat_descriptors:
         out.print(Text("\nPlan", style="bold"))
         out.print(grid([(entry.name, entry.message) for entry in job.result.stat_descriptors]))
@@ -100,7 +124,7 @@ def print_plan(job: Job) -> None:
 
 
 def print_errors(job: Job) -> None:
-    """A job's last errors, newest last."""
+    """Print a job's last errors, newest last."""
     entries = job.result.errors[-SHOWN_ERRORS:]
     if entries and job.status is not Status.COMPLETED:
         out.print(Text("\nErrors", style="bold"))
@@ -108,7 +132,7 @@ def print_errors(job: Job) -> None:
 
 
 def print_next(job: Job, events: Sequence[JobEvent] = ()) -> None:
-    """What can be done with the job now; a failed one is told by its history."""
+    """Print what can be done with the job now; of a failed one that depends on its history."""
     lines = next_steps(job, events)
     if lines:
         out.print(Text("\nNext", style="bold"))
@@ -116,9 +140,9 @@ def print_next(job: Job, events: Sequence[JobEvent] = ()) -> None:
 
 
 def next_steps(job: Job, events: Sequence[JobEvent]) -> list[tuple[str, str]]:
-    """Commands that make sense for a job as it stands, each with what it does."""
+    """Return the commands that make sense for a job as it stands, each with what it does."""
     again = job.id
-    if awaits_confirmation(job):
+    if job.awaits_confirmation:
         return [(f"batch-jobs confirm {again} --here", "do it"), (f"batch-jobs cancel {again}", "leave it")]
     if is_refused(job, events):
         return [(f"batch-jobs run {job.type} ...", "a new job, the input or the context corrected"), *_fetching(job)]
@@ -136,8 +160,8 @@ def next_steps(job: Job, events: Sequence[JobEvent]) -> list[tuple[str, str]]:
     ]
 
 
-def rows_in_words(job: Job) -> str:
-    """The rows gone through, and what became of them."""
+def rows_text(job: Job) -> str:
+    """Return how many rows were gone through, and what became of them."""
     result = job.result
     of = f" of {result.count:,}" if result.count is not None else ""
     counts = {
@@ -150,20 +174,15 @@ def rows_in_words(job: Job) -> str:
     return f"{result.advancement_count:,}{of}" + (f": {outcomes}" if outcomes else "")
 
 
-def awaits_confirmation(job: Job) -> bool:
-    """Whether the job has shown its plan and waits for a person."""
-    return job.status is Status.PRE_PROCESSED and job.dry_run and job.confirmed_at is None and job.worker is None
-
-
 def _title(job: Job) -> Text:
     title = Text.assemble((job.id, "bold"), f"  {safe(job.type)}  ", status_text(job.status))
-    if awaits_confirmation(job):
+    if job.awaits_confirmation:
         title.append(", awaits confirmation")
     return title
 
 
 def _fitting(rows: Sequence[dict[str, str | Text]], width: int) -> list[str]:
-    """The columns of a list for which a terminal has room."""
+    """Return the columns of a list for which a terminal has room."""
     needed = {name: GAP + max(len(name), *(len(row[name]) for row in rows)) for name in LIST_HEAD}
     for name in DISPENSABLE:
         if sum(needed.values()) - GAP > width:
@@ -182,7 +201,7 @@ def _facts(job: Job) -> list[tuple[str, str]]:
     context = ", ".join(f"{name}={_cell(value)}" for name, value in job.context.items() if value not in (None, [], {}))
     facts = [
         ("context", context or "none"),
-        ("rows", rows_in_words(job)),
+        ("rows", rows_text(job)),
         ("progress", f"{job.result.progress:.0%}"),
         *_files(job),
     ]

@@ -8,25 +8,32 @@ import typer
 
 from batch_jobs.deployments.cli import output, reports
 from batch_jobs.deployments.cli.context import read_context
-from batch_jobs.deployments.cli.hand_over import hand_over
-from batch_jobs.deployments.cli.live import watch_to_rest
-from batch_jobs.deployments.cli.options import AsJson, DryRun, Pairs, Type, Verbose, Whole, login_name
-from batch_jobs.deployments.cli.run_here import running_here
-from batch_jobs.deployments.time_parsing import moment
+from batch_jobs.deployments.cli.options import (
+    AsJson,
+    ContextJson,
+    ContextPairs,
+    DryRun,
+    StrategyType,
+    Verbose,
+    login_name,
+)
+from batch_jobs.deployments.cli.running import running_here, start_in_prefect
+from batch_jobs.deployments.cli.watch import watch_job
+from batch_jobs.deployments.time_parsing import parse_time
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.workspace import Workspace, current_workspace
 
 
-def time_typed(text: str) -> datetime:
-    """The time that was typed.
+def time_of_option(text: str) -> datetime:
+    """Read the time of ``--at``.
 
     Raises:
-        BadParameter: it is none.
+        BadParameter: it is not ISO 8601.
     """
     try:
-        return moment(text)
+        return parse_time(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no time such as 2026-01-31T22:00 or 2026-01-31T22:00+01:00") from None
 
@@ -42,16 +49,16 @@ StartAt = Annotated[
     typer.Option(
         "--at",
         metavar="TIME",
-        parser=time_typed,
+        parser=time_of_option,
         help="When to start it, ISO 8601; UTC without a zone; at once if past.",
     ),
 ]
 
 
 def run(
-    batch_type: Type,
-    pairs: Pairs = None,
-    whole: Whole = None,
+    batch_type: StrategyType,
+    pairs: ContextPairs = None,
+    whole: ContextJson = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -62,7 +69,7 @@ def run(
     job = _record(workspace, batch_type, pairs, whole, dry_run, ProcessIdentity.current())
     with running_here(workspace, job, verbose) as run_job:
         job = run_job(job)
-        if reports.awaits_confirmation(job) and (yes or output.is_conversation()):
+        if job.awaits_confirmation and (yes or output.is_interactive()):
             if not as_json:
                 reports.print_plan(job)
             if yes or output.ask("go on?"):
@@ -70,13 +77,13 @@ def run(
             elif not as_json:
                 output.hint(f"nothing was done; `batch-jobs confirm {job.id} --here` does it")
                 return
-    finish(job, as_json)
+    reports.finish(job, as_json)
 
 
 def create(
-    batch_type: Type,
-    pairs: Pairs = None,
-    whole: Whole = None,
+    batch_type: StrategyType,
+    pairs: ContextPairs = None,
+    whole: ContextJson = None,
     dry_run: DryRun = False,
     wait: Wait = False,
     idempotency_key: IdempotencyKey = None,
@@ -85,43 +92,20 @@ def create(
 ) -> None:
     """Record a job, hand it to Prefect and print its id."""
     workspace = current_workspace()
-    job = _record(
-        workspace,
-        batch_type,
-        pairs,
-        whole,
-        dry_run,
-        worker=None,
-        idempotency_key=idempotency_key,
-        start_at=start_at,
-    )
+    job = _record(workspace, batch_type, pairs, whole, dry_run, None, idempotency_key, start_at)
     try:
         if job.waits_for_prefect:
-            job = hand_over(workspace.service, job, workspace.settings.home)
+            job = start_in_prefect(workspace, job)
     except NotLaunched as error:
         if wait:
             raise
         output.hint(f"warning: {error}")  # it is safely recorded, and `serve` starts what waits
     if wait:
-        finish(watch_to_rest(workspace.service, job.id), as_json)
+        reports.finish(watch_job(workspace.claims, job.id), as_json)
     elif as_json:
         output.print_job_json(job)
     else:
         output.out.print(job.id)
-
-
-def finish(job: Job, as_json: bool) -> None:
-    """Print how a job ended and exit by it: 0 when it is completed or waits for a yes that was not given."""
-    if as_json:
-        output.print_job_json(job)
-    else:
-        if reports.awaits_confirmation(job):
-            reports.print_plan(job)
-            output.out.print()
-        reports.print_outcome(job)
-    if not reports.ended_well(job):
-        output.error(reports.why_it_stopped(job, current_workspace().service.events(job.id)))
-        raise typer.Exit(1)
 
 
 def _record(

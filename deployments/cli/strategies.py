@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from rich.text import Text
 
 from batch_jobs.deployments.cli import output
-from batch_jobs.deployments.cli.options import AsJson, Force, To, Type, writable
+from batch_jobs.deployments.cli.options import AsJson, Force, OutputFile, StrategyType, output_path
 from batch_jobs.deployments.errors import UsageRefused
 from batch_jobs.flows.workspace import current_workspace
 from batch_jobs.strategies.sdk.errors import exits_as_errors
@@ -32,8 +32,8 @@ def list_strategies(as_json: AsJson = False) -> None:
 
 
 def template(
-    batch_type: Type,
-    to: To = None,
+    batch_type: StrategyType,
+    to: OutputFile = None,
     force: Force = False,
 ) -> None:
     """Print a sample input of a strategy that works as it is."""
@@ -44,7 +44,7 @@ def template(
     if to is None:
         typer.echo(sample, nl=not sample.endswith("\n"))
         return
-    writable(to, force).write_text(sample, encoding="utf-8")
+    output_path(to, force).write_text(sample, encoding="utf-8")
     output.hint(f"written to {to}")
 
 

@@ -1,1 +1,1 @@
-"""Who may use the HTTP API, and whose a file is."""
+"""Who may use the HTTP API, and who owns a file."""

@@ -13,7 +13,7 @@ from ulid import ULID
 
 from batch_jobs.flows.errors import ApiKeyUnknown, SettingWrong
 from batch_jobs.flows.jobs.table import batch_job_api_key as table
-from batch_jobs.strategies.sdk.engines import for_reading, for_writing
+from batch_jobs.strategies.sdk.database import for_reading, for_writing
 
 PREFIX = "bj_"
 HINT_LENGTH = len(PREFIX) + 6  # characters of a key that are shown later
@@ -30,7 +30,7 @@ class Role(StrEnum):
 
 
 class ApiKey(BaseModel):
-    """A key as it is kept; the key itself is not. Its name is whose jobs are its own."""
+    """A key as it is kept; the key itself is not. It owns the jobs of its name."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 

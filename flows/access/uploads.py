@@ -1,4 +1,4 @@
-"""Whose a file of the store is: uploads by a list of owners, a job's files by the job."""
+"""Who owns the uploads in the file store."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, insert, select, update
 
 from batch_jobs.flows.jobs.table import batch_job_upload as table
-from batch_jobs.strategies.sdk.engines import for_writing
+from batch_jobs.strategies.sdk.database import for_writing
 
 
 class Upload(BaseModel):
@@ -29,7 +29,7 @@ class UploadStore:
         self._engine = engine
 
     def add(self, owner: str, files: Sequence[tuple[str, int]]) -> None:
-        """Note whose new files are, each a key and its bytes."""
+        """Record the owner of new files, each a key and its bytes."""
         now = datetime.now(UTC)
         rows = [{"key": key, "owner": owner, "size": size, "created_at": now} for key, size in files]
         with for_writing(self._engine.connect()) as connection, connection.begin():
@@ -42,7 +42,7 @@ class UploadStore:
         return Upload.model_validate(row) if row else None
 
     def mark_deleted(self, key: str) -> None:
-        """Note that an upload is gone."""
+        """Record that an upload is gone."""
         with for_writing(self._engine.connect()) as connection, connection.begin():
             connection.execute(
                 update(table)

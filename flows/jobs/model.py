@@ -1,13 +1,13 @@
 """A job as it is read: one row of the job table."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
-from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.jobs.transitions import ENDED, RUNNABLE, STOPPED, Status
 from batch_jobs.strategies.sdk.result import JobResult
 
 #: The types of a Prefect state in which a run has ended.
@@ -67,19 +67,64 @@ class Job(BaseModel):
     deleted_at: datetime | None
 
     @property
-    def waits_for_prefect(self) -> bool:
-        """Whether the job can go on, but nobody runs it and Prefect was not told to."""
-        if self.worker is not None or self.status not in (Status.CREATED, Status.CONFIRMED, Status.PROCESSING):
-            return False
-        untold = self.flow_run_state is None or self.flow_run_state in ("PAUSED", *OVER)
-        return self.flow_run_id is None or (self.status is not Status.CREATED and untold)
-
-    @property
     def worker(self) -> ProcessIdentity | None:
         """The process that runs the job now, ``None`` when nobody does."""
         if self.worker_host is None or self.worker_pid is None or self.worker_started_at is None:
             return None
         return ProcessIdentity(self.worker_host, self.worker_pid, self.worker_started_at)
+
+    # What is asked of a job, here and nowhere else. ``queries`` has some of it as SQL, a test holds both together.
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job is completed, canceled or failed."""
+        return self.status in ENDED
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether it has ended or is paused: nobody works on it."""
+        return self.status in STOPPED
+
+    @property
+    def awaits_confirmation(self) -> bool:
+        """Whether it has shown its plan and waits for a person to confirm it."""
+        previewed = self.status is Status.PRE_PROCESSED and self.dry_run
+        return previewed and self.confirmed_at is None and self.worker is None
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether nothing happens to it until a person does something."""
+        return self.has_stopped or self.awaits_confirmation
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether it has something to do and no process does it."""
+        return self.status in RUNNABLE and self.worker is None
+
+    @property
+    def waits_for_prefect(self) -> bool:
+        """Whether it may go on, but no Prefect run is on its way to do so: it is still to be handed over.
+
+        A new job has no run yet. One that was confirmed or resumed may have one that is suspended or over, which goes
+        on only when Prefect is asked.
+        """
+        if not self.may_go_on or self.flow_run_id is None:
+            return self.may_go_on
+        return self.status is not Status.CREATED and self.flow_run_state in (None, "PAUSED", *OVER)
+
+    @property
+    def waits_for_its_turn(self) -> bool:
+        """Whether it queues behind jobs of its key and was not given its turn yet."""
+        return self.queue_key is not None and self.active_key is None
+
+    @property
+    def has_dead_worker(self) -> bool:
+        """Whether the process that runs it is known to be gone; of one on another machine nobody knows."""
+        return self.worker is not None and self.worker.is_known_dead()
+
+    def is_silent(self, timeout: timedelta) -> bool:
+        """Whether the process that runs it gave no sign of life for longer than ``timeout``."""
+        return self.worker is not None and datetime.now(UTC) - (self.heartbeat_at or self.updated_at) > timeout
 
 
 class JobEvent(BaseModel):

@@ -1,9 +1,9 @@
-"""The ends of jobs that are still to be told outside, found in the history of jobs so that none is lost.
+"""The ends of jobs that are still to be delivered to a webhook, found in the history of jobs so that none is lost.
 
 Every end is an event that was committed with the job's change. ``collect`` makes a delivery of each that has none; it
 looks at all events after a *position*, which follows an hour behind, as an event with a lesser id may be committed
-after one with a greater. A delivery is taken by one process for a while and is due again unless it is told done: each
-end is told at least once.
+after one with a greater. A delivery is taken by one process for a while and is due again unless it is recorded as
+done: each end is delivered at least once.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from batch_jobs.flows.jobs.table import batch_job_delivery as delivery
 from batch_jobs.flows.jobs.table import batch_job_delivery_position as position
 from batch_jobs.flows.jobs.table import batch_job_event as event
 from batch_jobs.flows.jobs.transitions import ENDED
-from batch_jobs.strategies.sdk.engines import for_writing
+from batch_jobs.strategies.sdk.database import for_writing
 
 #: Nobody keeps a transaction on the history open for this long.
 SETTLED = timedelta(hours=1)
@@ -28,7 +28,7 @@ LONGEST_ERROR = 500  # characters
 
 @dataclass(frozen=True)
 class Delivery:
-    """An end to be told: the event's id, whose end, which, when, and how often it was tried."""
+    """An end to be delivered: the event's id, the job, its status, when, and how often it was tried."""
 
     event_id: int
     job_id: str
@@ -78,11 +78,11 @@ class CompletionOutbox:
         return [Delivery(row.event_id, row.job_id, row.to_status, row.at, row.attempts + 1) for row in rows]
 
     def done(self, event_id: int) -> None:
-        """Note that an end was told."""
+        """Record that an end was delivered."""
         self._set(event_id, next_at=null(), delivered_at=datetime.now(UTC), error=null())
 
     def failed(self, event_id: int, error: str, again: timedelta | None) -> None:
-        """Note that telling failed, and when to try again; ``None`` gives it up, and it is kept with its error."""
+        """Record that a delivery failed, and when to try again; ``None`` gives it up, and it is kept with its error."""
         at = null() if again is None else datetime.now(UTC) + again
         self._set(event_id, next_at=at, error=error[:LONGEST_ERROR])
 
@@ -91,10 +91,10 @@ class CompletionOutbox:
             connection.execute(update(delivery).where(delivery.c.event_id == event_id).values(values))
 
     def _advance(self, connection: Connection, begun: int, now: datetime) -> None:
-        """Move the position over what is settled, and forget what was told before it."""
+        """Move the position over what is settled, and forget what was delivered before it."""
         settled = select(func.max(event.c.id)).where(event.c.id > begun, event.c.at < now - SETTLED)
         reached = connection.scalar(settled)
         if reached is not None:
             connection.execute(update(position).values(event_id=reached))
-            told = delivery.c.delivered_at.is_not(None) & (delivery.c.event_id <= reached)
-            connection.execute(delete(delivery).where(told))
+            done = delivery.c.delivered_at.is_not(None) & (delivery.c.event_id <= reached)
+            connection.execute(delete(delivery).where(done))

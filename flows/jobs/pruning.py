@@ -8,10 +8,9 @@ from typing import Any
 from sqlalchemy import Engine, delete, inspect, select, update
 from ulid import ULID
 
-from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload
-from batch_jobs.flows.jobs.transitions import ENDED
+from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload, has_not_ended, is_kept
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
-from batch_jobs.strategies.sdk.engines import for_writing
+from batch_jobs.strategies.sdk.database import for_writing
 from batch_jobs.strategies.sdk.files import FileStore
 
 AT_ONCE = 500
@@ -59,7 +58,7 @@ class Pruning:
         return Pruned(jobs, files + self._remove_uploads(before))
 
     def _mark(self, before: datetime) -> None:
-        due = batch_job.c.status.in_(ENDED) & (batch_job.c.updated_at < before) & batch_job.c.deleted_at.is_(None)
+        due = ~has_not_ended & (batch_job.c.updated_at < before) & is_kept
         marks = {"deleted_at": datetime.now(UTC), "version": batch_job.c.version + 1}
         with for_writing(self._jobs.connect()) as connection, connection.begin():
             connection.execute(update(batch_job).where(due).values(marks))

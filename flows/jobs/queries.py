@@ -1,36 +1,32 @@
-"""Which jobs to look at, which page of them, and how many there are; what reconciling asks of all of them."""
+"""Which jobs to look at: questions of ``Job`` as SQL, filters and pages of lists, what reconciling looks for."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Select,
-    Table,
-    and_,
-    delete,
-    false,
-    func,
-    insert,
-    literal,
-    select,
-    text,
-    true,
-    tuple_,
+from sqlalchemy import ColumnElement, Engine, Select, Table, false, literal, or_, select, tuple_
+
+from batch_jobs.flows.jobs.model import OVER, Job, Trigger
+from batch_jobs.flows.jobs.table import batch_job, batch_job_tally, has_not_ended, has_open_run, is_kept
+from batch_jobs.flows.jobs.transitions import RUNNABLE, Status
+
+# The questions of the same names that ``Job`` answers for a row that was read.
+has_worker = batch_job.c.worker_host.is_not(None)
+may_go_on = batch_job.c.status.in_(sorted(RUNNABLE)) & ~has_worker
+waits_for_prefect = may_go_on & or_(
+    batch_job.c.flow_run_id.is_(None),
+    (batch_job.c.status != Status.CREATED)
+    & or_(batch_job.c.flow_run_state.is_(None), batch_job.c.flow_run_state.in_(["PAUSED", *OVER])),
 )
-from sqlalchemy.exc import DBAPIError
+awaits_confirmation = (
+    (batch_job.c.status == Status.PRE_PROCESSED)
+    & batch_job.c.dry_run.is_(True)
+    & batch_job.c.confirmed_at.is_(None)
+    & ~has_worker
+)
+waits_for_its_turn = batch_job.c.queue_key.is_not(None) & batch_job.c.active_key.is_(None)
 
-from batch_jobs.flows.jobs.model import OPEN_RUN, Job, Trigger
-from batch_jobs.flows.jobs.table import batch_job, batch_job_tally
-from batch_jobs.flows.jobs.transitions import ENDED, Status
-from batch_jobs.strategies.sdk.engines import for_reading, for_writing
-
-#: The columns whose time may be narrowed; the ones of a life that has not got there yet are empty.
+#: The times that a list may be narrowed by; one that the job has not come to yet is empty.
 TIME_COLUMNS = (
     "created_at",
     "pre_processed_at",
@@ -90,12 +86,12 @@ class JobFilter:
     def conditions(self) -> list[ColumnElement[bool]]:
         """The conditions that a row of the job table has to meet."""
         columns = batch_job.c
-        found = [columns.deleted_at.is_(None), *self._kind(batch_job)]
+        found = [is_kept, *self._kind(batch_job)]
         found += [] if self.ids is None else [_any_of(columns.id, self.ids)]
         return found + [condition for name, span in self.times.items() for condition in span.of(columns[name])]
 
     def tally_conditions(self) -> list[ColumnElement[bool]] | None:
-        """The conditions that a row of the tally has to meet; ``None`` when it cannot tell how many jobs there are."""
+        """The conditions that a row of the tally has to meet; ``None`` when the tally has no such count."""
         return None if self.ids is not None or self.times else self._kind(batch_job_tally)
 
     def _kind(self, table: Table) -> list[ColumnElement[bool]]:
@@ -135,112 +131,29 @@ def _any_of(column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[
     return column == values[0] if len(values) == 1 else column.in_(values)
 
 
-#: Rows that are summed without a thought; of more, those of one kind are made one.
-ROWS = 500
-LOCK = "advisory_xact_lock(hashtext('batch_job_tally'))"
-
-logger = logging.getLogger(__name__)
-
-_KIND = tuple(batch_job_tally.c[name] for name in ("type", "status", "trigger", "created_by"))
-_COLUMNS = [*(column.name for column in _KIND), "jobs"]
-_JOBS = func.sum(batch_job_tally.c.jobs)
-_LIVE = (
-    select(*(batch_job.c[column.name] for column in _KIND), func.count())
-    .where(batch_job.c.deleted_at.is_(None))
-    .group_by(*(batch_job.c[column.name] for column in _KIND))
-)
-_gone = delete(batch_job_tally).returning(*_KIND, batch_job_tally.c.jobs).cte("gone")
-_SUM_UP = insert(batch_job_tally).from_select(
-    _COLUMNS,
-    select(*(_gone.c[column.name] for column in _KIND), func.sum(_gone.c.jobs))
-    .group_by(*(_gone.c[column.name] for column in _KIND))
-    .having(func.sum(_gone.c.jobs) != 0),
-)
-
-
-class JobTally:
-    """Reads the rows that the database's triggers write, and keeps them few."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._reading = for_reading(engine)
-        self._bearable = ROWS
-
-    def count(self, conditions: Sequence[ColumnElement[bool]]) -> int:
-        """How many jobs there are of the kinds that meet the conditions, which are on columns of the tally."""
-        of_kind = func.coalesce(_JOBS.filter(and_(true(), *conditions)), 0)
-        with self._reading.connect() as connection:
-            jobs, rows = connection.execute(select(of_kind, func.count()).select_from(batch_job_tally)).one()
-        if rows > self._bearable:
-            self._compact_if_possible()
-        return int(jobs)
-
-    def by_status(self) -> dict[tuple[str, Status], int]:
-        """How many jobs there are of each type in each status."""
-        kind = (batch_job_tally.c.type, batch_job_tally.c.status)
-        query = select(*kind, _JOBS).group_by(*kind).having(_JOBS > 0)
-        with self._reading.connect() as connection:
-            return {(batch_type, Status(status)): int(jobs) for batch_type, status, jobs in connection.execute(query)}
-
-    def compact(self) -> int:
-        """Make one row of those of each kind, and return how many there are then.
-
-        Nobody who writes or counts jobs waits for it; of two at once one does nothing.
-        """
-        with for_writing(self._engine.connect()) as connection, connection.begin():
-            if _has_many_rows_of_a_kind(connection) and connection.scalar(text(f"SELECT pg_try_{LOCK}")):
-                connection.execute(_SUM_UP)
-            return int(connection.scalar(select(func.count()).select_from(batch_job_tally)) or 0)
-
-    def recount(self) -> None:
-        """Count the jobs, should somebody have written them past the triggers: a restored dump, a REPLACE in SQLite."""
-        fresh = insert(batch_job_tally).from_select(_COLUMNS, _LIVE)
-        old = delete(batch_job_tally)
-        with for_writing(self._engine.connect()) as connection, connection.begin():
-            if _has_many_rows_of_a_kind(connection):
-                connection.execute(text(f"SELECT pg_{LOCK}"))
-                # one statement sees one moment: what is written meanwhile has rows that are neither counted nor removed
-                connection.execute(fresh.add_cte(old.cte("old")))
-            else:
-                connection.execute(old)
-                connection.execute(fresh)
-
-    def _compact_if_possible(self) -> None:
-        try:
-            self._bearable = ROWS + 2 * self.compact()
-        except DBAPIError as error:  # the number is right without
-            logger.warning("the tally of jobs could not be compacted: %s", error.orig)
-
-
-def _has_many_rows_of_a_kind(connection: Connection) -> bool:
-    return connection.dialect.name == "postgresql"
-
-
 class OpenJobs:
-    """Finds jobs that something may have to be done about."""
+    """Finds jobs that something may have to be done about, oldest first."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    def waiting_for_prefect(self) -> list[Job]:
+        """Jobs that may go on and that no Prefect run is on its way to go on with."""
+        return self._find(waits_for_prefect)
 
     def with_open_runs(self) -> list[Job]:
         """Jobs whose Prefect run had not ended when it was last looked at, also where the job itself has."""
-        return self._read(select(batch_job).where(batch_job.c.flow_run_state.in_(OPEN_RUN)))
+        return self._find(has_open_run)
 
-    def worked_on(self) -> list[Job]:
+    def with_workers(self) -> list[Job]:
         """Jobs that a process is said to be working on."""
-        return self._read(
-            select(batch_job).where(batch_job.c.status.not_in(ENDED), batch_job.c.worker_host.is_not(None))
-        )
+        return self._find(has_not_ended & has_worker)
 
     def unconfirmed_since(self, moment: datetime) -> list[Job]:
-        """Jobs whose preview was there before a moment and that nobody has said yes to."""
-        waiting = (batch_job.c.status == Status.PRE_PROCESSED) & batch_job.c.dry_run.is_(True)
-        nobody = batch_job.c.confirmed_at.is_(None) & batch_job.c.worker_host.is_(None)
-        return self._read(
-            select(batch_job).where(waiting, nobody, batch_job.c.pre_processed_at < moment.astimezone(UTC))
-        )
+        """Jobs that have awaited their confirmation since before a moment."""
+        return self._find(awaits_confirmation & (batch_job.c.pre_processed_at < moment.astimezone(UTC)))
 
-    def _read(self, query: Select[Any]) -> list[Job]:
+    def _find(self, wanted: ColumnElement[bool]) -> list[Job]:
+        query = select(batch_job).where(is_kept, wanted).order_by(batch_job.c.id)
         with self._engine.connect() as connection:
-            rows = connection.execute(query.where(batch_job.c.deleted_at.is_(None)).order_by(batch_job.c.id)).all()
-        return [Job.model_validate(row) for row in rows]
+            return [Job.model_validate(row) for row in connection.execute(query)]

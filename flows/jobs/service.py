@@ -1,35 +1,25 @@
-"""The one way in to jobs, for Python, the command line, schedules and Prefect."""
+"""What people do with jobs, by Python, the command line, the API, a schedule or Prefect: create, look at, move them."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 from ulid import ULID
 
-from batch_jobs.flows.errors import (  # fmt: skip
-    ActionIllegal,
-    ConfirmedTooLate,
-    IdempotencyKeyTaken,
-    JobActive,
-    JobMoved,
-    JobTaken,
-    NotLaunched,
-    PrefectAway,
-)
+from batch_jobs.flows.errors import IdempotencyKeyTaken, JobActive, JobMoved, NotLaunched, PrefectAway
+from batch_jobs.flows.jobs.claims import Claims, stop_run
 from batch_jobs.flows.jobs.context import prepared_context, unique_key
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.queries import JobFilter, Page
-from batch_jobs.flows.jobs.store import NO_RUN, RESTING, JobStore, NewJob, owner
+from batch_jobs.flows.jobs.store import NO_RUN, JobStore, NewJob, owner
 from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.prefect.client import PrefectRuns
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.strategies.sdk.registry import Registry
 
-#: Who cancels a job that was not confirmed in time.
-EXPIRY = "expiry"
 MOVE_TRIES = 20  # how often a change starts anew when others change the job at the same moment
 
 
@@ -40,7 +30,7 @@ class BatchJobService:
         store: the job table.
         strategies: gives the strategies there are; called when one is needed, as loading them takes a moment.
         prefect: the runs of jobs in Prefect.
-        confirm_timeout: how long after its preview a job can be confirmed.
+        claims: finds out about dead processes and late confirmations.
         secrets: keeps the secret fields of contexts.
     """
 
@@ -49,13 +39,13 @@ class BatchJobService:
         store: JobStore,
         strategies: Callable[[], Registry],
         prefect: PrefectRuns,
-        confirm_timeout: timedelta,
+        claims: Claims,
         secrets: ContextSecrets,
     ) -> None:
         self._store = store
         self._strategies = strategies
         self._prefect = prefect
-        self._confirm_timeout = confirm_timeout
+        self._claims = claims
         self._secrets = secrets
 
     def create(
@@ -97,7 +87,7 @@ class BatchJobService:
             idempotency_key=idempotency_key,
             start_at=start_at,
         )
-        return self.start(job) if job.status is Status.CREATED and job.flow_run_id is None else job
+        return self.start(job) if job.waits_for_prefect else job
 
     def record(
         self,
@@ -135,7 +125,7 @@ class BatchJobService:
             queue_key=key if queues else None,
             active_key=None if queues else key,
             worker=worker,
-            sealed=self._secrets.sealed(prepared),
+            sealed=self._secrets.seal(prepared),
         )
         return self._store.insert(given, who=created_by or trigger) or self._existing(given)
 
@@ -145,7 +135,7 @@ class BatchJobService:
         Raises:
             NotLaunched: Prefect does not answer or has no deployment of its type; the job stays as it is.
         """
-        if job.queue_key is not None and job.active_key is None:
+        if job.waits_for_its_turn:
             active = self._store.activate(job)
             if active is None:
                 return self._store.get(job.id)
@@ -181,7 +171,7 @@ class BatchJobService:
         """
         started = []
         lacking: NotLaunched | None = None
-        for job in self._store.waiting():
+        for job in self._store.open_jobs.waiting_for_prefect():
             try:
                 started.append(self.start(job))
             except NotLaunched as error:
@@ -192,7 +182,7 @@ class BatchJobService:
 
     def waiting(self) -> Sequence[Job]:
         """The jobs that are recorded but were never handed to Prefect, oldest first."""
-        return self._store.waiting()
+        return self._store.open_jobs.waiting_for_prefect()
 
     def get(self, job_id: str) -> Job:
         """Return a job; ``JobUnknown`` where there is none."""
@@ -227,25 +217,25 @@ class BatchJobService:
         return self._store.events(self._store.get(job_id).id, after)
 
     def confirm(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
-        """Say yes to what the preview showed; ``worker`` is the process that goes on with it.
+        """Confirm what the preview showed; ``worker`` is the process that goes on with it.
 
         Raises:
             ConfirmedTooLate: it was not confirmed in time and is canceled.
             ActionIllegal: it does not wait for a confirmation; of many that confirm at once, one succeeds.
         """
-        self._refuse_when_late(self._store.get(job_id))
+        self._claims.refuse_expired(self._store.get(job_id))
         return self._go_on(job_id, Action.CONFIRM, who, worker)
 
     def cancel(self, job_id: str, who: str, why: str | None = None) -> Job:
         """Stop a job for good, at its next chunk edge when it runs; canceling twice is fine."""
         was = self._store.get(job_id)
         job = self._move(job_id, Action.CANCEL, who, why)
-        with suppress(PrefectAway):  # the run learns it from the row, and reconciling sees to the rest
-            self._stop_run(was)
+        with suppress(PrefectAway):  # the run also learns it from the row, at its next chunk edge
+            stop_run(self._prefect, was)
         return job
 
     def fail(self, job_id: str, who: str, why: str) -> Job:
-        """Say that a job cannot be run; it can be retried."""
+        """Record that a job cannot be run; it can be retried."""
         return self._move(job_id, Action.FAIL, who, why)
 
     def pause(self, job_id: str, who: str, why: str | None = None) -> Job:
@@ -263,7 +253,7 @@ class BatchJobService:
             StrategyUnknown: its strategy is not there any more; the job stays as it is.
             JobActive: its strategy allows one such job at a time, and there is another one by now.
         """
-        was = self.bury(job_id)
+        was = self._claims.fail_if_dead(job_id)
         self._strategies().get(was.type)
         job = self._move(job_id, Action.RETRY, who, **owner(worker))
         if was.flow_run_id is not None:
@@ -271,89 +261,22 @@ class BatchJobService:
                 self._prefect.end(was.flow_run_id, "CRASHED", f"{job_id} is tried again")
         return job
 
-    def hurry(self, job_id: str) -> None:
-        """Tell Prefect what it was not told of a job: to let its run go on, or to cancel it.
+    def sync_to_prefect(self, job_id: str) -> None:
+        """Let the Prefect run of a job follow what was done to the job: go on, or be canceled.
 
         Raises:
             PrefectAway: Prefect does not answer.
         """
         job = self._store.get(job_id)
         if job.status is Status.CANCELED:
-            self._stop_run(job)
-        elif job.worker is None and job.status in (Status.CONFIRMED, Status.PROCESSING):
+            stop_run(self._prefect, job)
+        elif job.may_go_on and job.status is not Status.CREATED:
             with suppress(NotLaunched):
                 self.start(job)
 
-    def expire(self, job: Job) -> Job:
-        """Cancel a job that was not confirmed in time."""
-        try:
-            expired = self._store.move(job, Action.CANCEL, who=EXPIRY, why=self._too_late)
-        except JobMoved:
-            return self._store.get(job.id)
-        with suppress(PrefectAway):
-            self._stop_run(job)
-        return expired
-
-    def bury(self, job_id: str, timeout: timedelta | None = None) -> Job:
-        """Mark a job failed whose process is known to be dead; leave any other as it is.
-
-        Args:
-            job_id: which job.
-            timeout: a process that gave no sign of life for this long counts as dead too.
-        """
-        job = self._store.get(job_id)
-        if job.worker is None or job.status in RESTING:
-            return job
-        why = f"{job.worker} died"
-        if not job.worker.is_known_dead():
-            silent = timeout is not None and datetime.now(UTC) - (job.heartbeat_at or job.updated_at) > timeout
-            if timeout is None or not silent:
-                return job
-            why = f"{job.worker} was not heard of for {timeout.total_seconds():g} s"
-        try:
-            return self._store.move(job, Action.FAIL, who="liveness", why=why)
-        except JobMoved:
-            return self._store.get(job_id)
-
-    def claim(self, job_id: str, flow_run_id: str | None) -> Job:
-        """Make this process the one that runs the job.
-
-        A run of the job that Prefect starts again takes up a job that was paused or has failed: somebody resumed or
-        retried that run in Prefect.
-
-        Raises:
-            ActionIllegal: the job has ended or is paused.
-            JobTaken: another living process has it, or was quicker.
-            JobActive: it has not come to its turn: another job of its kind is active.
-        """
-        job, worker = self._taken_up(self._store.get(job_id), flow_run_id), ProcessIdentity.current()
-        if job.status in RESTING:
-            raise ActionIllegal(job_id, job.status, Action.PROCESS)
-        if job.worker not in (None, worker) and not job.worker.is_known_dead():
-            raise JobTaken(job_id, str(job.worker))
-        try:
-            return self._store.claim(self._in_turn(job), worker, flow_run_id)
-        except JobMoved:
-            raise JobTaken(job_id, str(self._store.get(job_id).worker or "another process")) from None
-
-    def _taken_up(self, job: Job, flow_run_id: str | None) -> Job:
-        if flow_run_id is None or job.flow_run_id != flow_run_id:
-            return job
-        action = {Status.PAUSED: Action.RESUME, Status.FAILED: Action.RETRY}.get(job.status)
-        return self._store.move(job, action, who="prefect", why="its run was started again") if action else job
-
-    def _in_turn(self, job: Job) -> Job:
-        if job.queue_key is None or job.active_key is not None:
-            return job
-        active = self._store.activate(job)
-        if active is None:
-            other = self._store.ahead_of(job) or job
-            raise JobActive(job.type, other.id, other.status)
-        return active
-
     def _go_on(self, job_id: str, action: Action, who: str, worker: ProcessIdentity | None) -> Job:
         was = self._store.get(job_id)
-        self._strategies().get(was.type)  # gone since: to be told before anything is changed
+        self._strategies().get(was.type)  # it may be gone since; nothing is changed then
         if worker is None:
             return self._move(job_id, action, who)
         job = self._move(job_id, action, who, **owner(worker), **NO_RUN)
@@ -361,26 +284,6 @@ class BatchJobService:
             with suppress(PrefectAway):
                 self._prefect.end(was.flow_run_id, "CANCELLED", f"{job_id} goes on in {worker}")
         return job
-
-    def _stop_run(self, job: Job) -> None:
-        if job.flow_run_id is None:
-            return
-        why = f"{job.id} was canceled"
-        if job.worker is not None and job.worker.is_known_dead():
-            self._prefect.end(job.flow_run_id, "CANCELLED", why)
-        else:
-            self._prefect.cancel(job.flow_run_id, why)
-
-    def _refuse_when_late(self, job: Job) -> None:
-        moment = job.pre_processed_at
-        if job.status is Status.PRE_PROCESSED and moment and datetime.now(UTC) - moment > self._confirm_timeout:
-            job = self.expire(job)
-        if job.status is Status.CANCELED and self._store.events(job.id)[-1].who == EXPIRY:
-            raise ConfirmedTooLate(job.id, self._too_late)
-
-    @property
-    def _too_late(self) -> str:
-        return f"it was not confirmed within {self._confirm_timeout}"
 
     def _move(self, job_id: str, action: Action, who: str, why: str | None = None, **values: Any) -> Job:
         for _ in range(MOVE_TRIES):

@@ -1,27 +1,26 @@
 """Every statement on the job table. A change is a compare-and-set on ``version`` that writes its event with it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown
-from batch_jobs.flows.jobs.model import OVER, Job, JobEvent, Trigger
+from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
-from batch_jobs.flows.jobs.queries import JobFilter, JobTally, Page
-from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_secret
-from batch_jobs.flows.jobs.transitions import ENDED, TRANSITIONS, Action, Status
-from batch_jobs.strategies.sdk.engines import for_reading, for_writing
+from batch_jobs.flows.jobs.queries import JobFilter, OpenJobs, Page, waits_for_its_turn
+from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_secret, has_not_ended, is_kept
+from batch_jobs.flows.jobs.tally import JobTally
+from batch_jobs.flows.jobs.transitions import STOPPED, TRANSITIONS, Action, Status
+from batch_jobs.strategies.sdk.database import for_reading, for_writing
 from batch_jobs.strategies.sdk.result import JobResult
 
 #: What makes a job follow no Prefect run any more.
 NO_RUN: dict[str, Any] = dict.fromkeys(("flow_run_id", "flow_run_state", "flow_run_state_name"))
-#: In these nobody works on the job; whoever did has stopped or will at its next chunk edge.
-RESTING = ENDED | {Status.PAUSED}
 #: From these no run comes back to need the secrets of its context.
 SECRETS_END = (Status.COMPLETED, Status.CANCELED)
 
@@ -58,6 +57,7 @@ class JobStore:
 
     def __init__(self, engine: Engine) -> None:
         self.tally = JobTally(engine)
+        self.open_jobs = OpenJobs(engine)
         self._engine = engine
         self._reading = for_reading(engine)
 
@@ -96,17 +96,14 @@ class JobStore:
         given: dict[str, Any] = {"id": job_id}
         given |= {"creator": created_by} if created_by is not None else {}
         given |= {"types": list(types)} if types is not None else {}
-        with self._reading.connect() as connection:
-            row = connection.execute(query, given).one_or_none()
-        if row is None:
+        job = self._one(query, given)
+        if job is None:
             raise JobUnknown(job_id)
-        return Job.model_validate(row)
+        return job
 
     def by_idempotency_key(self, key: str) -> Job | None:
         """Return the job made with this key."""
-        with self._reading.connect() as connection:
-            row = connection.execute(select(batch_job).where(batch_job.c.idempotency_key == key)).one_or_none()
-        return Job.model_validate(row) if row else None
+        return self._one(select(batch_job).where(batch_job.c.idempotency_key == key))
 
     def newest(self, wanted: JobFilter, limit: int, before: Job | None = None) -> list[Job]:
         """Return the newest jobs first, ``limit`` at most, from the one before which they were made on."""
@@ -135,30 +132,14 @@ class JobStore:
 
     def by_active_key(self, key: str) -> Job | None:
         """Return the job that holds this key and has not ended."""
-        holding = (batch_job.c.active_key == key) & batch_job.c.status.not_in(ENDED)
-        with self._engine.connect() as connection:
-            row = connection.execute(select(batch_job).where(holding)).one_or_none()
-        return Job.model_validate(row) if row else None
-
-    def waiting(self) -> list[Job]:
-        """Return the jobs that can go on, that nobody runs and that Prefect does not know of, oldest first."""
-        idle = batch_job.c.worker_host.is_(None) & batch_job.c.deleted_at.is_(None)
-        new = (batch_job.c.status == Status.CREATED) & batch_job.c.flow_run_id.is_(None)
-        # confirmed or resumed while Prefect was away: a suspended or ended run goes on only when Prefect is told
-        untold = or_(batch_job.c.flow_run_id.is_(None), batch_job.c.flow_run_state.in_(["PAUSED", *OVER]))
-        told_to = batch_job.c.status.in_([Status.CONFIRMED, Status.PROCESSING]) & untold
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(batch_job).where(idle, or_(new, told_to)).order_by(batch_job.c.id)).all()
-        return [Job.model_validate(row) for row in rows]
+        return self._one(select(batch_job).where(batch_job.c.active_key == key, has_not_ended))
 
     def ahead_of(self, job: Job) -> Job | None:
         """Return the job that a queued one waits for: the active one of its key, or the oldest that waits before it."""
         before = _queued_before(job)
-        active = (batch_job.c.active_key == job.queue_key) & batch_job.c.status.not_in(ENDED)
+        active = (batch_job.c.active_key == job.queue_key) & has_not_ended
         query = select(batch_job).where(active | before).order_by(batch_job.c.active_key.is_(None), batch_job.c.id)
-        with self._engine.connect() as connection:
-            row = connection.execute(query.limit(1)).one_or_none()
-        return Job.model_validate(row) if row else None
+        return self._one(query.limit(1))
 
     def activate(self, job: Job) -> Job | None:
         """Give a queued job its turn; ``None`` while an active or an older waiting one of its key is there."""
@@ -230,20 +211,19 @@ class JobStore:
             return self._read(connection, job.id)
 
     def release(self, job: Job, **values: Any) -> Job:
-        """Let go of a job that waits for a person."""
+        """Take the process off a job that waits for a person."""
         with self._writing() as connection:
             self._change(connection, job, **owner(None), **values)
             return self._read(connection, job.id)
 
     def beat(self, job_id: str, claim: int) -> bool:
-        """Say that the process which runs the job lives; ``False`` when a later attempt has the job."""
-        mine = (batch_job.c.id == job_id) & (batch_job.c.claim == claim)
+        """Record that the process which runs the job lives; ``False`` when a later attempt has the job."""
         with self._writing() as connection:
-            beaten = connection.execute(update(batch_job).where(mine).values(heartbeat_at=datetime.now(UTC)))
-        return beaten.rowcount == 1
+            beat = update(batch_job).where(_claimed(job_id, claim)).values(heartbeat_at=datetime.now(UTC))
+            return connection.execute(beat).rowcount == 1
 
     def save_result(self, job_id: str, claim: int, result: JobResult, plan: dict[str, Any]) -> bool:
-        """Save what the run has to tell; ``False`` when a later attempt has the job."""
+        """Save what the run reports; ``False`` when a later attempt has the job."""
         values = {
             "result": result.model_dump(mode="json"),
             "plan": plan,
@@ -251,15 +231,11 @@ class JobStore:
             "updated_at": datetime.now(UTC),
         }
         with self._writing() as connection:
-            return (
-                connection.execute(
-                    update(batch_job).where(batch_job.c.id == job_id, batch_job.c.claim == claim).values(values)
-                ).rowcount
-                == 1
-            )
+            saved = connection.execute(update(batch_job).where(_claimed(job_id, claim)).values(values))
+        return saved.rowcount == 1
 
     def status_and_claim(self, job_id: str) -> tuple[Status, int | None]:
-        """What a run looks at, at each chunk edge."""
+        """Return the two that a run looks at, at each chunk edge."""
         with self._reading.connect() as connection:
             row = connection.execute(
                 select(batch_job.c.status, batch_job.c.claim).where(batch_job.c.id == job_id)
@@ -267,11 +243,10 @@ class JobStore:
         return Status(row.status), row.claim
 
     def set_flow_run(self, job: Job, flow_run_id: str) -> None:
-        """Note which Prefect run was told to run the job, unless a process has taken it meanwhile."""
-        same = (batch_job.c.id == job.id) & (batch_job.c.version == job.version)
-        told = {"flow_run_id": flow_run_id, "flow_run_state": "SCHEDULED", "flow_run_state_name": "Scheduled"}
+        """Note which Prefect run is to run the job, unless a process has taken it meanwhile."""
+        run = {"flow_run_id": flow_run_id, "flow_run_state": "SCHEDULED", "flow_run_state_name": "Scheduled"}
         with self._writing() as connection:
-            connection.execute(update(batch_job).where(same).values(**told))
+            connection.execute(update(batch_job).where(_unchanged(job)).values(**run))
 
     def set_flow_run_state(self, flow_run_id: str, state: str, state_name: str | None) -> None:
         """Note the state that a Prefect run is in."""
@@ -281,8 +256,11 @@ class JobStore:
 
     def by_flow_run(self, flow_run_id: str) -> Job | None:
         """Return the job that a Prefect run runs."""
-        with self._engine.connect() as connection:
-            row = connection.execute(select(batch_job).where(batch_job.c.flow_run_id == flow_run_id)).one_or_none()
+        return self._one(select(batch_job).where(batch_job.c.flow_run_id == flow_run_id))
+
+    def _one(self, query: Select[Any], given: Mapping[str, Any] | None = None) -> Job | None:
+        with self._reading.connect() as connection:
+            row = connection.execute(query, given or {}).one_or_none()
         return Job.model_validate(row) if row else None
 
     def _changed(self, job: Job, action: str, who: str, why: str | None, **values: Any) -> Job:
@@ -300,24 +278,20 @@ class JobStore:
             yield connection
 
     def _read(self, connection: Connection, job_id: str) -> Job:
-        row = connection.execute(
-            select(batch_job).where(batch_job.c.id == job_id, batch_job.c.deleted_at.is_(None))
-        ).one_or_none()
+        row = connection.execute(select(batch_job).where(batch_job.c.id == job_id, is_kept)).one_or_none()
         if row is None:
             raise JobUnknown(job_id)
         return Job.model_validate(row)
 
     def _change(self, connection: Connection, job: Job, **values: Any) -> None:
-        same = (batch_job.c.id == job.id) & (batch_job.c.version == job.version)
-        changed = connection.execute(
-            update(batch_job).where(same).values(**values, version=job.version + 1, updated_at=datetime.now(UTC))
-        )
+        marks = {"version": job.version + 1, "updated_at": datetime.now(UTC)}
+        changed = connection.execute(update(batch_job).where(_unchanged(job)).values(**values, **marks))
         if changed.rowcount != 1:
             raise JobMoved(job.id)
 
 
 def _finding(owned: bool, typed: bool) -> Select[Any]:
-    query = select(batch_job).where(batch_job.c.id == bindparam("id"), batch_job.c.deleted_at.is_(None))
+    query = select(batch_job).where(batch_job.c.id == bindparam("id"), is_kept)
     query = query.where(batch_job.c.created_by == bindparam("creator")) if owned else query
     return query.where(batch_job.c.type.in_(bindparam("types", expanding=True))) if typed else query
 
@@ -326,10 +300,19 @@ def _finding(owned: bool, typed: bool) -> Select[Any]:
 FIND = {(owned, typed): _finding(owned, typed) for owned in (False, True) for typed in (False, True)}
 
 
+def _unchanged(job: Job) -> ColumnElement[bool]:
+    """The job's row, unless it was changed since it was read."""
+    return (batch_job.c.id == job.id) & (batch_job.c.version == job.version)
+
+
+def _claimed(job_id: str, claim: int) -> ColumnElement[bool]:
+    """The job's row, unless a later attempt has the job."""
+    return (batch_job.c.id == job_id) & (batch_job.c.claim == claim)
+
+
 def _queued_before(job: Job) -> ColumnElement[bool]:
     queued = (batch_job.c.queue_key == job.queue_key) & (batch_job.c.status == Status.CREATED)
-    waiting = batch_job.c.active_key.is_(None) & batch_job.c.deleted_at.is_(None)
-    return queued & waiting & (batch_job.c.id < job.id)
+    return queued & waits_for_its_turn & is_kept & (batch_job.c.id < job.id)
 
 
 def _effects(job: Job, status: Status) -> dict[str, Any]:
@@ -340,7 +323,7 @@ def _effects(job: Job, status: Status) -> dict[str, Any]:
         queued = {"active_key": None} if job.queue_key is not None else {}
         return {**unstarted, **queued, "attempt": job.attempt + 1}
     reached = {f"{status}_at": datetime.now(UTC)}
-    return {**reached, **owner(None)} if status in RESTING else reached
+    return {**reached, **owner(None)} if status in STOPPED else reached
 
 
 def _record(

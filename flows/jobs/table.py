@@ -1,5 +1,6 @@
-"""The tables of the job database, as SQLAlchemy: jobs and their history, and what the HTTP API keeps beside them. The
-migrations create them.
+"""The tables of the job database: jobs and their history, and what the HTTP API keeps beside them.
+
+The migrations create them; these descriptions are what statements are built from, and a test compares the two.
 """
 
 from datetime import UTC, datetime
@@ -25,27 +26,31 @@ from sqlalchemy.types import TypeDecorator
 
 from batch_jobs.flows.jobs.model import OPEN_RUN
 from batch_jobs.flows.jobs.transitions import ENDED
+from batch_jobs.strategies.sdk.database import database_named
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC; SQLite, which knows no zones, keeps it without one."""
+    """An aware time in UTC, kept without its zone on SQLite, which has none."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn an aware time to what the database keeps."""
+        """Convert to UTC, the zone left out on SQLite."""
         if value is None:
             return None
         utc = value.astimezone(UTC)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+        return utc.replace(tzinfo=None) if not database_named(dialect.name).has_time_zones else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
+        """Convert to an aware time in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+
+#: SQLite counts up its own kind of integer only.
+Number = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
 
@@ -92,33 +97,19 @@ batch_job = Table(
     Column("deleted_at", UtcDateTime),
     Index("ix_batch_job_flow_run_id", "flow_run_id"),
 )
-_live = batch_job.c.deleted_at.is_(None)
-# each list is a walk along one of these, however many jobs there are; ids are ULIDs, but a run that was scheduled days
-# before makes its row when it begins, so a list by time is not one by id
-for _columns in (("created_at", "id"), *((name, "created_at", "id") for name in ("created_by", "type", "status"))):
-    Index(
-        f"ix_batch_job_live_{'_'.join(_columns)}",
-        *(batch_job.c[name] for name in _columns),
-        sqlite_where=_live,
-        postgresql_where=_live,
-    )
-_open_run = batch_job.c.flow_run_state.in_(OPEN_RUN)
-Index("ix_batch_job_open_run", batch_job.c.id, sqlite_where=_open_run, postgresql_where=_open_run)
-_not_ended = batch_job.c.status.not_in(sorted(ENDED))
-Index(
-    "uq_batch_job_active_key",
-    batch_job.c.active_key,
-    unique=True,
-    sqlite_where=_not_ended,
-    postgresql_where=_not_ended,
-)
+
+# The conditions of partial indexes, which are in ``indexes``; ``queries`` finds jobs by them.
+#: A job that is pruned is marked deleted first.
+is_kept = batch_job.c.deleted_at.is_(None)
+has_open_run = batch_job.c.flow_run_state.in_(OPEN_RUN)
+has_not_ended = batch_job.c.status.not_in(sorted(ENDED))
 
 # How many live jobs there are of a kind, so that counting them takes the same time however many there are: the sum over
 # all rows of the kind. Triggers of the database write them, whoever writes the jobs.
 batch_job_tally = Table(
     "batch_job_tally",
     metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
+    Column("id", Number, Identity(), primary_key=True),
     Column("type", String(255), nullable=False),
     Column("status", String(16), nullable=False),
     Column("trigger", String(16), nullable=False),
@@ -129,7 +120,7 @@ batch_job_tally = Table(
 batch_job_event = Table(
     "batch_job_event",
     metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", Number, primary_key=True, autoincrement=True),
     Column("job_id", String(64), ForeignKey("batch_job.id", ondelete="CASCADE"), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("action", String(16), nullable=False),
@@ -139,13 +130,12 @@ batch_job_event = Table(
     Column("why", Text),
     Column("attempt", Integer, nullable=False),
     Column("version", BigInteger, nullable=False),
-    # when it was told to Prefect as an event, empty while it is to be told
+    # when Prefect got it as an event, empty until then
     Column("published_at", UtcDateTime),
     Index("ix_batch_job_event_job_id_id", "job_id", "id"),
 )
-_unpublished = batch_job_event.c.published_at.is_(None)
-Index("ix_batch_job_event_unpublished", batch_job_event.c.id, sqlite_where=_unpublished, postgresql_where=_unpublished)
 
+# What the HTTP API and the webhook keep beside the jobs.
 
 batch_job_api_key = Table(
     "batch_job_api_key",
@@ -184,7 +174,7 @@ batch_job_delivery = Table(
     metadata,
     Column(
         "event_id",
-        BigInteger().with_variant(Integer, "sqlite"),
+        Number,
         ForeignKey("batch_job_event.id", ondelete="CASCADE"),
         primary_key=True,
         autoincrement=False,
@@ -196,7 +186,7 @@ batch_job_delivery = Table(
     Index("ix_batch_job_delivery_next_at", "next_at"),
 )
 
-#: One row: the last event that the webhook needs not look at any more.
+#: One row: the last event that the webhook need not look at any more.
 batch_job_delivery_position = Table(
     "batch_job_delivery_position",
     metadata,

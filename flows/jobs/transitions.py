@@ -45,7 +45,7 @@ TRANSITIONS: Mapping[Status, Mapping[Action, Status]] = {
         Action.CANCEL: Status.CANCELED,
         Action.FAIL: Status.FAILED,
     },
-    # somebody said yes; no row has been written yet
+    # a person or the job itself confirmed; no row has been written yet
     Status.CONFIRMED: {
         Action.PROCESS: Status.PROCESSING,
         Action.CANCEL: Status.CANCELED,
@@ -76,8 +76,12 @@ TRANSITIONS: Mapping[Status, Mapping[Action, Status]] = {
     },
 }
 
-#: A job in one of these is not worked on any more.
+#: The end of a job's life; only a failed one comes back, by retry.
 ENDED = frozenset({Status.COMPLETED, Status.CANCELED, Status.FAILED})
+#: Nobody works on a job in one of these: whoever did has stopped, or will at its next chunk edge.
+STOPPED = ENDED | {Status.PAUSED}
+#: A job in one of these has something to do that needs no person.
+RUNNABLE = frozenset({Status.CREATED, Status.CONFIRMED, Status.PROCESSING})
 
 
 def allowed_from(action: Action) -> list[Status]:

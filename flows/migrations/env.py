@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from batch_jobs.flows.jobs import table  # noqa: F401  # its import adds these tables to the metadata
+from batch_jobs.flows.jobs import indexes  # noqa: F401  # its import adds the partial indexes to the metadata
 from batch_jobs.flows.jobs.table import metadata
 
 context.configure(

@@ -1,4 +1,4 @@
-"""Tells Prefect of every step of a job's life as an event ``batch-job.<status>``, for its automations to act on."""
+"""Publishes every step of a job's life to Prefect as an event ``batch-job.<status>``, for automations to act on."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,15 +13,15 @@ from batch_jobs.flows.jobs.table import batch_job, batch_job_event
 if TYPE_CHECKING:
     from prefect.events import Event
 
-AT_ONCE = 200  # events told in one go
-#: What the history calls a step that leaves the status as it is; any other is told by the status it leads to.
+AT_ONCE = 200  # events
+#: What the history calls a step that leaves the status as it is; any other is published by the status it leads to.
 NOTES = ("try_again", "interrupt", "relaunch")
 
 
 class Publisher:
-    """Tells what the history has and Prefect does not know yet.
+    """Publishes what the history has and Prefect does not know yet.
 
-    The history is written with the change itself, so nothing is lost when Prefect is away; an event that is told twice
+    The history is written with the change itself, so nothing is lost when Prefect is away; an event that is sent twice
     has the same id.
     """
 
@@ -29,25 +29,25 @@ class Publisher:
         self._engine = engine
 
     async def publish(self) -> int:
-        """Tell the oldest untold steps and return how many.
+        """Publish the oldest unpublished steps and return how many.
 
         Raises:
-            Exception: Prefect cannot be reached; they are told the next time.
+            Exception: Prefect cannot be reached; they are published the next time.
         """
         import asyncio
 
         from prefect.events.clients import get_events_client
 
-        untold = await asyncio.to_thread(self._untold)
-        if not untold:
+        unpublished = await asyncio.to_thread(self._unpublished)
+        if not unpublished:
             return 0
         async with get_events_client(checkpoint_every=1) as client:
-            for _, event in untold:
+            for _, event in unpublished:
                 await client.emit(event)
-        await asyncio.to_thread(self._mark, [number for number, _ in untold])
-        return len(untold)
+        await asyncio.to_thread(self._mark, [number for number, _ in unpublished])
+        return len(unpublished)
 
-    def _untold(self) -> list[tuple[int, "Event"]]:
+    def _unpublished(self) -> list[tuple[int, "Event"]]:
         query = (
             select(batch_job_event, batch_job_event.c.id.label("number"))
             .where(batch_job_event.c.published_at.is_(None))
@@ -67,8 +67,8 @@ class Publisher:
 
     def _mark(self, numbers: Sequence[int]) -> None:
         with self._engine.begin() as connection:
-            told = update(batch_job_event).where(batch_job_event.c.id.in_(numbers))
-            connection.execute(told.values(published_at=datetime.now(UTC)))
+            published = update(batch_job_event).where(batch_job_event.c.id.in_(numbers))
+            connection.execute(published.values(published_at=datetime.now(UTC)))
 
 
 def event_of(job: Job, step: JobEvent) -> "Event":

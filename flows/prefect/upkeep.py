@@ -1,4 +1,4 @@
-"""What keeps jobs true while something serves them: listening to Prefect, reconciling, and telling events."""
+"""What keeps the job table up to date while something serves: listening to Prefect, reconciling, publishing events."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 async def keep_up(workspace: Workspace) -> None:
-    """Run all of it until cancelled; a part that fails is tried again, and two processes that do this get on."""
+    """Run all of it until cancelled; a part that fails is tried again, and two processes may do it at once."""
     publisher = Publisher(workspace.jobs)
 
     async def reconcile() -> None:
@@ -28,7 +28,7 @@ async def keep_up(workspace: Workspace) -> None:
 
 
 async def again_and_again(part: Callable[[], Awaitable[object]], seconds: float) -> None:
-    """Do it every so many seconds until cancelled, whatever becomes of it."""
+    """Do a part every so many seconds until cancelled, also after it failed; of failures in a row one is a warning."""
     failing = False
     while True:
         try:

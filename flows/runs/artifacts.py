@@ -19,7 +19,7 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_logger
 
-from batch_jobs.flows.secret_fields.contexts import OpenedContext
+from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import LINE_COLUMN, REASON_COLUMN
 
@@ -43,7 +43,7 @@ class Artifacts:
 
     def __init__(self, job_id: str, opened: OpenedContext) -> None:
         self._job_id = job_id
-        self._hide = opened.without_secrets
+        self._masked = opened.masked
         self._bar: UUID | None = None
         self._is_over = False
         self._progress = self._shown = 0.0
@@ -65,11 +65,12 @@ class Artifacts:
 
     def show_result(self, job: JobRun) -> None:
         """Show the rejects and the result, where there are any."""
-        if job.result.rejects_file_key:
-            rows = _first_rejects(job, job.result.rejects_file_key)
-            key = f"{job.result.rejected} rejected rows, the first {len(rows)} here; all: {job.result.rejects_file_key}"
-            table = partial(create_table_artifact, self._hide(rows), key=_key(self._job_id, "rejects"), description=key)
-            self._waiting.put(table)
+        rejects = job.result.rejects_file_key
+        if rejects:
+            rows = self._masked(_first_rejects(job, rejects))
+            text = f"{job.result.rejected} rejected rows, the first {len(rows)} here; all: {rejects}"
+            key = _key(self._job_id, "rejects")
+            self._waiting.put(partial(create_table_artifact, rows, key=key, description=text))
         if job.result.file_key or job.result.advancement_count:
             self._put_markdown("result", _result(job), "What this job did")
 
@@ -81,7 +82,7 @@ class Artifacts:
 
     def _put_markdown(self, what: str, text: str, description: str) -> None:
         key = _key(self._job_id, what)
-        self._waiting.put(partial(create_markdown_artifact, self._hide(text), key=key, description=description))
+        self._waiting.put(partial(create_markdown_artifact, self._masked(text), key=key, description=description))
 
     def _draw(self) -> None:
         if self._shown == self._progress:

@@ -1,11 +1,11 @@
-"""One attempt at a job: its phases in order, each step told to the job table."""
+"""One attempt at a job: its phases in order, each recorded in the job table."""
 
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
@@ -14,14 +14,20 @@ from batch_jobs.flows.jobs import store
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Action, Status
-from batch_jobs.flows.secret_fields.contexts import OpenedContext
-from batch_jobs.flows.secret_fields.masking import hidden_in_errors, original
+from batch_jobs.flows.secret_fields.masking import OpenedContext, original
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.errors import BatchJobError, Refusal, StopRequested, Superseded, exits_as_errors, line_in
+from batch_jobs.strategies.sdk.errors import (
+    BatchJobError,
+    PermanentError,
+    StopRequested,
+    Superseded,
+    exits_as_errors,
+    line_in,
+)
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.sdk.registry import origin_of
-from batch_jobs.strategies.sdk.result import ErrorEntry, JobResult
+from batch_jobs.strategies.sdk.result import ErrorEntry
 
 MESSAGE_LIMIT = 1_000  # characters of an error kept in the row
 TRACE_LIMIT = 10_000
@@ -33,8 +39,8 @@ Hook = Callable[[BatchJobStrategy, JobRun], None]
 class Step:
     """One hook of a strategy, ready to run.
 
-    ``tries_again`` is told an error of ``run`` and says whether the step is to be run once more, ``retries`` times at
-    most, after ``delay`` seconds that double each time.
+    ``tries_again`` decides by an error of ``run`` whether the step is to be run once more: ``retries`` times at most,
+    after ``delay`` seconds that double each time.
     """
 
     name: str
@@ -56,49 +62,6 @@ class Outcome(StrEnum):
     PAUSED = "paused"
     CANCELED = "canceled"
     INTERRUPTED = "interrupted"
-
-
-class RowReport:
-    """Tells a run's progress to its row, and learns there that it is to stop.
-
-    Args:
-        store: the job table.
-        job: the job as this process claimed it.
-        opened: its context, whose secrets are kept out of the row.
-        show_progress: told the progress, 0 to 1, at each save.
-        is_leaving: whether this process is to leave the job; the row knows by then what became of its Prefect run.
-    """
-
-    def __init__(
-        self,
-        store: JobStore,
-        job: Job,
-        opened: OpenedContext,
-        show_progress: Callable[[float], None],
-        is_leaving: Callable[[], bool],
-    ) -> None:
-        self._store = store
-        self._opened = opened
-        self._is_leaving = is_leaving
-        self._job_id = job.id
-        self._claim = job.claim or 0
-        self._show_progress = show_progress
-
-    def save(self, result: JobResult, plan: dict[str, Any]) -> None:
-        """Save the result; one that a later attempt has taken over is left alone."""
-        told = JobResult.model_validate(self._opened.without_secrets(result.model_dump(mode="json")))
-        if self._store.save_result(self._job_id, self._claim, told, self._opened.without_secrets(plan)):
-            self._show_progress(result.progress)
-
-    def stop_reason(self) -> str | None:
-        """Why to stop at this chunk edge, if at all."""
-        leaving = self._is_leaving()
-        status, claim = self._store.status_and_claim(self._job_id)
-        if claim != self._claim or status in (Status.FAILED, Status.COMPLETED):
-            return "superseded"
-        if status in (Status.CANCELED, Status.PAUSED):
-            return str(status)
-        return "interrupted" if leaving else None
 
 
 class Attempt:
@@ -164,14 +127,14 @@ class Attempt:
     def _hook(self, name: str, hook: Hook) -> None:
         def run() -> None:
             self.run.stop_if_asked()  # canceled between two steps, or while a retry was waited for
-            with hidden_in_errors(self._opened), exits_as_errors():
+            with self._opened.masking_errors(), exits_as_errors():
                 hook(self._strategy, self.run)
 
         retries = (self._strategy.max_retries, self._strategy.retry_delay)
         self._run_step(Step(name, run, *retries, self._tries_again))
 
     def _tries_again(self, error: Exception) -> bool:
-        """Let the strategy say whether the error may pass; if so, the next attempt begins and the history tells why."""
+        """Ask the strategy whether the error may pass; if so, the next attempt begins, its reason in the history."""
         raised = cast(Exception, original(error))
         with exits_as_errors():
             passes = self._strategy.should_retry(self.run, raised)
@@ -196,7 +159,7 @@ class Attempt:
         self._job = self._moved(action, who=self._who)
 
     def _moved(self, action: Action, who: str, why: str | None = None) -> Job:
-        """Move the row as this attempt knows it; when somebody else moved it, heed what they did."""
+        """Move the row as this attempt knows it; where somebody else moved it, stop or give way."""
         try:
             return self._store.move(self._job, action, who=who, why=why)
         except (ActionIllegal, JobMoved):
@@ -210,14 +173,14 @@ class Attempt:
         if stop.reason == "superseded":
             raise Superseded(self._job.id)
         if stop.reason == Status.CANCELED:
-            self._tell_unprocessed()
-            with hidden_in_errors(self._opened), exits_as_errors():
+            self._describe_unprocessed()
+            with self._opened.masking_errors(), exits_as_errors():
                 self._strategy.on_cancel(self.run)
             self.run.save()
             return Outcome.CANCELED
         return Outcome.INTERRUPTED if stop.reason == "interrupted" else Outcome.PAUSED
 
-    def _tell_unprocessed(self) -> None:
+    def _describe_unprocessed(self) -> None:
         result = self.run.result
         if result.count is not None and result.advancement_count < result.count:
             rows = f"{result.count - result.advancement_count} of {result.count} rows were not processed"
@@ -245,7 +208,7 @@ class Attempt:
 
     def _entry(self, error: BaseException) -> ErrorEntry:
         entry = describe_error(error, origin_of(type(self._strategy)))
-        return ErrorEntry.model_validate(self._opened.without_secrets(entry.model_dump()))
+        return ErrorEntry.model_validate(self._opened.masked(entry.model_dump()))
 
 
 def describe_error(error: BaseException, file: Path) -> ErrorEntry:
@@ -261,7 +224,7 @@ def describe_error(error: BaseException, file: Path) -> ErrorEntry:
         message=(message or type(error).__name__)[: MESSAGE_LIMIT - len(place)] + place,
         code=type(error).__name__,
         err=trace[-TRACE_LIMIT:],
-        refused=isinstance(error, Refusal),
+        refused=isinstance(error, PermanentError),
     )
 
 

@@ -93,8 +93,8 @@ def _run_name() -> str:
 
 def _run_job(strategy: type[BatchJobStrategy], context: BaseModel, dry_run: bool, job_id: str) -> Any:
     workspace, run = current_workspace(), this_run()
-    opened = job_id or _record(workspace, strategy, context, dry_run, run)
-    return JobFlowRun(workspace, strategy(), run).go(opened)
+    job_id = job_id or _record(workspace, strategy, context, dry_run, run)
+    return JobFlowRun(workspace, strategy(), run).go(job_id)
 
 
 def _record(

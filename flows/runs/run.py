@@ -1,18 +1,15 @@
 """One Prefect run of a job: it takes the job up, goes through its steps as tasks, and ends as the job stands then."""
 
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn, cast
 
-from prefect import get_run_logger, runtime, suspend_flow_run, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger, suspend_flow_run
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
-from prefect.exceptions import Abort, ObjectNotFound, Pause, TerminationSignal
+from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.input import RunInput
 from prefect.states import Cancelled, Completed, Failed, Suspended
-from prefect.tasks import exponential_backoff
 
 from batch_jobs.flows.errors import ActionIllegal, ConfirmedTooLate, PrefectAway
 from batch_jobs.flows.jobs.model import Job
@@ -20,21 +17,19 @@ from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.store import JobStore, owner
 from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.runs.artifacts import Artifacts
-from batch_jobs.flows.runs.attempt import Attempt, Outcome, RowReport, Step
-from batch_jobs.flows.runs.heartbeat import Heartbeat
-from batch_jobs.flows.runs.signals import SIGNALS, Interruption
-from batch_jobs.flows.secret_fields.masking import hidden_in_log
+from batch_jobs.flows.runs.attempt import Attempt, Outcome, Step
+from batch_jobs.flows.runs.reporting import Heartbeat, RowReport
+from batch_jobs.flows.runs.tasks import StepTasks
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
-from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.job import JobParts
 
 STOPPED = "its process was told to stop"
 
 
 class Confirmation(RunInput):
-    """The form behind *Resume* of a run whose job waits for a yes."""
+    """The form behind *Resume* in the Prefect UI, of a run that waits for a confirmation."""
 
     confirmed_by: str = "prefect-ui"
 
@@ -51,8 +46,7 @@ class JobFlowRun:
         self._strategy = strategy
         self._run_id = str(run.id)
         self._is_deployed = run.deployment_id is not None
-        # a command at a terminal has its own Ctrl-C
-        self._interruption = Interruption(SIGNALS if self._is_deployed else (signal.SIGTERM,))
+        self._tasks = StepTasks(self._is_deployed)
 
     def go(self, job_id: str) -> Any:
         """Take the job as far as it goes and return what the flow returns: the job, or the state to end in.
@@ -62,8 +56,7 @@ class JobFlowRun:
             ActionIllegal: the job is completed.
             Pause, Abort: the job waits, for a person or for another worker; Prefect knows what to do with these.
         """
-        if self._is_deployed:  # the process is the run's own, and ends with it
-            self._interruption.keep()
+        self._tasks.catch_signals()
         try:
             outcome = self._attempt(job_id)
             while outcome is Outcome.WAITING and self._is_deployed:
@@ -76,8 +69,8 @@ class JobFlowRun:
         return self._end(outcome, job_id)
 
     def _attempt(self, job_id: str) -> Outcome:
-        job = self._service.claim(job_id, self._run_id)
-        opened = self._workspace.context_secrets.opened(job)
+        job = self._workspace.claims.claim(job_id, self._run_id)
+        opened = self._workspace.context_secrets.open(job)
         shown, logger = Artifacts(job.id, opened), get_run_logger()
         parts = JobParts(
             self._workspace.target,
@@ -89,71 +82,25 @@ class JobFlowRun:
         )
 
         def run_step(step: Step) -> None:
-            self._as_task(step, attempt)
+            self._tasks.run(step, attempt.run)
             if step.name == "pre-process":
                 shown.show_plan(attempt.run)
 
         attempt = Attempt(self._store, self._strategy, job, opened, parts, run_step)
         beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger)
-        with hidden_in_log(opened), beating:
+        with opened.masking_logs(), beating:
             try:
                 return attempt.go()
             finally:
                 shown.show_result(attempt.run)
                 shown.finish()
 
-    def _as_task(self, step: Step, attempt: Attempt) -> None:
-        """Run a step as a Prefect task; a stop at a chunk edge is no crash of the task, so it is carried out of it."""
-        again = False
-
-        def run_step() -> StopRequested | None:
-            nonlocal again
-            outside, attempt.run.logger = attempt.run.logger, get_run_logger()
-            try:
-                with self._interruption:
-                    step.run()
-            except StopRequested as stop:
-                return stop
-            except Exception as error:
-                again = runtime.task_run.run_count <= step.retries and step.tries_again(error)
-                raise
-            finally:
-                attempt.run.logger = outside
-            return None
-
-        as_task = task(
-            name=step.name,
-            cache_policy=NO_CACHE,
-            persist_result=False,
-            retries=step.retries,
-            retry_delay_seconds=exponential_backoff(step.delay),
-            retry_condition_fn=lambda *_: again,
-        )
-        stop: StopRequested | None
-        try:
-            self._interruption.lift()
-            stop = self._stop_now(attempt) if self._interruption.wanted else as_task(run_step)()
-        except (TerminationSignal, Pause):  # between two steps, or while a retry was waited for
-            stop = self._stop_now(attempt)
-        finally:
-            if self._is_deployed:
-                self._interruption.keep()
-        if stop is not None:
-            raise stop
-
-    def _stop_now(self, attempt: Attempt) -> StopRequested:
-        self._interruption.wanted = True
-        try:
-            attempt.run.stop_if_asked()
-        except StopRequested as stop:
-            return stop
-        raise AssertionError("a run that is told to leave finds a reason to stop")
-
     def _is_leaving(self) -> bool:
         """Whether this process is to leave the job; a signal may mean a cancel, so the row follows the run first."""
-        if self._interruption.wanted:
+        is_interrupted = self._tasks.interruption.wanted
+        if is_interrupted:
             self._follow()
-        return self._interruption.wanted
+        return is_interrupted
 
     def _beat_of(self, job: Job) -> Callable[[], bool]:
         def beat() -> bool:
@@ -169,7 +116,7 @@ class JobFlowRun:
             self._workspace.mirror.follow(self._run_id)
 
     def _await_confirmation(self, job_id: str) -> Confirmation:
-        """Suspend this run until somebody says yes; return what they said once the run was resumed."""
+        """Suspend this run until somebody confirms; return what they entered once the run was resumed."""
         try:
             return cast(Confirmation, self._suspend(job_id, "confirm", Confirmation))
         except ObjectNotFound:  # resumed without an answer, as `prefect flow-run resume` does
@@ -186,7 +133,7 @@ class JobFlowRun:
             return cast(Any, suspend_flow_run)(wait_for_input=wait_for_input, key=key)
         except Pause:
             with suppress(PrefectAway):
-                self._service.hurry(job_id)  # somebody may have been quicker than the suspension
+                self._service.sync_to_prefect(job_id)  # somebody may have been quicker than the suspension
             raise
 
     def _end(self, outcome: Outcome, job_id: str) -> Any:

@@ -1,67 +1,42 @@
-"""Secret fields of a context (``pydantic.SecretStr``): kept sealed beside the row, opened only for the run.
+"""The secret fields of a context (``pydantic.SecretStr``): sealed when a job is recorded, opened for its run only.
 
 The row, its events, Prefect's parameters and every answer hold ``**********`` in their place.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.flows.secret_fields.sealing import Seal
 
 #: Where a secret stands in a context, and the secret.
 Place = tuple[list[str | int], str]
-MASK = "**********"
-SHORTEST_HIDDEN = 4  # characters; to hide a shorter secret wherever it occurs would make texts unreadable
-
-
-@dataclass(frozen=True)
-class OpenedContext:
-    """A context with its secrets in place, for the run; ``hidden`` are those that no text of the job may show."""
-
-    values: dict[str, Any]
-    hidden: Sequence[str] = ()
-
-    def without_secrets(self, value: Any) -> Any:
-        """A JSON value whose texts show no secret."""
-        if not self.hidden:
-            return value
-        if isinstance(value, str):
-            return self._masked(value)
-        if isinstance(value, Mapping):
-            return {key: self.without_secrets(part) for key, part in value.items()}
-        return [self.without_secrets(part) for part in value] if isinstance(value, list) else value
-
-    def _masked(self, text: str) -> str:
-        for secret in self.hidden:
-            text = text.replace(secret, MASK)
-        return text
 
 
 class ContextSecrets:
     """The secrets of jobs' contexts.
 
     Args:
-        store: has them, sealed.
-        seal: gives what they are sealed with; called when there is one.
+        store: keeps them, sealed.
+        seal: gives what they are sealed with; called only where there is a secret.
     """
 
     def __init__(self, store: JobStore, seal: Callable[[], Seal]) -> None:
         self._store = store
         self._seal = seal
 
-    def sealed(self, context: BaseModel) -> str | None:
-        """The secrets of a new context, to be kept; ``None`` when it has none."""
+    def seal(self, context: BaseModel) -> str | None:
+        """Seal the secrets of a new context, for the store to keep; ``None`` when it has none."""
         places = secret_places(context)
         return self._seal().close(places) if places else None
 
-    def opened(self, job: Job) -> OpenedContext:
-        """A job's context with its secret fields, for the run and nobody else.
+    def open(self, job: Job) -> OpenedContext:
+        """Return a job's context with its secrets in place, for the run and nobody else.
 
         Raises:
             SealBroken: they were sealed with another secret than this installation's.
@@ -70,7 +45,7 @@ class ContextSecrets:
         return opened(job.context, self._seal().open(sealed) if sealed else [])
 
     def are_same(self, job_id: str, sealed: str | None) -> bool:
-        """Whether a job has these secrets; of an ended one they are forgotten, and the rest has to do."""
+        """Whether a job has these secrets; those of an ended one are gone, so that any pass for the same."""
         known = self._store.sealed(job_id)
         return known is None or sealed is None or bool(self._seal().open(known) == self._seal().open(sealed))
 
@@ -88,8 +63,7 @@ def opened(values: dict[str, Any], places: Sequence[Place]) -> OpenedContext:
         for step in path[:-1]:
             part = part[step]
         part[path[-1]] = secret
-    found = {secret for _, secret in places if len(secret) >= SHORTEST_HIDDEN}
-    return OpenedContext(whole, sorted(found, key=len, reverse=True))
+    return OpenedContext(whole, [secret for _, secret in places])
 
 
 def _places(value: Any, path: list[str | int]) -> Iterator[Place]:

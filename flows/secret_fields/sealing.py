@@ -14,7 +14,7 @@ FILE = "secret.key"
 
 
 class Seal:
-    """Closes values so that only an installation with the same secret opens them (Fernet: AES and an HMAC).
+    """Seals values so that only an installation with the same secret opens them (Fernet: AES and an HMAC).
 
     Args:
         secret: the installation's secret, from ``installation_secret``.
@@ -24,7 +24,7 @@ class Seal:
         self._secret = secret
 
     def key(self, purpose: str) -> bytes:
-        """A key of 32 bytes for one purpose; knowing it tells nothing of the secret or of another key (HKDF)."""
+        """A key of 32 bytes for one purpose; it reveals nothing of the secret or of another key (HKDF)."""
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 

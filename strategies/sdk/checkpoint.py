@@ -19,12 +19,10 @@ from sqlalchemy import (
     Table,
     inspect,
     select,
-    text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from batch_jobs.strategies.sdk.engines import for_writing
+from batch_jobs.strategies.sdk.database import database_of, for_writing
 from batch_jobs.strategies.sdk.errors import Superseded
 from batch_jobs.strategies.sdk.result import Counters
 
@@ -57,8 +55,7 @@ def _create_table(engine: Engine) -> None:
     if inspect(engine).has_table(checkpoint_table.name):
         return
     with for_writing(engine.connect()) as connection, connection.begin():
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_job_checkpoint'))"))
+        database_of(connection).lock(connection, checkpoint_table.name)
         metadata.create_all(connection)
 
 
@@ -67,7 +64,7 @@ class CheckpointStore:
 
     Args:
         engine: the target database.
-        job_id: whose checkpoint.
+        job_id: the job that the checkpoint is of.
         token: the fencing token of this attempt; a greater one takes the right to write away from a lesser one.
         partition: which part of a partitioned job, 0 where there is but one.
     """
@@ -130,15 +127,18 @@ class CheckpointStore:
             raise Superseded(self._job_id)
 
     def _raise_token(self) -> Any:
-        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        first = insert(checkpoint_table).values(
-            job_id=self._job_id,
-            partition=self._partition,
-            token=self._token,
-            chunk_number=0,
-            cursor=None,
-            counters=Counters().model_dump(),
-            updated_at=datetime.now(UTC),
+        first = (
+            database_of(self._engine)
+            .insert(checkpoint_table)
+            .values(
+                job_id=self._job_id,
+                partition=self._partition,
+                token=self._token,
+                chunk_number=0,
+                cursor=None,
+                counters=Counters().model_dump(),
+                updated_at=datetime.now(UTC),
+            )
         )
         return first.on_conflict_do_update(
             index_elements=[checkpoint_table.c.job_id, checkpoint_table.c.partition],

@@ -1,4 +1,13 @@
-"""Every error of this room, each saying what is wrong and what to do about it in one line."""
+"""Every error that strategies and their engine raise, each saying what is wrong and what to do about it in one line.
+
+    BatchJobError           a user can act on it
+      PermanentError        another attempt at the same job would meet it again, so that none is made by itself
+        ContextRefused      raised by ``prepare``: no such job is created
+        JobRefused          raised by ``pre_process`` or ``process``: the job fails
+          InputRefused      because of its file
+
+Rows are refused by ``job.reject``, which raises nothing.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,17 +16,96 @@ from pathlib import Path
 from traceback import walk_tb
 
 
-def rows_told(number: int) -> str:
-    """``1 row``, ``2,000 rows``."""
-    return f"{number:,} row{'' if number == 1 else 's'}"
-
-
 class BatchJobError(Exception):
     """An error a user can act on; its text is one line."""
 
 
-class Refusal(BatchJobError):
+class PermanentError(BatchJobError):
     """What a job was given cannot be used: another attempt at the same input and context would meet it again."""
+
+
+class ContextRefused(PermanentError, ValueError):
+    """The context given for a job is not one its strategy accepts; ``missing`` are the fields it lacks."""
+
+    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
+        self.missing = list(missing)
+        super().__init__(message)
+
+
+class JobRefused(PermanentError):
+    """The strategy refuses to go on: the input or the target cannot be used as asked."""
+
+
+class InputRefused(JobRefused):
+    """The input cannot be read as the table it should be; nothing was written."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}; nothing was written")
+
+
+class InputChanged(PermanentError):
+    """The input file is not the one that was looked at before."""
+
+    def __init__(self, file_key: str) -> None:
+        super().__init__(f"the file {file_key} has changed since the preview; create a new job for the new file")
+
+
+class TooManyRejects(JobRefused):
+    """More rows are bad than the job allows."""
+
+    def __init__(self, rejected: int, allowed: int, written: str) -> None:
+        are = "is" if rejected == 1 else "are"
+        super().__init__(
+            f"{count_rows(rejected)} {are} rejected and max_rejects is {allowed}; {written}. The rejects file says why"
+        )
+
+
+class DatabaseUnsupported(JobRefused):
+    """Nobody has said how to work with databases of this kind."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"jobs work with databases of {', '.join(known) or 'no kind'}; this one is {name}")
+
+
+class FileKeyUnsafe(PermanentError, ValueError):
+    """A file key points out of the file store, or to a file that is still being written."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{key!r} is not a file key; a key is a relative path without '..' and without .part at its end, such as"
+            " uploads/products.csv"
+        )
+
+
+class FileMissing(PermanentError, FileNotFoundError):
+    """The file store has no file of this key."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"there is no file {key} in the file store; `batch-jobs files list` shows what there is")
+
+
+class Superseded(BatchJobError):
+    """This attempt's right to write was taken by a later one (a fencing token, after Gray and Cheriton's leases)."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"{job_id} is being run by a later attempt; this one stops here and its open chunk was not written"
+        )
+
+
+class StopRequested(BaseException):
+    """Raised at a chunk edge when the job is to stop there.
+
+    Not an ``Exception``, so that a strategy's ``except Exception`` does not swallow it.
+
+    Args:
+        reason: what happened to the job: ``canceled``, ``paused``, ``interrupted`` or ``superseded``.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class StrategyIncomplete(BatchJobError, TypeError):
@@ -42,62 +130,6 @@ class StrategyUnknown(BatchJobError):
         )
 
 
-class ContextRefused(Refusal, ValueError):
-    """The context given for a job is not one its strategy accepts; ``missing`` are the fields it lacks."""
-
-    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
-        self.missing = list(missing)
-        super().__init__(message)
-
-
-class InputChanged(Refusal):
-    """The input file is not the one that was looked at before."""
-
-    def __init__(self, file_key: str) -> None:
-        super().__init__(f"the file {file_key} has changed since the preview; create a new job for the new file")
-
-
-class JobRefused(Refusal):
-    """The strategy refuses to go on: the input or the target cannot be used as asked."""
-
-
-class TooManyRejects(JobRefused):
-    """More rows are bad than the job allows."""
-
-    def __init__(self, rejected: int, allowed: int, written: str) -> None:
-        are = "is" if rejected == 1 else "are"
-        super().__init__(
-            f"{rows_told(rejected)} {are} rejected and max_rejects is {allowed}; {written}. The rejects file says why"
-        )
-
-
-class Superseded(BatchJobError):
-    """This attempt's right to write was taken by a later one (a fencing token, after Gray and Cheriton's leases)."""
-
-    def __init__(self, job_id: str) -> None:
-        super().__init__(
-            f"{job_id} is being run by a later attempt; this one stops here and its open chunk was not written"
-        )
-
-
-class FileKeyUnsafe(Refusal, ValueError):
-    """A file key points out of the file store, or to a file that is still being written."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(
-            f"{key!r} is not a file key; a key is a relative path without '..' and without .part at its end, such as"
-            " uploads/products.csv"
-        )
-
-
-class FileMissing(Refusal, FileNotFoundError):
-    """The file store has no file of this key."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        super().__init__(f"there is no file {key} in the file store; `batch-jobs files list` shows what there is")
-
-
 class StrategyFileBroken(BatchJobError):
     """A file that should hold strategies could not be loaded."""
 
@@ -111,20 +143,6 @@ class StrategyExited(Exception):
 
     def __init__(self, raised: BaseException) -> None:
         super().__init__(f"the strategy raised {raised!r}, which ends a program; an error is what fails a job")
-
-
-class StopRequested(BaseException):
-    """Raised at a chunk edge when the job is to stop there.
-
-    Not an ``Exception``, so that a strategy's ``except Exception`` does not swallow it.
-
-    Args:
-        reason: what happened to the job, in a word: ``canceled``, ``paused``, ``interrupted`` or ``superseded``.
-    """
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
 
 
 @contextmanager
@@ -149,8 +167,6 @@ def line_in(file: Path, error: BaseException) -> int | None:
     return lines[-1] if lines else None
 
 
-class InputRefused(JobRefused):
-    """The input cannot be read as the table it should be; nothing was written."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"{name}: {reason}; nothing was written")
+def count_rows(number: int) -> str:
+    """``1 row``, ``2,000 rows``."""
+    return f"{number:,} row{'' if number == 1 else 's'}"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
-import fsspec
 from ulid import ULID
 
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
@@ -30,6 +29,8 @@ class FileStore:
     """Files by key under one fsspec URL, such as ``file:///srv/files`` or ``s3://bucket/jobs``."""
 
     def __init__(self, url: str) -> None:
+        import fsspec  # here, as settings and job lists do without it
+
         self._fs, self._root = fsspec.core.url_to_fs(url)
 
     def put(self, source: BinaryIO, name: str) -> str:
@@ -53,22 +54,26 @@ class FileStore:
 
     @contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
-        """Write a file under a passing name; it gets its key when the block ends well, and is removed otherwise."""
+        """Write a file under a temporary name; it gets its key when the block ends well, and is removed otherwise."""
         path = self._path(key)
-        passing = f"{path}.{ULID()}{UNFINISHED}"
+        temporary = f"{path}.{ULID()}{UNFINISHED}"
         self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
         try:
-            with self._fs.open(passing, "wb") as stream:
+            with self._fs.open(temporary, "wb") as stream:
                 yield stream
-            self._fs.mv(passing, path)
+            self._fs.mv(temporary, path)
         except BaseException:
-            if self._fs.exists(passing):
-                self._fs.rm(passing)
+            if self._fs.exists(temporary):
+                self._fs.rm(temporary)
             raise
 
     def size(self, key: str) -> int:
         """Bytes of a file."""
         return int(self._fs.size(self._path(key)))
+
+    def version(self, key: str) -> str:
+        """A text that changes when the file is written anew: what the store knows of it, such as size and times."""
+        return str(self._fs.ukey(self._path(key)))
 
     def exists(self, key: str) -> bool:
         """Whether the store has a whole file of this key."""

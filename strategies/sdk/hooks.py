@@ -15,7 +15,7 @@ def pre_process(strategy: BatchJobStrategy, job: JobRun) -> None:
 
 
 def process(strategy: BatchJobStrategy, job: JobRun) -> None:
-    """Do the work from the checkpoint on; the rejects file tells what is in, however far it got."""
+    """Do the work from the checkpoint on; the rejects file has what was refused so far, however far it got."""
     job.begin_processing()
     try:
         strategy.process(job)

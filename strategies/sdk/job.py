@@ -31,10 +31,10 @@ class JobIdentity:
 
 
 class Report(Protocol):
-    """Where a job's progress is told, and where it learns that it is to stop."""
+    """Where a job's progress is reported, and what says that it is to stop."""
 
     def save(self, result: JobResult, plan: dict[str, Any]) -> None:
-        """Keep what the job has to tell."""
+        """Keep the result and the plan."""
 
     def stop_reason(self) -> str | None:
         """``canceled``, ``paused``, ``interrupted`` or ``superseded`` when the job is to stop at this chunk edge."""
@@ -53,7 +53,7 @@ class SilentReport:
 
 @dataclass
 class JobParts:
-    """What a run works with: the target database, the files, the checkpoint, and whom it reports to."""
+    """What a run works with: the target database, the files, the checkpoint, and where it reports."""
 
     target: Engine
     files: FileStore
@@ -143,7 +143,7 @@ class JobRun:
         Args:
             cursor: a JSON value saying where to go on after this chunk; comes back as ``job.checkpoint``.
 
-        Counts what the block told ``job.progress.advance``, or else the rows that its statements wrote. Its end is
+        Counts what the block gave to ``job.progress.advance``, or else the rows that its statements wrote. Its end is
         the point where a cancel or a pause takes effect. Only ``process`` may use it.
 
         Raises:
@@ -176,7 +176,7 @@ class JobRun:
             raise StopRequested(reason)
 
     def save(self) -> None:
-        """Tell now what there is to tell, without waiting for the next second."""
+        """Report now, without waiting for the next second."""
         self._report.save(self.result, self.plan)
 
     def begin_processing(self) -> None:
@@ -191,7 +191,7 @@ class JobRun:
         if self._checkpoint is None:
             self.rejects.flush_before()
         else:
-            last_chunk = self._checkpoint.chunk_number + 1  # what was refused after the last chunk is told too
+            last_chunk = self._checkpoint.chunk_number + 1  # what was refused after the last chunk counts too
             self.rejects.flush_chunk(last_chunk)
         file = self.rejects.assemble(last_chunk)
         if file:

@@ -42,8 +42,8 @@ class Registry:
 def load_strategies(folders: Iterable[Path] = ()) -> Registry:
     """Load every strategy: built in, then from installed packages and folders, which override built-in types.
 
-    A file that fails to load is told in ``broken`` and hides no other; two strategies of one type or identifier from
-    the same level are both refused there, naming both files.
+    A file that fails to load is reported in ``broken`` and hides no other; two strategies of one type or identifier
+    from the same level are both refused there, naming both files.
     """
     registry = Registry()
     built_in = list(_from_folder(BUILT_IN, registry.broken))

@@ -9,7 +9,6 @@ from itertools import groupby
 from typing import BinaryIO
 
 from batch_jobs.strategies.sdk.files import FileStore
-from batch_jobs.strategies.tables.values.formulas import neutralise_cell
 
 #: What the rejects file has beside the input's own columns; an import of such a file leaves them out.
 LINE_COLUMN = "reject_line"
@@ -32,7 +31,7 @@ class Reject:
 
     @property
     def reason(self) -> str:
-        """Why, with the column where it is one cell's fault."""
+        """Why, with the column where one cell is bad."""
         return f"{self.column}: {self.message}" if self.column else self.message
 
 
@@ -150,22 +149,20 @@ def _rejected_rows(parts: sqlite3.Connection) -> Iterator[dict[str, str | None]]
 
 
 def _write_csv(stream: BinaryIO, columns: list[str], rows: Iterable[Mapping[str, str | None]]) -> int:
+    from batch_jobs.strategies.tables.values.formulas import neutralise_cell  # loads pyarrow, which only this needs
+
+    def line(cells: Iterable[str | None]) -> bytes:
+        joined = ",".join("" if cell is None else _quoted_if_needed(neutralise_cell(cell)) for cell in cells) + "\n"
+        return joined.encode(errors="replace")  # half a surrogate pair, which JSON allows, is no text in UTF-8
+
     written = 0
-    stream.write(_line(columns))
+    stream.write(line(columns))
     for row in rows:
-        stream.write(_line([row.get(column) for column in columns]))
+        stream.write(line(row.get(column) for column in columns))
         written += 1
     return written
 
 
-def _line(cells: Iterable[str | None]) -> bytes:
-    line = ",".join(_cell(cell) for cell in cells) + "\n"
-    return line.encode(errors="replace")  # half a surrogate pair, which JSON allows, is no text in UTF-8
-
-
-def _cell(cell: str | None) -> str:
-    # the standard library's writer cannot tell an empty text ("") from no value, as COPY and our reader do
-    if cell is None:
-        return ""
-    safe = neutralise_cell(cell)
-    return '"' + safe.replace('"', '""') + '"' if safe == "" or any(mark in safe for mark in ',"\r\n') else safe
+def _quoted_if_needed(cell: str) -> str:
+    # the standard library's writer cannot distinguish an empty text ("") from no value, as COPY and our reader do
+    return '"' + cell.replace('"', '""') + '"' if cell == "" or any(mark in cell for mark in ',"\r\n') else cell

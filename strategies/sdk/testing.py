@@ -30,7 +30,7 @@ def run_strategy(
         strategy: the strategy to run.
         context: its parameters, as its ``Context`` or as a dict for it.
         target: the database it reads and writes.
-        files: where its input and output files are; a passing folder by default.
+        files: where its input and output files are; a temporary folder by default.
         dry_run: stop after ``pre_process``.
         chunk_size: rows a chunk should have.
 

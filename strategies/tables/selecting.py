@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Boolean, Connection, Date, DateTime, Engine, Float, Integer, LargeBinary, Numeric, Time
 from sqlalchemy.types import TypeEngine
 
+from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
-from batch_jobs.strategies.tables.databases.naming import quoted, quoted_table, require_table, shown
+from batch_jobs.strategies.tables.databases.naming import require_table, shown
 
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _NEVER_FORMULAS = (Numeric, Float, Integer, Boolean, Date, DateTime, Time, LargeBinary)
@@ -51,10 +52,10 @@ class Selection:
     columns: list[SelectedColumn]
     order_by: list[str]
 
-    def select(self, cells: list[str] | None = None) -> str:
+    def select(self, database: Database, cells: list[str] | None = None) -> str:
         """The SELECT statement; ``cells`` are SQL expressions in place of the bare columns."""
-        wanted = cells or [quoted(column.name) for column in self.columns]
-        order = ", ".join(f"source.{quoted(name)}" for name in self.order_by)
+        wanted = cells or [database.quoted(column.name) for column in self.columns]
+        order = ", ".join(f"source.{database.quoted(name)}" for name in self.order_by)
         return f"SELECT {', '.join(wanted)} FROM {self.source} AS source" + (f" ORDER BY {order}" if order else "")
 
     def count(self, connection: Connection) -> int:
@@ -72,7 +73,7 @@ def select_table(engine: Engine, name: str, columns: list[str], order_by: list[s
     table = require_table(engine, name)
     found = [SelectedColumn(column.name, column.type) for column in table.columns]
     order = order_by or [column.name for column in table.primary_key]
-    return _selection(quoted_table(table), found, columns, order, table.fullname)
+    return _selection(database_of(engine).quoted_table(table), found, columns, order, table.fullname)
 
 
 def select_query(query: str, found: list[SelectedColumn], columns: list[str], order_by: list[str]) -> Selection:

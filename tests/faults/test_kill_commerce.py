@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.strategies.product_import import ProductImport
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.shop.medusa.schema import create_shop
 from benchmarks.commerce_data import write_products

@@ -96,7 +96,7 @@ def test_the_run_has_the_secret_and_neither_row_nor_history_nor_log_nor_artifact
     assert [entry.message for entry in job.result.stat_descriptors] == ["as **********", "with **********"]
 
 
-def test_a_failed_job_keeps_its_secrets_sealed_for_a_retry_and_nobody_is_told_them_with_its_error(
+def test_a_failed_job_keeps_its_secrets_sealed_for_a_retry_and_none_is_in_what_is_reported_of_its_error(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ):
     with caplog.at_level(logging.DEBUG):
@@ -110,10 +110,10 @@ def test_a_failed_job_keeps_its_secrets_sealed_for_a_retry_and_nobody_is_told_th
     for place in (everything_kept(workspace), caplog.text, prefect_states(job)):
         assert "was not taken" in place
         assert "hunter2" not in place
-    assert workspace.context_secrets.opened(job).values["password"] == SECRETS["password"]
+    assert workspace.context_secrets.open(job).values["password"] == SECRETS["password"]
 
 
-def test_an_error_that_passes_is_judged_as_it_was_raised_and_told_without_its_secret(workspace: Workspace):
+def test_an_error_that_passes_is_judged_as_it_was_raised_and_reported_without_its_secret(workspace: Workspace):
     job_id = run(workspace, flickers=True)
 
     job = workspace.service.get(job_id)

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, text
 
 from batch_jobs.flows import database
 from batch_jobs.flows.errors import DatabaseBehind, DatabaseUnreachable
-from batch_jobs.flows.jobs import table
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.flows.jobs import indexes, table  # noqa: F401  # the indexes are added to the metadata
+from batch_jobs.strategies.sdk.database import make_engine
 
 
 def test_the_revision_of_the_program_is_the_newest_migration():

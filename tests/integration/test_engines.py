@@ -6,14 +6,14 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from batch_jobs.strategies.sdk import engines
-from batch_jobs.strategies.sdk.engines import for_reading, make_engine
+from batch_jobs.strategies.sdk.database import for_reading, make_engine
+from batch_jobs.strategies.tables.databases import postgresql
 
 
 def test_a_connection_lost_in_a_pause_is_replaced_before_its_next_use(
     postgres_url: str, pg_server: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(engines, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(postgresql, "FRESH_SECONDS", 0.0)
     engine = make_engine(postgres_url)
     with engine.connect() as connection:
         pid = connection.scalar(text("SELECT pg_backend_pid()"))

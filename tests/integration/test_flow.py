@@ -208,7 +208,7 @@ def test_an_attempt_that_was_thought_dead_cannot_write_after_the_next_one_began(
     job, thread, states = waiting_run(counting, service, gate)
     workspace.store.move(service.get(job.id), "fail", who="liveness", why="thought dead")
     service.retry(job.id, who="test")
-    service.claim(job.id, None)
+    workspace.claims.claim(job.id, None)
     gate.touch()
     thread.join(timeout=60)
     assert states[0].is_failed()

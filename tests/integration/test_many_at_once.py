@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from batch_jobs.flows.database import upgrade
 from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobTaken, PrefectAway
+from batch_jobs.flows.jobs.claims import Claims
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.service import BatchJobService
@@ -39,12 +40,17 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def service(store: JobStore, registry: Registry) -> BatchJobService:
+def claims(store: JobStore) -> Claims:
+    return Claims(store, PrefectThatIsAway(), confirm_timeout=timedelta(hours=1))
+
+
+@pytest.fixture
+def service(store: JobStore, registry: Registry, claims: Claims) -> BatchJobService:
     def no_seal() -> Seal:
         raise AssertionError("none of these contexts has a secret")
 
     secrets = ContextSecrets(store, no_seal)
-    return BatchJobService(store, lambda: registry, PrefectThatIsAway(), timedelta(hours=1), secrets)
+    return BatchJobService(store, lambda: registry, PrefectThatIsAway(), claims, secrets)
 
 
 def at_once(people: int, act: Callable[[int], Any]) -> list[Any]:
@@ -98,13 +104,13 @@ def test_of_jobs_that_are_unique_by_type_one_is_active_and_the_others_name_it(
 
 
 def test_jobs_that_queue_by_a_key_come_to_their_turn_in_the_order_of_their_creation(
-    service: BatchJobService, store: JobStore
+    service: BatchJobService, claims: Claims, store: JobStore
 ):
     first, second, third = (service.record("queued", {"key": "a"}) for _ in range(3))
     other = service.record("queued", {"key": "b"})
-    assert service.claim(other.id, None).active_key == "queued:b"
+    assert claims.claim(other.id, None).active_key == "queued:b"
     with pytest.raises(JobActive, match=f"{first.id} is created"):
-        service.claim(second.id, None)
+        claims.claim(second.id, None)
     assert store.activate(first) is not None
     assert store.activate(second) is None
     store.move(store.get(first.id), Action.CANCEL, who="test")

@@ -9,13 +9,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.shop.medusa.schema import create_shop
 from support.product_file import write_products
 
 RUN = """
 import json, sys
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.testing import run_strategy
 from batch_jobs.strategies.sdk.registry import load_strategies

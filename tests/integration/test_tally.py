@@ -17,7 +17,7 @@ from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.table import batch_job, batch_job_tally
 from batch_jobs.flows.jobs.transitions import Action, Status
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from support.jobs import job_in, new_job
 
 KIND = ("type", "status", "trigger", "created_by")

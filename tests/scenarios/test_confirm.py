@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from batch_jobs.flows.errors import ActionIllegal, ConfirmedTooLate
+from batch_jobs.flows.jobs.claims import Claims
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.transitions import Status
 from support.serving import Served, prefect_client
@@ -54,8 +55,9 @@ def test_resume_in_prefect_is_the_same_as_confirm(served: Served):
 def test_a_job_that_nobody_confirmed_in_time_is_canceled_and_says_so(served: Served):
     job = suspended(served)
     workspace = served.workspace
+    claims = Claims(workspace.store, workspace.prefect, confirm_timeout=timedelta(seconds=0))
     parts = (workspace.store, lambda: workspace.strategies, workspace.prefect)
-    hasty = BatchJobService(*parts, timedelta(seconds=0), workspace.context_secrets)
+    hasty = BatchJobService(*parts, claims, workspace.context_secrets)
     assert datetime.now(UTC) > (job.pre_processed_at or datetime.max.replace(tzinfo=UTC))
     with pytest.raises(ConfirmedTooLate, match=f"{job.id} is canceled: it was not confirmed within 0:00:00"):
         hasty.confirm(job.id, who="late")

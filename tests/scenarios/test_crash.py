@@ -58,9 +58,8 @@ def test_a_chunk_longer_than_the_heartbeat_timeout_is_no_death(served: Served, g
     begun = served.at_gate(job, gate)
     long_enough = (begun.heartbeat_at or datetime.now(UTC)) + timedelta(seconds=1.5 * served.heartbeat_timeout)
     served.until(job, lambda now: (now.heartbeat_at or long_enough) > long_enough, "signs of life all the while")
-    assert (
-        served.workspace.service.bury(job.id, timedelta(seconds=served.heartbeat_timeout)).status is Status.PROCESSING
-    )
+    timeout = timedelta(seconds=served.heartbeat_timeout)
+    assert served.workspace.claims.fail_if_dead(job.id, timeout).status is Status.PROCESSING
     gate.touch()
     assert served.until_status(job, Status.COMPLETED).attempt == 1
 
@@ -70,7 +69,7 @@ def test_S6_of_two_that_find_a_dead_run_at_once_one_tells_it(served: Served):
     for _ in range(5):
         job = service.record("gated", {}, worker=_a_dead_process())
         with ThreadPoolExecutor(4) as finders:
-            seen = list(finders.map(lambda _, of=job.id: service.bury(of).status, range(4)))
+            seen = list(finders.map(lambda _, of=job.id: served.workspace.claims.fail_if_dead(of).status, range(4)))
         assert seen == [Status.FAILED] * 4
         assert served.history(job).count("fail by liveness") == 1
 
@@ -98,7 +97,7 @@ def test_S9_a_new_process_with_the_dead_ones_pid_does_not_hide_its_death(served:
     here = ProcessIdentity.current()
     earlier = ProcessIdentity(here.host, here.pid, here.started_at - 3600)
     job = served.workspace.service.record("gated", {}, worker=earlier)
-    assert served.workspace.service.bury(job.id).status is Status.FAILED
+    assert served.workspace.claims.fail_if_dead(job.id).status is Status.FAILED
 
 
 @pytest.mark.parametrize("action", ["confirm", "resume", "retry"])
@@ -139,7 +138,7 @@ def test_a_job_that_completes_at_the_moment_it_is_declared_dead_stays_completed(
             job = store.move(job, action, who="test")
         with ThreadPoolExecutor(2) as both:
             completed = both.submit(lambda of=job: store.move(of, Action.COMPLETE, who="test"))
-            buried = both.submit(served.workspace.service.bury, job.id)
+            buried = both.submit(served.workspace.claims.fail_if_dead, job.id)
         ended = store.get(job.id)
         if completed.exception() is None:
             assert (ended.status, buried.result().status) == (Status.COMPLETED, Status.COMPLETED)

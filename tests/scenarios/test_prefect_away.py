@@ -138,7 +138,7 @@ def _prefects_of(served: Served) -> list[psutil.Process]:
 
 def _read_history(served: Served) -> None:
     (job,) = served.workspace.service.list()
-    assert served.workspace.service.bury(job.id).id == job.id
+    assert served.workspace.claims.fail_if_dead(job.id).id == job.id
     assert [event.action for event in served.workspace.service.events(job.id)] == ["create"]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from support.warm_commands import WarmCommands
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from batch_jobs.deployments.cli.entry import main; main()"]
+COMMAND = [sys.executable, "-c", "from batch_jobs.deployments.cli.main import main; main()"]
 
 
 @dataclass(frozen=True)

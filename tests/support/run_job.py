@@ -21,7 +21,7 @@ def main(job_id: str, environment: dict[str, str], errors: Path) -> None:
     from batch_jobs.flows.workspace import current_workspace
 
     service = current_workspace().service
-    job = service.bury(job_id)
+    job = current_workspace().claims.fail_if_dead(job_id)
     if job.status is Status.FAILED:
         job = service.retry(job_id, who="test", worker=ProcessIdentity.current())
     FLOWS[job.type](context=job.context, dry_run=job.dry_run, job_id=job_id)

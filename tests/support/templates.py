@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import Engine
 
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 
 Fill = Callable[[Engine], None]
 

@@ -15,18 +15,19 @@ from typing import Any
 
 SECONDS = 120
 WARM = [
+    "alembic.command",
+    "fsspec",
+    "limits",
+    "batch_jobs.deployments.cli.errors",
     *(
-        "alembic.command",
-        "fsspec",
-        "batch_jobs.deployments.cli.main",
-        "batch_jobs.deployments.prefect.connection",
-        "batch_jobs.flows.jobs.service",
+        f"batch_jobs.deployments.cli.{name}"
+        for name in ("actions", "db", "files", "jobs", "keys", "new", "run", "strategies")
     ),
-    *(
-        "batch_jobs.strategies.product_import",
-        "batch_jobs.strategies.table_export",
-        "batch_jobs.strategies.table_import",
-    ),
+    "batch_jobs.flows.access.keys",
+    "batch_jobs.flows.jobs.indexes",
+    "batch_jobs.strategies.product_import",
+    "batch_jobs.strategies.table_export",
+    "batch_jobs.strategies.table_import",
 ]
 
 
@@ -76,7 +77,7 @@ def become(arguments: list[str], environment: dict[str, str], folder: str, files
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the other one has read ahead
     sys.argv = ["batch-jobs", *arguments]
     signal.alarm(SECONDS)
-    import_module("batch_jobs.deployments.cli.entry").main()
+    import_module("batch_jobs.deployments.cli.main").main()
 
 
 if __name__ == "__main__":

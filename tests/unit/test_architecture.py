@@ -10,13 +10,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = {"strategies", "flows", "deployments"}
-FOLDERS = {*ROOMS, "tests", "docs", "examples", "benchmarks", ".ci"}
+FOLDERS = {*ROOMS, "tests", "docs", "examples", "benchmarks", ".ci", ".github"}
 FILES = {
+    ".editorconfig",
     ".gitignore",
+    ".pre-commit-config.yaml",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "Makefile",
     "README.md",
+    "SECURITY.md",
     "constraints.txt",
     "prefect.yaml",
     "pyproject.toml",

@@ -22,9 +22,9 @@ def test_the_test_of_a_new_strategy_is_run_with_this_python_and_pytest_installed
     monkeypatch.chdir(tmp_path)
     python = sys.executable
 
-    told = how_to_test(Path("tests/unit/test_mine.py"), in_clone, has_pytest)
+    message = how_to_test(Path("tests/unit/test_mine.py"), in_clone, has_pytest)
 
-    assert told == f"{first.format(python=python)}{python} -m pytest tests/unit/test_mine.py"
+    assert message == f"{first.format(python=python)}{python} -m pytest tests/unit/test_mine.py"
 
 
 def test_a_python_of_this_folder_is_named_shortly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

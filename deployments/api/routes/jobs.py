@@ -7,39 +7,46 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
-from batch_jobs.deployments.api.authentication import KeyBeforeBody, holding
-from batch_jobs.deployments.api.authorization import Caller, Right
-from batch_jobs.deployments.api.bodies import CreateJob
-from batch_jobs.deployments.api.dependencies import Api, Parts
+from batch_jobs.deployments.api import openapi
+from batch_jobs.deployments.api.auth import Caller, Right
+from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, json_body, requires
 from batch_jobs.deployments.api.errors import InputWrong
 from batch_jobs.deployments.api.file_access import FileAccess
-from batch_jobs.deployments.api.job_json import FIELDS, MEDUSA_FIELDS, event_json, job_json, user_json
 from batch_jobs.deployments.api.list_query import ListQuery
 from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, ONE_JOB, refusals
+from batch_jobs.deployments.api.schemas import FIELDS, MEDUSA_FIELDS, CreateJob, event_json, job_json, user_json
 from batch_jobs.flows.jobs.model import Job, Trigger
 
-router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"], route_class=KeyBeforeBody)
+router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
 
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 Key = Annotated[
     str | None,
     Header(
         description="The same key with the same body gives the same job again.",
-        json_schema_extra={"pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},  # told only: ``_scoped`` refuses in words
+        json_schema_extra={
+            "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"
+        },  # for the document only: ``_scoped`` refuses in words
     ),
 ]
 
 
 @router.post(
     "",
+    dependencies=[requires(Right.CHANGE)],
     status_code=201,
     summary="Create a job",
     response_class=JSONResponse,
     responses={201: ONE_JOB, **refusals(400, 401, 403, 404, 409, 413, 415, 422)},
+    openapi_extra=openapi.body(CreateJob),
 )
-@holding(Right.CHANGE)
-def create(body: CreateJob, api: Parts, caller: Caller, idempotency_key: Key = None) -> Response:
-    """Record a job; Prefect is told to run it at once, or as soon as it can be reached."""
+def create(
+    body: Annotated[CreateJob, json_body(CreateJob)],
+    api: CurrentApi,
+    caller: CurrentCaller,
+    idempotency_key: Key = None,
+) -> Response:
+    """Record a job; Prefect runs it at once, or as soon as it can be reached."""
     caller.require_type(body.type)
     FileAccess(api, caller).check_context(body.context)
     job = api.service.record(
@@ -51,19 +58,19 @@ def create(body: CreateJob, api: Parts, caller: Caller, idempotency_key: Key = N
         idempotency_key=_scoped(idempotency_key, caller),
         start_at=body.start_at,
     )
-    api.handing.announce(job)
+    api.starter.notify(job)
     return _one(api, job, caller, 201)
 
 
 @router.get(
     "",
+    dependencies=[requires(Right.READ)],
     summary="List jobs",
     response_class=JSONResponse,
     responses={200: MANY_JOBS, **refusals(400, 401)},
     openapi_extra={"parameters": LIST_PARAMETERS},
 )
-@holding(Right.READ)
-def list_jobs(request: Request, api: Parts, caller: Caller) -> Response:
+def list_jobs(request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
     """The jobs that the caller sees, newest first; by `offset`, or by `cursor`, which new jobs do not shift."""
     query = ListQuery.parse(request.query_params.multi_items(), api.compat)
     visible = caller.visible(query.wanted)
@@ -78,39 +85,42 @@ def list_jobs(request: Request, api: Parts, caller: Caller) -> Response:
 
 
 @router.get(
-    "/{job_id}", summary="Get a job", response_class=JSONResponse, responses={200: ONE_JOB, **refusals(401, 404)}
+    "/{job_id}",
+    dependencies=[requires(Right.READ)],
+    summary="Get a job",
+    response_class=JSONResponse,
+    responses={200: ONE_JOB, **refusals(401, 404)},
 )
-@holding(Right.READ)
-def get(job_id: str, api: Parts, caller: Caller) -> Response:
+def get(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
     """One job."""
     return _one(api, api.job(job_id, caller), caller)
 
 
 @router.get(
     "/{job_id}/events",
+    dependencies=[requires(Right.READ)],
     summary="Get a job's history",
     response_class=JSONResponse,
     responses={200: EVENTS, **refusals(401, 404)},
 )
-@holding(Right.READ)
-def events(job_id: str, api: Parts, caller: Caller) -> Response:
+def events(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
     """Every step: when, from where to where, by whom, why."""
     job = api.job(job_id, caller)
     return JSONResponse({"events": [event_json(event) for event in api.service.events(job.id)]})
 
 
 def _add_action(name: str, what: str) -> None:
-    @holding(Right.CHANGE)
-    def act(job_id: str, api: Parts, caller: Caller) -> Response:
+    def act(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
         known = api.job(job_id, caller)
         move: Callable[..., Job] = getattr(api.service, name)
         job = move(known.id, who=caller.name)
-        api.handing.announce(job)
+        api.starter.notify(job)
         return _one(api, job, caller)
 
     act.__name__, act.__doc__ = name, what
     router.post(
         f"/{{job_id}}/{name}",
+        dependencies=[requires(Right.CHANGE)],
         summary=f"{name.capitalize()} a job",
         response_class=JSONResponse,
         responses={200: ONE_JOB, **refusals(400, 401, 403, 404, 409)},

@@ -11,14 +11,12 @@ from typing import Any
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
 
-from batch_jobs.deployments.api.authentication import holding
-from batch_jobs.deployments.api.authorization import Caller, Right
-from batch_jobs.deployments.api.dependencies import Api, Parts
-from batch_jobs.deployments.api.job_json import event_json, job_json
-from batch_jobs.deployments.api.job_stream import Follower
+from batch_jobs.deployments.api.auth import Right
+from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, requires
+from batch_jobs.deployments.api.job_stream import Subscription
 from batch_jobs.deployments.api.openapi import EVENT_STREAM, refusals
+from batch_jobs.deployments.api.schemas import event_json, job_json
 from batch_jobs.flows.jobs.model import Job, JobEvent
-from batch_jobs.flows.jobs.transitions import ENDED
 
 QUIET_SECONDS = 15.0  # then a comment is sent, so that nobody in between takes the connection for dead
 LONGEST_SECONDS = 900.0  # then the stream ends and is to be resumed, which looks at the key again
@@ -32,26 +30,26 @@ EVENT_ID = re.compile(r"([0-9]{1,18})(?:\.(?:([0-9]{1,20})|(end)))?")
 
 @router.get(
     "/admin/batch-jobs/{job_id}/stream",
+    dependencies=[requires(Right.READ)],
     summary="Follow a job by server-sent events",
     response_class=StreamingResponse,
-    responses={200: EVENT_STREAM, 204: {"description": "Ended, and told to the end before"}, **refusals(401, 403, 404)},
+    responses={200: EVENT_STREAM, 204: {"description": "Ended, and sent to the end before"}, **refusals(401, 403, 404)},
 )
-@holding(Right.READ)
 async def follow(
     job_id: str,
-    api: Parts,
-    caller: Caller,
+    api: CurrentApi,
+    caller: CurrentCaller,
     last_event_id: str | None = Header(None, description="Of the last event that was seen; what follows is sent."),
 ) -> Response:
     """Events ``status`` (a step of the history) and ``progress`` (the job); closes once the job has ended."""
     job = await asyncio.to_thread(api.job, job_id, caller)
     seen = _Seen(last_event_id)
-    if job.status in ENDED and seen.end and not await asyncio.to_thread(api.service.events, job.id, seen.step):
+    if job.has_ended and seen.end and not await asyncio.to_thread(api.service.events, job.id, seen.step):
         return Response(status_code=204)  # a browser comes back for ever after anything else
     async with AsyncExitStack() as opening:
-        follower = await opening.enter_async_context(api.watch.following(job, caller.key_id))
+        subscription = await opening.enter_async_context(api.streams.subscribe(job, caller.key_id))
         held = opening.pop_all()
-    return _Stream(_events(api, follower, seen, lambda job: job_json(job, caller)), held)
+    return _Stream(_events(api, subscription, seen, lambda job: job_json(job, caller)), held)
 
 
 class _Stream(StreamingResponse):
@@ -67,7 +65,7 @@ class _Stream(StreamingResponse):
 
 
 class _Seen:
-    """How far a follower has seen a job."""
+    """How far a client has seen a job."""
 
     def __init__(self, event_id: str | None) -> None:
         matched = EVENT_ID.fullmatch(event_id or "")
@@ -76,15 +74,15 @@ class _Seen:
         self.end = bool(matched and matched[3])
 
     def steps(self, events: Sequence[JobEvent]) -> list[str]:
-        """Tell new steps."""
-        told = []
+        """The events of new steps."""
+        sent = []
         for event in events:
             self.step = event.id
-            told.append(_event("status", str(event.id), event_json(event)))
-        return told
+            sent.append(_event("status", str(event.id), event_json(event)))
+        return sent
 
     def progressed(self, job: Job, show: Callable[[Job], dict[str, Any]]) -> str:
-        """Tell the job as it is now, when it was not told so before."""
+        """The event of the job as it is now, empty when it was sent before."""
         stamp = int(job.updated_at.timestamp() * 1_000_000)
         if stamp == self.progress:
             return ""
@@ -93,19 +91,19 @@ class _Seen:
 
 
 async def _events(
-    api: Api, follower: Follower, seen: _Seen, show: Callable[[Job], dict[str, Any]]
+    api: Api, subscription: Subscription, seen: _Seen, show: Callable[[Job], dict[str, Any]]
 ) -> AsyncIterator[str]:
     until = time.monotonic() + LONGEST_SECONDS
     yield f"retry: {RETRY_MS}\n\n"
-    while time.monotonic() < until and not follower.has_to_go:
-        job = follower.job
+    while time.monotonic() < until and not subscription.is_closed:
+        job = subscription.job
         for text in seen.steps(await asyncio.to_thread(api.service.events, job.id, seen.step)):
             yield text
         yield seen.progressed(job, show) or ": still here\n\n"
-        if job.status in ENDED:
+        if job.has_ended:
             yield _event("end", f"{seen.step}.end", {"status": job.status})
             return
-        await follower.news(job, QUIET_SECONDS)
+        await subscription.wait_for_change(job, QUIET_SECONDS)
 
 
 def _event(name: str, event_id: str, data: dict[str, Any]) -> str:

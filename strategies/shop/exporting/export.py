@@ -8,18 +8,15 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection, types
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.filters import Condition, conditions
-from batch_jobs.strategies.tables.databases.exporting import Source, source_for
-from batch_jobs.strategies.tables.formats.csv import csv_header
-from batch_jobs.strategies.tables.formats.writing import WRITERS
+from batch_jobs.strategies.tables.databases.reading import Source
+from batch_jobs.strategies.tables.formats.format import FormatName, Rows, WriteOptions, get_format
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
 
 DELIMITER = ";"
-#: Sorting is done in memory, not on the server's disk. And of rows just loaded the planner knows nothing: it would take
-#: many for few and look each of them up, which takes longer with every row; hashing whole tables does not.
-SETTINGS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_nestloop = off")
 TEXT = types.Text()
 Way = Literal["ASC", "DESC"]
 
@@ -44,7 +41,7 @@ class ShopExportContext(BaseModel):
         None, title="List", description="skip, take, order, select and relations, as Medusa has them"
     )
     batch_size: int | None = Field(None, title="At most", description="How many entries at most; default all", ge=0)
-    format: Literal["csv", "tsv", "jsonl", "parquet", "xlsx"] = Field("csv", title="Format", description="Of the file")
+    format: FormatName = Field("csv", title="Format", description="Of the file")
     limit: int | None = Field(None, title="Page size", description="Goes into list_config as take", ge=1)
     offset: int | None = Field(None, title="Offset", description="Goes into list_config as skip", ge=0)
     order: str | None = Field(None, title="Order", description="A field, with - before it for descending")
@@ -131,7 +128,7 @@ class ShopExport(BatchJobStrategy, abstract=True):
 
     def pre_process(self, job: JobRun) -> None:
         """Count the entries."""
-        with source_for(job.target).reading() as connection:
+        with database_of(job.target).source(job.target).reading() as connection:
             job.progress.total = self._count(job, connection)
         job.describe(
             f"{self.noun}-export-count",
@@ -141,21 +138,19 @@ class ShopExport(BatchJobStrategy, abstract=True):
 
     def process(self, job: JobRun) -> None:
         """Write the file from one snapshot; a stopped or failed export leaves none."""
-        source = source_for(job.target)
-        name = f"{self.noun}-export.{job.context.format}"
+        source = database_of(job.target).source(job.target)
+        name = f"{self.noun}-export{get_format(job.context.format).suffixes[0]}"
         with job.write_output(name) as stream, source.reading() as connection:
-            if connection.dialect.name == "postgresql":
-                for setting in SETTINGS:
-                    connection.exec_driver_sql(setting)
+            database_of(connection).expect_many_rows(connection)
             job.progress.total = entries = self._count(job, connection)  # others may have written since the preview
             query = self.query(job.context, connection)
-            rows, lines, told = entries if query.rows is None else query.rows, 0, 0
+            rows, lines, reported = entries if query.rows is None else query.rows, 0, 0
             for count in _written(source, connection, query, job.context.format, stream):
                 lines += count
-                job.progress.advance(entries * lines // rows - told)
-                told = entries * lines // rows
+                job.progress.advance(entries * lines // rows - reported)
+                reported = entries * lines // rows
                 job.stop_if_asked()
-            job.progress.advance(entries - told)
+            job.progress.advance(entries - reported)
 
     def build_template(self) -> str:
         """There is no input."""
@@ -196,13 +191,6 @@ NO_LIMIT = f" LIMIT {2**62}"
 def _written(
     source: Source, connection: Connection, query: ExportQuery, format: str, stream: BinaryIO
 ) -> Iterator[int]:
-    delimiter = {"csv": DELIMITER, "tsv": "\t"}.get(format)
-    if delimiter is not None:
-        stream.write(csv_header([column.header for column in query.columns], delimiter))
-        yield from source.copy_csv(connection, query.selection(), delimiter, True, stream)
-        return
-    headers = [column.header for column in query.columns]
-    with WRITERS[format](stream, query.named(), True) as writer:
-        for batch in source.batches(connection, query.selection()):
-            writer.write(batch.rename_columns(headers))
-            yield batch.num_rows
+    chosen = get_format(format)
+    delimiter = DELIMITER if "delimiter" in chosen.write_options else None
+    return chosen.write(Rows(source, connection, query.selection(), query.named()), stream, WriteOptions(delimiter))

@@ -5,11 +5,12 @@ from typing import Any
 
 from sqlalchemy import Boolean, Connection, Integer, Numeric
 
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.shop.exporting.export import Chosen, ExportColumn, ExportQuery
 from batch_jobs.strategies.shop.exporting.filters import literal
 from batch_jobs.strategies.shop.importing.headers import PRODUCT_FIELDS, VARIANT_FIELDS
 from batch_jobs.strategies.shop.medusa import tables
-from batch_jobs.strategies.shop.money import WHOLE_CURRENCIES
+from batch_jobs.strategies.shop.prices.money import WHOLE_CURRENCIES
 
 #: Medusa's order of the columns before the prices.
 PRODUCT_COLUMNS = (
@@ -60,9 +61,9 @@ class ProductQuery:
 
     def __init__(self, connection: Connection, chosen: Chosen) -> None:
         self._driver: Any = connection.connection.driver_connection
-        self._is_postgresql = connection.dialect.name == "postgresql"
+        self._database = database_of(connection)
         # the order in which links were written is the order in which an import had them
-        self._written = "ctid" if self._is_postgresql else "rowid"
+        self._written = self._database.written_order
         self._chosen = chosen
 
     def query(self) -> ExportQuery:
@@ -146,19 +147,13 @@ class ProductQuery:
         return [*product, *variant, *prices, *options, *images, *channels, *categories]
 
     def _tags(self) -> str:
-        words = (
-            f"string_agg(tag.value, ',' ORDER BY link.{self._written}) AS words FROM product_tags AS link "
-            f"JOIN product_tag AS tag ON tag.id = link.product_tag_id {self._of_chosen('link.product_id')}"
-            if self._is_postgresql
-            else "group_concat(value, ',') AS words FROM (SELECT link.product_id, tag.value FROM product_tags AS link "
-            f"JOIN product_tag AS tag ON tag.id = link.product_tag_id {self._of_chosen('link.product_id')}"
-            "WHERE tag.deleted_at IS NULL ORDER BY link.rowid) AS link"
+        tags = self._database.concatenated(
+            f"SELECT link.product_id AS key, tag.value AS word, link.{self._written} AS place "
+            "FROM product_tags AS link JOIN product_tag AS tag ON tag.id = link.product_tag_id "
+            f"{self._of_chosen('link.product_id')}"
+            "WHERE tag.deleted_at IS NULL"
         )
-        live = " WHERE tag.deleted_at IS NULL" if self._is_postgresql else ""
-        return (
-            f"LEFT JOIN (SELECT link.product_id, {words}{live} GROUP BY link.product_id) AS tag "
-            "ON tag.product_id = product.id"
-        )
+        return f"LEFT JOIN ({tags}) AS tag ON tag.key = product.id"
 
     def _prices(self, shape: Shape) -> str:
         if not shape.prices:

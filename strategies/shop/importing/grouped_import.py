@@ -9,23 +9,22 @@ from pydantic import AliasChoices, BaseModel, Field
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.shop.importing.changes import Tally
 from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
-from batch_jobs.strategies.shop.importing.planning import Planner
+from batch_jobs.strategies.shop.importing.planning import Planner, Tally
 from batch_jobs.strategies.shop.importing.preview import preview
 from batch_jobs.strategies.shop.importing.work_file import writing_work_file
 from batch_jobs.strategies.shop.importing.writing import groups_to_write, limit_rejects, write_at_once, write_group
-from batch_jobs.strategies.shop.reading_state import StateReader
-from batch_jobs.strategies.shop.shop import Shop, read_shop
-from batch_jobs.strategies.tables.databases.exporting import source_for
-from batch_jobs.strategies.tables.formats.reading import Reader, open_reader
+from batch_jobs.strategies.shop.state import Shop, StateReader, read_shop
+from batch_jobs.strategies.tables.formats.format import open_reader
+from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.prefetch import prefetched
 
 
 class GroupedImportContext(BaseModel):
-    """What all imports of a shop are told."""
+    """What all imports of a shop take."""
 
     file_key: str = Field(
         title="File",
@@ -57,7 +56,7 @@ class GroupedImportContext(BaseModel):
 class GroupedImport(BatchJobStrategy, abstract=True):
     """An import that writes whole keys, such as products, whatever the order of the rows.
 
-    A subclass says what its columns mean (``read_headers``), what tells keys apart (``key_of``) and plans the changes
+    A subclass says what its columns mean (``read_headers``), what distinguishes keys (``key_of``) and plans the changes
     of a group (``planning``).
     """
 
@@ -76,7 +75,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         reader = _open(job)
         headers = self.read_headers(job.context, reader.columns)
         key = f"jobs/{job.id}/rows.arrow"
-        source = source_for(job.target)
+        source = database_of(job.target).source(job.target)
         with source.reading() as connection:
             state = StateReader(connection)
             grouping = Grouping(
@@ -94,7 +93,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
 
     def process(self, job: JobRun) -> None:
         """Write group by group, from the checkpoint on; in one transaction when it is to be all or nothing."""
-        with source_for(job.target).reading() as connection:
+        with database_of(job.target).source(job.target).reading() as connection:
             shop = read_shop(StateReader(connection))
         first = 0 if job.checkpoint is None else job.checkpoint + 1
         finish = partial(self.finish, job)

@@ -5,9 +5,13 @@ second look writes the work file: rows in the order of the input, and those of s
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
-from batch_jobs.strategies.shop.importing.scatter_sort import Spill
-from batch_jobs.strategies.shop.importing.work_file import FAULTS, KEY, LINE, WorkFileWriter, schema_of
+from batch_jobs.strategies.shop.importing.work_file import ERRORS, KEY, LINE, WorkFileWriter, schema_of
 from batch_jobs.strategies.tables.formats.reading import Batch, Reader
 from batch_jobs.strategies.tables.importing.keys import Hashes, KeyHashes, key_hashes
 from batch_jobs.strategies.tables.importing.repeats import FirstLines
@@ -26,6 +29,8 @@ from batch_jobs.strategies.tables.values.converting import SURPLUS
 #: Gives each row's key, null where it has none.
 KeyOf = Callable[[pa.Table], pa.Array]
 Mask = npt.NDArray[np.bool_]
+#: Files that scattered rows are kept in.
+BUCKETS = 64
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Grouping:
         """Write all groups."""
         with ExitStack() as open_things:
             scattered, repeated = self._first_look()
-            spill = open_things.enter_context(Spill(self.schema))
+            scattered_rows = open_things.enter_context(ScatterSort(self.schema))
             first_lines = open_things.enter_context(FirstLines())
             groups = _Groups(writer, self._size)
             for rows, hashes in open_things.enter_context(prefetched(self._keyed())):
@@ -67,10 +72,10 @@ class Grouping:
                 marked = _marked(rows, self._repeats(rows, repeated, first_lines))
                 apart = _among(hashes, scattered) & _keyed(rows)
                 if apart.any():
-                    spill.add(marked.filter(pa.array(apart)), hashes[apart])
+                    scattered_rows.add(marked.filter(pa.array(apart)), hashes[apart])
                     marked = marked.filter(pa.array(~apart))
                 groups.add(marked)
-            for rows in spill.together():
+            for rows in scattered_rows.together():
                 self._heed()
                 groups.add(rows)
             groups.finish()
@@ -117,6 +122,59 @@ class Grouping:
                 if first is not None:
                     found.setdefault(index, []).append([name, f"{value!r} is already on line {first}"])
         return found
+
+
+class ScatterSort:
+    """Scattered rows in buckets by the hash of their key, so that only one bucket is in memory at a time."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._writers: dict[int, pa.RecordBatchStreamWriter] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def add(self, rows: pa.Table, hashes: Hashes) -> None:
+        """Take rows and the hashes of their keys."""
+        buckets = (hashes >> np.uint64(58)).astype(np.int64)
+        for bucket in np.unique(buckets).tolist():
+            self._writer(bucket).write_table(rows.filter(pa.array(buckets == bucket)))
+
+    def together(self) -> Iterator[pa.Table]:
+        """The rows, those of one key one after another in the order of the input."""
+        self._close()
+        for bucket in sorted(self._writers):
+            with pa.OSFile(self._path(bucket)) as source, pa.ipc.open_stream(source) as reader:
+                yield _ordered(reader.read_all())
+
+    def _writer(self, bucket: int) -> pa.RecordBatchStreamWriter:
+        if bucket not in self._writers:
+            self._folder = self._folder or tempfile.TemporaryDirectory(prefix="batch-jobs-sort-")
+            self._writers[bucket] = pa.ipc.new_stream(pa.OSFile(self._path(bucket), "wb"), self._schema)
+        return self._writers[bucket]
+
+    def _path(self, bucket: int) -> str:
+        assert self._folder is not None
+        return str(Path(self._folder.name) / str(bucket))
+
+    def _close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+
+def _ordered(rows: pa.Table) -> pa.Table:
+    rows = rows.combine_chunks()
+    keys, lines = rows.column(KEY), rows.column(LINE).to_numpy()
+    first = pc.index_in(keys, value_set=keys.combine_chunks()).to_numpy()
+    return rows.take(pa.array(np.lexsort((lines, lines[first]))))
 
 
 class _Groups:
@@ -189,7 +247,7 @@ def _with_bad_rows(batch: Batch, schema: pa.Schema) -> pa.Table:
         rows = _marked(rows, _surplus(rows))
     if not batch.bad_rows:
         return rows
-    bad = [{**row.row, FAULTS: json.dumps([[None, row.message]]), LINE: row.line} for row in batch.bad_rows]
+    bad = [{**row.row, ERRORS: json.dumps([[None, row.message]]), LINE: row.line} for row in batch.bad_rows]
     return pa.concat_tables([rows, pa.Table.from_pylist(bad, schema=schema)]).sort_by(LINE)
 
 
@@ -201,10 +259,10 @@ def _surplus(rows: pa.Table) -> dict[int, list[list[str]]]:
 def _marked(rows: pa.Table, found: dict[int, list[list[str]]]) -> pa.Table:
     if not found:
         return rows
-    faults = rows.column(FAULTS).to_pylist()
+    errors = rows.column(ERRORS).to_pylist()
     for index, more in found.items():
-        faults[index] = json.dumps([*json.loads(faults[index] or "[]"), *more])
-    return rows.set_column(rows.schema.get_field_index(FAULTS), FAULTS, pa.array(faults, pa.string()))
+        errors[index] = json.dumps([*json.loads(errors[index] or "[]"), *more])
+    return rows.set_column(rows.schema.get_field_index(ERRORS), ERRORS, pa.array(errors, pa.string()))
 
 
 def _keyed(rows: pa.Table) -> Mask:

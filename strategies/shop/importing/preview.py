@@ -10,8 +10,7 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.shop.importing.changes import SAMPLE_SIZE, Changes, Tally
-from batch_jobs.strategies.shop.importing.planning import Checked, Planned, Planner
+from batch_jobs.strategies.shop.importing.planning import SAMPLE_SIZE, Changes, Checked, Planned, Planner, Tally
 from batch_jobs.strategies.shop.importing.row_errors import refuse_rows
 from batch_jobs.strategies.shop.importing.work_file import read_groups, writing_work_file
 from batch_jobs.strategies.tables.importing.plan import SampledChange
@@ -24,7 +23,7 @@ UNCHANGED = pa.schema([("unchanged", pa.bool_())])
 
 
 def preview(job: JobRun, connections: list[Connection], planner: Planner) -> Tally:
-    """Find what all groups would do, and tell the job's plan and rejects.
+    """Find what all groups would do, and keep it in the job's plan and rejects.
 
     Args:
         job: the job.
@@ -40,7 +39,7 @@ def preview(job: JobRun, connections: list[Connection], planner: Planner) -> Tal
             job.stop_if_asked()
             marks.write(pa.table([pa.array(planned.unchanged)], schema=UNCHANGED))
             refused = np.flatnonzero(planned.refused)
-            refuse_rows(job, checked.group, refused, planned.faults, planner.with_its_key)
+            refuse_rows(job, checked.group, refused, planned.errors, planner.with_its_key)
             tally.add(planned.changes.tally)
             units += planner.units(checked.keys, len(checked.key_of))
             sample += planned.changes.sample

@@ -1,4 +1,4 @@
-"""What is wrong with rows of a group, and which keys are bad by it."""
+"""What is wrong with rows of a group, and refusing them."""
 
 import json
 from collections.abc import Iterable
@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
-from batch_jobs.strategies.shop.importing.work_file import FAULTS, LINE, OWN
+from batch_jobs.strategies.shop.importing.work_file import ERRORS, LINE, OWN
 
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Fault:
+class RowError:
     """What is wrong with a row of a group, or with one cell of it."""
 
     row: int
@@ -25,38 +25,38 @@ class Fault:
     message: str
 
 
-def faults_of_file(group: pa.Table) -> list[Fault]:
-    """The faults that were found while the rows were put together."""
-    noted = group.column(FAULTS)
+def errors_of_file(group: pa.Table) -> list[RowError]:
+    """The errors that were found while the rows were put together."""
+    noted = group.column(ERRORS)
     return [
-        Fault(row, column, message)
+        RowError(row, column, message)
         for row in np.flatnonzero(pc.is_valid(noted).to_numpy()).tolist()
         for column, message in json.loads(noted[row].as_py())
     ]
 
 
-def faults_at(rows: Iterable[int], column: str | None, message: str) -> list[Fault]:
-    """The same fault in several rows."""
-    return [Fault(row, column, message) for row in rows]
+def errors_at(rows: Iterable[int], column: str | None, message: str) -> list[RowError]:
+    """The same error in several rows."""
+    return [RowError(row, column, message) for row in rows]
 
 
-def refuse_rows(job: JobRun, group: pa.Table, rows: npt.NDArray[np.int64], faults: list[Fault], whole: str) -> None:
-    """Tell the job which rows of a group are refused: those with faults, and those that go with them.
+def refuse_rows(job: JobRun, group: pa.Table, rows: npt.NDArray[np.int64], errors: list[RowError], whole: str) -> None:
+    """Reject rows of a group in the job: those with errors, and those that go with them.
 
     Args:
-        job: whom they are told to.
+        job: keeps the rejects.
         group: the rows.
         rows: the indices of all that are refused.
-        faults: why, for the rows that have a fault of their own.
-        whole: why a row without a fault is refused.
+        errors: why, for the rows that have an error of their own.
+        whole: why a row without an error is refused.
     """
-    by_row: dict[int, list[Fault]] = {}
-    for fault in faults:
-        by_row.setdefault(fault.row, []).append(fault)
+    by_row: dict[int, list[RowError]] = {}
+    for error in errors:
+        by_row.setdefault(error.row, []).append(error)
     for index in rows.tolist():
         line, cells = line_and_cells(group, index)
-        for fault in by_row.get(index) or [Fault(index, None, whole)]:
-            job.reject(line, fault.column, fault.message, cells)
+        for error in by_row.get(index) or [RowError(index, None, whole)]:
+            job.reject(line, error.column, error.message, cells)
 
 
 def line_and_cells(group: pa.Table, row: int) -> tuple[int, dict[str, str | None]]:

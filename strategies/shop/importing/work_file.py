@@ -12,13 +12,13 @@ from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
 
 #: Beside the input's own columns: the row's line, its key, and what is wrong with it as JSON (null: nothing so far).
-LINE, KEY, FAULTS = "batch_job_line", "batch_job_key", "batch_job_faults"
-OWN = (LINE, KEY, FAULTS)
+LINE, KEY, ERRORS = "batch_job_line", "batch_job_key", "batch_job_errors"
+OWN = (LINE, KEY, ERRORS)
 
 
 def schema_of(columns: list[str]) -> pa.Schema:
     """The columns of a work file for an input with these columns; all of them text but the line."""
-    texts = [*columns, *([] if SURPLUS_COLUMN in columns else [SURPLUS_COLUMN]), KEY, FAULTS]
+    texts = [*columns, *([] if SURPLUS_COLUMN in columns else [SURPLUS_COLUMN]), KEY, ERRORS]
     return pa.schema([*((name, pa.string()) for name in texts), (LINE, pa.int64())])
 
 

@@ -2,21 +2,23 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, bindparam, func, update
+from sqlalchemy.exc import DBAPIError
 
+from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import TooManyRejects
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.shop.importing.changes import Tally, apply_changes
 from batch_jobs.strategies.shop.importing.grouping import run_starts
-from batch_jobs.strategies.shop.importing.planning import Checked, Indices, Planned, Planner
-from batch_jobs.strategies.shop.importing.row_errors import Fault, Mask, faults_at, refuse_rows
+from batch_jobs.strategies.shop.importing.planning import Changes, Checked, Indices, Planned, Planner, Tally
+from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError, errors_at, refuse_rows
 from batch_jobs.strategies.shop.importing.work_file import read_groups
-from batch_jobs.strategies.shop.medusa import tables
-from batch_jobs.strategies.tables.databases.loading import Destination, Loader, loader_class
-from batch_jobs.strategies.tables.importing.bisect import isolating
+from batch_jobs.strategies.tables.databases.loading import Destination, Loader
+from batch_jobs.strategies.tables.importing.bisect import bisect
+from batch_jobs.strategies.tables.prefetch import prefetched
 
 #: What is to be done with the last group, in its transaction.
 Finish = Callable[[Connection], None]
@@ -30,13 +32,13 @@ class Written:
     units: int
     refused: Mask
     tally: Tally = field(default_factory=Tally)
-    faults: list[Fault] = field(default_factory=list)
+    errors: list[RowError] = field(default_factory=list)
 
     def take(self, rows: Indices, planned: Planned) -> None:
         """Add what became of some of its rows."""
         self.tally.add(planned.changes.tally)
         self.refused[rows] = planned.refused
-        self.faults += [Fault(int(rows[fault.row]), fault.column, fault.message) for fault in planned.faults]
+        self.errors += [RowError(int(rows[error.row]), error.column, error.message) for error in planned.errors]
 
 
 def groups_to_write(job: JobRun, planner: Planner, first: int = 0) -> Iterator[tuple[int, Written]]:
@@ -57,12 +59,14 @@ def groups_to_write(job: JobRun, planner: Planner, first: int = 0) -> Iterator[t
 
 
 def write_group(job: JobRun, planner: Planner, number: int, written: Written, finish: Finish) -> None:
-    """Write a group in a chunk of its own; what is refused is told and the rest goes in."""
+    """Write a group in a chunk of its own; what is refused becomes a reject and the rest goes in."""
     is_last = number + 1 == job.plan["groups"]
     try:
         with job.chunk(cursor=number) as connection:
             if not is_last:
-                _commit_lazily(connection)
+                # rows and checkpoint are in one commit, so that losing both with the server only repeats the chunk;
+                # the last chunk waits for the disk, and with it for all before it
+                database_of(connection).commit_lazily(connection)
             _write(connection, planner, written)
             if is_last:
                 finish(connection)
@@ -70,7 +74,7 @@ def write_group(job: JobRun, planner: Planner, number: int, written: Written, fi
             rejected = job.progress.counters.rejected + int(written.refused.sum())
             limit_rejects(job, rejected, f"{job.progress.counters.advanced - written.units} before them are done")
     except TooManyRejects:
-        _refuse(job, planner, written.checked, written.refused, written.faults)  # the chunk is undone, and what it told
+        _refuse(job, planner, written.checked, written.refused, written.errors)  # undone with the chunk
         raise
 
 
@@ -111,34 +115,56 @@ def _write(connection: Connection, planner: Planner, written: Written) -> None:
         apply_changes(connection, planned.changes)
         return rows, planned
 
-    parts, refused = isolating(connection, _loader(connection), keys, write)
+    parts, refused = bisect(connection, keys, write)
     for part in parts:
         written.take(*part.outcome)
     for key in refused:
         rows = np.flatnonzero(checked.key_of == key.index)
         written.refused[rows] = True
-        written.faults += faults_at(rows.tolist(), None, key.message)
+        written.errors += errors_at(rows.tolist(), None, key.message)
     written.tally.rows_rejected = int(written.refused.sum())
-
-
-def _loader(connection: Connection) -> Loader:
-    """Any of the database's loaders: it knows what a refusal looks like."""
-    return loader_class(connection.engine)(Destination(tables.product, ["id"], [], "append"))
 
 
 def _count(job: JobRun, planner: Planner, written: Written) -> None:
     tally = written.tally
     job.count(created=tally.created, updated=tally.updated, unchanged=tally.unchanged)
     job.progress.advance(written.units)
-    _refuse(job, planner, written.checked, written.refused, written.faults)
+    _refuse(job, planner, written.checked, written.refused, written.errors)
 
 
-def _refuse(job: JobRun, planner: Planner, checked: Checked, refused: Mask, faults: list[Fault]) -> None:
-    refuse_rows(job, checked.group, np.flatnonzero(refused), faults, planner.with_its_key)
+def _refuse(job: JobRun, planner: Planner, checked: Checked, refused: Mask, errors: list[RowError]) -> None:
+    refuse_rows(job, checked.group, np.flatnonzero(refused), errors, planner.with_its_key)
 
 
-def _commit_lazily(connection: Connection) -> None:
-    # rows and checkpoint are in one commit, so that losing both with the server only repeats the chunk; the last chunk
-    # waits for the disk, and with it for all before it
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+def apply_changes(connection: Connection, changes: Changes) -> None:
+    """Write changes in the connection's transaction; raises what the driver raises where a row is refused."""
+    try:
+        for table, rows in changes.deletes:
+            _delete(connection, table, rows)
+        for table, rows in changes.updates:
+            _update(connection, table, rows)
+    except DBAPIError as error:
+        raise error.orig or error from None
+    with prefetched(_encoded(database_of(connection), changes.inserts)) as inserts:
+        for loader, payload in inserts:
+            loader.write(connection, payload)
+
+
+def _delete(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    condition = [table.c[name] == bindparam(f"of_{name}") for name in rows[0]]
+    renamed = [{f"of_{name}": value for name, value in row.items()} for row in rows]
+    connection.execute(table.delete().where(*condition), renamed)
+
+
+def _update(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    names = [name for name in rows[0] if name != "row_id"]
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+    statement = update(table).where(table.c.id == bindparam("row_id")).values(**values, updated_at=func.now())
+    renamed = [{"row_id": row["row_id"], **{f"new_{name}": row[name] for name in names}} for row in rows]
+    connection.execute(statement, renamed)
+
+
+def _encoded(database: Database, inserts: list[tuple[Table, pa.Table]]) -> Iterator[tuple[Loader, Any]]:
+    for table, rows in inserts:
+        loader = database.loader(Destination(table, rows.column_names, [], "append"))
+        yield loader, loader.encode(rows)

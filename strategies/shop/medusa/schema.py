@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, Engine, insert, inspect, text
 
 from batch_jobs.strategies.sdk.checkpoint import metadata as checkpoint_metadata
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.shop.medusa import order_tables, payment_tables, tables
 from batch_jobs.strategies.shop.medusa.currencies import CURRENCIES
 from batch_jobs.strategies.shop.medusa.ids import new_ids
@@ -15,6 +16,7 @@ TRIGRAM_INDEXES = (
     ("idx_gin_product_variant_title", tables.product_variant, "title"),
     ("idx_gin_product_collection", tables.product_collection, "title"),
 )
+NUMBER_ORDERS = """ALTER TABLE "order" ALTER COLUMN display_id SET DEFAULT nextval('order_display_id_seq')"""
 #: The modules that add their tables to the one metadata.
 TABLE_MODULES = (tables, order_tables, payment_tables)
 
@@ -29,17 +31,15 @@ def create_shop(engine: Engine) -> bool:
         return False
     with engine.begin() as connection:
         tables.metadata.create_all(connection)
-        if engine.dialect.name == "postgresql":
-            _finish_postgresql(connection)
+        if connection.dialect.supports_sequences:
+            connection.execute(text(NUMBER_ORDERS))
+        _make_trigram_indexes(connection)
         _fill(connection)
     return True
 
 
-def _finish_postgresql(connection: Connection) -> None:
-    connection.execute(
-        text("""ALTER TABLE "order" ALTER COLUMN display_id SET DEFAULT nextval('order_display_id_seq')""")
-    )
-    if not connection.scalar(text("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'")):
+def _make_trigram_indexes(connection: Connection) -> None:
+    if not database_of(connection).has_extension(connection, "pg_trgm"):
         return  # such as a server without the contrib modules; only Medusa's own search wants these indexes
     connection.execute(text("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
     for name, table, column in TRIGRAM_INDEXES:

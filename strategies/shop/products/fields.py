@@ -10,7 +10,7 @@ from sqlalchemy import Boolean, Integer, Table
 
 from batch_jobs.strategies.shop.importing.row_errors import Mask
 from batch_jobs.strategies.shop.products.matching import differs, is_null
-from batch_jobs.strategies.shop.reading_state import whole
+from batch_jobs.strategies.shop.state import whole
 
 #: What an empty cell means where the column of the table may not be null: this for a new row, and no change for one
 #: that is there. Medusa has the database refuse it.

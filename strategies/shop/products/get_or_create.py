@@ -1,18 +1,24 @@
 """Rows that are found by their value and made where there is none: images by url, tags and types by their word."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Table
 
+from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.medusa.ids import new_ids
 from batch_jobs.strategies.shop.products.matching import is_null
-from batch_jobs.strategies.shop.reading_state import StateReader, where, whole
+from batch_jobs.strategies.shop.state import StateReader, where, whole
 from batch_jobs.strategies.tables.importing.keys import Hashes, KeyHashes, Mask, key_hashes
 
+HELD = 1 << 17  # hashes of values held in memory, 1 MB; the others are on disk
 
-class Vocabulary:
+
+class ValueTable:
     """The values of one table.
 
     No index of Medusa's helps to find a value, so hashes of all that are there are read once: a value that is new
@@ -74,3 +80,23 @@ class Vocabulary:
 
     def _rows(self, ids: pa.Array, values: pa.Array) -> pa.Table:
         return pa.table({"id": ids, self._column: values.cast(pa.string())})
+
+
+@dataclass(frozen=True)
+class ValueTables:
+    """The tables whose rows are found by value, as one phase of a job knows them."""
+
+    types: ValueTable
+    tags: ValueTable
+    images: ValueTable
+
+
+@contextmanager
+def open_value_tables() -> Iterator[ValueTables]:
+    """ValueTables that know nothing yet."""
+    with KeyHashes(HELD) as types, KeyHashes(HELD) as tags, KeyHashes(HELD) as images:
+        yield ValueTables(
+            ValueTable(tables.product_type, "value", "ptyp", types),
+            ValueTable(tables.product_tag, "value", "ptag", tags),
+            ValueTable(tables.image, "url", "img", images),
+        )

@@ -10,7 +10,7 @@ from sqlalchemy import Table
 
 from batch_jobs.strategies.shop.importing.row_errors import Mask
 from batch_jobs.strategies.shop.products.matching import is_null, repeated
-from batch_jobs.strategies.shop.reading_state import StateReader, joined, joined_rows, where, whole
+from batch_jobs.strategies.shop.state import StateReader, joined, joined_rows, where, whole
 
 Indices = npt.NDArray[np.int64]
 

@@ -18,10 +18,10 @@ from batch_jobs.strategies.shop.importing.headers import (
     VARIANT_ID,
     ProductHeaders,
 )
-from batch_jobs.strategies.shop.importing.row_errors import Fault, Mask
+from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.products.rows import ProductRows
-from batch_jobs.strategies.shop.reading_state import StateReader, types_of, where, whole
+from batch_jobs.strategies.shop.state import StateReader, types_of, where, whole
 
 #: What is read in any case; of the other columns of the tables, only those that the file has.
 PRODUCT_COLUMNS = ("id", "handle", "thumbnail", "collection_id", "type_id")
@@ -75,9 +75,9 @@ class Matched:
 
 def match(
     state: StateReader, products: ProductRows, rules: Rules, headers: ProductHeaders
-) -> tuple[Matched, list[Fault]]:
-    """Find what the rows mean, with the faults that the shop's state gives them."""
-    product_state, product_at, faults = _match_products(state, products, rules, headers)
+) -> tuple[Matched, list[RowError]]:
+    """Find what the rows mean, with the errors that the shop's state gives them."""
+    product_state, product_at, errors = _match_products(state, products, rules, headers)
     matched_ids = whole(product_state.column("id")).take(product_at)
     codes: dict[str, pa.Array] = {
         name: products.variants[name] for name in ("id", "sku", "barcode") if name in products.variants
@@ -86,26 +86,26 @@ def match(
     variant_state = _read(state, tables.product_variant, columns, {"product_id": matched_ids, **codes})
     owner_ids = matched_ids.take(pa.array(products.product_of))
     variant_at, more = _Variants(products, rules, headers, variant_state, owner_ids).match()
-    faults += more
-    faults += _lacking(products, is_null(product_at), is_null(variant_at), headers)
-    return Matched(products, product_state, product_at, variant_state, variant_at), faults
+    errors += more
+    errors += _lacking(products, is_null(product_at), is_null(variant_at), headers)
+    return Matched(products, product_state, product_at, variant_state, variant_at), errors
 
 
 def _match_products(
     state: StateReader, products: ProductRows, rules: Rules, headers: ProductHeaders
-) -> tuple[pa.Table, pa.Array, list[Fault]]:
+) -> tuple[pa.Table, pa.Array, list[RowError]]:
     ids, handles = products.products["id"], products.products["handle"]
     columns = _columns(PRODUCT_COLUMNS, PRODUCT_FIELDS, headers)
     found = _read(state, tables.product, columns, {"id": ids, "handle": handles})
     by_id, by_handle = where(ids, whole(found.column("id"))), where(handles, whole(found.column("handle")))
     given, at = ~is_null(ids), pc.if_else(pc.is_valid(ids), by_id, by_handle)
     id_column, handle_column = headers.fixed.get(PRODUCT_ID), headers.fixed[PRODUCT_HANDLE]
-    faults: list[Fault] = []
+    errors: list[RowError] = []
 
     def refuse(mask: Mask, column: str | None, message: str, names: pa.Array | None = None) -> None:
         for product in np.flatnonzero(mask).tolist():
             name = names[product].as_py() if names is not None else ""
-            faults.append(Fault(int(products.first[product]), column, message.format(name)))
+            errors.append(RowError(int(products.first[product]), column, message.format(name)))
 
     owners = whole(found.column("id")).take(by_handle)
     refuse(given & is_null(by_id), id_column, "there is no product with the id {}", ids)
@@ -127,7 +127,7 @@ def _match_products(
         refuse(~is_null(at), handle_column, "the shop has this product and mode is create")
     if rules.mode == "update":
         refuse(~given & is_null(at), handle_column, "the shop has no product with this handle and mode is update")
-    return found, at, faults
+    return found, at, errors
 
 
 def _columns(always: tuple[str, ...], fields: dict[str, str], headers: ProductHeaders) -> list[str]:
@@ -162,9 +162,9 @@ class _Variants:
         self._owners = whole(state.column("product_id"))
         self._state = state
         self._owner_ids = owner_ids
-        self._faults: list[Fault] = []
+        self._errors: list[RowError] = []
 
-    def match(self) -> tuple[pa.Array, list[Fault]]:
+    def match(self) -> tuple[pa.Array, list[RowError]]:
         given = ~is_null(self._products.variants["id"])
         by_id = self._where("id")
         by_sku, by_barcode = self._where("sku"), self._where("barcode")
@@ -196,7 +196,7 @@ class _Variants:
                 "variant {} has this SKU; give its Variant Id to change it",
                 self._ids.take(by_sku),
             )
-        return at, self._faults
+        return at, self._errors
 
     def _where(self, name: str) -> pa.Array:
         cells = self._products.variants.get(name)
@@ -207,24 +207,24 @@ class _Variants:
     def _refuse(self, mask: Mask, column: str | None, message: str, names: pa.Array | None = None) -> None:
         for variant in np.flatnonzero(mask).tolist():
             name = names[variant].as_py() if names is not None else ""
-            self._faults.append(Fault(int(self._products.rows[variant]), column, message.format(name)))
+            self._errors.append(RowError(int(self._products.rows[variant]), column, message.format(name)))
 
 
-def _lacking(products: ProductRows, new_products: Mask, new_variants: Mask, headers: ProductHeaders) -> list[Fault]:
+def _lacking(products: ProductRows, new_products: Mask, new_variants: Mask, headers: ProductHeaders) -> list[RowError]:
     """What is new needs columns that a change does without."""
-    faults: list[Fault] = []
+    errors: list[RowError] = []
     if "Product Title" not in headers.fixed:
-        faults += [
-            Fault(int(row), "Product Title", "is not in the file; a new product needs one")
+        errors += [
+            RowError(int(row), "Product Title", "is not in the file; a new product needs one")
             for row in products.first[new_products]
         ]
     for name in ("Variant Title", "Variant Inventory Quantity"):
         if name not in headers.fixed:
-            faults += [
-                Fault(int(row), name, "is not in the file; a new variant needs one")
+            errors += [
+                RowError(int(row), name, "is not in the file; a new variant needs one")
                 for row in products.rows[new_variants]
             ]
-    return faults
+    return errors
 
 
 def is_null(values: pa.Array) -> Mask:

@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch_jobs.strategies.shop.importing.row_errors import Fault, Mask
+from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError
 from batch_jobs.strategies.shop.products.matching import Matched, differs, is_null, repeated
-from batch_jobs.strategies.shop.reading_state import StateReader, joined, where, whole
+from batch_jobs.strategies.shop.state import StateReader, joined, where, whole
 
 Indices = npt.NDArray[np.int64]
 
@@ -50,7 +50,7 @@ class OptionPlan:
 
 def plan_options(
     state: StateReader, matched: Matched, columns: list[tuple[str, str]]
-) -> tuple[OptionPlan, list[Fault]]:
+) -> tuple[OptionPlan, list[RowError]]:
     """Find options and values; ``columns`` are the names of the file's columns."""
     pairs = _pairs(matched)
     options, values = _read(state, matched, pairs)
@@ -72,7 +72,7 @@ def plan_options(
         _numbered(products_of_pairs, pairs.title), _numbered(plan.option_product, plan.option_titles)
     )
     _find_values(plan, matched, values)
-    return plan, _Faults(plan, matched, values, columns).all()
+    return plan, _Errors(plan, matched, values, columns).all()
 
 
 def _pairs(matched: Matched) -> Pairs:
@@ -151,15 +151,15 @@ def _find_values(plan: OptionPlan, matched: Matched, values: pa.Table) -> None:
     plan.changed = ~is_null(plan.value_ids) & differs(plan.old_values, plan.pairs.value)
 
 
-class _Faults:
+class _Errors:
     def __init__(self, plan: OptionPlan, matched: Matched, values: pa.Table, columns: list[tuple[str, str]]) -> None:
         self._plan = plan
         self._matched = matched
         self._values = values
         self._columns = columns
-        self._faults: list[Fault] = []
+        self._errors: list[RowError] = []
 
-    def all(self) -> list[Fault]:
+    def all(self) -> list[RowError]:
         plan, pairs = self._plan, self._plan.pairs
         new = self._matched.is_new_variant
         unknown = is_null(plan.pair_option)
@@ -171,14 +171,14 @@ class _Faults:
         )
         self._refuse_incomplete(new)
         self._refuse_taken(new)
-        return self._faults
+        return self._errors
 
     def _refuse_pairs(self, mask: Mask, message: str) -> None:
         pairs = self._plan.pairs
         for index in np.flatnonzero(mask).tolist():
             row = int(self._matched.products.rows[pairs.variant[index]])
             column = self._columns[pairs.column[index]][0]
-            self._faults.append(Fault(row, column, message.format(repr(pairs.title[index].as_py()))))
+            self._errors.append(RowError(row, column, message.format(repr(pairs.title[index].as_py()))))
 
     def _refuse_incomplete(self, new: Mask) -> None:
         products = self._matched.products
@@ -186,7 +186,7 @@ class _Faults:
         wanted = np.bincount(self._plan.option_product, minlength=products.count)[products.product_of]
         for variant in np.flatnonzero(new & (given != wanted)).tolist():
             message = f"has {given[variant]} option values where the product has {wanted[variant]} options"
-            self._faults.append(Fault(int(products.rows[variant]), None, message))
+            self._errors.append(RowError(int(products.rows[variant]), None, message))
 
     def _refuse_taken(self, new: Mask) -> None:
         products = self._matched.products
@@ -196,7 +196,7 @@ class _Faults:
         taken = np.isin(combinations[order], self._combinations_there())
         for variant in order[seen_before | taken].tolist():
             message = "the product has a variant with these option values; give its Variant Id or SKU to change it"
-            self._faults.append(Fault(int(products.rows[variant]), None, message))
+            self._errors.append(RowError(int(products.rows[variant]), None, message))
 
     def _combinations(self) -> npt.NDArray[np.uint64]:
         """By variant, a hash of its product and option values in any order."""

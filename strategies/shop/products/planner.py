@@ -4,18 +4,17 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.shop.importing.changes import Changes, Tally
 from batch_jobs.strategies.shop.importing.headers import ProductHeaders
-from batch_jobs.strategies.shop.importing.planning import Checked, Planned, bad_keys
-from batch_jobs.strategies.shop.importing.row_errors import Fault, Mask
+from batch_jobs.strategies.shop.importing.planning import Changes, Checked, Planned, Tally, bad_keys
+from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError
+from batch_jobs.strategies.shop.products.get_or_create import ValueTables
 from batch_jobs.strategies.shop.products.matching import Matched, Rules, match
 from batch_jobs.strategies.shop.products.options import OptionPlan, plan_options
-from batch_jobs.strategies.shop.products.product_changes import ProductPlan, Vocabularies
+from batch_jobs.strategies.shop.products.product_changes import ProductPlan
 from batch_jobs.strategies.shop.products.references import References, find_references
 from batch_jobs.strategies.shop.products.rows import ProductConverter, ProductRows
 from batch_jobs.strategies.shop.products.variant_changes import VariantPlan
-from batch_jobs.strategies.shop.reading_state import StateReader
-from batch_jobs.strategies.shop.shop import Shop
+from batch_jobs.strategies.shop.state import Shop, StateReader
 
 
 class ProductPlanner:
@@ -25,23 +24,23 @@ class ProductPlanner:
         shop: what products refer to.
         headers: the file's columns.
         rules: how products are matched.
-        vocabularies: types, tags and images.
+        value_tables: types, tags and images.
     """
 
     with_its_key = "another row of this product is refused"
 
-    def __init__(self, shop: Shop, headers: ProductHeaders, rules: Rules, vocabularies: Vocabularies) -> None:
+    def __init__(self, shop: Shop, headers: ProductHeaders, rules: Rules, value_tables: ValueTables) -> None:
         self._shop = shop
         self._headers = headers
         self._rules = rules
         self._prices = shop.price_columns(headers.prices)
         self._converter = ProductConverter(headers, self._prices)
-        self._vocabularies = vocabularies
+        self._value_tables = value_tables
 
     def check(self, group: pa.Table) -> Checked:
         """Convert a group."""
-        products, faults = self._converter.check(group)
-        return Checked(group, products, faults, products.product_of)
+        products, errors = self._converter.check(group)
+        return Checked(group, products, errors, products.product_of)
 
     def units(self, keys: int, rows: int) -> int:
         """Medusa: a job goes through products and variants."""
@@ -52,36 +51,38 @@ class ProductPlanner:
         return Tally(products_unchanged=keys, variants_unchanged=rows)
 
     def plan(self, connection: Connection, checked: Checked) -> Planned:
-        """Find what the group changes; a product with a fault is left out whole."""
+        """Find what the group changes; a product with an error is left out whole."""
         state = StateReader(connection)
-        faults = list(checked.faults)
+        errors = list(checked.errors)
         while True:
-            bad = bad_keys(faults, checked)
+            bad = bad_keys(errors, checked)
             products: ProductRows = checked.rows.kept(~bad)
             matched, options, references, found = self._meet(state, products)
             if not found:
                 break
-            faults += found
+            errors += found
         changes, unchanged = Changes(), np.zeros(checked.keys, dtype=bool)
         if products.count:
             unchanged[~bad] = ~self._plan(state, matched, options, references, changes)
         changes.tally.rows_rejected = int(bad[checked.key_of].sum())
-        return Planned(changes, faults, bad[checked.key_of], unchanged)
+        return Planned(changes, errors, bad[checked.key_of], unchanged)
 
-    def _meet(self, state: StateReader, products: ProductRows) -> tuple[Matched, OptionPlan, References, list[Fault]]:
-        matched, faults = match(state, products, self._rules, self._headers)
+    def _meet(
+        self, state: StateReader, products: ProductRows
+    ) -> tuple[Matched, OptionPlan, References, list[RowError]]:
+        matched, errors = match(state, products, self._rules, self._headers)
         options, of_options = plan_options(state, matched, self._headers.options)
         references, of_references = find_references(state, products, self._shop, self._headers)
         # of a row that means another product, options are compared with the wrong ones
-        wrong = {fault.row for fault in faults}
-        more = [fault for fault in (*of_options, *of_references) if fault.row not in wrong]
-        return matched, options, references, faults + more
+        wrong = {error.row for error in errors}
+        more = [error for error in (*of_options, *of_references) if error.row not in wrong]
+        return matched, options, references, errors + more
 
     def _plan(
         self, state: StateReader, matched: Matched, options: OptionPlan, references: References, changes: Changes
     ) -> Mask:
         """Plan products and variants; returns by product whether it or a variant of it is new or changed."""
-        products = ProductPlan(state, matched, references, self._vocabularies, changes)
+        products = ProductPlan(state, matched, references, self._value_tables, changes)
         touched = products.plan(self._shop, self._headers)
         variants = VariantPlan(state, matched, products.ids, options, self._prices, changes).plan(self._headers)
         touched[matched.products.product_of[variants]] = True

@@ -1,20 +1,16 @@
 """What the products of a group change in the shop."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch_jobs.strategies.shop.importing.changes import SAMPLE_SIZE, Changes
 from batch_jobs.strategies.shop.importing.headers import PRODUCT_FIELDS, ProductHeaders
+from batch_jobs.strategies.shop.importing.planning import SAMPLE_SIZE, Changes
 from batch_jobs.strategies.shop.importing.row_errors import Mask
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.medusa.ids import new_ids
 from batch_jobs.strategies.shop.products.fields import FieldChanges, field_changes
-from batch_jobs.strategies.shop.products.get_or_create import Vocabulary
+from batch_jobs.strategies.shop.products.get_or_create import ValueTable, ValueTables
 from batch_jobs.strategies.shop.products.links import (
     LinkChanges,
     LinkTable,
@@ -26,35 +22,12 @@ from batch_jobs.strategies.shop.products.links import (
 )
 from batch_jobs.strategies.shop.products.matching import Matched, is_null
 from batch_jobs.strategies.shop.products.references import References
-from batch_jobs.strategies.shop.reading_state import StateReader, whole
-from batch_jobs.strategies.shop.shop import Shop
-from batch_jobs.strategies.tables.importing.keys import KeyHashes
+from batch_jobs.strategies.shop.state import Shop, StateReader, whole
 
 IMAGES = LinkTable(tables.product_images, "image_id", tables.image, "url")
 TAGS = LinkTable(tables.product_tags, "product_tag_id", tables.product_tag, "value")
 CHANNELS = LinkTable(tables.product_sales_channel, "sales_channel_id", tables.sales_channel, "id")
 CATEGORIES = LinkTable(tables.product_category_product, "product_category_id", tables.product_category, "id")
-HELD = 1 << 17  # hashes of values held in memory, 1 MB; the others are on disk
-
-
-@dataclass(frozen=True)
-class Vocabularies:
-    """The tables whose rows are found by value, as one phase of a job knows them."""
-
-    types: Vocabulary
-    tags: Vocabulary
-    images: Vocabulary
-
-
-@contextmanager
-def open_vocabularies() -> Iterator[Vocabularies]:
-    """Vocabularies that know nothing yet."""
-    with KeyHashes(HELD) as types, KeyHashes(HELD) as tags, KeyHashes(HELD) as images:
-        yield Vocabularies(
-            Vocabulary(tables.product_type, "value", "ptyp", types),
-            Vocabulary(tables.product_tag, "value", "ptag", tags),
-            Vocabulary(tables.image, "url", "img", images),
-        )
 
 
 class ProductPlan:
@@ -64,7 +37,7 @@ class ProductPlan:
         state: reads the shop.
         matched: the group.
         references: what it refers to.
-        vocabularies: types, tags and images.
+        value_tables: types, tags and images.
         changes: where the plan goes.
     """
 
@@ -73,13 +46,13 @@ class ProductPlan:
         state: StateReader,
         matched: Matched,
         references: References,
-        vocabularies: Vocabularies,
+        value_tables: ValueTables,
         changes: Changes,
     ) -> None:
         self._state = state
         self._matched = matched
         self._references = references
-        self._vocabularies = vocabularies
+        self._value_tables = value_tables
         self._changes = changes
         self._new = matched.is_new_product
         self.ids = with_new_ids(matched.known_product_ids, self._new, "prod")
@@ -94,8 +67,8 @@ class ProductPlan:
         self._insert(fields)
         self._update(fields, changed)
         self._profiles(shop)
-        self._link(IMAGES, images, self._vocabularies.images)
-        self._link(TAGS, tags, self._vocabularies.tags)
+        self._link(IMAGES, images, self._value_tables.images)
+        self._link(TAGS, tags, self._value_tables.tags)
         self._link(CHANNELS, channels, None)
         self._link(CATEGORIES, categories, None)
         self._count(changed)
@@ -142,7 +115,7 @@ class ProductPlan:
         words = self._matched.products.products.get("type")
         if words is None:
             return pa.nulls(self._matched.products.count, pa.string())
-        found, rows = self._vocabularies.types.ids(self._state, words.drop_null())
+        found, rows = self._value_tables.types.ids(self._state, words.drop_null())
         self._changes.insert(tables.product_type, rows)
         ids = pa.nulls(len(words), pa.string())
         return pc.replace_with_mask(ids, pc.is_valid(words), found)
@@ -179,13 +152,13 @@ class ProductPlan:
         profile = pa.array([shop.default_profile] * len(new), pa.string())
         self._changes.insert(tables.product_shipping_profile, pa.table({"profile_id": profile, "product_id": new}))
 
-    def _link(self, table: LinkTable, links: LinkChanges, vocabulary: Vocabulary | None) -> None:
+    def _link(self, table: LinkTable, links: LinkChanges, value_table: ValueTable | None) -> None:
         removed = links.remove.select(["product_id", "member_id"]).rename_columns(["product_id", table.member])
         self._changes.delete(table.links, removed.to_pylist())
         members = links.add.value
-        if vocabulary is not None:
-            members, rows = vocabulary.ids(self._state, links.add.value)
-            self._changes.insert(vocabulary.table, rows)
+        if value_table is not None:
+            members, rows = value_table.ids(self._state, links.add.value)
+            self._changes.insert(value_table.table, rows)
         owners = self.ids.take(pa.array(links.add.product))
         self._changes.insert(table.links, pa.table({"product_id": owners, table.member: members}))
 

@@ -7,12 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.shop.importing.headers import COLLECTION, ProductHeaders
-from batch_jobs.strategies.shop.importing.row_errors import Fault
+from batch_jobs.strategies.shop.importing.row_errors import RowError
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.products.matching import is_null
 from batch_jobs.strategies.shop.products.rows import ProductRows
-from batch_jobs.strategies.shop.reading_state import StateReader, where, whole
-from batch_jobs.strategies.shop.shop import Shop
+from batch_jobs.strategies.shop.state import Shop, StateReader, where, whole
 from batch_jobs.strategies.tables.databases.naming import shown
 
 
@@ -27,30 +26,30 @@ class References:
 
 def find_references(
     state: StateReader, products: ProductRows, shop: Shop, headers: ProductHeaders
-) -> tuple[References, list[Fault]]:
-    """Find them. Medusa drops a sales channel that it does not know without a word; here it is a fault."""
-    collection_ids, faults = _collections(state, products, headers)
+) -> tuple[References, list[RowError]]:
+    """Find them. Medusa drops a sales channel that it does not know without a word; here it is an error."""
+    collection_ids, errors = _collections(state, products, headers)
     channel_ids = []
     for columns, cells in zip(headers.channels, products.channels, strict=True):
         ids, found = _channels(products, shop, columns, cells)
         channel_ids.append(ids)
-        faults += found
+        errors += found
     category_ids = []
     for column, handles in zip(headers.categories, products.categories, strict=True):
         ids, found = _by_handle(state, products, "product_category", column, handles)
         category_ids.append(ids)
-        faults += found
-    return References(collection_ids, channel_ids, category_ids), faults
+        errors += found
+    return References(collection_ids, channel_ids, category_ids), errors
 
 
-def _collections(state: StateReader, products: ProductRows, headers: ProductHeaders) -> tuple[pa.Array, list[Fault]]:
+def _collections(state: StateReader, products: ProductRows, headers: ProductHeaders) -> tuple[pa.Array, list[RowError]]:
     handles = products.products.get("collection", pa.nulls(products.count, pa.string()))
     return _by_handle(state, products, "product_collection", headers.fixed.get(COLLECTION), handles)
 
 
 def _by_handle(
     state: StateReader, products: ProductRows, table: str, column: str | None, handles: pa.Array
-) -> tuple[pa.Array, list[Fault]]:
+) -> tuple[pa.Array, list[RowError]]:
     live = "deleted_at IS NULL AND " if "deleted_at" in tables.metadata.tables[table].c else ""
     query = f"SELECT id, handle FROM {table} WHERE {live}{state.among('handle', handles)}"
     there = state.texts(query, "id", "handle")
@@ -58,14 +57,14 @@ def _by_handle(
     unknown = np.flatnonzero(is_null(ids) & ~is_null(handles)).tolist()
     noun = table.removeprefix("product_")
     return ids, [
-        Fault(int(products.first[product]), column, f"there is no {noun} with the handle {handles[product]}")
+        RowError(int(products.first[product]), column, f"there is no {noun} with the handle {handles[product]}")
         for product in unknown
     ]
 
 
 def _channels(
     products: ProductRows, shop: Shop, columns: list[str], cells: list[pa.Array]
-) -> tuple[pa.Array, list[Fault]]:
+) -> tuple[pa.Array, list[RowError]]:
     if not cells:
         return pa.nulls(products.count, pa.string()), []  # a description alone names no channel
     # Medusa's own export has the name where the id belongs
@@ -74,7 +73,7 @@ def _channels(
     found = ids.take(pc.coalesce(where(named, ids), where(named, names)))
     unknown = np.flatnonzero(is_null(found) & ~is_null(named)).tolist()
     return found, [
-        Fault(
+        RowError(
             int(products.first[product]),
             columns[0],
             f"there is no sales channel {named[product]}; there are: {shown(sorted(names.to_pylist()))}",

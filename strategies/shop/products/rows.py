@@ -19,12 +19,11 @@ from batch_jobs.strategies.shop.importing.headers import (
     VARIANT_ID,
     ProductHeaders,
 )
-from batch_jobs.strategies.shop.importing.row_errors import Fault, Mask, faults_at, faults_of_file
+from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError, errors_at, errors_of_file
 from batch_jobs.strategies.shop.importing.work_file import LINE
 from batch_jobs.strategies.shop.medusa import tables
-from batch_jobs.strategies.shop.money import Money
-from batch_jobs.strategies.shop.reading_state import whole
-from batch_jobs.strategies.shop.shop import PriceColumn
+from batch_jobs.strategies.shop.prices.money import Money
+from batch_jobs.strategies.shop.state import PriceColumn, whole
 from batch_jobs.strategies.tables.values.formulas import restore
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of
 
@@ -118,13 +117,13 @@ class ProductConverter:
         self._variant_kinds = _kinds(tables.product_variant, VARIANT_FIELDS, headers)
         self._money = [Money(price.currency) for price in prices]
 
-    def check(self, group: pa.Table) -> tuple[ProductRows, list[Fault]]:
-        """Convert a group; all that is wrong with it is told."""
+    def check(self, group: pa.Table) -> tuple[ProductRows, list[RowError]]:
+        """Convert a group; returns all that is wrong with it, too."""
         starts = run_starts(group)
         product_of, first = np.cumsum(starts) - 1, np.flatnonzero(starts)
         products = ProductRows(group, np.arange(group.num_rows), product_of, first)
-        faults = faults_of_file(group)
-        faulty = {fault.row for fault in faults}
+        errors = errors_of_file(group)
+        in_error = {error.row for error in errors}
         found = [
             *self._convert_products(products, group.take(pa.array(first))),
             *self._convert_variants(products, group),
@@ -132,15 +131,15 @@ class ProductConverter:
             *self._pair_options(products, group),
         ]
         # of a row that could not even be split, the cells mean nothing
-        return products, faults + [fault for fault in found if fault.row not in faulty]
+        return products, errors + [error for error in found if error.row not in in_error]
 
-    def _convert_products(self, products: ProductRows, rows: pa.Table) -> list[Fault]:
-        faults: list[Fault] = []
+    def _convert_products(self, products: ProductRows, rows: pa.Table) -> list[RowError]:
+        errors: list[RowError] = []
         for name, kind in self._product_kinds.items():
             column, field_name = self._headers.fixed[name], PRODUCT_FIELDS[name]
             values, found = _converted(rows, column, kind, field_name in REQUIRED_OF_PRODUCT)
             products.products[field_name] = values
-            faults += [Fault(int(products.first[fault.row]), fault.column, fault.message) for fault in found]
+            errors += [RowError(int(products.first[error.row]), error.column, error.message) for error in found]
         for name, field_name in ((PRODUCT_ID, "id"), (COLLECTION, "collection"), (TYPE, "type"), (TAGS, "tags")):
             if name in self._headers.fixed:
                 products.products[field_name] = cells_of(rows, self._headers.fixed[name])
@@ -148,51 +147,51 @@ class ProductConverter:
         products.images = [cells_of(rows, column) for column in self._headers.images]
         products.channels = [[cells_of(rows, column) for column in columns] for columns in self._headers.channels]
         products.categories = [cells_of(rows, column) for column in self._headers.categories]
-        return faults
+        return errors
 
-    def _convert_variants(self, products: ProductRows, rows: pa.Table) -> list[Fault]:
-        faults: list[Fault] = []
+    def _convert_variants(self, products: ProductRows, rows: pa.Table) -> list[RowError]:
+        errors: list[RowError] = []
         for name, kind in self._variant_kinds.items():
             column, field_name = self._headers.fixed[name], VARIANT_FIELDS[name]
             values, found = _converted(rows, column, kind, field_name in REQUIRED_OF_VARIANT)
             products.variants[field_name] = values
-            faults += found
+            errors += found
         products.variants["id"] = pa.nulls(rows.num_rows, pa.string())
         if VARIANT_ID in self._headers.fixed:
             products.variants["id"] = cells_of(rows, self._headers.fixed[VARIANT_ID])
-        return faults
+        return errors
 
-    def _convert_prices(self, products: ProductRows, rows: pa.Table) -> list[Fault]:
-        faults: list[Fault] = []
+    def _convert_prices(self, products: ProductRows, rows: pa.Table) -> list[RowError]:
+        errors: list[RowError] = []
         for price, kind in zip(self._prices, self._money, strict=True):
             amounts, found = price_cells(rows, price, kind)
             products.prices.append(amounts)
-            faults += found
-        return faults
+            errors += found
+        return errors
 
-    def _pair_options(self, products: ProductRows, rows: pa.Table) -> list[Fault]:
-        faults: list[Fault] = []
+    def _pair_options(self, products: ProductRows, rows: pa.Table) -> list[RowError]:
+        errors: list[RowError] = []
         for name, value in self._headers.options:
             titles, values = cells_of(rows, name), cells_of(rows, value)
             products.options.append((titles, values))
             has_title, has_value = _valid(titles), _valid(values)
-            faults += faults_at(
+            errors += errors_at(
                 np.flatnonzero(has_title & ~has_value).tolist(), value, "is empty; the option has a name"
             )
-            faults += faults_at(
+            errors += errors_at(
                 np.flatnonzero(has_value & ~has_title).tolist(), name, "is empty; the option has a value"
             )
-        return faults
+        return errors
 
 
-def price_cells(rows: pa.Table, price: PriceColumn, kind: Money) -> tuple[pa.Array, list[Fault]]:
-    """The amounts of a column of prices; every amount is a fault where the shop has no such price."""
+def price_cells(rows: pa.Table, price: PriceColumn, kind: Money) -> tuple[pa.Array, list[RowError]]:
+    """The amounts of a column of prices; every amount is an error where the shop has no such price."""
     cells = cells_of(rows, price.column)
     if price.problem is not None:
         filled = np.flatnonzero(_valid(cells)).tolist()
-        return pa.nulls(rows.num_rows, pa.int32()), faults_at(filled, price.column, price.problem)
+        return pa.nulls(rows.num_rows, pa.int32()), errors_at(filled, price.column, price.problem)
     converted = kind.convert(cells)
-    return converted.values, [Fault(row, price.column, message) for row, message in converted.bad]
+    return converted.values, [RowError(row, price.column, message) for row, message in converted.bad]
 
 
 def cells_of(rows: pa.Table, column: str) -> pa.Array:
@@ -202,14 +201,14 @@ def cells_of(rows: pa.Table, column: str) -> pa.Array:
     return pc.if_else(empty, pa.scalar(None, pa.string()), cells) if pc.any(empty).as_py() else cells
 
 
-def _converted(rows: pa.Table, column: str, kind: Kind, required: bool) -> tuple[pa.Array, list[Fault]]:
+def _converted(rows: pa.Table, column: str, kind: Kind, required: bool) -> tuple[pa.Array, list[RowError]]:
     converted = kind.convert(cells_of(rows, column))
-    faults = [Fault(row, column, message) for row, message in converted.bad]
+    errors = [RowError(row, column, message) for row, message in converted.bad]
     if required and converted.values.null_count:
         bad = {row for row, _ in converted.bad}
         empty = np.flatnonzero(~_valid(converted.values)).tolist()
-        faults += faults_at((row for row in empty if row not in bad), column, "is empty; it needs a value")
-    return converted.values, faults
+        errors += errors_at((row for row in empty if row not in bad), column, "is empty; it needs a value")
+    return converted.values, errors
 
 
 def _kinds(table: Table, fields: dict[str, str], headers: ProductHeaders) -> dict[str, Kind]:

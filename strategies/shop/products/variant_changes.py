@@ -4,23 +4,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batch_jobs.strategies.shop.importing.changes import SAMPLE_SIZE, Changes
 from batch_jobs.strategies.shop.importing.headers import SKU, VARIANT_FIELDS, ProductHeaders
+from batch_jobs.strategies.shop.importing.planning import SAMPLE_SIZE, Changes
 from batch_jobs.strategies.shop.importing.row_errors import Mask
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.medusa.ids import new_ids
-from batch_jobs.strategies.shop.products.fields import FieldChanges, field_changes
-from batch_jobs.strategies.shop.products.matching import Matched, is_null
-from batch_jobs.strategies.shop.products.options import OptionPlan
-from batch_jobs.strategies.shop.products.price_changes import (
+from batch_jobs.strategies.shop.prices.price_changes import (
     GivenPrices,
     PriceChanges,
     currencies_and_regions,
     price_changes,
 )
+from batch_jobs.strategies.shop.products.fields import FieldChanges, field_changes
+from batch_jobs.strategies.shop.products.matching import Matched, is_null
+from batch_jobs.strategies.shop.products.options import OptionPlan
 from batch_jobs.strategies.shop.products.product_changes import with_new_ids
-from batch_jobs.strategies.shop.reading_state import StateReader, where, whole
-from batch_jobs.strategies.shop.shop import PriceColumn
+from batch_jobs.strategies.shop.state import PriceColumn, StateReader, where, whole
 
 Indices = npt.NDArray[np.int64]
 

@@ -1,14 +1,13 @@
-"""Putting rows into a table: one loader for each database, found by the name of its SQLAlchemy dialect."""
+"""Putting rows into a table: what the loaders of all databases have in common."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
-from sqlalchemy import JSON, Column, Connection, Engine, Table
+from sqlalchemy import JSON, Column, Connection, Table
 from sqlalchemy.types import NullType
 
-from batch_jobs.strategies.sdk.errors import JobRefused
-from batch_jobs.strategies.tables.databases.naming import quoted, quoted_table
+from batch_jobs.strategies.sdk.database import Database
 
 #: The temporary table of a connection in which rows wait to be compared or put into the target.
 STAGE = "batch_job_stage"
@@ -50,15 +49,6 @@ class Written:
 class Loader(Protocol):
     """Writes Arrow tables, whose columns are the destination's, in one kind of database."""
 
-    #: How the database says that two values differ, NULL being a value like any other.
-    differs: ClassVar[str]
-    max_columns: ClassVar[int]
-    max_name_bytes: ClassVar[int]
-    #: What the driver raises when it refuses a row, as opposed to being unable to work.
-    row_errors: ClassVar[tuple[type[Exception], ...]]
-
-    def __init__(self, destination: Destination) -> None: ...
-
     def encode(self, rows: pa.Table) -> Any:
         """The rows as ``write`` wants them; touches no database, so that another thread may do it."""
 
@@ -71,50 +61,24 @@ class Loader(Protocol):
     def stage(self, connection: Connection, rows: pa.Table) -> None:
         """Replace what is in the stage by these rows, numbered in the column ``ROW``; leaves the target alone."""
 
-    def message(self, error: Exception) -> str:
-        """Why the database refuses a row, in one line."""
 
-
-def loader_class(engine: Engine) -> type[Loader]:
-    """The loader for this database.
-
-    Raises:
-        JobRefused: there is none.
-    """
-    # each module needs its driver only when its database is used
-    if engine.dialect.name == "postgresql":
-        from batch_jobs.strategies.tables.databases.postgresql import PostgresqlLoader
-
-        return PostgresqlLoader
-    if engine.dialect.name == "sqlite":
-        from batch_jobs.strategies.tables.databases.sqlite import SqliteLoader
-
-        return SqliteLoader
-    raise JobRefused(f"rows can be loaded into postgresql and sqlite; the target is {engine.dialect.name}")
-
-
-def names(columns: list[str], prefix: str = "") -> str:
-    """Column names as a list in SQL."""
-    return ", ".join(prefix + quoted(name) for name in columns)
-
-
-def upsert_clause(destination: Destination, differs: str) -> str:
+def upsert_clause(database: Database, destination: Destination) -> str:
     """What to do with a row whose key is there: nothing, or an update where it differs."""
-    target = f"ON CONFLICT ({names(destination.key)}) DO"
+    quoted = database.quoted
+    target = f"ON CONFLICT ({database.names(destination.key)}) DO"
     if destination.mode != "upsert" or not destination.others:
         return f"{target} NOTHING"
-    table = quoted_table(destination.table)
+    table = database.quoted_table(destination.table)
     sets = ", ".join(f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in destination.others)
-    changes = " OR ".join(difference(destination, name, table, "EXCLUDED", differs) for name in destination.others)
+    changes = " OR ".join(difference(database, destination, name, table, "EXCLUDED") for name in destination.others)
     return f"{target} UPDATE SET {sets} WHERE {changes}"
 
 
-def difference(destination: Destination, name: str, left: str, right: str, differs: str) -> str:
+def difference(database: Database, destination: Destination, name: str, left: str, right: str) -> str:
     """The SQL condition that a column differs between two tables."""
     column = destination.column(name).type
     # json and types that SQLAlchemy does not know may have no equality; their text has one
     as_text = isinstance(column, NullType) or (isinstance(column, JSON) and column.__visit_name__ != "JSONB")
-    before, after = (
-        f"CAST({side}.{quoted(name)} AS TEXT)" if as_text else f"{side}.{quoted(name)}" for side in (left, right)
-    )
-    return f"{before} {differs} {after}"
+    cells = (f"{side}.{database.quoted(name)}" for side in (left, right))
+    before, after = (f"CAST({cell} AS TEXT)" if as_text else cell for cell in cells)
+    return f"{before} {database.differs} {after}"

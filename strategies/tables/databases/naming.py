@@ -1,24 +1,18 @@
-"""Finding tables in the target, and naming them in SQL."""
+"""Finding tables in the target."""
 
 import re
+from typing import Any
 
 from sqlalchemy import Column, Engine, MetaData, Table, inspect
 from sqlalchemy.engine.reflection import Inspector
 
+from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
 
 NAMES_SHOWN = 20
+#: Where a ``Table`` of the target keeps its ``Database``: what a type holds differs by that.
+DATABASE = "batch_jobs_database"
 OWN = re.compile(r"\bbatch_job(_[a-z_]+)?\b", re.IGNORECASE)
-
-
-def quoted(name: str) -> str:
-    """An identifier as SQL writes it, for the driver as it is (SQLAlchemy's own doubles ``%`` for its placeholders)."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def quoted_table(table: Table) -> str:
-    """The table's name in SQL, with its schema when it was given with one."""
-    return ".".join(quoted(part) for part in (table.schema, table.name) if part)
 
 
 def shown(names: list[str]) -> str:
@@ -45,7 +39,7 @@ def find_table(engine: Engine, name: str) -> Table | None:
     inspector = inspect(engine)
     for schema, table in _readings(name):
         if _has(inspector, schema, table):
-            info = {"dialect": engine.dialect.name}  # what a type holds differs by database
+            info = {DATABASE: database_of(engine)}
             return Table(table, MetaData(), schema=schema, autoload_with=engine, resolve_fks=False, info=info)
     return None
 
@@ -70,7 +64,12 @@ def new_table(engine: Engine, name: str, columns: list[Column[object]]) -> Table
     schemas = inspect(engine).get_schema_names()
     if schema is not None and schema not in schemas:
         raise JobRefused(f"there is no schema {schema} for the table {name}; there are: {shown(schemas)}")
-    return Table(bare, MetaData(), *columns, schema=schema, info={"dialect": engine.dialect.name})
+    return Table(bare, MetaData(), *columns, schema=schema, info={DATABASE: database_of(engine)})
+
+
+def database_of_column(column: Column[Any]) -> Database | None:
+    """The database of a column's table, where that was found or made here."""
+    return None if column.table is None else column.table.info.get(DATABASE)
 
 
 def unique_keys(engine: Engine, table: Table) -> list[set[str]]:

@@ -5,17 +5,25 @@ import io
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv as arrow_csv
 
 from batch_jobs.strategies.sdk.errors import InputRefused
-from batch_jobs.strategies.tables.formats.reading import SURPLUS_COLUMN, BadRow, Batch, Source
-from batch_jobs.strategies.tables.formats.text import SAMPLE, Survey, survey, unpacked
+from batch_jobs.strategies.tables.formats.format import Format, Rows, WriteOptions
+from batch_jobs.strategies.tables.formats.reading import (
+    SURPLUS_COLUMN,
+    BadRow,
+    Batch,
+    Input,
+    Reader,
+    ReadOptions,
+    unpacked,
+)
+from batch_jobs.strategies.tables.formats.text import SAMPLE, UTF8, CheckedText, Survey, guess, read_sample, survey
 
 DELIMITERS = ",;\t|"
 LOOKED_AT = 50  # records
@@ -33,7 +41,7 @@ class Dialect:
     header_records: int
 
 
-def find_dialect(survey: Survey, name: str, delimiter: str | None) -> Dialect:
+def find_dialect(sample: bytes, encoding: str, name: str, delimiter: str | None) -> Dialect:
     """Find the delimiter, unless it is given, and read the header.
 
     Raises:
@@ -41,7 +49,7 @@ def find_dialect(survey: Survey, name: str, delimiter: str | None) -> Dialect:
     """
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n' or not delimiter.isascii()):
         raise InputRefused(name, f"the delimiter {delimiter!r} is not one plain character")
-    text = _sample_text(survey)
+    text = _sample_text(sample, encoding)
     chosen = delimiter or max(DELIMITERS, key=lambda candidate: _fit(text, candidate))
     for skipped, record in enumerate(_records(text, chosen), 1):
         if any(cell.strip() for cell in record):
@@ -49,9 +57,9 @@ def find_dialect(survey: Survey, name: str, delimiter: str | None) -> Dialect:
     raise InputRefused(name, "the file is empty; it needs at least a line with the names of the columns")
 
 
-def _sample_text(survey: Survey) -> str:
-    text = survey.sample.decode(survey.encoding, errors="ignore").removeprefix("\ufeff")
-    cut = len(survey.sample) == SAMPLE
+def _sample_text(sample: bytes, encoding: str) -> str:
+    text = sample.decode(encoding, errors="ignore").removeprefix("\ufeff")
+    cut = len(sample) == SAMPLE
     end = max(text.rfind("\n"), text.rfind("\r")) if cut else -1
     return text[:end] if end > 0 else text
 
@@ -101,8 +109,10 @@ class Position:
 
 @dataclass
 class _Pass:
-    """One opening of the file: the bad rows that Arrow met and that no batch has told yet."""
+    """One opening of the file: its text where that is still to be checked, and what Arrow has met."""
 
+    text: CheckedText | None = None
+    #: Bad rows that no batch has reported yet.
     bad: deque[Any] = field(default_factory=deque)
     last_cells: Iterable[str | None] = ()
     last_line: int = 1
@@ -114,22 +124,44 @@ class _Pass:
         return "skip"
 
 
-class CsvReader:
+class CsvReader(Reader):
     """A CSV or TSV file.
 
     An unquoted empty cell is null and a quoted one the empty text, as PostgreSQL's COPY has it. A line without any
     value is no row. Lines may end in any of the three ways.
     """
 
-    def __init__(
-        self, source: Source, name: str, delimiter: str | None = None, encoding: str | None = None, block: int = BLOCK
-    ) -> None:
-        self._source, self._name, self._block = source, name, block
-        self._survey = survey(source, name, encoding)
-        self._dialect = find_dialect(self._survey, name, delimiter)
+    def __init__(self, source: Input, options: ReadOptions | None = None, block: int = BLOCK) -> None:
+        options = options or ReadOptions()
+        self._source, self._name, self._block = source, source.name, block
+        if options.found:
+            self._survey = Survey((options.found["encoding"],), options.found["quotes"])
+            self._dialect = Dialect(**options.found["dialect"])
+        else:
+            sample = read_sample(source)
+            self._survey = guess(source, sample, options.encoding)
+            self._dialect = find_dialect(sample, self._survey.encoding, self._name, options.delimiter)
         self.columns = self._dialect.columns
+
+    @property
+    def described(self) -> dict[str, str]:  # type: ignore[override]
+        """What was decided about the file, for people."""
         shown = CELL_NAMES.get(self._dialect.delimiter, self._dialect.delimiter)
-        self.described = {"format": "csv", "delimiter": shown, "encoding": self._survey.encoding}
+        return {"format": "csv", "delimiter": shown, "encoding": self._survey.encoding}
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """The encoding, the number of quotes and the dialect."""
+        return {
+            "encoding": self._survey.encoding,
+            "quotes": self._survey.quotes,
+            "dialect": asdict(self._dialect),
+        }
+
+    def settle(self) -> None:
+        """Find the encoding by the whole text."""
+        if self._survey.quotes is None:
+            self._survey = survey(self._source, self._survey.candidates)
 
     def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them.
@@ -155,13 +187,16 @@ class CsvReader:
 
     def _from(self, done: Position, block: int) -> Iterator[tuple[Batch, Position]]:
         """Read with blocks of this size, leaving out what is done; larger ones take over where a record is too long."""
-        current = _Pass()
-        with unpacked(self._source, self._name) as stream:
+        settled = self._survey.quotes is not None
+        with unpacked(self._source) as stream:
+            current = _Pass(None if settled else CheckedText(stream, self._survey))
             position = Position()
             for table in self._tables(stream, block, current):
                 batch, position = self._batch(table, position, current, done.record)
                 if position.record > done.record:
                     yield batch, position
+            if current.text is not None:
+                self._survey = current.text.survey
             if current.bad:
                 empty = pa.table({name: pa.array([], pa.string()) for name in self.columns})
                 leftover = self._batch(empty, position, current, done.record, at_end=True)
@@ -171,15 +206,17 @@ class CsvReader:
                 self._check_last_record(current)
 
     def _tables(self, stream: BinaryIO, block: int, current: _Pass) -> Iterator[pa.Table]:
+        from pyarrow import csv as arrow_csv
+
         reader = arrow_csv.open_csv(
-            stream,
+            current.text or stream,
             arrow_csv.ReadOptions(
-                use_threads=False, block_size=block, column_names=self.columns, encoding=self._arrow_encoding()
+                use_threads=False, block_size=block, column_names=self.columns, encoding=self._arrow_encoding(current)
             ),
             arrow_csv.ParseOptions(
                 delimiter=self._dialect.delimiter,
                 # looking for them means to split everything twice, but holds less of a very long record
-                newlines_in_values=self._survey.quotes > 0 or block > self._block,
+                newlines_in_values=self._survey.quotes != 0 or block > self._block,
                 ignore_empty_lines=False,
                 invalid_row_handler=current.meet,
             ),
@@ -193,14 +230,15 @@ class CsvReader:
         for batch in reader:
             yield pa.Table.from_batches([batch])
 
-    def _arrow_encoding(self) -> str:
-        return "utf8" if self._survey.encoding in ("utf-8", "utf-8-sig", "ascii") else self._survey.encoding
+    def _arrow_encoding(self, current: _Pass) -> str:
+        return "utf8" if current.text or self._survey.encoding in UTF8 else self._survey.encoding
 
     def _batch(
         self, table: pa.Table, begun: Position, current: _Pass, done: int, at_end: bool = False
     ) -> tuple[Batch, Position]:
         bad = _bad_of(current, begun.record, table.num_rows, at_end)
-        counts = _lines_of_records(table, begun.record, bad, may_span=self._survey.quotes > 0)
+        quotes = self._survey.quotes if current.text is None else current.text.quotes
+        counts = _lines_of_records(table, begun.record, bad, may_span=quotes != 0)
         starts = begun.line + np.concatenate(([0], np.cumsum(counts)))
         position = Position(begun.record + len(counts), int(starts[-1]))
         is_bad = np.zeros(len(counts), dtype=bool)
@@ -212,8 +250,8 @@ class CsvReader:
             current.last_cells = table.slice(table.num_rows - 1).to_pylist()[0].values()
             current.last_line = int(starts[:-1][~is_bad][-1])
         kept = table if wanted.all() else table.filter(pa.array(wanted))
-        told = [row for row in bad if row.number > done]
-        bad_rows = [self._bad_row(row, int(starts[row.number - 1 - begun.record])) for row in told]
+        new = [row for row in bad if row.number > done]
+        bad_rows = [self._bad_row(row, int(starts[row.number - 1 - begun.record])) for row in new]
         if bad_rows:
             current.last_bad, current.last_bad_text = bad_rows[-1], bad[-1].text
         first = {"record": max(done, begun.record), "line": int(starts[max(0, done - begun.record)])}
@@ -229,7 +267,7 @@ class CsvReader:
 
     def _check_last_record(self, current: _Pass) -> None:
         """Arrow takes an open quote to the end of the file for a cell: its last record then has the last line end."""
-        if self._survey.quotes % 2 == 0:
+        if (self._survey.quotes or 0) % 2 == 0:
             return
         texts = [cell for cell in current.last_cells if cell is not None]
         if texts and texts[-1].endswith(("\n", "\r")):
@@ -309,3 +347,30 @@ def _bytes_of(lines: pa.Array) -> memoryview:
     offsets, data = lines.buffers()[1:]
     ends = memoryview(offsets).cast("q")
     return memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]] if data else memoryview(b"")
+
+
+class Csv(Format):
+    """Comma-separated values; read with any delimiter."""
+
+    name: ClassVar[str] = "csv"
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".txt")
+    media_type: ClassVar[str] = "text/csv"
+    read_options: ClassVar[frozenset[str]] = frozenset({"delimiter", "encoding"})
+    write_options: ClassVar[frozenset[str]] = frozenset({"delimiter"})
+    for_spreadsheets: ClassVar[bool] = True
+    #: In reading, ``None`` finds it out.
+    read_delimiter: ClassVar[str | None] = None
+    write_delimiter: ClassVar[str] = ","
+
+    def reader(self, source: Input, options: ReadOptions) -> CsvReader:
+        """Open a file for reading."""
+        return CsvReader(source, replace(options, delimiter=options.delimiter or self.read_delimiter))
+
+    def write(self, rows: Rows, stream: BinaryIO, options: WriteOptions) -> Iterator[int]:
+        """Have the database write the lines, which is fastest."""
+        delimiter = options.delimiter or self.write_delimiter
+        stream.write(csv_header(rows.names, delimiter))
+        yield from rows.copy_csv(delimiter, options.neutralise, stream)
+
+
+FORMAT = Csv()

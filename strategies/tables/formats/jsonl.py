@@ -1,30 +1,61 @@
-"""Reading JSON lines: one object a line."""
+"""JSON lines: one object a line."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.errors import InputRefused
-from batch_jobs.strategies.tables.formats.reading import SURPLUS_COLUMN, BadRow, Batch, Source
-from batch_jobs.strategies.tables.formats.text import unpacked
+from batch_jobs.strategies.tables.formats.format import Format, WriteOptions, Writer
+from batch_jobs.strategies.tables.formats.reading import (
+    SURPLUS_COLUMN,
+    BadRow,
+    Batch,
+    Input,
+    Reader,
+    ReadOptions,
+    unpacked,
+)
+
+if TYPE_CHECKING:
+    from batch_jobs.strategies.tables.selecting import SelectedColumn
 
 ROWS = 5_000
+#: Bytes of whole lines at the beginning that show which columns there are, as far as one can see.
+SAMPLE = 1 << 19
 LONGEST_LINE = 1 << 26  # bytes; a small gzip file may unpack to a line of any length
 
 
-class JsonLinesReader:
+class JsonLinesReader(Reader):
     """A file of one JSON object a line; its columns are all keys there are, in the order of first sight.
 
-    Numbers keep their text, so that none is rounded; what is nested is kept as JSON.
+    Numbers keep their text, so that none is rounded; what is nested is kept as JSON. Until the whole file was read,
+    ``columns`` are the keys seen so far.
     """
 
-    def __init__(self, source: Source, name: str, rows: int = ROWS) -> None:
-        self._source, self._name, self._rows = source, name, rows
-        self.columns = self._keys()
+    def __init__(
+        self, source: Input, options: ReadOptions | None = None, rows: int = ROWS, sample: int = SAMPLE
+    ) -> None:
+        self._source, self._name, self._rows = source, source.name, rows
+        self._settled = bool(options and options.found)
+        self.columns: list[str] = options.found["columns"] if options and options.found else []
+        if not self._settled:
+            self._find_columns(sample)
         self.described = {"format": "jsonl", "encoding": "utf-8"}
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """The columns."""
+        return {"columns": self.columns}
+
+    def settle(self) -> None:
+        """Look at every line for further columns."""
+        if not self._settled:
+            self._find_columns()
 
     def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them."""
@@ -32,6 +63,7 @@ class JsonLinesReader:
         held: list[tuple[int, dict[str, Any]]] = []
         bad: list[BadRow] = []
         begun = first
+        known = dict.fromkeys(self.columns)
         for line, parsed in self._lines():
             if line < first:
                 continue
@@ -39,9 +71,13 @@ class JsonLinesReader:
                 bad.append(parsed)
             else:
                 held.append((line, parsed))
+                if not self._settled and not parsed.keys() <= known.keys():
+                    self._add(parsed)
+                    known = dict.fromkeys(self.columns)
             if len(held) + len(bad) == self._rows:
                 yield self._batch(held, bad, begun)
                 held, bad, begun = [], [], line + 1
+        self._settled = True
         if held or bad:
             yield self._batch(held, bad, begun)
 
@@ -49,22 +85,32 @@ class JsonLinesReader:
         columns = {name: pa.array([_text(row.get(name)) for _, row in held], pa.string()) for name in self.columns}
         return Batch(pa.table(columns), pa.array([line for line, _ in held], pa.int64()), bad, {"line": begun})
 
-    def _keys(self) -> list[str]:
-        keys: dict[str, None] = {}
-        for _, parsed in self._lines():
+    def _find_columns(self, enough: int | None = None) -> None:
+        for _, parsed in self._lines(enough):
             if isinstance(parsed, dict):
-                keys.update(dict.fromkeys(parsed))
-        if not keys:
+                self._add(parsed)
+        if not self.columns and enough is not None:
+            self._find_columns()
+            return
+        if not self.columns:
             raise InputRefused(self._name, "there is no JSON object in it; it needs one on each line")
+        self._settled = enough is None
+
+    def _add(self, keys: dict[str, Any]) -> None:
         if "" in keys:
             raise InputRefused(self._name, "an object has a key without a name")
-        return list(keys)
+        self.columns = list(dict.fromkeys([*self.columns, *keys]))
 
-    def _lines(self) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
-        with unpacked(self._source, self._name) as stream:
+    def _lines(self, enough: int | None = None) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
+        """The lines that are not blank, or those within the first so many bytes."""
+        done = 0
+        with unpacked(self._source) as stream:
             for line, raw in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), 1):
                 if len(raw) > LONGEST_LINE:
                     raise InputRefused(self._name, f"line {line} is longer than {LONGEST_LINE >> 20} MB")
+                done += len(raw)
+                if enough is not None and done > enough:
+                    return
                 text = raw.removeprefix(b"\xef\xbb\xbf").strip()
                 if text:
                     yield line, _parsed(line, text)
@@ -96,3 +142,69 @@ def _text(value: Any) -> str | None:
     if isinstance(value, _Float):
         return value.text
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+#: A decimal number that a float holds exactly, so that it may be written as a number; others are written as text.
+PLAIN_NUMBER = re.compile(r"-?(?=(?:\D?\d){1,15}\D*$)\d+(\.\d+)?")
+PLAIN_INTEGER = re.compile(r"-?\d+")
+
+
+class JsonLinesWriter:
+    """One JSON object a line; numbers and booleans are such, all else is text."""
+
+    def __init__(self, stream: BinaryIO, columns: "list[SelectedColumn]") -> None:
+        self._stream = stream
+        self._names = [json.dumps(column.name) for column in columns]
+        self._ways = [_json_way(column) for column in columns]
+
+    def write(self, rows: pa.Table) -> None:
+        """Write a line for each row."""
+        columns = [
+            [f"{name}: {way(cell)}" for cell in cells.to_pylist()]
+            for name, way, cells in zip(self._names, self._ways, rows.columns, strict=True)
+        ]
+        self._stream.write("".join(f"{{{', '.join(cells)}}}\n" for cells in zip(*columns, strict=True)).encode())
+
+    def close(self) -> None:
+        """Nothing is left to write."""
+
+
+def _json_way(column: "SelectedColumn") -> Callable[[str | None], str]:
+    if column.is_boolean:
+        return _json_boolean
+    return _json_number if column.is_number else _json_text
+
+
+def _json_text(cell: str | None) -> str:
+    return json.dumps(cell, ensure_ascii=False)
+
+
+def _json_boolean(cell: str | None) -> str:
+    return cell if cell in ("true", "false") else json.dumps(cell)
+
+
+def _json_number(cell: str | None) -> str:
+    if cell is None:
+        return "null"
+    return cell if PLAIN_NUMBER.fullmatch(cell) or PLAIN_INTEGER.fullmatch(cell) else json.dumps(cell)
+
+
+class JsonLines(Format):
+    """JSON lines."""
+
+    name: ClassVar[str] = "jsonl"
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+    media_type: ClassVar[str] = "application/x-ndjson"
+
+    def reader(self, source: Input, options: ReadOptions) -> JsonLinesReader:
+        """Open a file for reading."""
+        return JsonLinesReader(source, options)
+
+    def writer(
+        self, stream: BinaryIO, columns: "list[SelectedColumn]", options: WriteOptions
+    ) -> AbstractContextManager[Writer]:
+        """Begin a file."""
+        return closing(JsonLinesWriter(stream, columns))
+
+
+FORMAT = JsonLines()

@@ -1,20 +1,31 @@
-"""Reading a file as batches of text cells, whatever its format."""
+"""Reading a file as batches of text cells, whatever its format, with as few passes over its bytes as can be."""
 
+import gzip
+import io
+import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import PurePosixPath
-from typing import Any, BinaryIO, Protocol, cast
+from hashlib import sha256
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, BinaryIO, cast
 
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
 
-__all__ = ["SURPLUS_COLUMN", "BadRow", "Batch", "Reader", "Source", "open_reader"]
+__all__ = ["SURPLUS_COLUMN", "BadRow", "Batch", "Input", "NotAsItBegan", "ReadOptions", "Reader", "Source", "unpacked"]
 
 #: Opens the raw input anew, in bytes.
 Source = Callable[[], BinaryIO]
+
+BLOCK = 1 << 20
+#: Bytes from the start of the input that are kept, so that looking at a sample costs no reading.
+HEAD = 1 << 20
+#: A file that is read here and there, not from its start to its end, is kept in memory up to this size.
+HELD = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -44,68 +55,162 @@ class Batch:
     start: dict[str, int]
 
 
-class Reader(Protocol):
-    """A file as batches; reading twice gives the same batches."""
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a file is to be read: what the context says, and what an earlier reader of the same file ``found``."""
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    found: dict[str, Any] | None = None
+
+
+class NotAsItBegan(Exception):
+    """A later part of the input is not what its beginning led to expect; ``Reader.settle``, and read again."""
+
+
+class Reader(ABC):
+    """A file as batches; reading twice gives the same batches.
+
+    A reader may open a file by its beginning alone: ``columns`` may then grow, and ``batches`` may raise
+    ``NotAsItBegan``, until a pass has come to the end or ``settle`` was called.
+    """
 
     columns: list[str]
-    #: What was decided about the file: format, delimiter, encoding.
+    #: What was decided about the file, for people: format, delimiter, encoding.
     described: dict[str, str]
 
+    @abstractmethod
     def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them."""
 
+    @property
+    def found(self) -> dict[str, Any] | None:
+        """What was found out about the file, as JSON for ``ReadOptions``; ``None`` where finding it again is free."""
+        return None
 
-#: Format -> module and class of its reader, imported when it is needed.
-READERS = {
-    "csv": ("csv", "CsvReader"),
-    "tsv": ("csv", "CsvReader"),
-    "jsonl": ("jsonl", "JsonLinesReader"),
-    "parquet": ("parquet", "ParquetReader"),
-    "xlsx": ("xlsx", "XlsxReader"),
-}
-SUFFIXES = {
-    "csv": ".csv .txt",
-    "tsv": ".tsv .tab",
-    "jsonl": ".jsonl .ndjson",
-    "parquet": ".parquet",
-    "xlsx": ".xlsx .xlsm",
-}
-FORMATS = {suffix: format for format, suffixes in SUFFIXES.items() for suffix in suffixes.split()}
+    def settle(self) -> None:  # noqa: B027  # most formats show their columns at once
+        """Look at the whole file where its beginning is not enough."""
 
 
-def open_reader(
-    source: Source, name: str, *, format: str | None = None, delimiter: str | None = None, encoding: str | None = None
-) -> Reader:
-    """Open a file for reading.
+class Input:
+    """The bytes of an input file, opened anew by each call.
+
+    The first pass from start to end finds the checksum on its way. The beginning is kept in memory, and so is read
+    from the file store once only.
 
     Args:
-        source: opens the raw input anew.
-        name: the file's name, which tells its format and, by ``.gz``, its compression.
-        format: csv, tsv, jsonl, parquet or xlsx; by the name when not given.
-        delimiter: of a CSV file; found out when not given.
-        encoding: of a CSV file; found out when not given.
-
-    Raises:
-        InputRefused: the file is not what it should be.
+        source: opens the file in its store.
+        name: the file's name; one that ends in ``.gz`` is packed.
     """
-    chosen = format or format_of(name)
-    module, class_name = READERS[chosen]
-    reader: Any = getattr(import_module(f"batch_jobs.strategies.tables.formats.{module}"), class_name)
-    if module == "csv":
-        return cast(
-            Reader, reader(source, name, "\t" if chosen == "tsv" and delimiter is None else delimiter, encoding)
-        )
-    return cast(Reader, reader(source, name))
+
+    def __init__(self, source: Source, name: str) -> None:
+        self.source, self.name = source, name
+        self.head = bytearray()
+        self.head_is_all = False
+        self._checksum: str | None = None
+        self._copy: IO[bytes] | None = None
+
+    def __call__(self) -> BinaryIO:
+        """Open it, to be read from its start on."""
+        return io.BufferedReader(_Pass(self), BLOCK)
+
+    @property
+    def checksum(self) -> str:
+        """The SHA-256 of all its bytes; read for it where no pass came to the end yet."""
+        if self._checksum is None:
+            with self() as stream:
+                while stream.read(BLOCK):
+                    pass
+        assert self._checksum is not None
+        return self._checksum
+
+    def passed(self, checksum: str) -> None:
+        """Note what a pass that came to the end found."""
+        self._checksum = checksum
+
+    def seekable(self) -> BinaryIO:
+        """Open a copy that can be read here and there; fetched once, and in memory only while it is small."""
+        if self._copy is None:
+            copy = SpooledTemporaryFile(HELD)  # noqa: SIM115  # it lives as long as the input
+            with self() as stream:
+                while block := stream.read(BLOCK):
+                    copy.write(block)
+            self._copy = copy
+        self._copy.seek(0)
+        return cast(BinaryIO, _Shared(self._copy))
 
 
-def format_of(name: str) -> str:
-    """The format that a file's name tells.
+class _Shared(io.RawIOBase):
+    """A stream that closing leaves open, for the next pass."""
 
-    Raises:
-        InputRefused: it tells none.
-    """
-    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
-    last = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
-    if last not in FORMATS:
-        raise InputRefused(name, f"the name does not tell the format; set format to one of {', '.join(READERS)}")
-    return FORMATS[last]
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def read(self, size: int | None = -1) -> bytes:
+        return self._stream.read(-1 if size is None else size)
+
+
+class _Pass(io.RawIOBase):
+    """One pass over an input: what is kept of its head first, then the rest out of the store."""
+
+    def __init__(self, of: Input) -> None:
+        self._input = of
+        self._position = 0
+        self._digest = sha256()
+        self._stream: BinaryIO | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = bytes(self._input.head[self._position : self._position + len(buffer)]) or self._beyond(len(buffer))
+        self._position += len(block)
+        self._digest.update(block)
+        if not block:
+            self._input.passed(self._digest.hexdigest())
+        buffer[: len(block)] = block
+        return len(block)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        super().close()
+
+    def _beyond(self, size: int) -> bytes:
+        if self._input.head_is_all:
+            return b""
+        if self._stream is None:
+            self._stream = self._input.source()
+            self._stream.seek(self._position)
+        block = self._stream.read(size)
+        head = self._input.head
+        if self._position == len(head) < HEAD:
+            head += block[: HEAD - len(head)]
+            self._input.head_is_all = not block
+        return block
+
+
+@contextmanager
+def unpacked(source: Input) -> Iterator[BinaryIO]:
+    """Open the input, unpacking what is named ``.gz``; a damaged archive is refused wherever reading meets it."""
+    with source() as raw:
+        packed = source.name.lower().endswith(".gz")
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
+        try:
+            yield stream
+        except (gzip.BadGzipFile, zlib.error):
+            raise InputRefused(source.name, "it is named .gz and is not a gzip file, or is damaged") from None
+        except EOFError:
+            raise InputRefused(source.name, "the gzip file ends too early; it was cut off, upload it again") from None

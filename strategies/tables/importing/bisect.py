@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.tables.databases.loading import Loader
+from batch_jobs.strategies.sdk.database import database_of
 
 T = TypeVar("T")
 
@@ -22,33 +22,41 @@ class Part(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedRow:
     """A row that the database refuses, and its reason."""
 
     index: int
     message: str
 
 
-def isolating(
-    connection: Connection, loader: Loader, rows: pa.Table, action: Callable[[pa.Table], T], start: int = 0
-) -> tuple[list[Part[T]], list[Refused]]:
-    """Apply the action to the rows; where it is refused, to each half, down to the single rows that are to blame."""
+def bisect(
+    connection: Connection, rows: pa.Table, action: Callable[[pa.Table], T], start: int = 0
+) -> tuple[list[Part[T]], list[RefusedRow]]:
+    """Apply the action to the rows; where it is refused, to each half, down to the single rows that are to blame.
+
+    Args:
+        connection: in whose transaction the action writes; each try is a savepoint.
+        rows: what to apply it to.
+        action: raises one of the database's ``row_errors`` when a row is refused.
+        start: the index that the first row is reported with.
+    """
+    database = database_of(connection)
     savepoint = connection.begin_nested()
     try:
         outcome = action(rows)
-    except loader.row_errors as error:
+    except database.row_errors as error:
         savepoint.rollback()
         if rows.num_rows == 1:
-            return [], [Refused(start, loader.message(error))]
-        return _halves(connection, loader, rows, action, start)
+            return [], [RefusedRow(start, database.refusal(error))]
+        return _halves(connection, rows, action, start)
     savepoint.commit()
     return [Part(start, rows.num_rows, outcome)], []
 
 
 def _halves(
-    connection: Connection, loader: Loader, rows: pa.Table, action: Callable[[pa.Table], T], start: int
-) -> tuple[list[Part[T]], list[Refused]]:
+    connection: Connection, rows: pa.Table, action: Callable[[pa.Table], T], start: int
+) -> tuple[list[Part[T]], list[RefusedRow]]:
     middle = rows.num_rows // 2
-    first, bad_first = isolating(connection, loader, rows.slice(0, middle), action, start)
-    second, bad_second = isolating(connection, loader, rows.slice(middle), action, start + middle)
+    first, bad_first = bisect(connection, rows.slice(0, middle), action, start)
+    second, bad_second = bisect(connection, rows.slice(middle), action, start + middle)
     return first + second, bad_first + bad_second

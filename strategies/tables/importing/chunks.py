@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.tables.databases.loading import Loader, Written
 from batch_jobs.strategies.tables.formats.reading import Reader
-from batch_jobs.strategies.tables.importing.bisect import isolating
+from batch_jobs.strategies.tables.importing.bisect import bisect
 from batch_jobs.strategies.tables.importing.repeats import Repeats
 from batch_jobs.strategies.tables.values.converting import Checked, Converter, Refusal
 
@@ -121,7 +121,7 @@ def write_chunk(connection: Connection, loader: Loader, chunk: Chunk, table: str
         return loader.write(connection, chunk.payload if rows is chunk.rows else loader.encode(rows))
 
     loader.begin(connection, chunk.last)
-    parts, refused = isolating(connection, loader, chunk.rows, write)
+    parts, refused = bisect(connection, chunk.rows, write)
     for part in parts:
         written = part.outcome
         outcome.created += written.created

@@ -6,9 +6,9 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Destination, Loader, difference
-from batch_jobs.strategies.tables.databases.naming import quoted, quoted_table
-from batch_jobs.strategies.tables.importing.bisect import Refused, isolating
+from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Destination, difference
+from batch_jobs.strategies.tables.importing.bisect import RefusedRow, bisect
 
 SAMPLE_SIZE = 20
 CELL_SHOWN = 200  # characters of a value in the sample
@@ -32,25 +32,23 @@ class Compared:
     changed: int = 0
     unchanged: int = 0
     known: list[int] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[RefusedRow] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 
 
 class Comparison:
     """Compares rows with those of the target that have the same key."""
 
-    def __init__(self, destination: Destination, loader: Loader) -> None:
+    def __init__(self, database: Database, destination: Destination) -> None:
         self._destination = destination
-        self._loader = loader
-        self._sql = _Statements(destination, loader.differs)
+        self._loader = database.loader(destination)
+        self._sql = _Statements(database, destination)
 
     def compare(self, connection: Connection, rows: pa.Table, sample: int) -> Compared:
         """Compare rows; show up to ``sample`` changed fields."""
         found = Compared()
         self._loader.begin(connection, last=False)
-        parts, found.refused = isolating(
-            connection, self._loader, rows, lambda part: self._part(connection, part, sample)
-        )
+        parts, found.refused = bisect(connection, rows, lambda part: self._part(connection, part, sample))
         for part in parts:
             outcome = part.outcome
             found.changed += outcome.changed
@@ -81,10 +79,11 @@ class Comparison:
 
 
 class _Statements:
-    def __init__(self, destination: Destination, differs: str) -> None:
+    def __init__(self, database: Database, destination: Destination) -> None:
+        quoted = database.quoted
         same = " AND ".join(f"target.{name} = stage.{name}" for name in map(quoted, destination.key))
-        join = f"FROM {STAGE} AS stage JOIN {quoted_table(destination.table)} AS target ON {same}"
-        each = {name: difference(destination, name, "target", "stage", differs) for name in destination.others}
+        join = f"FROM {STAGE} AS stage JOIN {database.quoted_table(destination.table)} AS target ON {same}"
+        each = {name: difference(database, destination, name, "target", "stage") for name in destination.others}
         changed = f"({' OR '.join(each.values()) or 'FALSE'})"
         keys = ", ".join(f"stage.{quoted(name)}" for name in destination.key)
         fields = "".join(f", target.{quoted(name)}, stage.{quoted(name)}, {test}" for name, test in each.items())

@@ -53,7 +53,7 @@ def _scattered(values: Hashes) -> Hashes:
 
 
 class KeyHashes:
-    """Key hashes, in buckets on disk once there are many; tells which occur more than once, and which are among them.
+    """Key hashes, in buckets on disk once there are many; knows which occur more than once, and which are among them.
 
     Args:
         held: how many are held in memory, at most.
@@ -79,13 +79,13 @@ class KeyHashes:
         self._held.append(hashes)
         self._count += len(hashes)
         if self._count >= self._limit:
-            self._spill()
+            self._write_buckets()
 
     def repeated(self) -> Hashes:
         """The hashes that occur more than once, sorted: of equal keys, and of the few that only look so."""
         if self._folder is None:
             return _repeated(self._take())
-        self._spill()
+        self._write_buckets()
         return np.sort(np.concatenate([_repeated(bucket) for bucket in self._buckets()]))
 
     def among(self, hashes: Hashes) -> Mask:
@@ -103,7 +103,7 @@ class KeyHashes:
         found: Mask = met[np.searchsorted(wanted, hashes)]
         return found
 
-    def _spill(self) -> None:
+    def _write_buckets(self) -> None:
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="batch-jobs-keys-")
         hashes = np.sort(self._take())
         for path, bucket in zip(self._paths(), np.split(hashes, np.searchsorted(hashes, _EDGES)), strict=True):

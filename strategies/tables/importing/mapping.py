@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Column, Engine, Table
 
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.sdk.rejects import OWN_COLUMNS, SURPLUS_COLUMN
-from batch_jobs.strategies.tables.databases.naming import quoted, quoted_table, shown, unique_keys
+from batch_jobs.strategies.tables.databases.naming import shown, unique_keys
 
 #: What a rejects file has beside the input's columns; left out when such a file is loaded again.
 LEFT_OUT = (*OWN_COLUMNS, SURPLUS_COLUMN)
@@ -104,9 +105,10 @@ def check_unique(engine: Engine, table: Table, key: list[str]) -> None:
     """
     if set(key) in unique_keys(engine, table):
         return
+    quoted = database_of(engine).quoted
     name = quoted("_".join([table.name, *key, "key"])[:63])
     columns = ", ".join(quoted(column) for column in key)
-    statement = f"CREATE UNIQUE INDEX {name} ON {quoted_table(table)} ({columns})"
+    statement = f"CREATE UNIQUE INDEX {name} ON {database_of(engine).quoted_table(table)} ({columns})"
     raise JobRefused(
         f"{table.fullname} has no unique index on exactly {shown(key)}, so rows cannot be matched by it; "
         f"run: {statement}"

@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import TypeEngine
 
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
-from batch_jobs.strategies.tables.databases.loading import loader_class
 from batch_jobs.strategies.tables.databases.naming import new_table
 from batch_jobs.strategies.tables.importing.inference import Decision
 
@@ -44,10 +44,10 @@ def table_to_create(engine: Engine, name: str, columns: list[ColumnToCreate], ke
     Raises:
         JobRefused: this database cannot have such a table.
     """
-    limits = loader_class(engine)
+    limits = database_of(engine)
     if len(columns) > limits.max_columns:
         raise JobRefused(
-            f"the file has {len(columns)} columns and a table of {engine.dialect.name} holds {limits.max_columns}; "
+            f"the file has {len(columns)} columns and a table of {limits.name} holds {limits.max_columns}; "
             'leave some out with columns {"name": null}'
         )
     too_long = [column.name for column in columns if len(column.name.encode()) > limits.max_name_bytes]
@@ -92,12 +92,15 @@ class SampledChange(BaseModel):
 class ImportPlan(BaseModel):
     """Everything decided before the first row is written.
 
-    ``file`` is what was found out about the file; ``mapping`` goes from its columns to the table's; ``creates`` has the
+    ``mapping`` goes from the file's columns to the table's; ``file`` says how the file was read, ``found`` is for a
+    reader to begin with; ``checksum`` and ``version`` tell whether the file is still the same; ``creates`` has the
     columns of a table to create; ``repeats`` is the key of the file of rows whose key an earlier row has.
     """
 
-    checksum: str
-    file: dict[str, str]
+    checksum: str = ""
+    version: str | None = None
+    file: dict[str, str] = Field(default_factory=dict)
+    found: dict[str, Any] | None = None
     mapping: dict[str, str]
     key: list[str]
     creates: list[ColumnToCreate] | None = None

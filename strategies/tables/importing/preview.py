@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.tables.databases.loading import Destination, loader_class
+from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.importing.comparing import SAMPLE_SIZE, Compared, Comparison
 from batch_jobs.strategies.tables.importing.keys import Hashes, KeyHashes, key_hashes
 from batch_jobs.strategies.tables.importing.plan import Counts, SampledChange
@@ -37,7 +38,7 @@ class Preview:
         self._job = job
         self._look = look
         self._destination = destination
-        self._comparison = Comparison(destination, loader_class(job.target)(destination)) if compares else None
+        self._comparison = Comparison(database_of(job.target), destination) if compares else None
 
     def run(self) -> str | None:
         """Look; returns the key of the file of repeated rows, ``None`` when there are none."""

@@ -1,6 +1,6 @@
 """A batch of the file as rows of the table: typed, with every bad cell told."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,8 +16,6 @@ from batch_jobs.strategies.tables.importing.keys import canonical
 from batch_jobs.strategies.tables.values.formulas import restore
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of, missing
 
-#: Formats in which an export puts a mark before a cell that a spreadsheet would take for a formula.
-WITH_FORMULAS = ("csv", "tsv", "xlsx")
 SURPLUS = "more cells than the header has columns; correct the row and empty this cell"
 
 
@@ -92,20 +90,16 @@ class Converter:
         table: where they go; need not exist yet.
         mapping: file column -> table column.
         key: the columns of the key, which may not be empty.
-        file_format: what the reader reads.
+        restores: whether the file may have formulas that an export neutralised.
     """
 
-    def __init__(self, table: Table, mapping: dict[str, str], key: list[str], file_format: str) -> None:
+    def __init__(self, table: Table, mapping: dict[str, str], key: list[str], restores: bool) -> None:
         self._mapping = mapping
         self._kinds: dict[str, Kind] = {column: kind_of(table.columns[column]) for column in mapping.values()}
         self._missing = {column: missing(table.columns[column]) for column in mapping.values()}
         self._missing |= dict.fromkeys(key, "is part of the key and may not be empty")
         self._key = key
-        self._restores = file_format in WITH_FORMULAS
-
-    def checked(self, batches: Iterator[Batch]) -> Iterator[Checked]:
-        """Convert batch after batch."""
-        return (self.check(batch) for batch in batches)
+        self._restores = restores
 
     def check(self, batch: Batch) -> Checked:
         """Convert a batch; all that is wrong with a row is told, not only the first thing."""

@@ -20,7 +20,7 @@ from support.servers import free_port, wait_until
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/api.md"
 NODE = ROOT / "tests/node"
-SERVE = [sys.executable, "-c", "from batch_jobs.deployments.cli.entry import main; main()", "serve"]
+SERVE = [sys.executable, "-c", "from batch_jobs.deployments.cli.main import main; main()", "serve"]
 
 
 def blocks(language: str) -> list[str]:

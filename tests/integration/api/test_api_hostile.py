@@ -93,7 +93,7 @@ def test_a_body_that_is_no_job_is_a_400(alice: httpx.Client, body: bytes):
     ],
     ids=["deep", "long number", "bytes", "cut off"],
 )
-def test_a_body_that_cannot_be_read_is_told_why(alice: httpx.Client, body: bytes, told: str):
+def test_a_body_that_cannot_be_read_is_refused_with_the_reason(alice: httpx.Client, body: bytes, told: str):
     answer = alice.post("/admin/batch-jobs", content=body, headers=JSON)
 
     assert answer.json() == {"type": "invalid_data", "message": told}
@@ -297,6 +297,21 @@ def test_nobody_without_a_key_gets_a_body_read(
         answer = read_all(connection)
 
     assert answer.startswith(b"HTTP/1.1 401")
+    assert b"connection: close" in answer.lower()
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route in ADMIN_ROUTES if route[0] in ("POST", "DELETE")])
+def test_nobody_without_the_right_gets_a_body_read(
+    shared: Served, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+):
+    monkeypatch.setattr(middleware, "LAST_SECONDS", 0.0)
+    with closing(connected(shared)) as connection:
+        sent = {"Content_Type": "application/json", "Content_Length": "1000000"}
+        viewer = head(shared, method, path, x_medusa_access_token=shared.keys["vera"], **sent)
+        connection.sendall(viewer + b"{")
+        answer = read_all(connection)
+
+    assert answer.startswith(b"HTTP/1.1 403")
     assert b"connection: close" in answer.lower()
 
 

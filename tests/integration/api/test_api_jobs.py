@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from batch_jobs.flows.access.keys import Role
 from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.transitions import Status
-from batch_jobs.strategies.sdk.engines import for_writing, make_engine
+from batch_jobs.strategies.sdk.database import for_writing, make_engine
 from support.api_server import Served
 
 

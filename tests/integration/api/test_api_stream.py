@@ -210,7 +210,7 @@ def test_a_stop_of_the_server_ends_streams_and_does_not_break_them_off(api: Serv
 def test_a_stream_that_begins_while_the_server_stops_ends_at_once(api: Served):
     job = api.job("alice")
     app = create_app(api.workspace)
-    app.state.api.watch.close()
+    app.state.api.streams.close()
 
     async def follow() -> str:
         inside = httpx.ASGITransport(app)

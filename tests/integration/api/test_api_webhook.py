@@ -12,11 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import standardwebhooks
 from sqlalchemy import Engine, select, update
 
 from batch_jobs.deployments.api import webhook
 from batch_jobs.flows.errors import SettingWrong
-from batch_jobs.flows.jobs.outbox import CompletionOutbox
+from batch_jobs.flows.jobs.outbox import SETTLED, CompletionOutbox
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.table import batch_job_delivery, batch_job_delivery_position, batch_job_event
 from batch_jobs.flows.jobs.transitions import Status
@@ -101,6 +102,31 @@ def test_every_end_is_told_once_with_a_signature_that_can_be_checked(told_api: S
         assert "hunter2" not in body.decode()
 
 
+@pytest.mark.parametrize(
+    "secret", ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_c2hvcnQ", SECRET], ids=["written", "unpadded", "text"]
+)
+def test_a_delivery_is_verified_by_the_library_of_standard_webhooks(
+    serve: Callable[..., Served], no_prefect: None, receiver: Receiver, secret: str
+):
+    api = serve(webhook_url=receiver.url, webhook_secret=secret)
+    job = api.job("alice", Status.COMPLETED)
+    wait_until(lambda: bool(receiver.got), what="the message")
+    headers, body = receiver.got[0]
+    key = secret if secret.startswith("whsec_") else secret.encode()
+
+    assert standardwebhooks.Webhook(key).verify(body, headers)["data"]["batch_job"]["id"] == job.id
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(key).verify(body + b" ", headers)
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_not base64"])
+def test_a_secret_that_only_looks_like_one_is_refused(home: Any, secret: str):
+    settings = Settings(home=home, webhook_url="http://127.0.0.1:1", webhook_secret=secret)
+
+    with pytest.raises(SettingWrong, match="BATCH_JOBS_WEBHOOK_SECRET: after whsec_ there has to be a key in base64"):
+        webhook.WebhookSender.of(Workspace(settings))
+
+
 def test_what_is_not_taken_is_told_again_under_the_same_id(
     told_api: Served, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
@@ -167,7 +193,7 @@ def test_an_end_while_the_api_is_down_is_told_when_it_is_back(
     settings = Settings(webhook_url=receiver.url, webhook_secret=SECRET)
     given = {"webhook_url": settings.webhook_url, "webhook_secret": SECRET}
     first = serve()
-    assert webhook.Webhook.of(Workspace(first.workspace.settings.model_copy(update=dict(settings)))) is not None
+    assert webhook.WebhookSender.of(Workspace(first.workspace.settings.model_copy(update=dict(settings)))) is not None
     job = first.job("alice", Status.COMPLETED)  # nobody tells it: this API has no webhook
 
     serve(**given)
@@ -226,7 +252,7 @@ def test_the_position_follows_what_is_settled_and_told_deliveries_before_it_are_
     for delivery in outbox.take():
         outbox.done(delivery.event_id)
     with target.begin() as connection:
-        long_ago = datetime.now(UTC) - outbox.SETTLED - timedelta(minutes=1)
+        long_ago = datetime.now(UTC) - SETTLED - timedelta(minutes=1)
         connection.execute(update(batch_job_event).values(at=long_ago))
     new = job_in(store, Status.COMPLETED)
 
@@ -241,4 +267,4 @@ def test_the_position_follows_what_is_settled_and_told_deliveries_before_it_are_
 
 def test_a_webhook_without_a_secret_is_refused(home: Any):
     with pytest.raises(SettingWrong, match="BATCH_JOBS_WEBHOOK_SECRET: it is needed with WEBHOOK_URL"):
-        webhook.Webhook.of(Workspace(Settings(home=home, webhook_url="http://127.0.0.1:1")))
+        webhook.WebhookSender.of(Workspace(Settings(home=home, webhook_url="http://127.0.0.1:1")))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_jobs.deployments.cli.commands import COMMANDS, import_command
 from batch_jobs.flows.settings import Settings
 
 
@@ -16,7 +17,7 @@ def test_without_arguments_it_says_where_to_begin(cli):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["nonsense"], "No such command 'nonsense'"),
         (["run"], "Missing argument 'TYPE'"),
@@ -36,16 +37,16 @@ def test_without_arguments_it_says_where_to_begin(cli):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_done_is_one_line_and_exit_2(cli, arguments, told):
+def test_what_cannot_be_done_is_one_line_and_exit_2(cli, arguments, message):
     done = cli(*arguments)
 
     assert done.code == 2
-    assert told in done.error
+    assert message in done.error
     assert done.out == ""
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "message"),
     [
         ("BATCH_JOBS_CHUNK_SIZE", "many", "BATCH_JOBS_CHUNK_SIZE: Input should be a valid integer"),
         ("BATCH_JOBS_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/none", "of BATCH_JOBS_DATABASE_URL ("),
@@ -55,19 +56,19 @@ def test_what_cannot_be_done_is_one_line_and_exit_2(cli, arguments, told):
         ("BATCH_JOBS_HOME", "/proc/nowhere", "/proc/nowhere"),
     ],
 )
-def test_a_setting_that_cannot_work_is_one_line(cli, setting, value, told):
+def test_a_setting_that_cannot_work_is_one_line(cli, setting, value, message):
     done = cli("list", **{setting: value})
 
     assert done.code in (1, 2)
-    assert told in done.error
+    assert message in done.error
     assert "secret" not in done.err
 
 
 def test_a_setting_of_prefect_that_cannot_work_is_named(cli):
     done = cli("serve", PREFECT_RUNNER_PROCESS_LIMIT="x")
     assert done.code == 1
-    told = "Prefect does not start: PREFECT_RUNNER_PROCESS_LIMIT: Input should be a valid integer"
-    assert done.error.startswith(told)
+    message = "Prefect does not start: PREFECT_RUNNER_PROCESS_LIMIT: Input should be a valid integer"
+    assert done.error.startswith(message)
 
 
 def test_a_variable_that_is_no_setting_is_warned_of(cli, tmp_path: Path):
@@ -111,13 +112,46 @@ def test_ctrl_c_while_everything_is_imported_is_one_line(cli, tmp_path: Path):
     assert (done.code, done.error) == (1, "interrupted")
 
 
-def test_listing_loads_neither_prefect_nor_pandas(cli):
+#: What takes longer to import than looking up jobs may take.
+HEAVY = {"prefect", "pandas", "pyarrow", "numpy", "alembic", "cryptography", "fastapi", "fsspec", "limits", "jinja2"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed", "needless"),
+    [
+        (
+            ["list"],
+            {"sqlalchemy", "batch_jobs.flows.jobs.service"},
+            {"sqlalchemy.dialects.postgresql"},
+        ),
+        (["list", "--json"], {"sqlalchemy"}, {"batch_jobs.strategies.table_import"}),
+        (["--help"], {"typer"}, {"sqlalchemy", "pydantic_settings", "batch_jobs.flows", "batch_jobs.strategies"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_command_imports_only_what_it_needs(cli, arguments, needed, needless):
+    cli("list")  # an empty database would be migrated, with Alembic
     cli.environment["PYTHONPROFILEIMPORTTIME"] = "1"
 
-    loaded = {line.rsplit("|", 1)[-1].strip() for line in cli.from_scratch("list").err.splitlines()}
+    done = cli.from_scratch(*arguments)
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.err.splitlines()}
 
-    assert "batch_jobs.flows.jobs.service" in loaded
-    assert not loaded & {"prefect", "pandas", "pyarrow"}
+    assert done.code == 0
+    assert needed <= imported
+    assert not imported & (HEAVY | needless)
+
+
+def test_each_command_is_listed_with_the_first_sentence_of_its_help(cli):
+    listed = cli("--help").out
+
+    for name, (_, line) in COMMANDS.items():
+        own = " ".join((import_command(name).help or "").split())
+        assert f"{own}\n".startswith((f"{line}\n", f"{line} ")), name
+        assert f"\n  {name} " in listed
+
+
+def test_a_command_that_is_almost_right_is_corrected(cli):
+    assert cli("lsit").error.startswith("No such command 'lsit'. Did you mean 'list'?")
 
 
 def test_an_empty_setting_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch):

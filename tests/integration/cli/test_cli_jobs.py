@@ -77,7 +77,7 @@ def test_an_illegal_action_names_the_status_and_what_is_allowed(cli):
     assert confirmed.code == 2
 
 
-def test_show_tells_the_history_and_what_to_do_next(cli):
+def test_show_prints_the_history_and_what_to_do_next(cli):
     job_id = cli("create", "steps", "-c", "names=a,b").out.strip()
 
     shown = cli("show", job_id).out
@@ -101,7 +101,7 @@ def test_the_database_is_upgraded_once(cli):
     assert cli("db", "upgrade").out.endswith("already\n")
 
 
-def test_watching_a_job_whose_process_was_killed_tells_that_as_the_reason(cli, home):
+def test_watching_a_job_of_a_killed_process_reports_that_as_the_reason(cli, home):
     gone = subprocess.Popen(["true"])
     dead = replace(ProcessIdentity.current(), pid=gone.pid)
     gone.wait()

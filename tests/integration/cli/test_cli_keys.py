@@ -34,7 +34,7 @@ def test_a_key_alone_is_on_stdout(cli):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["create", "--name", "a b", "--role", "viewer"], "'a b' is no name for a key"),
         (["create", "--name", "shop", "--role", "boss"], "'viewer', 'operator', 'admin'"),
@@ -47,11 +47,11 @@ def test_a_key_alone_is_on_stdout(cli):
         (["revoke", "nobody"], "there is no API key nobody"),
     ],
 )
-def test_what_cannot_be_done_with_keys_is_one_line_and_exit_2(cli, arguments, told):
+def test_what_cannot_be_done_with_keys_is_one_line_and_exit_2(cli, arguments, message):
     done = cli("keys", *arguments)
 
     assert done.code == 2
-    assert told in done.error
+    assert message in done.error
     assert cli("keys", "list").out == "no keys\n"
 
 
@@ -60,8 +60,8 @@ def test_the_api_listens_beyond_this_machine_with_a_key_only(cli, host):
     done = cli("api", BATCH_JOBS_API_HOST=host, BATCH_JOBS_API_PORT="0")
 
     assert done.code != 0
-    told = "cannot listen on localhost.invalid" if "invalid" in host else f"does not listen on {host} without a key"
-    assert told in done.error
+    message = "cannot listen on localhost.invalid" if "invalid" in host else f"does not listen on {host} without a key"
+    assert message in done.error
 
 
 def test_a_taken_port_is_one_line(cli):
@@ -78,7 +78,7 @@ def test_a_taken_port_is_one_line(cli):
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "message"),
     [
         ("BATCH_JOBS_API_KEYS", "shop:boss:a-key-that-is-long", "BATCH_JOBS_API_KEYS: entry 1 is not NAME:ROLE:KEY"),
         ("BATCH_JOBS_API_RATE_LIMIT", "many", "BATCH_JOBS_API_RATE_LIMIT: it is no rate"),
@@ -86,11 +86,11 @@ def test_a_taken_port_is_one_line(cli):
         ("BATCH_JOBS_WEBHOOK_URL", "ftp://x.example", "BATCH_JOBS_WEBHOOK_URL: it is no address"),
     ],
 )
-def test_a_setting_of_the_api_that_cannot_be_used_is_one_line(cli, setting, value, told):
+def test_a_setting_of_the_api_that_cannot_be_used_is_one_line(cli, setting, value, message):
     done = cli("api", BATCH_JOBS_API_PORT="0", **{setting: value})
 
     assert done.code in (1, 2)
-    assert told in done.error
+    assert message in done.error
     assert done.out == ""  # it does not say that it serves
     assert "a-key-that" not in done.err
 

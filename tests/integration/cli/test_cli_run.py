@@ -41,7 +41,7 @@ def test_json_is_the_job_and_nothing_else(cli_with_prefect, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["-c", "steps"], "-c takes KEY=VALUE"),
         (["-c", "steps=many"], "steps: Input should be a valid integer"),
@@ -55,16 +55,16 @@ def test_json_is_the_job_and_nothing_else(cli_with_prefect, tmp_path: Path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_context_that_cannot_be_meant_makes_no_job(cli, arguments, told):
+def test_a_wrong_context_makes_no_job(cli, arguments, message):
     done = cli("run", "steps", *arguments)
 
     assert done.code == 2
-    assert told in done.error
+    assert message in done.error
     assert cli("list", "--json").json == []
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
         ("run table-export", "the context of table-export is wrong: give either table or query"),
         (
@@ -74,14 +74,14 @@ def test_a_context_that_cannot_be_meant_makes_no_job(cli, arguments, told):
         ("list --status bogus", "Invalid value for '--status': 'bogus' is not one of"),
     ],
 )
-def test_what_is_wrong_is_told_in_our_words_and_not_in_a_librarys(cli, command, told):
+def test_an_error_names_the_context_and_no_library(cli, command, message):
     done = cli(*command.split())
 
     assert done.code == 2
-    assert done.error.startswith(told)
+    assert done.error.startswith(message)
 
 
-def test_a_target_that_is_away_is_told_by_its_setting_and_the_drivers_sentence(cli_with_prefect):
+def test_a_target_that_is_away_is_named_by_its_setting_with_the_drivers_sentence(cli_with_prefect):
     away = "postgresql://nobody:secret@127.0.0.1:1/none"
 
     done = cli_with_prefect("run", "steps", BATCH_JOBS_TARGET_URL=away)

@@ -1,10 +1,13 @@
 """``strategies``, ``template`` and ``new strategy``."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support.command_line import ROOT
 
 
 def test_strategies_are_listed_and_broken_files_named(cli, strategies: Path):
@@ -77,8 +80,40 @@ def test_the_test_of_a_new_strategy_passes(cli, strategies: Path):
     assert tested.returncode == 0, tested.stdout
 
 
-def test_outside_a_clone_a_folder_must_be_named(cli):
-    done = cli("new", "strategy", "mine", BATCH_JOBS_STRATEGIES="")
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a Prefect project with packages of its own that are called as our folders are."""
+    folder = tmp_path / "project"
+    for name in ("flows", "deployments", "strategies", "tests"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").touch()
+    monkeypatch.chdir(folder)
+    return folder
 
-    assert done.code == 2
-    assert "set BATCH_JOBS_STRATEGIES" in done.error
+
+def test_in_a_project_a_new_strategy_is_made_here_and_runs(cli_with_prefect, project: Path):
+    cli_with_prefect.environment["BATCH_JOBS_STRATEGIES"] = ""
+
+    made = cli_with_prefect("new", "strategy", "retire-old-skus")
+    ran = cli_with_prefect("run", "retire-old-skus", "--json")
+    tested = subprocess.run([sys.executable, "-m", "pytest", "-q"], capture_output=True, text=True)
+
+    assert made.out.splitlines() == ["strategies/retire_old_skus.py", "tests/test_retire_old_skus.py"]
+    assert "retire-old-skus" in cli_with_prefect("strategies").out
+    assert (ran.code, ran.json["result"]["created"]) == (0, 2_500)
+    assert tested.returncode == 0, tested.stdout
+
+
+def test_a_new_strategy_and_its_test_pass_mypy_in_its_strict_mode(cli, project: Path):
+    cli("new", "strategy", "retire-old-skus", BATCH_JOBS_STRATEGIES="")
+    environment = {**os.environ, "MYPYPATH": str(ROOT / ".venv/src")}
+
+    checked = subprocess.run(
+        # what the package imports is not the author's: silent, as it is where the package is installed
+        [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "strategies", "tests"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert checked.returncode == 0, checked.stdout

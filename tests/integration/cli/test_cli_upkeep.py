@@ -3,7 +3,7 @@
 import sqlite3
 
 
-def test_pruning_needs_to_be_told_how_old(cli):
+def test_pruning_needs_an_age(cli):
     done = cli("db", "prune")
 
     assert done.code == 2
@@ -59,7 +59,7 @@ def test_a_job_can_be_created_for_later_and_a_wrong_time_is_refused(cli):
     assert "'tomorrow' is no time such as 2026-01-31T22:00 or" in wrong.error
 
 
-def test_of_a_type_that_what_serves_does_not_know_it_is_said_what_to_do(cli_with_prefect):
+def test_a_job_of_a_type_without_deployment_says_what_to_do(cli_with_prefect):
     created = cli_with_prefect("create", "steps")
     assert created.code == 0
     assert created.err.strip().endswith(
@@ -68,7 +68,7 @@ def test_of_a_type_that_what_serves_does_not_know_it_is_said_what_to_do(cli_with
     )
 
 
-def test_what_is_no_web_address_is_refused_before_the_automation_is_changed(cli_with_prefect):
+def test_an_automation_refuses_what_is_no_web_address_and_stays_as_it_was(cli_with_prefect):
     for address in ("notaurl", "ftp://127.0.0.1/hook", "http://"):
         done = cli_with_prefect("automations", "notify-on-failure", address)
         assert (done.code, done.error) == (

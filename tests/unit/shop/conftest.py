@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.shop.medusa import tables
 from support.shop import Shop, base, lists, orders, products

@@ -161,7 +161,7 @@ def ranks_aside(shop: Shop) -> list[str]:
 
 
 def test_rows_of_a_product_that_lie_far_apart_are_one_product(shop):
-    """One bucket of the spill and many, groups smaller and larger than a product."""
+    """One bucket of the scattered_rows and many, groups smaller and larger than a product."""
     head = "Product Handle;Product Title;Variant Title;Variant SKU;Variant Inventory Quantity;"
     head += "Option 1 Name;Option 1 Value\n"
     lines = [f"p{n % 50};Product {n % 50};V{n};SKU{n};{n};Size;{n}\n" for n in range(400)]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from batch_jobs.strategies.product_import import ProductImport
-from batch_jobs.strategies.sdk.engines import make_engine
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.medusa.ids import new_ids

@@ -3,10 +3,10 @@ import json
 import pytest
 from sqlalchemy import text
 
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused, StopRequested
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.table_export import TableExport
-from batch_jobs.strategies.tables.databases.exporting import source_for
 
 
 def test_a_table_is_written_by_primary_key_with_formulas_neutralised(files, products):
@@ -147,7 +147,7 @@ def test_there_is_no_template():
 
 
 def test_connections_beside_a_reading_one_see_what_it_sees(target, products, run_sql):
-    source = source_for(target)
+    source = database_of(target).source(target)
     with source.reading() as connection:
         count = text("SELECT count(*) FROM products")
         assert connection.execute(count).scalar_one() == 3

@@ -14,7 +14,7 @@ READ = """
 import os, sys
 from functools import partial
 from batch_jobs.strategies.sdk.errors import JobRefused
-from batch_jobs.strategies.tables.formats.reading import open_reader
+from batch_jobs.strategies.tables.formats.format import open_reader
 from tests.support.memory import peak_mb
 
 before = peak_mb()

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.csv import CsvReader
-from batch_jobs.strategies.tables.formats.reading import Batch, open_reader
+from batch_jobs.strategies.tables.formats.format import open_reader
+from batch_jobs.strategies.tables.formats.reading import Batch, Input, ReadOptions
 
 
 def read(content: bytes, name: str = "file.csv", **given: Any) -> list[Batch]:
@@ -168,9 +169,8 @@ def test_any_table_of_text_reads_back_with_its_lines_and_from_any_batch(
         writer.writerow(row)
     content = written.getvalue().encode(encoding)
 
-    reader = CsvReader(
-        lambda: io.BytesIO(content), "file.csv", delimiter, None if encoding != "utf-8" else encoding, block
-    )
+    options = ReadOptions(delimiter, None if encoding != "utf-8" else encoding)
+    reader = CsvReader(Input(lambda: io.BytesIO(content), "file.csv"), options, block)
     batches = list(reader.batches())
     assert [list(row.values()) for batch in batches for row in batch.table.to_pylist()] == table
     assert [line for batch in batches for line in batch.lines.to_pylist()] == starts
@@ -184,7 +184,7 @@ def test_unquoted_rows_are_the_same_wherever_a_block_ends(line_end: str):
     content = line_end.join(records).encode()
 
     def told(block: int) -> list[Any]:
-        batches = list(CsvReader(lambda: io.BytesIO(content), "file.csv", block=block).batches())
+        batches = list(CsvReader(Input(lambda: io.BytesIO(content), "file.csv"), block=block).batches())
         found = [
             (line, row)
             for batch in batches
@@ -207,7 +207,7 @@ def test_the_line_that_is_in_no_encoding_is_told_wherever_it_is():
 
 def test_batches_follow_each_other_without_a_gap():
     content = b"a,b\n" + b"".join(b"%d,x\n" % i for i in range(1000))
-    reader = CsvReader(lambda: io.BytesIO(content), "file.csv", block=256)
+    reader = CsvReader(Input(lambda: io.BytesIO(content), "file.csv"), block=256)
     batches = list(reader.batches())
     assert len(batches) > 10
     assert [int(row["a"]) for batch in batches for row in batch.table.to_pylist()] == list(range(1000))

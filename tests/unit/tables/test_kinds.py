@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Identity, MetaData, Table, types
 
+from batch_jobs.strategies.sdk.database import database_named
+from batch_jobs.strategies.tables.databases.naming import DATABASE
 from batch_jobs.strategies.tables.values.kinds import kind_of, missing
 
 MOMENTS = [datetime(2024, 1, 2, 3, 4, 5, microsecond) for microsecond in (0, 500_000)]
@@ -92,7 +94,7 @@ def test_bad_cells_are_told_in_a_phrase(type: Any, cell: str, message: str):
 
 
 def test_the_integer_of_sqlite_has_64_bits():
-    table = Table("t", MetaData(), Column("c", types.Integer()), info={"dialect": "sqlite"})
+    table = Table("t", MetaData(), Column("c", types.Integer()), info={DATABASE: database_named("sqlite")})
     assert kind_of(table.c.c).convert(pa.array(["3000000000"])).values.to_pylist() == [3_000_000_000]
 
 

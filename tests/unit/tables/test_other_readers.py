@@ -13,7 +13,7 @@ import pytest
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.jsonl import JsonLinesReader
 from batch_jobs.strategies.tables.formats.parquet import ParquetReader
-from batch_jobs.strategies.tables.formats.reading import Reader
+from batch_jobs.strategies.tables.formats.reading import Input, Reader
 from batch_jobs.strategies.tables.formats.xlsx import XlsxReader
 
 
@@ -30,7 +30,7 @@ def resumes(reader: Reader) -> None:
 
 def test_json_lines_keep_numbers_exactly_and_nested_values_as_json():
     content = '{"a": 1, "b": "x"}\n\n{"b": "", "c": 12345678901234567890.10, "a": null}\n{"a": true, "c": {"d": [1]}}\n'
-    reader = JsonLinesReader(lambda: io.BytesIO(content.encode()), "f.jsonl")
+    reader = JsonLinesReader(Input(lambda: io.BytesIO(content.encode()), "f.jsonl"))
     assert reader.columns == ["a", "b", "c"]
     assert rows(reader) == [
         {"a": "1", "b": "x", "c": None},
@@ -41,20 +41,20 @@ def test_json_lines_keep_numbers_exactly_and_nested_values_as_json():
 
 
 def test_lines_that_are_no_json_objects_are_told():
-    reader = JsonLinesReader(lambda: io.BytesIO(b'{"a": 1}\n[1]\nnot json\n{"a": 2}\n'), "f.jsonl")
+    reader = JsonLinesReader(Input(lambda: io.BytesIO(b'{"a": 1}\n[1]\nnot json\n{"a": 2}\n'), "f.jsonl"))
     (batch,) = reader.batches()
     assert [(bad.line, bad.message) for bad in batch.bad_rows] == [(2, "is not a JSON object"), (3, "is not JSON")]
     assert batch.table.num_rows == 2
 
 
 def test_half_a_surrogate_pair_becomes_a_question_mark():
-    reader = JsonLinesReader(lambda: io.BytesIO(b'{"a": "\\ud800"}\n'), "f.jsonl")
+    reader = JsonLinesReader(Input(lambda: io.BytesIO(b'{"a": "\\ud800"}\n'), "f.jsonl"))
     assert rows(reader) == [{"a": "?"}]
 
 
 def test_json_lines_go_on_from_any_batch():
     content = b"".join(b'{"a": %d}\n' % i for i in range(20))
-    resumes(JsonLinesReader(lambda: io.BytesIO(content), "f.jsonl", rows=6))
+    resumes(JsonLinesReader(Input(lambda: io.BytesIO(content), "f.jsonl"), rows=6))
 
 
 def parquet(table: pa.Table) -> io.BytesIO:
@@ -75,7 +75,7 @@ def test_parquet_values_become_the_text_an_import_reads():
         }
     )  # fmt: skip
     content = parquet(table).getvalue()
-    first, second = rows(ParquetReader(lambda: io.BytesIO(content), "f.parquet"))
+    first, second = rows(ParquetReader(Input(lambda: io.BytesIO(content), "f.parquet")))
     assert list(first.values()) == [
         "1", "0.1", "1.50", "true", "x", "2024-01-02", "2024-01-02 03:04:05.600000", "2024-01-02 03:04:05.600000+00:00",
         "\\x00ff", "[1, 2]",
@@ -85,7 +85,7 @@ def test_parquet_values_become_the_text_an_import_reads():
 
 def test_parquet_goes_on_from_any_batch():
     content = parquet(pa.table({"a": range(100)})).getvalue()
-    resumes(ParquetReader(lambda: io.BytesIO(content), "f.parquet", rows=30))
+    resumes(ParquetReader(Input(lambda: io.BytesIO(content), "f.parquet"), rows=30))
 
 
 def workbook(*sheet: list[Any]) -> bytes:
@@ -100,7 +100,7 @@ def test_excel_values_become_the_text_an_import_reads():
     content = workbook(
         ["a", "b", "c", None], [1.0, 2.5, dt.datetime(2024, 1, 2)], [], [True, "x", dt.datetime(2024, 1, 2, 3, 4, 5)]
     )
-    reader = XlsxReader(lambda: io.BytesIO(content), "f.xlsx")
+    reader = XlsxReader(Input(lambda: io.BytesIO(content), "f.xlsx"))
     assert rows(reader) == [
         {"a": "1", "b": "2.5", "c": "2024-01-02"},
         {"a": "true", "b": "x", "c": "2024-01-02 03:04:05"},
@@ -110,7 +110,7 @@ def test_excel_values_become_the_text_an_import_reads():
 
 def test_excel_goes_on_from_any_batch():
     content = workbook(["a"], *([i] for i in range(20)))
-    resumes(XlsxReader(lambda: io.BytesIO(content), "f.xlsx", rows=6))
+    resumes(XlsxReader(Input(lambda: io.BytesIO(content), "f.xlsx"), rows=6))
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ def test_excel_goes_on_from_any_batch():
 )
 def test_what_cannot_be_read_is_refused_in_one_line(reader: Any, content: bytes, message: str):
     with pytest.raises(InputRefused, match=message):
-        reader(lambda: io.BytesIO(content), "file")
+        reader(Input(lambda: io.BytesIO(content), "file"))

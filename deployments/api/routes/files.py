@@ -1,0 +1,206 @@
+"""The routes of files: Medusa v1's uploads, downloads by signed links, and what a job wrote and refused."""
+
+import asyncio
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from itsdangerous import BadData, URLSafeTimedSerializer
+from starlette.requests import ClientDisconnect
+
+from batch_jobs.deployments.api import openapi
+from batch_jobs.deployments.api.auth import Caller, Right
+from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, json_body, requires
+from batch_jobs.deployments.api.errors import InputWrong, LinkInvalid, NothingThere, TooLarge
+from batch_jobs.deployments.api.file_access import FileAccess
+from batch_jobs.deployments.api.file_response import WantedRange, send_file
+from batch_jobs.deployments.api.form_uploads import OVERHEAD, FormReader
+from batch_jobs.deployments.api.openapi import (
+    BAD_RANGE,
+    DELETED,
+    DOWNLOAD_URL,
+    FILE_CONTENT,
+    PART_OF_FILE,
+    UPLOADS,
+    refusals,
+)
+from batch_jobs.deployments.api.schemas import FileKey
+from batch_jobs.strategies.sdk.errors import FileMissing
+
+router = APIRouter()
+
+FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+                    },
+                    "required": ["files"],
+                    "additionalProperties": False,
+                }
+            }
+        },
+    }
+}
+FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: FILE_CONTENT,
+    206: PART_OF_FILE,
+    416: BAD_RANGE,
+    **refusals(401, 403, 404),
+}
+
+
+@router.post(
+    "/admin/uploads/protected",
+    dependencies=[requires(Right.FILES)],
+    tags=["files"],
+    summary="Upload files",
+    response_class=JSONResponse,
+    responses={200: UPLOADS, **refusals(400, 401, 403, 413, 415)},
+    openapi_extra=FORM,
+)
+@router.post(
+    "/admin/uploads",
+    dependencies=[requires(Right.FILES)],
+    tags=["files"],
+    summary="Upload files",
+    response_class=JSONResponse,
+    responses={200: UPLOADS, **refusals(400, 401, 403, 413, 415)},
+    openapi_extra=FORM,
+)
+async def upload(request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
+    """Put files into the store; a `key` is what a context calls `file_key`. Every upload is protected."""
+    limit = api.settings.max_upload_bytes
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > limit + OVERHEAD:
+        raise TooLarge("the files of an upload", limit)
+    reader = FormReader(api.files, request.headers.get("content-type", ""), limit)
+    try:
+        stored = await _read(request, reader)
+        await asyncio.to_thread(api.uploads.add, caller.name, stored)
+    except BaseException:
+        await asyncio.to_thread(reader.undo)
+        raise
+    shown = [{"url": _link(request, api, caller, key), "key": key} for key, _ in stored]
+    return JSONResponse({"uploads": shown})
+
+
+@router.delete(
+    "/admin/uploads",
+    dependencies=[requires(Right.FILES)],
+    tags=["files"],
+    summary="Delete a file",
+    response_class=JSONResponse,
+    responses={200: DELETED, **refusals(400, 401, 403, 404, 409)},
+    openapi_extra=openapi.body(FileKey),
+)
+def delete(body: Annotated[FileKey, json_body(FileKey)], api: CurrentApi, caller: CurrentCaller) -> Response:
+    """Delete a file of the caller's; one that was deleted before is gone all the same."""
+    if not FileAccess(api, caller).delete(body.file_key) and not api.compat:
+        raise FileMissing(body.file_key)
+    return JSONResponse({"id": body.file_key, "object": "file", "deleted": True})
+
+
+@router.post(
+    "/admin/uploads/download-url",
+    dependencies=[requires(Right.FILES)],
+    tags=["files"],
+    summary="Get a download link",
+    response_class=JSONResponse,
+    responses={200: DOWNLOAD_URL, **refusals(400, 401, 403, 404)},
+    openapi_extra=openapi.body(FileKey),
+)
+def download_url(
+    body: Annotated[FileKey, json_body(FileKey)], request: Request, api: CurrentApi, caller: CurrentCaller
+) -> Response:
+    """A link that needs no key, works for a while, and dies with the key it was made with."""
+    key = FileAccess(api, caller).readable(body.file_key)
+    return JSONResponse({"download_url": _link(request, api, caller, key)})
+
+
+@router.head("/files/{token}/{name}", include_in_schema=False)
+@router.get(
+    "/files/{token}/{name}",
+    tags=["files"],
+    summary="Download a file by its link",
+    response_class=StreamingResponse,
+    responses={200: FILE_CONTENT, 206: PART_OF_FILE, 416: BAD_RANGE, **refusals(403, 404)},
+)
+def download(token: str, name: str, api: CurrentApi, wanted: WantedRange) -> Response:
+    """The file of a link; `name` is what a browser calls it. One `Range` is heeded."""
+    file_key, api_key_id = _read_token(api, token)
+    if not api.authentication.is_valid(api_key_id):
+        raise LinkInvalid
+    if not api.files.exists(file_key):
+        raise FileMissing(file_key)
+    return send_file(api.files, file_key, wanted)
+
+
+@router.head("/admin/batch-jobs/{job_id}/output", dependencies=[requires(Right.FILES)], include_in_schema=False)
+@router.get(
+    "/admin/batch-jobs/{job_id}/output",
+    dependencies=[requires(Right.FILES)],
+    tags=["batch jobs"],
+    summary="Get a job's result file",
+    response_class=StreamingResponse,
+    responses=FILE_ANSWERS,
+)
+def output(job_id: str, api: CurrentApi, caller: CurrentCaller, wanted: WantedRange) -> Response:
+    """The file that the job wrote."""
+    return _file_of_job(api, caller, job_id, "file_key", "no result file", wanted)
+
+
+@router.head("/admin/batch-jobs/{job_id}/rejects", dependencies=[requires(Right.FILES)], include_in_schema=False)
+@router.get(
+    "/admin/batch-jobs/{job_id}/rejects",
+    dependencies=[requires(Right.FILES)],
+    tags=["batch jobs"],
+    summary="Get a job's refused rows",
+    response_class=StreamingResponse,
+    responses=FILE_ANSWERS,
+)
+def rejects(job_id: str, api: CurrentApi, caller: CurrentCaller, wanted: WantedRange) -> Response:
+    """The input rows that were refused, each with its line and the reason, to be corrected and imported again."""
+    return _file_of_job(api, caller, job_id, "rejects_file_key", "no rejects", wanted)
+
+
+async def _read(request: Request, reader: FormReader) -> list[tuple[str, int]]:
+    try:
+        async for data in request.stream():
+            await asyncio.to_thread(reader.feed, data)
+    except ClientDisconnect:
+        raise InputWrong("the connection ended before the form did") from None
+    return await asyncio.to_thread(reader.finish)
+
+
+def _link(request: Request, api: Api, caller: Caller, key: str) -> str:
+    """A link to a file: signed, and useless once its maker's key is revoked."""
+    base = api.settings.api_public_url or str(request.base_url).rstrip("/")
+    token = _tokens(api).dumps([key, caller.key_id])
+    return f"{base}/files/{token}/{quote(key.rsplit('/', 1)[-1])}"
+
+
+def _read_token(api: Api, token: str) -> tuple[str, str]:
+    """The file of a link and the id of its maker's key; raises ``LinkInvalid``: not made here, altered, or too old."""
+    try:
+        file_key, api_key_id = _tokens(api).loads(token, max_age=api.settings.link_seconds)
+    except (BadData, ValueError, TypeError):
+        raise LinkInvalid from None
+    return file_key, api_key_id
+
+
+def _tokens(api: Api) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(api.links_key, salt="download")
+
+
+def _file_of_job(api: Api, caller: Caller, job_id: str, field: str, none: str, wanted: str | None) -> Response:
+    job = api.job(job_id, caller)
+    key = getattr(job.result, field)
+    if key is None:
+        raise NothingThere(f"{job.id} has {none}")
+    return send_file(api.files, FileAccess(api, caller).readable(key), wanted)

@@ -1,0 +1,200 @@
+"""The JSON of requests and answers: bodies checked as Medusa v1's validator does, jobs in its fields and some more."""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from batch_jobs.deployments.api.auth import Caller, Right
+from batch_jobs.deployments.api.errors import InputWrong, wrong_fields
+from batch_jobs.deployments.time_parsing import parse_time
+from batch_jobs.flows.jobs.model import Job, JobEvent
+from batch_jobs.flows.jobs.queries import TIME_COLUMNS
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.strategies.sdk.result import JobResult
+
+DEEPEST = 32  # levels of a context
+
+
+class Body(BaseModel):
+    """A body that has nothing but its fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def _storable(value: Any, level: int = 0) -> Any:
+    """Refuse what JSON may hold and a database cannot."""
+    if level > DEEPEST:
+        raise ValueError(f"must not be deeper than {DEEPEST} levels")
+    if isinstance(value, str) and not _is_text(value):
+        raise ValueError("must not contain NUL or half characters")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must not contain numbers that are not finite")
+    for part in _parts(value):
+        _storable(part, level + 1)
+    return value
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    return value if isinstance(value, list) else ()
+
+
+def _is_text(value: str) -> bool:
+    return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _parse_time(value: Any) -> datetime | None:
+    try:
+        return None if value is None else parse_time(value)
+    except ValueError:
+        raise ValueError("must be a date such as 2026-01-31T12:00:00Z") from None
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+
+
+class CreateJob(Body):
+    """What a job is made from."""
+
+    type: Text = Field(max_length=255, description="The strategy's batch type.", examples=["table-export"])
+    context: Annotated[dict[str, Any], AfterValidator(_storable)] = Field(
+        description="The strategy's parameters; `GET /admin/batch-jobs/strategies` has their schema.",
+        examples=[{"table": "products"}],
+    )
+    dry_run: bool = Field(False, description="Look at the input, then wait for `confirm`.")
+    start_at: Annotated[datetime | None, BeforeValidator(_parse_time)] = Field(
+        None, description="When it is to start; at once by default.", examples=["2026-01-31T22:00:00Z"]
+    )
+
+
+class FileKey(Body):
+    """Names a file."""
+
+    file_key: Text = Field(
+        max_length=512, description="The file's key.", examples=["uploads/01KB3V5W7Q0000000000000000/products.csv"]
+    )
+
+
+BodyOf = TypeVar("BodyOf", bound=Body)
+
+
+def parse_body(form: type[BodyOf], text: bytes, content_type: str) -> BodyOf:
+    """Read a body.
+
+    Args:
+        form: what it has to be.
+        text: its bytes.
+        content_type: the request's; a body that does not say that it is JSON counts as none.
+
+    Raises:
+        InputWrong: in Medusa's words: it is no JSON, or has not this form.
+    """
+    try:
+        return form.model_validate(_parse_json(text) if text and _is_json(content_type) else None)
+    except ValidationError as error:
+        entries = ({**entry, "loc": ("body", *entry["loc"])} for entry in error.errors())
+        raise InputWrong(wrong_fields(entries)) from None
+
+
+def _parse_json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise InputWrong(f"the body is too deep; a context may have {DEEPEST} levels") from None
+    except UnicodeDecodeError:
+        raise InputWrong("the body is not UTF-8") from None
+    except json.JSONDecodeError:
+        raise InputWrong("the body is not JSON") from None
+    except ValueError:  # the one other that it raises
+        digits = sys.get_int_max_str_digits()
+        raise InputWrong(f"a whole number in the body may have at most {digits} digits") from None
+
+
+def _is_json(content_type: str) -> bool:
+    kind, _, subtype = content_type.partition(";")[0].strip().lower().partition("/")
+    return kind == "application" and (subtype == "json" or subtype.endswith("+json"))
+
+
+#: The columns of Medusa's batch job, in its order.
+MEDUSA_FIELDS = (
+    "id",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "type",
+    "created_by",
+    "context",
+    "result",
+    "dry_run",
+    "pre_processed_at",
+    "confirmed_at",
+    "processing_at",
+    "completed_at",
+    "canceled_at",
+    "failed_at",
+    "status",
+)
+#: What we know beside it.
+MORE_FIELDS = ("attempt", "trigger", "start_at", "paused_at")
+FIELDS = (*MEDUSA_FIELDS, *MORE_FIELDS)
+#: Shown whatever ``fields`` asks for; Medusa computes two of them wrongly then (section 5 of its description).
+ALWAYS = frozenset({"id", "created_at", "status", "dry_run"})
+
+
+def format_time(at: datetime | None) -> str | None:
+    """A time as JavaScript writes it: UTC, milliseconds, Z."""
+    return None if at is None else f"{at.astimezone(UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
+
+
+def job_json(job: Job, caller: Caller | None, fields: Collection[str] = FIELDS) -> dict[str, Any]:
+    """A job with some of its fields.
+
+    Args:
+        job: the job.
+        caller: who is shown it; traces of errors are for administrators. ``None`` sees what an operator does.
+        fields: which ones.
+    """
+    traces = caller is not None and caller.may(Right.EVERYBODYS) and caller.may(Right.FILES)
+    return {name: _shown(job, name, traces) for name in FIELDS if name in fields or name in ALWAYS}
+
+
+def user_json(job: Job) -> dict[str, Any] | None:
+    """What Medusa's ``expand=created_by_user`` adds: the holder of the key, of whom only the name is known."""
+    if job.created_by is None:
+        return None
+    unknown = ("created_at", "updated_at", "deleted_at", "email", "first_name", "last_name", "api_token", "metadata")
+    return {"id": job.created_by, "role": "member", **dict.fromkeys(unknown)}
+
+
+def event_json(event: JobEvent) -> dict[str, Any]:
+    """One step of a job's history."""
+    return {**event.model_dump(mode="json"), "at": format_time(event.at)}
+
+
+def _shown(job: Job, name: str, traces: bool) -> Any:
+    present = _FORMS.get(name)
+    if present:
+        return present(job)
+    return _result(job, traces) if name == "result" else getattr(job, name)
+
+
+def _result(job: Job, traces: bool) -> dict[str, Any] | None:
+    if job.status is Status.CREATED and job.result == JobResult():
+        return None  # as Medusa's until something was found
+    found = job.result.model_dump(exclude_none=True)
+    if not traces:
+        found["errors"] = [{**entry, "err": None} for entry in found["errors"]]
+    return found
+
+
+def _time(name: str) -> Callable[[Job], Any]:
+    return lambda job: format_time(getattr(job, name))
+
+
+_FORMS: Mapping[str, Callable[[Job], Any]] = {name: _time(name) for name in (*TIME_COLUMNS, "start_at", "deleted_at")}

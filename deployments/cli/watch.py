@@ -1,0 +1,173 @@
+"""``watch``, and a job's live progress: a bar on a terminal, plain lines where stderr goes elsewhere."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.cli.options import AsJson, JobId
+from batch_jobs.deployments.cli.reports import finish
+from batch_jobs.flows.jobs.claims import Claims
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.workspace import current_workspace
+
+POLL_INTERVAL = 0.25  # seconds between two readings of the job
+LINE_INTERVAL = 5.0  # seconds between two plain lines of one status
+
+PHASES = {
+    Status.CREATED: "looking at the input",
+    Status.PRE_PROCESSED: "previewed",
+    Status.CONFIRMED: "confirmed",
+    Status.PROCESSING: "processing",
+}
+
+
+def watch(job_id: JobId, as_json: AsJson = False) -> None:
+    """Follow a job until it ends, is paused or waits for a yes. Exits 0 only when it is completed."""
+    finish(watch_job(current_workspace().claims, job_id), as_json)
+
+
+def watch_job(claims: Claims, job_id: str) -> Job:
+    """Show a job's progress until it needs a person, and return it; a job of a dead process is marked as failed.
+
+    Raises:
+        JobUnknown: there is no such job.
+    """
+    claims.fail_if_dead(job_id)  # an unknown job is an error before anything is shown
+    with progress_view() as view:
+        while True:
+            job = claims.fail_if_dead(job_id)
+            view.show(job)
+            if job.needs_a_person:
+                return job
+            time.sleep(POLL_INTERVAL)
+
+
+def phase_of(job: Job) -> str:
+    """Return what the job is doing, as the bar and the lines name it."""
+    if job.awaits_confirmation:
+        return "awaits confirmation"
+    if job.may_go_on and job.status is Status.CREATED:
+        return "waits for its turn"
+    return PHASES.get(job.status, str(job.status))
+
+
+class ProgressView(Protocol):
+    """Shows a job's progress on stderr while the ``with`` block runs."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop showing."""
+
+    def show(self, job: Job) -> None:
+        """Show the job as it is now."""
+
+    def print(self, line: str) -> None:
+        """Print a line of text without disturbing the rest."""
+
+
+def progress_view() -> ProgressView:
+    """Return a bar for a terminal, plain lines for everything else."""
+    return ProgressBar() if output.err.is_terminal else ProgressLines()
+
+
+class ProgressBar:
+    """One line that is drawn again: phase, bar, rows, rows/s, time left."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(30),
+            TextColumn("{task.fields[rows]}"),
+            RowsPerSecond(),
+            TimeRemainingColumn(True),
+            console=output.err,
+            transient=True,
+        )
+        self._task = self._progress.add_task("starting", total=None, rows="")
+        self._phase: str | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, job: Job) -> None:
+        """Draw the job as it is now."""
+        phase, result = phase_of(job), job.result
+        if phase != self._phase:
+            self._phase = phase
+            self._progress.reset(self._task, description=phase)
+        count = f" of {result.count:,}" if result.count is not None else ""
+        rows = f"{result.advancement_count:,}{count} rows" if result.advancement_count or result.count else ""
+        self._progress.update(self._task, completed=result.advancement_count, total=result.count, rows=rows)
+
+    def print(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._progress.console.print(Text(output.safe(line)))
+
+
+class RowsPerSecond(ProgressColumn):
+    """The bar's speed, empty until there is one."""
+
+    def render(self, task: Task) -> Text:
+        """Return the text of the column."""
+        return Text(f"{task.speed:,.0f} rows/s" if task.speed else "")
+
+
+class ProgressLines:
+    """A line at each change of phase, and every few seconds while rows are written."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._phase: str | None = None
+        self._printed_at = 0.0
+        self._phase_start: tuple[float, int] = (0.0, 0)  # when it began, and the rows there were
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def show(self, job: Job) -> None:
+        """Print how the job is, where there is something new."""
+        phase, now, rows = phase_of(job), self._clock(), job.result.advancement_count
+        if phase != self._phase:
+            self._phase, self._phase_start = phase, (now, rows)
+        elif job.status is not Status.PROCESSING or now - self._printed_at < LINE_INTERVAL:
+            return
+        self._printed_at = now
+        self.print(f"{job.id} {phase}{self._rows(job, now, rows)}")
+
+    def print(self, line: str) -> None:
+        """Print a line."""
+        output.hint(line)
+
+    def _rows(self, job: Job, now: float, rows: int) -> str:
+        if job.status is not Status.PROCESSING:
+            return ""
+        total = job.result.count
+        text = f" {rows:,}" + (f" of {total:,} rows, {job.result.progress:.0%}" if total is not None else " rows")
+        began, rows_then = self._phase_start
+        speed = (rows - rows_then) / (now - began) if now > began else 0
+        if speed <= 0:
+            return text
+        left = f", {max(total - rows, 0) / speed:,.0f} s left" if total is not None else ""
+        return f"{text}, {speed:,.0f} rows/s{left}"

@@ -1,0 +1,189 @@
+"""What differs between databases, in one class each, found by the name of its SQLAlchemy dialect.
+
+A ``Database`` comes from the entry point group ``batch_jobs.databases``; ours are in ``strategies.tables.databases``.
+Nothing else branches on a dialect.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlalchemy import Connection, Engine, Table
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from batch_jobs.strategies.sdk.errors import DatabaseUnsupported
+
+if TYPE_CHECKING:  # these need pyarrow, which only work on rows loads
+    from batch_jobs.strategies.tables.databases.loading import Destination, Loader
+    from batch_jobs.strategies.tables.databases.reading import Lookup, Source
+
+ENTRY_POINT_GROUP = "batch_jobs.databases"
+#: Kept open once they were needed; one beyond would be opened and closed with each use, which costs more than the use.
+CONNECTIONS = 12
+
+
+class Database:
+    """One kind of database: its capabilities as data, and what it does in a way of its own.
+
+    What is defined here is standard SQL; a subclass states the rest. It is stateless, and made once a process.
+    """
+
+    #: SQLAlchemy's name of the dialect; also the name of the entry point.
+    name: ClassVar[str]
+    max_columns: ClassVar[int]
+    max_name_bytes: ClassVar[int]
+    #: Whether it is a file of this machine, with one writer at a time; its tables are brought up to date unasked.
+    is_embedded: ClassVar[bool] = False
+    #: Whether a time keeps its zone.
+    has_time_zones: ClassVar[bool] = True
+    #: How wide its INTEGER is.
+    integer_bits: ClassVar[int] = 32
+    #: Whether a table's only key column gets a number where an INTEGER is left empty.
+    numbers_integer_keys: ClassVar[bool] = False
+    #: How it says that two values differ, NULL being a value like any other.
+    differs: ClassVar[str] = "IS DISTINCT FROM"
+    #: The hidden column of every table by which rows are in the order in which they were written.
+    written_order: ClassVar[str]
+    #: What the driver raises when it refuses a row, as opposed to being unable to work.
+    row_errors: ClassVar[tuple[type[Exception], ...]]
+
+    def make_engine(self, url: URL) -> Engine:
+        """An engine whose writers wait for each other, and whose lost connections are replaced."""
+        raise NotImplementedError
+
+    def for_reading(self, engine: Engine) -> Engine:
+        """The engine set for single statements that only read."""
+        return engine
+
+    def for_writing(self, connection: Connection) -> Connection:
+        """The connection set for a transaction that reads first and writes later."""
+        return connection
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """Wait until no other transaction has this name locked, and lock it until this one ends.
+
+        Nothing to do where a writing transaction is alone in any case.
+        """
+
+    def try_lock(self, connection: Connection, name: str) -> bool:
+        """Lock a name as ``lock`` does, without blocking; returns whether it is locked now."""
+        return True
+
+    def commit_lazily(self, connection: Connection) -> None:
+        """Let this transaction's commit return before it is on the disk, where there is such a thing.
+
+        For a commit that a later, waiting one follows: losing both with the server only repeats work.
+        """
+
+    def expect_many_rows(self, connection: Connection) -> None:
+        """Have the rest of the transaction planned for many rows, also of tables whose statistics say there are few."""
+
+    def insert(self, table: Table) -> Any:
+        """The INSERT of SQLAlchemy that has ``on_conflict_do_update``."""
+        raise NotImplementedError
+
+    def quoted(self, name: str) -> str:
+        """An identifier as SQL writes it, for the driver as it is (SQLAlchemy doubles ``%`` for its placeholders)."""
+        return '"' + name.replace('"', '""') + '"'
+
+    def quoted_table(self, table: Table) -> str:
+        """The table's name in SQL, with its schema when it was given with one."""
+        return ".".join(self.quoted(part) for part in (table.schema, table.name) if part)
+
+    def names(self, columns: Sequence[str]) -> str:
+        """Column names as a list in SQL."""
+        return ", ".join(map(self.quoted, columns))
+
+    def http_date(self, time: str) -> str:
+        """The SQL for a time as browsers write it, such as ``Tue, 24 Nov 2026 03:04:45 GMT``."""
+        raise NotImplementedError
+
+    def concatenated(self, rows: str) -> str:
+        """A query with one row (``key``, ``words``) for each key: its words between commas, by their place.
+
+        Args:
+            rows: a query of ``key``, ``word`` and ``place``.
+        """
+        raise NotImplementedError
+
+    def has_extension(self, connection: Connection, name: str) -> bool:
+        """Whether the server can be given this extension by ``CREATE EXTENSION``."""
+        return False
+
+    def refusal(self, error: Exception) -> str:
+        """Why the database refuses a row, in one line, from one of ``row_errors``."""
+        return " ".join(str(error).split())
+
+    def loader(self, destination: "Destination") -> "Loader":
+        """What writes rows into a table."""
+        raise NotImplementedError
+
+    def source(self, engine: Engine) -> "Source":
+        """What reads rows for an export."""
+        raise NotImplementedError
+
+    def lookup(self, connection: Connection) -> "Lookup":
+        """What finds rows by many texts at once, in the connection's transaction."""
+        raise NotImplementedError
+
+
+@lru_cache
+def database_named(name: str) -> Database:
+    """The database of this SQLAlchemy dialect.
+
+    Raises:
+        DatabaseUnsupported: no entry point has this name.
+    """
+    for found in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        database: type[Database] = found.load()
+        return database()
+    raise DatabaseUnsupported(name, sorted(entry_points(group=ENTRY_POINT_GROUP).names))
+
+
+def database_of(bind: Engine | Connection) -> Database:
+    """The database behind an engine or a connection.
+
+    Raises:
+        DatabaseUnsupported: nobody has said how to work with it.
+    """
+    return database_named(bind.dialect.name)
+
+
+def database_of_url(url: str) -> Database:
+    """The database that a URL leads to.
+
+    Raises:
+        DatabaseUnsupported: nobody has said how to work with it.
+        ArgumentError: it is no URL of a database.
+    """
+    return database_named(make_url(url).get_backend_name())
+
+
+def is_database_url(url: str) -> bool:
+    """Whether this is a URL of a database that jobs can work with."""
+    try:
+        database_of_url(url)
+    except (ArgumentError, DatabaseUnsupported):
+        return False
+    return True
+
+
+def make_engine(url: str) -> Engine:
+    """Return an engine for the URL of a database; ``postgresql://`` is read as psycopg 3, and SQLite's folder is made.
+
+    Raises:
+        DatabaseUnsupported: nobody has said how to work with such a database.
+    """
+    return database_of_url(url).make_engine(make_url(url))
+
+
+def for_writing(connection: Connection) -> Connection:
+    """Return the connection set for a transaction that reads first and writes later."""
+    return database_of(connection).for_writing(connection)
+
+
+def for_reading(engine: Engine) -> Engine:
+    """Return the engine set for single statements that only read."""
+    return database_of(engine).for_reading(engine)

@@ -1,0 +1,1 @@
+"""Prices: amounts, the prices of variants, and those of a price list."""

@@ -1,0 +1,127 @@
+"""PostgreSQL: a server with many writers, by psycopg 3."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from batch_jobs.strategies.sdk.database import CONNECTIONS, Database
+
+if TYPE_CHECKING:
+    from batch_jobs.strategies.tables.databases.loading import Destination, Loader
+    from batch_jobs.strategies.tables.databases.reading import Lookup, Source
+
+#: A connection that was in use so lately is not asked again whether it lives: that is a round trip of its own.
+FRESH_SECONDS = 1.0
+#: Sorting is done in memory, not on the server's disk. And of rows just loaded the planner knows nothing: it would take
+#: many for few and look each of them up, which takes longer with every row; hashing whole tables does not.
+MANY_ROWS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_nestloop = off")
+
+
+class Postgresql(Database):
+    """PostgreSQL by psycopg 3."""
+
+    name = "postgresql"
+    max_columns = 1600
+    max_name_bytes = 63
+    written_order = "ctid"
+    row_errors = (
+        psycopg.DataError,
+        psycopg.IntegrityError,
+        psycopg.errors.RaiseException,  # a trigger says no
+        psycopg.errors.ProgramLimitExceeded,  # a value too long for an index
+    )
+
+    def make_engine(self, url: URL) -> Engine:
+        """An engine with psycopg 3, unless the URL names another driver."""
+        if url.drivername in ("postgresql", "postgres"):
+            url = url.set(drivername="postgresql+psycopg")
+        engine = create_engine(url, pool_size=CONNECTIONS)
+        _ping_after_a_pause(engine)
+        return engine
+
+    def for_reading(self, engine: Engine) -> Engine:
+        """Without BEGIN and COMMIT, two of the round trips of a short read."""
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """An advisory lock."""
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+
+    def try_lock(self, connection: Connection, name: str) -> bool:
+        """An advisory lock."""
+        return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext(:name))"), {"name": name}))
+
+    def commit_lazily(self, connection: Connection) -> None:
+        """By ``synchronous_commit``; a commit that waits for the disk waits for all before it."""
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+    def expect_many_rows(self, connection: Connection) -> None:
+        """Hash and sort in memory rather than look up row by row."""
+        for setting in MANY_ROWS:
+            connection.exec_driver_sql(setting)
+
+    def insert(self, table: Table) -> Any:
+        """PostgreSQL's own INSERT."""
+        return postgresql.insert(table)
+
+    def http_date(self, time: str) -> str:
+        """By ``to_char``."""
+        return f"""to_char({time} AT TIME ZONE 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"')"""
+
+    def concatenated(self, rows: str) -> str:
+        """By an aggregate with an order of its own."""
+        return f"SELECT key, string_agg(word, ',' ORDER BY place) AS words FROM ({rows}) AS rows GROUP BY key"
+
+    def has_extension(self, connection: Connection, name: str) -> bool:
+        """Whether its files are on the server."""
+        known = text("SELECT count(*) FROM pg_available_extensions WHERE name = :name")
+        return bool(connection.scalar(known, {"name": name}))
+
+    def refusal(self, error: Exception) -> str:
+        """The server's message with its detail."""
+        diagnosis = error.diag if isinstance(error, psycopg.Error) else None
+        parts = [diagnosis.message_primary, diagnosis.message_detail] if diagnosis else [str(error)]
+        return ": ".join(" ".join(part.split()) for part in parts if part)
+
+    def loader(self, destination: "Destination") -> "Loader":
+        """Loads by COPY."""
+        from batch_jobs.strategies.tables.databases.postgresql.loader import PostgresqlLoader
+
+        return PostgresqlLoader(self, destination)
+
+    def source(self, engine: Engine) -> "Source":
+        """Reads by COPY."""
+        from batch_jobs.strategies.tables.databases.postgresql.source import PostgresqlSource
+
+        return PostgresqlSource(self, engine)
+
+    def lookup(self, connection: Connection) -> "Lookup":
+        """Finds by arrays."""
+        from batch_jobs.strategies.tables.databases.postgresql.source import PostgresqlLookup
+
+        return PostgresqlLookup(connection)
+
+
+def _ping_after_a_pause(engine: Engine) -> None:
+    """Let a connection that was lost while nobody used it be replaced before its next use."""
+
+    def note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    def ping(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None or time.monotonic() - used_at < FRESH_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "checkin", note_use)
+    event.listen(engine, "checkout", ping)

@@ -1,0 +1,58 @@
+"""Reading rows: what the sources and lookups of all databases have in common."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Protocol
+
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
+
+#: Rows and bytes after which an export reports how far it is; whichever comes first bounds what is held in memory.
+BLOCK_ROWS = 10_000
+BLOCK_BYTES = 1 << 20
+
+
+class Source(Protocol):
+    """Reads from one kind of database, in a transaction that sees one state of it and cannot write."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A read-only transaction."""
+
+    def beside(self, connection: Connection) -> AbstractContextManager[list[Connection]]:
+        """Further connections that see what this one of ``reading`` sees; none where the database has no such."""
+
+    def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
+        """The columns of a query.
+
+        Raises:
+            JobRefused: the database does not accept the query.
+        """
+
+    def batches(self, connection: Connection, selection: Selection) -> Iterator[pa.Table]:
+        """The rows, every cell as text (null where there is none)."""
+
+    def copy_csv(
+        self, connection: Connection, selection: Selection, delimiter: str, neutralise: bool, stream: BinaryIO
+    ) -> Iterator[int]:
+        """Write the rows as CSV, without a header; yields the number of rows now and then."""
+
+
+class Lookup(Protocol):
+    """Finds rows by many texts at once, in the transaction of one connection.
+
+    Also in tables just loaded, of which a planner knows nothing. The SQL that it gives may be used in ``columns`` only.
+    """
+
+    def columns(self, query: str, cells: list[str]) -> list[Sequence[str | None]]:
+        """The rows of a query, column by column; ``cells`` are SQL for text."""
+
+    def any_of(self, column: str, texts: pa.Array) -> str:
+        """The condition that a column has one of these texts."""
+
+    def rows_with(self, table: str, column: str, texts: pa.Array) -> str:
+        """A source of the rows that have one of these texts in a column which has an index."""
+
+    def rows_with_one(self, table: str, column: str, texts: pa.Array, condition: str) -> str:
+        """The same where the index has only rows that meet a condition, each text once."""

@@ -1,0 +1,95 @@
+"""SQLite: a file with one writer at a time, read by all meanwhile (WAL)."""
+
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import URL
+
+from batch_jobs.strategies.sdk.database import Database
+
+if TYPE_CHECKING:
+    from batch_jobs.strategies.tables.databases.loading import Destination, Loader
+    from batch_jobs.strategies.tables.databases.reading import Lookup, Source
+
+BUSY_SECONDS = 60
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+_WEEKDAY = "substr('SunMonTueWedThuFriSat', 1 + 3 * CAST(strftime('%w', {0}) AS integer), 3)"
+_MONTH = "substr('JanFebMarAprMayJunJulAugSepOctNovDec', 3 * CAST(strftime('%m', {0}) AS integer) - 2, 3)"
+_HTTP_DATE = f"{_WEEKDAY} || strftime(', %d ', {{0}}) || {_MONTH} || strftime(' %Y %H:%M:%S GMT', {{0}})"
+
+
+class Sqlite(Database):
+    """SQLite by the standard library's driver."""
+
+    name = "sqlite"
+    max_columns = 2000
+    max_name_bytes = 1 << 20
+    is_embedded = True
+    has_time_zones = False
+    integer_bits = 64
+    numbers_integer_keys = True
+    differs = "IS NOT"
+    written_order = "rowid"
+    row_errors = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError)
+
+    def make_engine(self, url: URL) -> Engine:
+        """An engine in WAL mode (readers never wait) for a file whose folder is made."""
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _configure)
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    def for_writing(self, connection: Connection) -> Connection:
+        """The connection set to take the one write lock when its transaction begins.
+
+        A transaction that reads first and writes later is refused at once when another wrote in between, however
+        long it may wait; taking the lock first makes it wait instead.
+        """
+        return connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+
+    def insert(self, table: Table) -> Any:
+        """SQLite's own INSERT."""
+        return sqlite.insert(table)
+
+    def http_date(self, time: str) -> str:
+        """Put together, as ``strftime`` knows no names."""
+        return _HTTP_DATE.format(time)
+
+    def concatenated(self, rows: str) -> str:
+        """From ordered rows, since an aggregate takes an ORDER BY of its own only from version 3.44 on."""
+        return f"SELECT key, group_concat(word, ',') AS words FROM ({rows} ORDER BY place) AS ordered GROUP BY key"
+
+    def loader(self, destination: "Destination") -> "Loader":
+        """Loads by ``executemany``."""
+        from batch_jobs.strategies.tables.databases.sqlite.loader import SqliteLoader
+
+        return SqliteLoader(self, destination)
+
+    def source(self, engine: Engine) -> "Source":
+        """Reads by one cursor in one read transaction."""
+        from batch_jobs.strategies.tables.databases.sqlite.source import SqliteSource
+
+        return SqliteSource(self, engine)
+
+    def lookup(self, connection: Connection) -> "Lookup":
+        """Finds by a list of constants."""
+        from batch_jobs.strategies.tables.databases.sqlite.source import SqliteLookup
+
+        return SqliteLookup(connection)
+
+
+def _configure(dbapi_connection: Any, _record: Any) -> None:
+    dbapi_connection.isolation_level = None  # the driver's own BEGIN comes too late to choose its kind
+    cursor = dbapi_connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))

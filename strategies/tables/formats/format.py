@@ -1,0 +1,224 @@
+"""What a file format is, and which ones there are: ours, and those that installed packages add by an entry point."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol
+
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from batch_jobs.strategies.sdk.errors import InputRefused, JobRefused
+from batch_jobs.strategies.tables.formats.reading import Input, Reader, ReadOptions, Source
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
+
+GROUP = "batch_jobs.formats"
+#: Ours, in the order in which they are offered; those of other packages follow by name.
+OURS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How a file is to be written: the delimiter where the format has one, and whether formulas are neutralised."""
+
+    delimiter: str | None = None
+    neutralise: bool = True
+
+
+class Writer(Protocol):
+    """Takes the rows of an export, batch by batch."""
+
+    def write(self, rows: pa.Table) -> None:
+        """Write rows, every cell as text."""
+
+
+class RowSource(Protocol):
+    """Where the rows of an export come from: a database."""
+
+    def batches(self, connection: Connection, selection: "Selection") -> Iterator[pa.Table]:
+        """The rows, every cell as text (null where there is none)."""
+
+    def copy_csv(
+        self, connection: Connection, selection: "Selection", delimiter: str, neutralise: bool, stream: BinaryIO
+    ) -> Iterator[int]:
+        """Write the rows as CSV, without a header; yields the number of rows now and then."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of an export, and the columns as the file has them."""
+
+    source: RowSource
+    connection: Connection
+    selection: "Selection"
+    columns: "list[SelectedColumn]"
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names in the file."""
+        return [column.name for column in self.columns]
+
+    def batches(self) -> Iterator[pa.Table]:
+        """The rows, every cell as text, under the file's names."""
+        for batch in self.source.batches(self.connection, self.selection):
+            yield batch.rename_columns(self.names)
+
+    def copy_csv(self, delimiter: str, neutralise: bool, stream: BinaryIO) -> Iterator[int]:
+        """Have the database write the rows as CSV, without a header; yields the number of rows now and then."""
+        return self.source.copy_csv(self.connection, self.selection, delimiter, neutralise, stream)
+
+
+class Format(ABC):
+    """One kind of file.
+
+    To add one, subclass this and name an instance as an entry point of the group ``batch_jobs.formats``; the entry
+    point's name is the format's. A module of a format should import what only it needs when it is used, because all
+    formats are loaded to find the one of a file's name.
+    """
+
+    name: ClassVar[str]
+    #: How names of its files end, in lower case; a file that is written gets the first.
+    suffixes: ClassVar[tuple[str, ...]]
+    #: What a file that is written is sent as over HTTP.
+    media_type: ClassVar[str]
+    #: How its files begin -> what one is called where another format was expected.
+    magic: ClassVar[dict[bytes, str]] = {}
+    #: Which of the context's ``delimiter`` and ``encoding`` it heeds in reading, and in writing.
+    read_options: ClassVar[frozenset[str]] = frozenset()
+    write_options: ClassVar[frozenset[str]] = frozenset()
+    #: Whether spreadsheets open it, so that exports neutralise formulas and imports restore them.
+    for_spreadsheets: ClassVar[bool] = False
+
+    @abstractmethod
+    def reader(self, source: Input, options: ReadOptions) -> Reader:
+        """Open a file for reading.
+
+        Raises:
+            InputRefused: the file is not what it should be.
+        """
+
+    def writer(
+        self, stream: BinaryIO, columns: "list[SelectedColumn]", options: WriteOptions
+    ) -> "AbstractContextManager[Writer]":
+        """Begin a file; leaving the writer finishes it. Not needed where ``write`` is another one."""
+        raise NotImplementedError
+
+    def write(self, rows: Rows, stream: BinaryIO, options: WriteOptions) -> Iterator[int]:
+        """Write a whole file; yields the number of rows now and then."""
+        with self.writer(stream, rows.columns, options) as writer:
+            for batch in rows.batches():
+                writer.write(batch)
+                yield batch.num_rows
+
+    def check_size(self, rows: int, columns: int) -> None:  # noqa: B027  # most formats have no limit
+        """Refuse what does not fit into one file.
+
+        Raises:
+            JobRefused: says how much fits.
+        """
+
+
+@cache
+def _entry_points() -> dict[str, EntryPoint]:
+    # ours are known without metadata too, as in a source tree that was never installed
+    found = {name: EntryPoint(name, f"{__package__}.{name}:FORMAT", GROUP) for name in OURS}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        found[point.name] = point
+    return found
+
+
+def format_names() -> list[str]:
+    """The names of all formats; loads none."""
+    return list(_entry_points())
+
+
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    #: The type of a field that chooses a format.
+    FormatName = Literal[tuple(format_names())]
+
+
+@cache
+def get_format(name: str) -> Format:
+    """The format of this name.
+
+    Raises:
+        JobRefused: there is none, or its package is broken.
+    """
+    if name not in _entry_points():
+        raise JobRefused(f"there is no format {name!r}; there are {', '.join(format_names())}")
+    point = _entry_points()[name]
+    try:
+        loaded = point.load()
+        found = loaded() if isinstance(loaded, type) else loaded
+    except Exception as error:  # whatever another package's module raises
+        raise JobRefused(f"the format {name} ({point.value}) does not load: {' '.join(str(error).split())}") from error
+    if not isinstance(found, Format):
+        raise JobRefused(f"the format {name} ({point.value}) is no Format")
+    return found
+
+
+def all_formats() -> Iterator[Format]:
+    """Every format that loads."""
+    for name in format_names():
+        try:
+            yield get_format(name)
+        except JobRefused:  # it is told whoever asks for it by name; the others are to be found all the same
+            continue
+
+
+def format_of(name: str) -> Format:
+    """The format that a file's name tells.
+
+    Raises:
+        InputRefused: it tells none.
+    """
+    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
+    last = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
+    for format in all_formats():
+        if last in format.suffixes:
+            return format
+    raise InputRefused(name, f"the name does not tell the format; set format to one of {', '.join(format_names())}")
+
+
+def media_types() -> dict[str, str]:
+    """What files that exports write are sent as over HTTP, by the end of their name."""
+    return {format.suffixes[0]: format.media_type for format in all_formats()}
+
+
+def other_format(sample: bytes) -> str | None:
+    """What a file that begins like this is called, ``None`` where nothing is known of such a beginning."""
+    for format in all_formats():
+        for magic, what in format.magic.items():
+            if sample.startswith(magic):
+                return what
+    return None
+
+
+def open_reader(
+    source: Source, name: str, *, format: str | None = None, delimiter: str | None = None, encoding: str | None = None
+) -> Reader:
+    """Open a file for reading, and settle it.
+
+    Args:
+        source: opens the raw input anew.
+        name: the file's name, which tells its format and, by ``.gz``, its compression.
+        format: one of ``format_names``; by the name when not given.
+        delimiter: of a CSV file; found out when not given.
+        encoding: of a CSV file; found out when not given.
+
+    Raises:
+        InputRefused: the file is not what it should be.
+    """
+    chosen: Any = get_format(format) if format else format_of(name)
+    reader: Reader = chosen.reader(Input(source, name), ReadOptions(delimiter, encoding))
+    reader.settle()
+    return reader
