@@ -38,12 +38,13 @@ PRELOADED = [
     "prefect.flow_engine",
     "prefect.task_engine",
     ENGINE,
+    "prefect.workers.base",
     "prefect.utilities.visualization",
     "fsspec.implementations.chained",
     "encodings.idna",
     "batch_jobs.flows.catalog",
     "batch_jobs.flows.scheduled",
-    "batch_jobs.deployments.worker.job_database",
+    "batch_jobs.deployments.worker.fork_template",
 ]
 API_URL = "PREFECT_API_URL"
 NO_CERTIFICATES = "PREFECT_API_TLS_INSECURE_SKIP_VERIFY"
