@@ -1,7 +1,7 @@
 """Runs a command (``python -m batch_jobs.deployments.prefect.die_with_parent COMMAND...``) that ends with its parent.
 
-A server that outlives the command which started it would keep its port for good; on Linux the kernel sees to it,
-elsewhere only an orderly end of the parent does.
+A server that outlives the command which started it would keep its port for good. On Linux the kernel ends it with its
+parent; elsewhere only an orderly end of the parent does.
 """
 
 import ctypes

@@ -64,7 +64,11 @@ class DatabaseUnsupported(JobRefused):
     """Nobody has said how to work with databases of this kind."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"jobs work with databases of {', '.join(known) or 'no kind'}; this one is {name}")
+        if not known:
+            reason = "no database is known: batch_jobs is imported from a source tree that is not installed; run `make`"
+        else:
+            reason = f"jobs work with databases of {', '.join(known)}; this one is {name}"
+        super().__init__(reason)
 
 
 class FileKeyUnsafe(PermanentError, ValueError):
