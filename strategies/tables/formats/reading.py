@@ -69,10 +69,11 @@ class NotAsItBegan(Exception):
 
 
 class Reader(ABC):
-    """A file as batches; reading twice gives the same batches.
+    """A file as batches; reading twice gives the same batches, once the reader is settled.
 
-    A reader may open a file by its beginning alone: ``columns`` may then grow, and ``batches`` may raise
-    ``NotAsItBegan``, until a pass has come to the end or ``settle`` was called.
+    A reader may open a file by its beginning alone. Until a pass has come to the end, or ``settle`` was called,
+    ``columns`` may grow, ``batches`` may raise ``NotAsItBegan``, and batches may end elsewhere than later; the rows and
+    their lines are the same.
     """
 
     columns: list[str]

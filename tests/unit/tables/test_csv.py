@@ -171,9 +171,10 @@ def test_any_table_of_text_reads_back_with_its_lines_and_from_any_batch(
 
     options = ReadOptions(delimiter, None if encoding != "utf-8" else encoding)
     reader = CsvReader(Input(lambda: io.BytesIO(content), "file.csv"), options, block)
-    batches = list(reader.batches())
-    assert [list(row.values()) for batch in batches for row in batch.table.to_pylist()] == table
-    assert [line for batch in batches for line in batch.lines.to_pylist()] == starts
+    for _first_by_its_beginning_then_settled in range(2):
+        batches = list(reader.batches())
+        assert [list(row.values()) for batch in batches for row in batch.table.to_pylist()] == table
+        assert [line for batch in batches for line in batch.lines.to_pylist()] == starts
     for index, batch in enumerate(batches):
         assert list(reader.batches(batch.start)) == batches[index:]
 
