@@ -12,6 +12,7 @@ from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, TooManyRejects, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table
 from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format
@@ -23,7 +24,7 @@ from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPl
 from batch_jobs.strategies.tables.importing.preview import Preview
 from batch_jobs.strategies.tables.importing.repeats import Repeats
 from batch_jobs.strategies.tables.prefetch import prefetched
-from batch_jobs.strategies.tables.values.converting import Checked, Converter, Refusal
+from batch_jobs.strategies.tables.values.converting import Checked, Converter
 
 DESCRIBED_COLUMNS = 20
 
@@ -212,24 +213,24 @@ def _table(job: JobRun, plan: ImportPlan) -> Table:
 
 
 def _load(job: JobRun, loader: Loader, chunk: Chunk, table: str) -> None:
-    refusals: list[Refusal] = chunk.refusals
+    rejects: list[Reject] = chunk.rejects
     try:
         with job.chunk(cursor=chunk.cursor) as connection:
             outcome = write_chunk(connection, loader, chunk, table)
-            refusals = chunk.refusals + outcome.refusals
+            rejects = chunk.rejects + outcome.rejects
             job.count(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
             job.progress.advance(chunk.count)
-            _tell(job, refusals)
-            rejected = job.progress.counters.rejected + len({refusal.line for refusal in refusals})
+            _report(job, rejects)
+            rejected = job.progress.counters.rejected + len({reject.line for reject in rejects})
             _limit_rejects(job, rejected, f"{job.progress.counters.advanced - chunk.count} rows before them are done")
     except TooManyRejects:
-        _tell(job, refusals)  # the chunk is undone and its rejects with it; they are to be seen all the same
+        _report(job, rejects)  # the chunk is undone and its rejects with it; they are to be seen all the same
         raise
 
 
-def _tell(job: JobRun, refusals: list[Refusal]) -> None:
-    for refusal in refusals:
-        job.reject(refusal.line, refusal.column, refusal.message, refusal.row)
+def _report(job: JobRun, rejects: list[Reject]) -> None:
+    for reject in rejects:
+        job.reject(reject.line, reject.column, reject.message, reject.row)
 
 
 def _limit_rejects(job: JobRun, rejected: int, written: str) -> None:

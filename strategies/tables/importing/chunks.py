@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
+from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Loader, Written
 from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.importing.bisect import bisect
 from batch_jobs.strategies.tables.importing.repeats import Repeats
-from batch_jobs.strategies.tables.values.converting import Checked, Converter, Refusal
+from batch_jobs.strategies.tables.values.converting import Checked, Converter
 
 #: In a cursor: all of the batch is in.
 WHOLE = -1
@@ -32,7 +33,7 @@ class Chunk:
     indices: list[int]
     rows: pa.Table
     payload: Any
-    refusals: list[Refusal]
+    rejects: list[Reject]
     count: int
     cursor: dict[str, Any]
     last: bool = False
@@ -82,10 +83,10 @@ class Chunks:
         # rows that could not be read lie between the others; they belong to the chunk of the row before them
         from_line = int(lines[first]) if first else 0
         to_line = int(lines[end]) if end < len(lines) else None
-        refusals = [
-            refusal
-            for refusal in checked.refusals
-            if from_line <= refusal.line and (to_line is None or refusal.line < to_line)
+        rejects = [
+            reject
+            for reject in checked.rejects
+            if from_line <= reject.line and (to_line is None or reject.line < to_line)
         ]
         unread = sum(
             1 for row in checked.batch.bad_rows if from_line <= row.line and (to_line is None or row.line < to_line)
@@ -97,7 +98,7 @@ class Chunks:
             else checked.rows.take(pa.array(indices))
         )
         cursor = {"start": checked.batch.start, "row": WHOLE if to_line is None else end}
-        return Chunk(checked, indices.tolist(), rows, self._loader.encode(rows), refusals, end - first + unread, cursor)
+        return Chunk(checked, indices.tolist(), rows, self._loader.encode(rows), rejects, end - first + unread, cursor)
 
 
 @dataclass
@@ -107,7 +108,7 @@ class Outcome:
     created: int = 0
     updated: int = 0
     unchanged: int = 0
-    refusals: list[Refusal] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
 
 
 def write_chunk(connection: Connection, loader: Loader, chunk: Chunk, table: str) -> Outcome:
@@ -128,12 +129,12 @@ def write_chunk(connection: Connection, loader: Loader, chunk: Chunk, table: str
         outcome.updated += written.updated
         outcome.unchanged += part.rows - written.created - written.updated - len(written.known)
         known = (chunk.indices[part.start + index] for index in written.known)
-        outcome.refusals += _already_there(chunk, known, table)
-    outcome.refusals += [chunk.checked.refuse(chunk.indices[row.index], row.message) for row in refused]
+        outcome.rejects += _already_there(chunk, known, table)
+    outcome.rejects += [chunk.checked.refuse(chunk.indices[row.index], row.message) for row in refused]
     return outcome
 
 
-def _already_there(chunk: Chunk, indices: Iterator[int], table: str) -> list[Refusal]:
+def _already_there(chunk: Chunk, indices: Iterator[int], table: str) -> list[Reject]:
     return [
         chunk.checked.refuse(index, f"key {chunk.checked.key_text(index)} is already in {table}") for index in indices
     ]

@@ -9,13 +9,14 @@ import pyarrow as pa
 
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.importing.comparing import SAMPLE_SIZE, Compared, Comparison
 from batch_jobs.strategies.tables.importing.keys import Hashes, KeyHashes, key_hashes
 from batch_jobs.strategies.tables.importing.plan import Counts, SampledChange
 from batch_jobs.strategies.tables.importing.repeats import FirstLines, write_repeat
 from batch_jobs.strategies.tables.prefetch import prefetched
-from batch_jobs.strategies.tables.values.converting import Checked, Refusal
+from batch_jobs.strategies.tables.values.converting import Checked
 
 Indices = npt.NDArray[np.int64]
 Look = Callable[[], Iterator[Checked]]
@@ -25,7 +26,7 @@ class Preview:
     """Goes over the file once, and a second time only when keys are repeated in it.
 
     Args:
-        job: whom rejects are told to.
+        job: receives the rejects.
         look: starts the file anew, converted.
         destination: where the rows would go.
         compares: whether there are rows in the target that they may meet.
@@ -53,7 +54,7 @@ class Preview:
     def _first_look(self, checked: Checked, hashes: KeyHashes) -> None:
         self._job.stop_if_asked()
         self.total += checked.count
-        self._reject(checked.refusals, {refusal.line for refusal in checked.refusals})
+        self._reject(checked.rejects, {reject.line for reject in checked.rejects})
         good = np.flatnonzero(checked.good)
         if self._destination.key:
             hashes.add(_hashes(checked)[good])
@@ -79,10 +80,10 @@ class Preview:
             return
         self.sample = [change for change in self.sample if change.line not in repeats]
         rows = np.flatnonzero(checked.good & np.isin(checked.lines, list(repeats)))
-        before = len(checked.refusals)
+        before = len(checked.rejects)
         counted_before = self._tally(checked, rows, -1)
         checked.refuse_repeats(repeats)
-        self._reject(checked.refusals[before:], set(repeats) - counted_before)
+        self._reject(checked.rejects[before:], set(repeats) - counted_before)
 
     def _tally(self, checked: Checked, rows: Indices, sign: int) -> set[int]:
         """Count these rows (or take them back); returns the lines of those that are rejects by themselves."""
@@ -90,14 +91,14 @@ class Preview:
             self.counts.create += sign * len(rows)
             return set()
         found = self._compare(checked.rows.take(pa.array(rows)), first=sign > 0)
-        refusals = [(refused.index, refused.message) for refused in found.refused]
-        refusals += [(index, self._already(checked, int(rows[index]))) for index in found.known]
-        lines = {int(checked.lines[rows[index]]) for index, _ in refusals}
+        rejects = [(refused.index, refused.message) for refused in found.refused]
+        rejects += [(index, self._already(checked, int(rows[index]))) for index in found.known]
+        lines = {int(checked.lines[rows[index]]) for index, _ in rejects}
         self.counts.update += sign * found.changed
         self.counts.unchanged += sign * found.unchanged
-        self.counts.create += sign * (len(rows) - found.changed - found.unchanged - len(refusals))
+        self.counts.create += sign * (len(rows) - found.changed - found.unchanged - len(rejects))
         if sign > 0:
-            self._reject([checked.refuse(int(rows[index]), message) for index, message in refusals], lines)
+            self._reject([checked.refuse(int(rows[index]), message) for index, message in rejects], lines)
             self._show(checked, rows, found)
         return lines
 
@@ -117,10 +118,10 @@ class Preview:
                 SampledChange(line=line, key=change.key, column=change.column, before=change.before, after=change.after)
             )
 
-    def _reject(self, refusals: list[Refusal], lines: set[int]) -> None:
+    def _reject(self, rejects: list[Reject], lines: set[int]) -> None:
         self.counts.reject += len(lines)
-        for refusal in refusals:
-            self._job.reject(refusal.line, refusal.column, refusal.message, refusal.row)
+        for reject in rejects:
+            self._job.reject(reject.line, reject.column, reject.message, reject.row)
 
 
 def _hashes(checked: Checked) -> Hashes:

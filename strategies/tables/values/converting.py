@@ -1,4 +1,4 @@
-"""A batch of the file as rows of the table: typed, with every bad cell told."""
+"""A batch of the file as rows of the table: typed, with every bad cell found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,23 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Table
 
-from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
+from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN, Reject
 from batch_jobs.strategies.tables.formats.reading import Batch
 from batch_jobs.strategies.tables.importing.keys import canonical
 from batch_jobs.strategies.tables.values.formulas import restore
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of, missing
 
 SURPLUS = "more cells than the header has columns; correct the row and empty this cell"
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why an input row, or one cell of it, is refused."""
-
-    line: int
-    column: str | None
-    message: str
-    row: dict[str, str | None]
 
 
 @dataclass
@@ -37,7 +27,7 @@ class Checked:
     rows: pa.Table
     key: list[str]
     good: npt.NDArray[np.bool_]
-    refusals: list[Refusal] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
 
     @cached_property
     def lines(self) -> npt.NDArray[np.int64]:
@@ -67,12 +57,12 @@ class Checked:
         """A row's key as text; two keys are equal when their texts are."""
         return [str(canonical(column.slice(index, 1))[0].as_py()) for column in self.key_columns()]
 
-    def refuse(self, index: int, message: str, column: str | None = None) -> Refusal:
+    def refuse(self, index: int, message: str, column: str | None = None) -> Reject:
         """Refuse a row that was good until now."""
         self.good[index] = False
-        refusal = Refusal(int(self.lines[index]), column, message, self.input_row(index))
-        self.refusals.append(refusal)
-        return refusal
+        reject = Reject(int(self.lines[index]), column, message, self.input_row(index))
+        self.rejects.append(reject)
+        return reject
 
     def refuse_repeats(self, first_lines: dict[int, int]) -> None:
         """Refuse rows whose key is on an earlier line: line -> that line."""
@@ -102,7 +92,7 @@ class Converter:
         self._restores = restores
 
     def check(self, batch: Batch) -> Checked:
-        """Convert a batch; all that is wrong with a row is told, not only the first thing."""
+        """Convert a batch; all that is wrong with a row is reported, not only the first thing."""
         values: dict[str, pa.Array] = {}
         bad: list[tuple[int, str, str]] = []
         for name, column in self._mapping.items():
@@ -110,7 +100,7 @@ class Converter:
             bad += [(index, name, message) for index, message in wrong]
         bad += _surplus(batch.table)
         checked = Checked(batch, pa.table(values), self._key, np.ones(batch.table.num_rows, dtype=np.bool_))
-        checked.refusals = [Refusal(row.line, None, row.message, row.row) for row in batch.bad_rows]
+        checked.rejects = [Reject(row.line, None, row.message, row.row) for row in batch.bad_rows]
         for index, name, message in sorted(bad, key=lambda found: found[0]):
             checked.refuse(index, message, name)
         return checked
