@@ -96,7 +96,7 @@ def shop(postgres_url: str, tmp_path: Path):
     return measure
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_S45_a_million_rows_in_and_out_of_a_table_take_hardly_more_memory_than_a_tenth(goods):
     few, many = goods(100_000), goods(1_000_000)
     assert max(many) < TABLE_MB
@@ -104,7 +104,7 @@ def test_S45_a_million_rows_in_and_out_of_a_table_take_hardly_more_memory_than_a
         assert more / less < FLAT
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_S45_a_million_rows_of_a_shop_in_and_out_take_hardly_more_memory_than_a_quarter(shop):
     _, *few = shop(9_000)  # fewer do not fill what an import holds at once
     rows, *many = shop(36_000)
