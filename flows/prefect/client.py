@@ -169,10 +169,13 @@ class PrefectRuns:
 
 
 def _http_settings(address: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {"timeout": ANSWER_SECONDS}
-    if address.startswith("http:"):  # nobody asks for the certificates, which take longer to read than all else
-        settings["verify"] = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return settings
+    if not address.startswith("http:"):
+        return {"timeout": ANSWER_SECONDS}
+    from batch_jobs.flows.prefect.quick_retry import QuickRetry
+
+    # nobody asks for the certificates, which take longer to read than all else
+    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return {"timeout": ANSWER_SECONDS, "verify": bare, "transport": QuickRetry(verify=bare)}
 
 
 def run_state(state: "State[Any]") -> RunState:
