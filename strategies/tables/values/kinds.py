@@ -72,7 +72,7 @@ class Numeric:
         self._whole = None if precision is None else precision - self._scale
         exact = precision is not None and precision <= LARGEST_PRECISION and 0 <= self._scale <= precision
         self._type = pa.decimal128(precision, self._scale) if exact else pa.string()
-        self._parsed = Parsed(self._type, digits_or(PLAIN), self._parse)
+        self._parsed = Parsed(self._type, _short(digits_or(PLAIN)), self._parse)
 
     def convert(self, cells: pa.Array) -> Converted:
         """Turn cells of text into values of the column."""
@@ -93,6 +93,16 @@ class Numeric:
             if len(digits) + int(exponent) > self._whole:
                 raise ValueError(f"{quoted(cell)} has more than {self._whole} digits before the point")
         return value if self._type != pa.string() else format(value, "f")
+
+
+def _short(are_plain: Callable[[pa.Array], bool]) -> Callable[[pa.Array], bool]:
+    """Whether cells are plain and short: of more digits than a decimal holds, Arrow drops some without an error."""
+
+    def are_short(texts: pa.Array) -> bool:
+        longest = pc.max(pc.binary_length(texts)).as_py()
+        return (longest is None or longest <= LARGEST_PRECISION) and are_plain(texts)
+
+    return are_short
 
 
 def _shortest(texts: pa.Array) -> pa.Array:

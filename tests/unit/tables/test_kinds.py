@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Identity, MetaData, Table, types
 
@@ -134,6 +134,7 @@ EXACT = [types.Integer(), types.BigInteger(), types.Numeric(10, 2), types.Numeri
 
 
 @settings(max_examples=500)
+@example(types.Numeric(10, 2), "0.00000199999339154545265353588171057943891")  # more digits than a decimal of Arrow's
 @given(
     st.sampled_from(EXACT),
     st.text("0123456789-./", max_size=11) | st.dates().map(str) | st.decimals(allow_nan=False).map(str),
