@@ -14,7 +14,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed, Scheduled
 
 from batch_jobs.flows.prefect.client import run_state
-from batch_jobs.flows.prefect.mirror import DIED_UNBEGUN, is_untouched
+from batch_jobs.flows.prefect.mirror import DIED_UNBEGUN
 from batch_jobs.flows.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class RunEnds:
     async def _crashed(self, run_id: UUID, exit_code: int, is_left: bool) -> "State[Any]":
         job = await asyncio.to_thread(self._workspace.store.by_flow_run, str(run_id))
         why = f"its process {how_ended(exit_code)}"
-        if job is None or not is_untouched(job):
+        if job is None or not job.may_go_on:
             return Crashed(message=why)
         if is_left:
             return Scheduled(name="Rescheduled", message=LEFT)

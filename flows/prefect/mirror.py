@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from batch_jobs.flows.errors import JobMoved
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.store import NO_RUN, JobStore
-from batch_jobs.flows.jobs.transitions import ENDED, TRANSITIONS, Action, Status
+from batch_jobs.flows.jobs.transitions import TRANSITIONS, Action, Status
 from batch_jobs.flows.prefect.client import PrefectRuns, RunState
 
 WHO = "prefect"
@@ -66,7 +66,7 @@ def following_action(job: Job, state: RunState) -> Action | None:
     run to be resumed.
     """
     action = FOLLOWING.get(status_of(state.type, state.name))
-    if job.status in ENDED or action is None or (action is Action.PAUSE and job.worker is None):
+    if job.has_ended or action is None or (action is Action.PAUSE and job.worker is None):
         return None
     if action is Action.COMPLETE and action not in TRANSITIONS[job.status]:
         return Action.FAIL
@@ -78,12 +78,7 @@ def died_unbegun(job: Job, state: RunState) -> bool:
 
     Who saw the process end gives the state its name; a person who sets a run Crashed means the job.
     """
-    return is_untouched(job) and (state.type, state.name) == ("CRASHED", DIED_UNBEGUN)
-
-
-def is_untouched(job: Job) -> bool:
-    """Whether a job that is to be worked on has no process that took it up."""
-    return job.worker is None and job.status in (Status.CREATED, Status.CONFIRMED, Status.PROCESSING)
+    return job.may_go_on and (state.type, state.name) == ("CRASHED", DIED_UNBEGUN)
 
 
 def is_lost(job: Job, state: RunState, timeout: timedelta, now: datetime) -> bool:
@@ -147,7 +142,7 @@ class Mirror:
         if not is_lost(job, state, self._timeout, datetime.now(UTC)):
             return False
         why = f"its worker was not heard of for {self._timeout.total_seconds():g} s"
-        is_open = job.status not in ENDED
+        is_open = not job.has_ended
         if is_open and not self._relaunched(job, RunState("CRASHED", DIED_UNBEGUN), why):
             self._store.move(job, Action.FAIL, who=WHO, why=why)
         self._prefect.end(job.flow_run_id or "", "CANCELLED" if job.status is Status.CANCELED else "CRASHED", why)
