@@ -112,14 +112,22 @@ class PrefectRuns:
             return
         self._propose(run_id, Cancelled(message=message) if state.type in NOT_BEGUN else Cancelling(message=message))
 
-    def end(self, run_id: str, kind: str, message: str) -> None:
-        """End a run that nobody works on any more, as ``CRASHED`` or ``CANCELLED``; one that is over stays so."""
+    def end(self, run_id: str, kind: str, message: str, name: str | None = None) -> None:
+        """End a run that nobody works on any more, as ``CRASHED`` or ``CANCELLED``; one that is over stays so.
+
+        Args:
+            run_id: the run.
+            kind: the type of its last state.
+            message: why it is ended.
+            name: the state's name where it says more than its type.
+        """
         from prefect.states import Cancelled, Crashed
 
         state = self.state(run_id)
         if state is None or state.is_over:
             return
-        self._propose(run_id, {"CRASHED": Crashed, "CANCELLED": Cancelled}[kind](message=message))
+        last: State[Any] = {"CRASHED": Crashed, "CANCELLED": Cancelled}[kind](message=message)
+        self._propose(run_id, last.model_copy(update={"name": name or last.name}))
 
     def put_back(self, run_id: str, message: str) -> None:
         """Let another worker take over a run that this one is to leave."""

@@ -138,15 +138,22 @@ class Mirror:
         return moved
 
     def _end_lost(self, job: Job, state: RunState) -> bool:
-        """End a run that nobody works on, which frees its concurrency slot, and fail its job where that is open."""
+        """End a run that nobody works on, which frees its concurrency slot, and move its job where that is open.
+
+        A run that its job is to leave behind is ended first: if Prefect goes away in between, nobody would know it.
+        """
         if not is_lost(job, state, self._timeout, datetime.now(UTC)):
             return False
-        why = f"its worker was not heard of for {self._timeout.total_seconds():g} s"
-        is_open = not job.has_ended
-        if is_open and not self._relaunched(job, RunState("CRASHED", DIED_UNBEGUN), why):
+        run_id, why = job.flow_run_id or "", f"its worker was not heard of for {self._timeout.total_seconds():g} s"
+        if job.may_go_on:
+            if self._store.get(job.id).version != job.version:  # a process took it up since the round began
+                raise JobMoved(job.id)
+            self._prefect.end(run_id, "CRASHED", why, name=DIED_UNBEGUN)
+            return self.apply(job, RunState("CRASHED", DIED_UNBEGUN, why))
+        if not job.has_ended:
             self._store.move(job, Action.FAIL, who=WHO, why=why)
-        self._prefect.end(job.flow_run_id or "", "CANCELLED" if job.status is Status.CANCELED else "CRASHED", why)
-        return is_open
+        self._prefect.end(run_id, "CANCELLED" if job.status is Status.CANCELED else "CRASHED", why)
+        return not job.has_ended
 
     def _relaunched(self, job: Job, state: RunState, why: str) -> bool:
         """Let the job have another run, where its run's process died before it began and did not do so too often."""

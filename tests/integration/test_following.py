@@ -1,17 +1,20 @@
 """Events that come twice, late, or in any order leave a job where its run is."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 from uuid import uuid4
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch_jobs.flows.errors import JobMoved
+from batch_jobs.flows.errors import JobMoved, PrefectAway
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import ENDED, Status
 from batch_jobs.flows.prefect.client import PrefectRuns, RunState
-from batch_jobs.flows.prefect.mirror import Mirror, following_action
+from batch_jobs.flows.prefect.mirror import DIED_UNBEGUN, Mirror, following_action
 from support.jobs import job_in
 
 #: A run's life as Prefect records it: what follows what.
@@ -80,3 +83,42 @@ def test_a_job_that_moved_between_the_look_at_it_and_at_its_run_is_looked_at_aga
     except JobMoved as error:
         raise AssertionError("the mirror gives in to whoever moved the job") from error
     assert (store.get(job.id).status, prefect.looks) == (Status.COMPLETED, 2)
+
+
+def test_a_lost_run_is_ended_before_its_job_lets_go_of_it(store: JobStore):
+    class Away(ARun):
+        ends: ClassVar[list[str | None]] = []
+
+        def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
+            return dict.fromkeys(run_ids, RunState("RUNNING", "Running", since=datetime.now(UTC) - timedelta(hours=1)))
+
+        def end(self, run_id: str, kind: str, message: str, name: str | None = None) -> None:
+            self.ends.append(name)
+            if len(self.ends) == 1:
+                raise PrefectAway("it went away just now")
+
+    job = job_in(store, Status.CREATED)
+    store.set_flow_run(job, "run-1")
+    prefect = Away()
+    mirror = Mirror(store, prefect, timedelta(seconds=60))
+    with pytest.raises(PrefectAway):
+        mirror.follow_all([store.get(job.id)])
+    assert store.get(job.id).flow_run_id == "run-1", "else its run would be taken for being worked on for ever"
+    assert mirror.follow_all([store.get(job.id)]) == 1
+    assert (store.get(job.id).flow_run_id, prefect.ends) == (None, [DIED_UNBEGUN] * 2)
+
+
+def test_a_run_whose_job_was_taken_up_meanwhile_is_not_ended(store: JobStore):
+    class Lost(ARun):
+        def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
+            return dict.fromkeys(run_ids, RunState("RUNNING", "Running", since=datetime.now(UTC) - timedelta(hours=1)))
+
+        def end(self, run_id: str, kind: str, message: str, name: str | None = None) -> None:
+            raise AssertionError("a process works on it")
+
+    job = job_in(store, Status.CREATED)
+    store.set_flow_run(job, "run-1")
+    seen = store.get(job.id)
+    taken = store.claim(seen, ProcessIdentity.current(), "run-1")
+    assert Mirror(store, Lost(), timedelta(seconds=60)).follow_all([seen]) == 0
+    assert store.get(job.id) == taken

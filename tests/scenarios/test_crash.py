@@ -79,11 +79,13 @@ def test_S8_a_run_that_dies_before_its_first_sign_of_life_is_found(served: Serve
 
     from support.serving import prefect_client
 
-    job = served.workspace.service.record("gated", {})
+    # this process holds the job until it names the run, so that the server starts no other before
+    job = served.workspace.service.record("gated", {}, worker=ProcessIdentity.current())
     with prefect_client() as client:
         deployment = client.read_deployment_by_name("narrow/batch-jobs")
         run = client.create_flow_run_from_deployment(deployment.id, parameters={"job_id": job.id}, state=Running())
-    served.workspace.store.set_flow_run(job, str(run.id))
+    its_run = {"flow_run_id": str(run.id), "flow_run_state": "RUNNING", "flow_run_state_name": "Running"}
+    served.workspace.store.release(job, **its_run)
     found = served.until(job, lambda now: now.flow_run_id != str(run.id), "another run")
     assert found.worker is None or found.flow_run_id is not None
     done = served.until_status(job, Status.COMPLETED)
