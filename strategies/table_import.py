@@ -1,7 +1,7 @@
 """The built-in strategy that loads a file into a table."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -10,13 +10,14 @@ from sqlalchemy import Table, select
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, TooManyRejects, count_rows
+from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, InputRefused, TooManyRejects, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table
-from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format
-from batch_jobs.strategies.tables.formats.reading import Input, NotAsItBegan, Reader, ReadOptions
+from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format, refuse_unheeded
+from batch_jobs.strategies.tables.formats.options import ReadingOptions, ReadOptions
+from batch_jobs.strategies.tables.formats.reading import Input, NotAsItBegan, Reader
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunks, write_chunk
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.mapping import check_unique, choose_key, map_columns, match_table
@@ -25,6 +26,7 @@ from batch_jobs.strategies.tables.importing.preview import Preview
 from batch_jobs.strategies.tables.importing.repeats import Repeats
 from batch_jobs.strategies.tables.prefetch import prefetched
 from batch_jobs.strategies.tables.values.converting import Checked, Converter
+from batch_jobs.strategies.tables.values.options import ValueOptions
 
 DESCRIBED_COLUMNS = 20
 
@@ -36,7 +38,7 @@ A-003,Bowl,9.90,,
 """
 
 
-class TableImportContext(BaseModel):
+class Loading(BaseModel):
     """What to load, where, and how rows that are there already are met."""
 
     file_key: str = Field(
@@ -57,13 +59,6 @@ class TableImportContext(BaseModel):
         title="Key",
         description="Columns of the table that tell rows apart; default its primary key",
     )
-    format: FormatName | None = Field(None, title="Format", description="Default: by the file's name")
-    delimiter: str | None = Field(
-        None, title="Delimiter", description="Between the cells of a CSV file; default: found out"
-    )
-    encoding: str | None = Field(
-        None, title="Encoding", description="Of a text file, such as utf-8 or cp1252; default: found out"
-    )
     columns: dict[str, str | None] = Field(
         default_factory=dict,
         title="Columns",
@@ -75,6 +70,11 @@ class TableImportContext(BaseModel):
         description="Fail before anything is written when more rows than this are bad; default: any number",
         ge=0,
     )
+    format: FormatName | None = Field(None, title="Format", description="Default: by the file's name")
+
+
+class TableImportContext(ValueOptions, ReadingOptions, Loading):
+    """What to load and where, how the file is read, and how its cells are understood."""
 
 
 class TableImport(BatchJobStrategy):
@@ -91,6 +91,8 @@ class TableImport(BatchJobStrategy):
         refuse_own(context.table)
         if len(set(context.key)) < len(context.key):
             raise ContextRefused(f"key names a column twice: {', '.join(context.key)}")
+        with suppress(InputRefused):  # a name that tells no format is reported with the file
+            refuse_unheeded(context, _format(context))
         return context
 
     def pre_process(self, job: JobRun) -> None:
@@ -99,7 +101,7 @@ class TableImport(BatchJobStrategy):
             return  # part of the file is in; to compare with that would make a new plan of half the work
         version = job.files.version(job.context.file_key)
         file = Input(partial(job.open_input, job.context.file_key), job.context.file_key)
-        format = _format(job)
+        format = _format(job.context)
         reader = _open(job, format, file)
         try:
             plan = self._look(job, format, reader)
@@ -120,13 +122,13 @@ class TableImport(BatchJobStrategy):
         file = Input(partial(job.open_input, job.context.file_key), job.context.file_key)
         if plan.version != job.files.version(job.context.file_key) and plan.checksum != file.checksum:
             raise InputChanged(job.context.file_key)
-        format = _format(job)
+        format = _format(job.context)
         table = _table(job, plan)
         destination = Destination(
             table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
         )
         loader = database_of(job.target).loader(destination)
-        converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets)
+        converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets, job.context)
         with ExitStack() as open_things:
             repeats = Repeats(open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None)
             chunks = Chunks(_open(job, format, file, plan.found), converter, repeats, loader, job.chunk_size)
@@ -143,7 +145,7 @@ class TableImport(BatchJobStrategy):
         destination = Destination(
             table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
         )
-        converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets)
+        converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets, job.context)
         compares = exists and bool(destination.key) and _has_rows(job, table)
         preview = Preview(job, partial(_checked, reader, converter), destination, compares)
         plan.repeats = preview.run()
@@ -169,21 +171,20 @@ class TableImport(BatchJobStrategy):
         return plan, table, True
 
 
-def _format(job: JobRun) -> Format:
-    context: TableImportContext = job.context
+def _format(context: TableImportContext) -> Format:
     return get_format(context.format) if context.format else format_of(context.file_key)
 
 
 def _open(job: JobRun, format: Format, file: Input, found: dict[str, Any] | None = None) -> Reader:
-    return format.reader(file, ReadOptions(job.context.delimiter, job.context.encoding, found))
+    return format.reader(file, ReadOptions.of(job.context, found))
 
 
 def _infer(job: JobRun, reader: Reader) -> Inference:
-    inference = Inference(has_zones=database_of(job.target).has_time_zones)
+    inference = Inference(database_of(job.target).has_time_zones, job.context, reader.types)
     with prefetched(reader.batches()) as batches:
         for batch in batches:
             job.stop_if_asked()
-            inference.feed(batch.table)
+            inference.feed(batch)
     return inference
 
 

@@ -19,6 +19,7 @@ from batch_jobs.strategies.shop.importing.work_file import writing_work_file
 from batch_jobs.strategies.shop.importing.writing import groups_to_write, limit_rejects, write_at_once, write_group
 from batch_jobs.strategies.shop.state import Shop, StateReader, read_shop
 from batch_jobs.strategies.tables.formats.format import open_reader
+from batch_jobs.strategies.tables.formats.options import ReadOptions
 from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.prefetch import prefetched
 
@@ -147,6 +148,5 @@ def _open(job: JobRun) -> Reader:
         partial(job.open_input, context.file_key),
         context.file_key,
         format="csv",
-        delimiter=context.delimiter,
-        encoding=context.encoding,
+        options=ReadOptions.of(context),
     )

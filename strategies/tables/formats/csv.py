@@ -5,7 +5,7 @@ import io
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
@@ -364,7 +364,8 @@ class Csv(Format):
 
     def reader(self, source: Input, options: ReadOptions) -> CsvReader:
         """Open a file for reading."""
-        return CsvReader(source, replace(options, delimiter=options.delimiter or self.read_delimiter))
+        chosen = options.model_copy(update={"delimiter": options.delimiter or self.read_delimiter})
+        return CsvReader(source, chosen)
 
     def write(self, rows: Rows, stream: BinaryIO, options: WriteOptions) -> Iterator[int]:
         """Have the database write the lines, which is fastest."""

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal, Protocol
 
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.sdk.errors import InputRefused, JobRefused
+from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused, JobRefused
+from batch_jobs.strategies.tables.formats.options import ReadingOptions
 from batch_jobs.strategies.tables.formats.reading import Input, Reader, ReadOptions, Source
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Format(ABC):
     media_type: ClassVar[str]
     #: How its files begin -> what one is called where another format was expected.
     magic: ClassVar[dict[bytes, str]] = {}
-    #: Which of the context's ``delimiter`` and ``encoding`` it heeds in reading, and in writing.
+    #: Which fields of ``ReadingOptions`` it heeds in reading, and of ``WriteOptions`` in writing.
     read_options: ClassVar[frozenset[str]] = frozenset()
     write_options: ClassVar[frozenset[str]] = frozenset()
     #: Whether spreadsheets open it, so that exports neutralise formulas and imports restore them.
@@ -203,22 +204,31 @@ def other_format(sample: bytes) -> str | None:
     return None
 
 
-def open_reader(
-    source: Source, name: str, *, format: str | None = None, delimiter: str | None = None, encoding: str | None = None
-) -> Reader:
+def refuse_unheeded(options: ReadingOptions, format: Format) -> None:
+    """Refuse reading options that a format has no use for.
+
+    Raises:
+        ContextRefused: names the option and the formats that it is for.
+    """
+    for name, field in ReadingOptions.model_fields.items():
+        if getattr(options, name) != field.default and name not in format.read_options:
+            heeding = [other.name for other in all_formats() if name in other.read_options]
+            raise ContextRefused(f"{name} is not for format {format.name}; it is for {', '.join(heeding) or 'none'}")
+
+
+def open_reader(source: Source, name: str, *, format: str | None = None, options: ReadOptions | None = None) -> Reader:
     """Open a file for reading, and settle it.
 
     Args:
         source: opens the raw input anew.
         name: the file's name, which tells its format and, by ``.gz``, its compression.
         format: one of ``format_names``; by the name when not given.
-        delimiter: of a CSV file; found out when not given.
-        encoding: of a CSV file; found out when not given.
+        options: how to read it; what is not given is found out.
 
     Raises:
         InputRefused: the file is not what it should be.
     """
-    chosen: Any = get_format(format) if format else format_of(name)
-    reader: Reader = chosen.reader(Input(source, name), ReadOptions(delimiter, encoding))
+    chosen = get_format(format) if format else format_of(name)
+    reader = chosen.reader(Input(source, name), options or ReadOptions())
     reader.settle()
     return reader

@@ -4,19 +4,32 @@ import gzip
 import io
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
+from types import MappingProxyType
 from typing import IO, Any, BinaryIO, cast
 
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
+from batch_jobs.strategies.tables.formats.options import ReadOptions
 
-__all__ = ["SURPLUS_COLUMN", "BadRow", "Batch", "Input", "NotAsItBegan", "ReadOptions", "Reader", "Source", "unpacked"]
+__all__ = [
+    "SURPLUS_COLUMN",
+    "BadCell",
+    "BadRow",
+    "Batch",
+    "Input",
+    "NotAsItBegan",
+    "ReadOptions",
+    "Reader",
+    "Source",
+    "unpacked",
+]
 
 #: Opens the raw input anew, in bytes.
 Source = Callable[[], BinaryIO]
@@ -42,26 +55,32 @@ class BadRow:
 
 
 @dataclass(frozen=True)
+class BadCell:
+    """A cell that has no value to keep: by the row's index in its batch, the column, and what is wrong with it."""
+
+    index: int
+    column: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Batch:
     """Some rows of the file, in its order.
 
     ``table`` has text columns named by the header, null where a cell is absent; ``lines`` gives each row's physical
     line (a sheet's or a Parquet file's row number); ``start`` is a JSON value to read this batch again from.
+    Of formats with types of their own, ``texts`` marks by column the cells that are text there, whatever they look
+    like, and ``absent`` those that a row does not have at all (a key that an object lacks); a column without such is
+    left out.
     """
 
     table: pa.Table
     lines: pa.Array
     bad_rows: list[BadRow]
     start: dict[str, int]
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """How a file is to be read: what the context says, and what an earlier reader of the same file ``found``."""
-
-    delimiter: str | None = None
-    encoding: str | None = None
-    found: dict[str, Any] | None = None
+    bad_cells: list[BadCell] = field(default_factory=list)
+    texts: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
+    absent: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
 
 
 class NotAsItBegan(Exception):
@@ -79,6 +98,8 @@ class Reader(ABC):
     columns: list[str]
     #: What was decided about the file, for people: format, delimiter, encoding.
     described: dict[str, str]
+    #: The columns' types where the file itself has them; their cells are still given as text.
+    types: Mapping[str, pa.DataType] = MappingProxyType({})
 
     @abstractmethod
     def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:

@@ -1,6 +1,6 @@
 """Finding the type of each column over a whole file, so that no cell loses what it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import types
 
+from batch_jobs.strategies.tables.formats.reading import Batch
 from batch_jobs.strategies.tables.values.arrays import quoted, trimmed
+from batch_jobs.strategies.tables.values.options import ValueOptions
 
 EXACT_DIGITS = 15  # significant decimal digits that every database here gives back as they were
 
@@ -122,15 +124,24 @@ class Inference:
 
     Args:
         has_zones: whether the database has times with a zone; where it has none they stay text.
+        options: how cells are understood.
+        types: of the columns for which the file itself says it.
     """
 
-    def __init__(self, has_zones: bool = True) -> None:
+    def __init__(
+        self,
+        has_zones: bool = True,
+        options: ValueOptions | None = None,
+        types: Mapping[str, pa.DataType] | None = None,
+    ) -> None:
+        self._options = options or ValueOptions()
+        self._types = types or {}
         self._candidates = [*CANDIDATES, *([ZONED] if has_zones else [])]
         self._columns: dict[str, _Column] = {}
 
-    def feed(self, table: pa.Table) -> None:
+    def feed(self, batch: Batch) -> None:
         """Take a batch of text columns into account."""
-        for name, column in zip(table.column_names, table.columns, strict=True):
+        for name, column in zip(batch.table.column_names, batch.table.columns, strict=True):
             known = self._columns.setdefault(name, _Column(list(self._candidates)))
             for chunk in column.chunks:
                 known.feed(chunk)

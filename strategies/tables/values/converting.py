@@ -15,6 +15,7 @@ from batch_jobs.strategies.tables.formats.reading import Batch
 from batch_jobs.strategies.tables.importing.keys import canonical
 from batch_jobs.strategies.tables.values.formulas import restore
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of, missing
+from batch_jobs.strategies.tables.values.options import ValueOptions
 
 SURPLUS = "more cells than the header has columns; correct the row and empty this cell"
 
@@ -81,15 +82,24 @@ class Converter:
         mapping: file column -> table column.
         key: the columns of the key, which may not be empty.
         restores: whether the file may have formulas that an export neutralised.
+        options: how cells are understood.
     """
 
-    def __init__(self, table: Table, mapping: dict[str, str], key: list[str], restores: bool) -> None:
+    def __init__(
+        self,
+        table: Table,
+        mapping: dict[str, str],
+        key: list[str],
+        restores: bool,
+        options: ValueOptions | None = None,
+    ) -> None:
         self._mapping = mapping
         self._kinds: dict[str, Kind] = {column: kind_of(table.columns[column]) for column in mapping.values()}
         self._missing = {column: missing(table.columns[column]) for column in mapping.values()}
         self._missing |= dict.fromkeys(key, "is part of the key and may not be empty")
         self._key = key
         self._restores = restores
+        self._options = options or ValueOptions()
 
     def check(self, batch: Batch) -> Checked:
         """Convert a batch; all that is wrong with a row is reported, not only the first thing."""
@@ -98,6 +108,7 @@ class Converter:
         for name, column in self._mapping.items():
             values[column], wrong = self._convert(column, _whole(batch.table.column(name)))
             bad += [(index, name, message) for index, message in wrong]
+        bad += [(cell.index, cell.column, cell.message) for cell in batch.bad_cells if cell.column in self._mapping]
         bad += _surplus(batch.table)
         checked = Checked(batch, pa.table(values), self._key, np.ones(batch.table.num_rows, dtype=np.bool_))
         checked.rejects = [Reject(row.line, None, row.message, row.row) for row in batch.bad_rows]

@@ -18,7 +18,7 @@ from batch_jobs.strategies.tables.formats.reading import Batch, Input, ReadOptio
 
 
 def read(content: bytes, name: str = "file.csv", **given: Any) -> list[Batch]:
-    return list(open_reader(lambda: io.BytesIO(content), name, **given).batches())
+    return list(open_reader(lambda: io.BytesIO(content), name, options=ReadOptions(**given)).batches())
 
 
 def rows(content: bytes, name: str = "file.csv", **given: Any) -> list[dict[str, str | None]]:
@@ -169,7 +169,7 @@ def test_any_table_of_text_reads_back_with_its_lines_and_from_any_batch(
         writer.writerow(row)
     content = written.getvalue().encode(encoding)
 
-    options = ReadOptions(delimiter, None if encoding != "utf-8" else encoding)
+    options = ReadOptions(delimiter=delimiter, encoding=None if encoding != "utf-8" else encoding)
     reader = CsvReader(Input(lambda: io.BytesIO(content), "file.csv"), options, block)
     for _first_by_its_beginning_then_settled in range(2):
         batches = list(reader.batches())

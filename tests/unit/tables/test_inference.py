@@ -3,13 +3,16 @@
 import pyarrow as pa
 import pytest
 
+from batch_jobs.strategies.tables.formats.reading import Batch
 from batch_jobs.strategies.tables.importing.inference import Inference
 
 
 def decide(*cells: str | None, batch: int = 2, has_zones: bool = True) -> tuple[str, str]:
     inference = Inference(has_zones)
     for start in range(0, len(cells), batch):
-        inference.feed(pa.table({"c": pa.array(cells[start : start + batch], pa.string())}))
+        part = pa.array(cells[start : start + batch], pa.string())
+        lines = pa.array(range(start + 2, start + 2 + len(part)), pa.int64())
+        inference.feed(Batch(pa.table({"c": part}), lines, [], {"line": start + 2}))
     decision = inference.columns()["c"]
     return type(decision.type).__name__, decision.why
 

@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from batch_jobs.strategies.sdk.errors import InputRefused, JobRefused
+from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused, JobRefused
 from batch_jobs.strategies.shop.exporting.export import ShopExportContext
 from batch_jobs.strategies.table_export import TableExportContext
 from batch_jobs.strategies.table_import import TableImportContext
-from batch_jobs.strategies.tables.formats.format import format_names, format_of, get_format, media_types
+from batch_jobs.strategies.tables.formats.format import (
+    format_names,
+    format_of,
+    get_format,
+    media_types,
+    refuse_unheeded,
+)
+from batch_jobs.strategies.tables.formats.options import ReadOptions
 
 TOY = '''
 import pyarrow as pa
@@ -131,3 +138,11 @@ def test_files_are_sent_as_what_they_are():
         ".parquet": "application/vnd.apache.parquet",
         ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     }
+
+
+def test_an_option_that_a_format_has_no_use_for_is_refused_by_name():
+    with pytest.raises(ContextRefused, match="sheet is not for format csv; it is for"):
+        refuse_unheeded(ReadOptions(sheet="Prices"), get_format("csv"))
+    with pytest.raises(ContextRefused, match="encoding is not for format parquet; it is for csv, tsv"):
+        refuse_unheeded(ReadOptions(encoding="cp1252"), get_format("parquet"))
+    refuse_unheeded(ReadOptions(delimiter=";"), get_format("csv"))
