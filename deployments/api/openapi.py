@@ -122,6 +122,7 @@ EVENT = an_object(
     version={"type": "integer"},
 )
 EVENTS = answers("The job's history, oldest first", an_object(events=an_array(EVENT)))
+PLAN = answers("What the job found and will do", an_object(plan={"type": "object"}))
 EVENT_STREAM = {"description": "Server-sent events", "content": {"text/event-stream": {"schema": TEXT}}}
 STRATEGIES = answers(
     "What jobs there can be",

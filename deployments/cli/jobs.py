@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from batch_jobs.deployments.cli import output, reports
+from batch_jobs.deployments.cli import output, plans, reports
 from batch_jobs.deployments.cli.options import AsJson, JobId
 from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.transitions import Status
@@ -38,11 +38,19 @@ def list_jobs(
         output.hint(f"more: batch-jobs list {' '.join(options)}" + (f" --limit {limit}" if limit != LIMIT else ""))
 
 
-def show(job_id: JobId, as_json: AsJson = False) -> None:
+def show(
+    job_id: JobId,
+    plan: Annotated[bool, typer.Option("--plan", help="Only what it found and will do, all of it.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show all there is to know of a job."""
     workspace = current_workspace()
     job = workspace.claims.fail_if_dead(job_id)
-    if as_json:
+    if plan and as_json:
+        output.print_json(job.shown_plan)
+    elif plan:
+        plans.print_whole(job)
+    elif as_json:
         output.print_job_json(job)
     else:
         reports.print_job(job, workspace.service.events(job_id))

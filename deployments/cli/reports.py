@@ -1,14 +1,14 @@
 """A job as text: its line in a list, all there is to know of it, how it ended, and what can be done next."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import typer
 from rich.text import Text
 
-from batch_jobs.deployments.cli import output
+from batch_jobs.deployments.cli import output, plans
 from batch_jobs.deployments.cli.output import grid, out, safe, status_text, time_text
 from batch_jobs.flows.jobs.model import Job, JobEvent
+from batch_jobs.flows.jobs.plan import cell
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.workspace import current_workspace
 from batch_jobs.strategies.sdk.errors import count_rows
@@ -17,7 +17,6 @@ LIST_HEAD = ("ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY")
 #: Left out of a list, one after the other, while a line is wider than the terminal.
 DISPENSABLE = ("BY", "PROGRESS", "CREATED", "ROWS")
 GAP = 2
-SHOWN_CHANGES = 10
 SHOWN_ERRORS = 5
 
 
@@ -36,7 +35,7 @@ def print_job(job: Job, events: Sequence[JobEvent]) -> None:
     """Print a job with its plan, its last errors, its history and what can be done next."""
     out.print(_title(job))
     out.print(grid(_facts(job)))
-    print_plan(job)
+    plans.print_summary(job)
     print_errors(job)
     out.print(Text("\nHistory", style="bold"))
     out.print(grid([_event_row(event) for event in events]))
@@ -53,7 +52,7 @@ def finish(job: Job, as_json: bool) -> None:
         output.print_job_json(job)
     else:
         if job.awaits_confirmation:
-            print_plan(job)
+            plans.print_summary(job)
             out.print()
         print_outcome(job)
     if not ended_well(job):
@@ -108,19 +107,6 @@ def _why_it_failed(job: Job, events: Sequence[JobEvent]) -> str | None:
     if job.status is not Status.FAILED:
         return None
     return next((event.why for event in reversed(events) if event.to_status is Status.FAILED and event.why), None)
-
-
-def print_plan(job: Job) -> None:
-    """Print what a job's first phase found: the summary and a sample of the changes."""
-    if job.result.stat_descriptors:
-        out.print(Text("\nPlan", style="bold"))
-        out.print(grid([(entry.name, entry.message) for entry in job.result.stat_descriptors]))
-    changes: list[dict[str, Any]] = (job.plan or {}).get("sample") or []
-    if changes:
-        out.print(Text("\nChanges, the first few", style="bold"))
-        out.print(
-            grid([[_cell(value) for value in change.values()] for change in changes[:SHOWN_CHANGES]], list(changes[0]))
-        )
 
 
 def print_errors(job: Job) -> None:
@@ -198,7 +184,7 @@ def _list_row(job: Job) -> list[str | Text]:
 
 
 def _facts(job: Job) -> list[tuple[str, str]]:
-    context = ", ".join(f"{name}={_cell(value)}" for name, value in job.context.items() if value not in (None, [], {}))
+    context = ", ".join(f"{name}={cell(value)}" for name, value in job.context.items() if value not in (None, [], {}))
     facts = [
         ("context", context or "none"),
         ("rows", rows_text(job)),
@@ -238,11 +224,3 @@ def _event_row(event: JobEvent) -> list[str | Text]:
     else:
         moved = Text.assemble(f"{event.from_status} → " if event.from_status else "", status_text(event.to_status))
     return [time_text(event.at), moved, event.who, event.why or ""]
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={inner}" for name, inner in value.items())
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return "" if value is None else str(value)

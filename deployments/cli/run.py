@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from batch_jobs.deployments.cli import output, reports
+from batch_jobs.deployments.cli import output, plans, reports
 from batch_jobs.deployments.cli.context import read_context
 from batch_jobs.deployments.cli.options import (
     AsJson,
@@ -71,7 +71,7 @@ def run(
         job = run_job(job)
         if job.awaits_confirmation and (yes or output.is_interactive()):
             if not as_json:
-                reports.print_plan(job)
+                plans.print_summary(job)
             if yes or output.ask("go on?"):
                 job = run_job(workspace.service.confirm(job.id, login_name(), ProcessIdentity.current()))
             elif not as_json:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from batch_jobs.flows.jobs.plan import shown
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.transitions import ENDED, RUNNABLE, STOPPED, Status
 from batch_jobs.strategies.sdk.result import JobResult
@@ -116,6 +117,11 @@ class Job(BaseModel):
     def waits_for_its_turn(self) -> bool:
         """Whether it queues behind jobs of its key and was not given its turn yet."""
         return self.queue_key is not None and self.active_key is None
+
+    @property
+    def shown_plan(self) -> dict[str, Any]:
+        """What its first phase found, for people."""
+        return shown(self.plan)
 
     @property
     def has_dead_worker(self) -> bool:

@@ -19,12 +19,14 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_logger
 
+from batch_jobs.flows.jobs.plan import sections
 from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import LINE_COLUMN, REASON_COLUMN
 
 SHOWN_REJECTS = 20
-SHOWN_CHANGES = 20
+#: Of each table of the plan.
+SHOWN_ROWS = 20
 
 
 #: How long the end of a run waits for what is still to be shown.
@@ -108,9 +110,9 @@ class Artifacts:
 
 def _plan(job: JobRun) -> str:
     lines = [f"**{entry.name}**: {entry.message}" for entry in job.result.stat_descriptors]
-    sample = job.plan.get("sample") or []
-    if sample:
-        lines += ["### Changes, the first few", "", _markdown_table(sample[:SHOWN_CHANGES])]
+    for section in sections(job.plan):
+        head = section.head or [""] * len(section.rows[0])
+        lines += [f"### {section.title}" if section.title else "", _markdown_table(head, section.rows[:SHOWN_ROWS])]
     return "\n\n".join(lines)
 
 
@@ -140,14 +142,12 @@ def _first_rejects(job: JobRun, key: str) -> list[dict[str, Any]]:
     return [{LINE_COLUMN: row.pop(LINE_COLUMN), REASON_COLUMN: row.pop(REASON_COLUMN), **row} for row in shown]
 
 
-def _markdown_table(rows: list[dict[str, Any]]) -> str:
-    columns = list(rows[0])
-    head = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return "\n".join(head + ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows])
+def _markdown_table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(map(_escaped, cells)) + " |" for cells in [head, *rows]]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
 
 
-def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
+def _escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")[:100]
 
 

@@ -68,7 +68,8 @@ class JobRun:
 
     ``id, type, context, dry_run, attempt, created_by`` say which job this is; ``logger`` writes to the run's log;
     ``target`` is the SQLAlchemy engine of the database that strategies read and write; ``plan`` is a dict of JSON
-    values that ``pre_process`` leaves for ``process`` (kept with the job, so that another machine may go on);
+    values that ``pre_process`` leaves for ``process`` (kept with the job, so that another machine may go on) and that
+    people are shown, but for keys that begin with an underscore;
     ``chunk_size`` is the configured number of rows a chunk should have.
     """
 

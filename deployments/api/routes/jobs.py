@@ -10,10 +10,10 @@ from fastapi.responses import JSONResponse, Response
 from batch_jobs.deployments.api import openapi
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, json_body, requires
-from batch_jobs.deployments.api.errors import InputWrong
+from batch_jobs.deployments.api.errors import InputWrong, NothingThere
 from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.list_query import ListQuery
-from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, ONE_JOB, refusals
+from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, ONE_JOB, PLAN, refusals
 from batch_jobs.deployments.api.schemas import FIELDS, MEDUSA_FIELDS, CreateJob, event_json, job_json, user_json
 from batch_jobs.flows.jobs.model import Job, Trigger
 
@@ -107,6 +107,21 @@ def events(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
     """Every step: when, from where to where, by whom, why."""
     job = api.job(job_id, caller)
     return JSONResponse({"events": [event_json(event) for event in api.service.events(job.id)]})
+
+
+@router.get(
+    "/{job_id}/plan",
+    dependencies=[requires(Right.FILES)],
+    summary="Get what a job found and will do",
+    response_class=JSONResponse,
+    responses={200: PLAN, **refusals(401, 403, 404)},
+)
+def plan(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
+    """What pre-processing left, as the type has it: how the input is read, what will become of it, first changes."""
+    job = api.job(job_id, caller)
+    if not job.shown_plan:
+        raise NothingThere(f"{job.id} has no plan")
+    return JSONResponse({"plan": job.shown_plan})
 
 
 def _add_action(name: str, what: str) -> None:

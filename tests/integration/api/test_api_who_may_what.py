@@ -23,6 +23,7 @@ MATRIX: dict[tuple[str, str], tuple[int, int, int, int, int]] = {
     ("GET", "/admin/batch-jobs"): (401, 200, 200, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}"): (401, 200, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/events"): (401, 200, 404, 200, 200),
+    ("GET", "/admin/batch-jobs/{job_id}/plan"): (401, 403, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/stream"): (401, 200, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/output"): (401, 403, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/rejects"): (401, 403, 404, 200, 200),
@@ -84,7 +85,7 @@ def job_with_files(served: Served, status: Status) -> str:
     )
     result = job.result.model_copy(update={"file_key": f"jobs/{job.id}/out.csv", "rejects_file_key": rejects._key})
     if job.claim:
-        served.workspace.store.save_result(job.id, job.claim, result, {})
+        served.workspace.store.save_result(job.id, job.claim, result, {"counts": {"create": 1}, "_own": "kept"})
     return job.id
 
 
@@ -131,7 +132,7 @@ def test_who_may_what(shared: Served, route: tuple[str, str], caller: str | None
         assert set(answer.json()) <= {"type", "message", "code"}
 
 
-@pytest.mark.parametrize("suffix", ["", "/events", "/stream", "/output", "/rejects"])
+@pytest.mark.parametrize("suffix", ["", "/events", "/plan", "/stream", "/output", "/rejects"])
 def test_s46_a_foreign_job_sounds_like_none(shared: Served, suffix: str):
     foreign = job_with_files(shared, Status.PRE_PROCESSED)
     none = foreign[:-4] + "0000"

@@ -127,3 +127,18 @@ def test_a_job_that_cannot_be_run_for_want_of_prefect_fails_at_once(cli):
     again = cli("retry", job["id"], "--here", PREFECT_API_URL="http://127.0.0.1:9/api")
     assert (again.code, again.error) == (1, refused.error)
     assert cli("show", job["id"], "--json").json["status"] == "failed"
+
+
+def test_show_prints_the_plan_alone_as_text_and_as_json(cli_with_prefect, tmp_path):
+    (tmp_path / "goods.csv").write_text("code,price\nA,1\nB,2.5\n")
+    key = cli_with_prefect("files", "put", str(tmp_path / "goods.csv")).out.strip()
+    given = ("-c", f"file_key={key}", "-c", "table=goods")
+    job_id = cli_with_prefect("run", "table-import", *given, "--dry-run", "--json").json["id"]
+
+    shown = cli_with_prefect("show", job_id, "--plan").out
+    plan = cli_with_prefect("show", job_id, "--plan", "--json").json
+
+    assert (plan["counts"]["create"], plan["counts"]["reject"]) == (2, 0)
+    assert plan["mapping"] == {"code": "code", "price": "price"}
+    assert "Counts\ncreate" in shown
+    assert "History" not in shown

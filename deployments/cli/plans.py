@@ -1,0 +1,35 @@
+"""A job's plan at the terminal: its summary, or all of it."""
+
+from typing import Any
+
+from rich.text import Text
+
+from batch_jobs.deployments.cli.output import grid, out
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.plan import cell, sections
+
+SHOWN_CHANGES = 10
+
+
+def print_summary(job: Job) -> None:
+    """Print the plan's summary and a sample of the changes."""
+    if job.result.stat_descriptors:
+        out.print(Text("\nPlan", style="bold"))
+        out.print(grid([(entry.name, entry.message) for entry in job.result.stat_descriptors]))
+    changes: list[dict[str, Any]] = job.shown_plan.get("sample") or []
+    if changes:
+        out.print(Text("\nChanges, the first few", style="bold"))
+        out.print(
+            grid([[cell(value) for value in change.values()] for change in changes[:SHOWN_CHANGES]], [*changes[0]])
+        )
+
+
+def print_whole(job: Job) -> None:
+    """Print all that the plan has, key by key."""
+    found = sections(job.plan)
+    if not found:
+        out.print(f"{job.id} has no plan")
+    for section in found:
+        if section.title:
+            out.print(Text(f"\n{section.title}", style="bold"))
+        out.print(grid(section.rows, section.head))
