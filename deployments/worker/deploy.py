@@ -1,6 +1,5 @@
 """The work pool, and the deployments in it: one of every strategy's flow, and one that a schedule creates jobs with."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -33,7 +32,8 @@ async def deploy(workspace: Workspace) -> "WorkPool":
                 WorkPoolCreate(name=WORK_POOL, type=JobWorker.type, base_job_template=template)
             )
         pool = await client.read_work_pool(WORK_POOL)
-    await asyncio.gather(*(deployment.aapply() for deployment in _deployments(workspace)))
+    for deployment in _deployments(workspace):  # at once, SQLite would refuse most, and each would wait seconds
+        await deployment.aapply()
     return pool
 
 
