@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -174,15 +175,22 @@ class PrefectRuns:
 
 
 def _new_run(client: "SyncPrefectClient", deployment_id: UUID, job: Job) -> str:
+    """Make a run of a deployment and return its id; raises ``ObjectNotFound`` where Prefect has no such deployment."""
+    from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
     from prefect.states import Scheduled
 
-    run = client.create_flow_run_from_deployment(
-        deployment_id,
-        parameters={"context": job.context, "dry_run": job.dry_run, "job_id": job.id},
-        state=Scheduled(scheduled_time=job.start_at) if job.start_at else None,
-        name=f"{job.type} {job.id}",
-        idempotency_key=f"{job.id}-{job.attempt}-{job.version}",
-    )
+    try:
+        run = client.create_flow_run_from_deployment(
+            deployment_id,
+            parameters={"context": job.context, "dry_run": job.dry_run, "job_id": job.id},
+            state=Scheduled(scheduled_time=job.start_at) if job.start_at else None,
+            name=f"{job.type} {job.id}",
+            idempotency_key=f"{job.id}-{job.attempt}-{job.version}",
+        )
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code == HTTPStatus.NOT_FOUND:
+            raise ObjectNotFound(error) from error
+        raise
     return str(run.id)
 
 
