@@ -131,13 +131,18 @@ class Workspace:
         return Reconciling(self.store, self.service, self.claims, self.mirror, timeout)
 
     def note_end(self, flow_run_id: str, state: RunState) -> None:
-        """Let the job of a run that ends in this process follow it, and give its turn to one that queued behind it."""
+        """Let the job of a run that ends in this process follow it; what waits after that is started at once.
+
+        This is the job itself where its run's process died before it took it up, or one that queued behind it.
+        """
+        from batch_jobs.flows.prefect.mirror import died_unbegun
+
         job = self.store.by_flow_run(flow_run_id)
         if job is None:
             return
         with suppress(JobMoved):
             self.mirror.apply(job, state)
-        if job.queue_key is not None:
+        if job.queue_key is not None or died_unbegun(job, state):
             with suppress(NotLaunched):
                 self.service.start_waiting()
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
 from batch_jobs.deployments.api.errors import NotLoggedIn, NotPermitted, TooManyRequests
@@ -132,14 +133,14 @@ class Authentication:
         self._given = given
         self._limit = RateLimit(rate)
 
-    def caller(self, token: str, address: str) -> Caller:
-        """Return who holds a key.
+    async def caller(self, token: str, address: str) -> Caller:
+        """Return who holds a key; only the table of keys is looked at in another thread.
 
         Raises:
             NotLoggedIn: nobody does.
             TooManyRequests: the key, or the address without one, came too often.
         """
-        key = self._key(token)
+        key = await self._key(token) if len(token) <= LONGEST_TOKEN else None
         if key is None:
             self.refuse(address)
         self._limit.count(key.id)
@@ -164,10 +165,9 @@ class Authentication:
         given = {key.id for key in self._given.values()}.intersection(key_ids)
         return given | self._store.valid(set(key_ids) - given)
 
-    def _key(self, token: str) -> ApiKey | None:
-        if len(token) > LONGEST_TOKEN:
-            return None
-        return self._given.get(token_hash(token)) or self._store.find(token)
+    async def _key(self, token: str) -> ApiKey | None:
+        given = self._given.get(token_hash(token)) if self._given else None
+        return given or await run_in_threadpool(self._store.find, token)
 
 
 def token_of(headers: Headers) -> str:

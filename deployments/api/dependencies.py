@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, params
-from starlette.concurrency import run_in_threadpool
 
 from batch_jobs.deployments.api.auth import Authentication, Caller, Right, token_of
 from batch_jobs.deployments.api.errors import NotYours
@@ -92,7 +91,7 @@ def requires(right: Right) -> params.Depends:
         token = token_of(request.headers)
         if not token:
             authentication.refuse(address)
-        caller = await run_in_threadpool(authentication.caller, token, address)
+        caller = await authentication.caller(token, address)
         caller.require(right)
         request.state.caller = caller
 

@@ -1,12 +1,11 @@
 """The work pool, and the deployments in it: one of every strategy's flow, and one that a schedule creates jobs with."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.context import AsyncClientContext
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists
 
@@ -26,14 +25,16 @@ SCHEDULED = "batch_jobs.flows.scheduled"
 
 async def deploy(workspace: Workspace) -> "WorkPool":
     """Make the work pool where it is missing and deploy everything there is into it; return the pool."""
-    async with get_client() as client:
+    async with AsyncClientContext.get_or_create() as context:  # one client for all of it
+        client = context.client
         with suppress(ObjectAlreadyExists):
             template = JobWorker.get_default_base_job_template()
             await client.create_work_pool(
                 WorkPoolCreate(name=WORK_POOL, type=JobWorker.type, base_job_template=template)
             )
         pool = await client.read_work_pool(WORK_POOL)
-    await asyncio.gather(*(deployment.aapply() for deployment in _deployments(workspace)))
+        for deployment in _deployments(workspace):  # at once, SQLite would refuse most, and each would wait seconds
+            await deployment.aapply()
     return pool
 
 

@@ -13,3 +13,4 @@ def set_run_environment(settings: Settings, verbose: bool) -> None:
         os.environ["BATCH_JOBS_STRATEGIES"] = os.pathsep.join(folders)
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
+        os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")  # it complains of each event not sent

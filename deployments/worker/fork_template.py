@@ -4,6 +4,7 @@ import contextlib
 import gc
 
 import anyio
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 
 from batch_jobs.flows.workspace import current_workspace
 
@@ -11,4 +12,8 @@ with contextlib.suppress(Exception):  # a database that is away now is asked by 
     current_workspace().store.by_flow_run("")
     current_workspace().jobs.dispose()  # a connection is not to be shared
 anyio.run(anyio.sleep, 0)  # it imports what it runs on
+# a job has its own signs of life; the thread that gives Prefect's keeps each run's process for a second after its end
+without_signs_of_life = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+if "heartbeat_frequency" not in get_current_settings().flows.model_fields_set:
+    without_signs_of_life.__enter__()
 gc.freeze()  # else a run's first collection goes over all that was imported

@@ -19,7 +19,6 @@ OBSERVERS = ("prefect.FlowRunCancellingObserver", "prefect.FlowRunSuspendingObse
 #: Who else complains while Prefect is away.
 COMPLAINING = (
     "prefect.events.clients",
-    "prefect._internal.concurrency",
     "prefect.batch_jobs",
     "batch_jobs.flows.prefect.upkeep",
     "batch_jobs.deployments.worker.worker",
@@ -28,7 +27,7 @@ COMPLAINING = (
     "APILogWorker",
 )
 #: How a complaint begins that has its error as text only.
-COMPLAINTS = ("Unable to connect to", "Service %r failed", "Still processing items")
+COMPLAINTS = ("Unable to connect to", "Still processing items")
 AWAY = (ConnectionError, TimeoutError, httpx.TransportError, WebSocketException, PrefectAway, PrefectUnreachable)
 
 LOOK_SECONDS = 1.0

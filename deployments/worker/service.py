@@ -1,6 +1,8 @@
 """Running jobs on this machine, for ``serve`` and ``worker`` alike: deploy, take up runs, keep jobs true."""
 
 from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from batch_jobs.deployments.worker.deploy import deploy
@@ -20,8 +22,15 @@ async def run_jobs(workspace: Workspace, beside: Iterable[Callable[[], Coroutine
         beside: called when runs are taken up from now on; what they do goes on beside that, until the end.
         say: prints to the terminal.
     """
+    with TemporaryDirectory(prefix="batch-jobs-") as folder:
+        await _run_jobs(workspace, beside, say, Path(folder))
+
+
+async def _run_jobs(
+    workspace: Workspace, beside: Iterable[Callable[[], Coroutine[Any, Any, None]]], say: Say, folder: Path
+) -> None:
     quieten_outages()
-    preload()
+    preload(folder)
     pool = await deploy(workspace)
     worker = (ProcessPoolWorker if pool.type == ProcessPoolWorker.type else JobWorker)(workspace)
 

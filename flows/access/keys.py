@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, bindparam, insert, or_, select, update
 from ulid import ULID
 
 from batch_jobs.flows.errors import ApiKeyUnknown, SettingWrong
+from batch_jobs.flows.jobs.model import Row
 from batch_jobs.flows.jobs.table import batch_job_api_key as table
 from batch_jobs.strategies.sdk.database import for_reading, for_writing
 
@@ -29,10 +29,8 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-class ApiKey(BaseModel):
+class ApiKey(Row):
     """A key as it is kept; the key itself is not. It owns the jobs of its name."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True)
 
     id: str
     name: str

@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, insert, select, update
 
+from batch_jobs.flows.jobs.model import Row
 from batch_jobs.flows.jobs.table import batch_job_upload as table
 from batch_jobs.strategies.sdk.database import for_writing
 
 
-class Upload(BaseModel):
+class Upload(Row):
     """A file that somebody uploaded; once deleted it is remembered, so that deleting it again is fine."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True)
 
     key: str
     owner: str

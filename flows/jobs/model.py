@@ -27,10 +27,14 @@ class Trigger(StrEnum):
     SCHEDULE = "schedule"
 
 
-class Job(BaseModel):
-    """A job at the moment it was read; times are UTC."""
+class Row(BaseModel):
+    """A row of one of the tables, as it was read."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class Job(Row):
+    """A job at the moment it was read; times are UTC."""
 
     id: str
     type: str
@@ -133,10 +137,8 @@ class Job(BaseModel):
         return self.worker is not None and datetime.now(UTC) - (self.heartbeat_at or self.updated_at) > timeout
 
 
-class JobEvent(BaseModel):
+class JobEvent(Row):
     """One step of a job's history: when, from where to where, who and why."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True)
 
     id: int
     at: datetime

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from pydantic import BaseModel
 from ulid import ULID
@@ -21,6 +21,21 @@ from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.strategies.sdk.registry import Registry
 
 MOVE_TRIES = 20  # how often a change starts anew when others change the job at the same moment
+
+
+class JobOptions(TypedDict, total=False):
+    """What may be said of a job that is wanted, beside its type and context."""
+
+    #: Look at the input, then wait for ``confirm``; not so by default.
+    dry_run: bool
+    #: Who wants it.
+    created_by: str | None
+    #: What makes it, ``Trigger.PYTHON`` by default.
+    trigger: Trigger
+    #: The same key with the same job gives the same job again.
+    idempotency_key: str | None
+    #: When Prefect is to start it; at once by default.
+    start_at: datetime | None
 
 
 class BatchJobService:
@@ -49,26 +64,14 @@ class BatchJobService:
         self._secrets = secrets
 
     def create(
-        self,
-        batch_type: str,
-        context: BaseModel | dict[str, Any] | None = None,
-        *,
-        dry_run: bool = False,
-        created_by: str | None = None,
-        trigger: Trigger = Trigger.PYTHON,
-        idempotency_key: str | None = None,
-        start_at: datetime | None = None,
+        self, batch_type: str, context: BaseModel | dict[str, Any] | None = None, **options: Unpack[JobOptions]
     ) -> Job:
         """Record a job and hand it to Prefect.
 
         Args:
             batch_type: the strategy's ``batch_type``.
             context: its parameters.
-            dry_run: look at the input, then wait for ``confirm``.
-            created_by: who wants it.
-            trigger: what made it.
-            idempotency_key: the same key with the same job gives the same job again.
-            start_at: when Prefect is to start it; at once by default.
+            options: see ``JobOptions``.
 
         Raises:
             StrategyUnknown: no strategy has this type.
@@ -78,15 +81,7 @@ class BatchJobService:
             NotLaunched: the job is recorded, but Prefect does not answer or has no deployment of its type; it is
                 started once it can be, by ``batch-jobs serve``, a worker or the reconcile flow.
         """
-        job = self.record(
-            batch_type,
-            context,
-            dry_run=dry_run,
-            created_by=created_by,
-            trigger=trigger,
-            idempotency_key=idempotency_key,
-            start_at=start_at,
-        )
+        job = self.record(batch_type, context, **options)
         return self.start(job) if job.waits_for_prefect else job
 
     def record(
@@ -94,40 +89,36 @@ class BatchJobService:
         batch_type: str,
         context: BaseModel | dict[str, Any] | None = None,
         *,
-        dry_run: bool = False,
-        created_by: str | None = None,
-        trigger: Trigger = Trigger.PYTHON,
-        idempotency_key: str | None = None,
-        start_at: datetime | None = None,
         job_id: str | None = None,
         worker: ProcessIdentity | None = None,
+        **options: Unpack[JobOptions],
     ) -> Job:
         """Record a job without handing it to Prefect; as ``create`` otherwise.
 
         Args:
+            batch_type: the strategy's ``batch_type``.
+            context: its parameters.
             job_id: the id to give it; the job of this id is returned when there is one.
             worker: the process that is going to run it.
+            options: see ``JobOptions``.
         """
         strategy = self._strategies().get(batch_type)
         prepared = prepared_context(strategy, context or {})
         key = unique_key(strategy, prepared)
         queues = strategy.on_duplicate == "queue"
+        wanted: JobOptions = {"dry_run": False, "trigger": Trigger.PYTHON, **options}
         given = NewJob(
             id=job_id or f"batch_{ULID()}",
             type=batch_type,
             strategy=strategy.identifier,
             context=prepared.model_dump(mode="json"),
-            dry_run=dry_run,
-            trigger=trigger,
-            created_by=created_by,
-            idempotency_key=idempotency_key,
-            start_at=start_at,
             queue_key=key if queues else None,
             active_key=None if queues else key,
             worker=worker,
             sealed=self._secrets.seal(prepared),
+            **wanted,
         )
-        return self._store.insert(given, who=created_by or trigger) or self._existing(given)
+        return self._store.insert(given, who=given.created_by or given.trigger) or self._existing(given)
 
     def start(self, job: Job) -> Job:
         """Hand a recorded job to Prefect: its suspended run goes on, or it gets a new one; a queued one waits its turn.

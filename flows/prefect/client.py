@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -51,6 +52,7 @@ class PrefectRuns:
 
     def __init__(self, address: Callable[[], str | None] = lambda: None) -> None:
         self._address = address
+        self._deployments: dict[str, UUID] = {}
 
     def launch(self, job: Job) -> str:
         """Ask for a run of the job's deployment and return its id; asking twice for one job as it is makes one run.
@@ -59,23 +61,19 @@ class PrefectRuns:
             NotLaunched: Prefect does not answer, or has no deployment of the job's type.
         """
         from prefect.exceptions import ObjectNotFound
-        from prefect.states import Scheduled
 
         name = f"{job.type}/{DEPLOYMENT_NAME}"
         try:
             with self._client() as client:
-                run = client.create_flow_run_from_deployment(
-                    client.read_deployment_by_name(name).id,
-                    parameters={"context": job.context, "dry_run": job.dry_run, "job_id": job.id},
-                    state=Scheduled(scheduled_time=job.start_at) if job.start_at else None,
-                    name=f"{job.type} {job.id}",
-                    idempotency_key=f"{job.id}-{job.attempt}-{job.version}",
-                )
+                if name in self._deployments:
+                    with suppress(ObjectNotFound):  # another Prefect is served by now, or it was deployed anew
+                        return _new_run(client, self._deployments[name], job)
+                self._deployments[name] = client.read_deployment_by_name(name).id
+                return _new_run(client, self._deployments[name], job)
         except ObjectNotFound:
             raise DeploymentLacking(job) from None
         except PrefectAway as error:
             raise NotLaunched(job, str(error)) from None
-        return str(run.id)
 
     def state(self, run_id: str) -> RunState | None:
         """The state a run is in, ``None`` where Prefect knows no such run."""
@@ -174,6 +172,26 @@ class PrefectRuns:
         if FlowRunContext.get() is None:
             raise PrefectAway("no Prefect is named: PREFECT_API_URL is not set")
         return get_client(sync_client=True, httpx_settings={"timeout": ANSWER_SECONDS})
+
+
+def _new_run(client: "SyncPrefectClient", deployment_id: UUID, job: Job) -> str:
+    """Make a run of a deployment and return its id; raises ``ObjectNotFound`` where Prefect has no such deployment."""
+    from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+    from prefect.states import Scheduled
+
+    try:
+        run = client.create_flow_run_from_deployment(
+            deployment_id,
+            parameters={"context": job.context, "dry_run": job.dry_run, "job_id": job.id},
+            state=Scheduled(scheduled_time=job.start_at) if job.start_at else None,
+            name=f"{job.type} {job.id}",
+            idempotency_key=f"{job.id}-{job.attempt}-{job.version}",
+        )
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code == HTTPStatus.NOT_FOUND:
+            raise ObjectNotFound(error) from error
+        raise
+    return str(run.id)
 
 
 def _http_settings(address: str) -> dict[str, Any]:

@@ -41,7 +41,6 @@ def test_a_trace_is_told_in_a_line(quiet: None, caplog: pytest.LogCaptureFixture
 def test_that_prefect_is_away_is_told_by_nobody_else_and_all_else_is(quiet: None, caplog: pytest.LogCaptureFixture):
     away = httpx.ConnectError("nobody answers")
     logging.getLogger("prefect.events.clients").warning("Unable to connect to %r. Reason: %s", "ws://", "refused")
-    logging.getLogger("prefect._internal.concurrency").error("Service %r failed to process item %r", "Events", "…")
     logging.getLogger("EventsWorker").warning("Still processing items: 1 items remaining...")
     logging.getLogger("batch_jobs.api").warning("jobs wait: %s", PrefectAway("it does not answer"))
     for error in (away, OSError("the disk is full")):

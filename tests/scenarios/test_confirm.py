@@ -14,6 +14,8 @@ from batch_jobs.flows.jobs.transitions import Status
 from support.serving import Served, prefect_client
 
 pytestmark = pytest.mark.slow
+#: What happens between a run and Prefect, or by one statement on the row, is the same on both databases.
+on_one_database = pytest.mark.parametrize("workspace_served", ["postgres"], indirect=True, scope="module")
 
 
 def suspended(served: Served):
@@ -43,6 +45,7 @@ def test_a_previewed_job_waits_suspended_and_of_many_that_confirm_at_once_one_le
     assert (served.tally(job), done.flow_run_id, done.attempt) == ([1, 2, 3, 4], job.flow_run_id, 1)
 
 
+@on_one_database
 def test_resume_in_prefect_is_the_same_as_confirm(served: Served):
     job = suspended(served)
     with prefect_client() as client:
@@ -52,6 +55,7 @@ def test_resume_in_prefect_is_the_same_as_confirm(served: Served):
     assert "confirm by mara" in served.history(job)
 
 
+@on_one_database
 def test_a_job_that_nobody_confirmed_in_time_is_canceled_and_says_so(served: Served):
     job = suspended(served)
     workspace = served.workspace
@@ -68,6 +72,7 @@ def test_a_job_that_nobody_confirmed_in_time_is_canceled_and_says_so(served: Ser
     assert served.tally(job) == []
 
 
+@on_one_database
 def test_a_file_that_changed_since_its_preview_is_not_loaded(served: Served, tmp_path: Path):
     files, service = served.workspace.files, served.workspace.service
     (tmp_path / "goods.csv").write_text("id,name\n1,mug\n")

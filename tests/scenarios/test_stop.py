@@ -14,8 +14,11 @@ from support.servers import wait_until
 from support.serving import Served, prefect_client
 
 pytestmark = pytest.mark.slow
+#: What happens between a run and Prefect, or by one statement on the row, is the same on both databases.
+on_one_database = pytest.mark.parametrize("workspace_served", ["postgres"], indirect=True, scope="module")
 
 
+@on_one_database
 def test_S14_a_job_canceled_before_a_worker_has_it_never_processes_a_row(workspace_served: Served):
     served = workspace_served
     if not served.processes:
@@ -29,6 +32,7 @@ def test_S14_a_job_canceled_before_a_worker_has_it_never_processes_a_row(workspa
     assert (served.get(job).status, served.tally(job), served.get(job).claim) == (Status.CANCELED, [], None)
 
 
+@on_one_database
 def test_a_job_canceled_while_it_waits_for_a_yes_is_canceled_in_prefect_too(served: Served):
     job = served.create(dry_run=True)
     served.until_run(job, "PAUSED")
@@ -50,6 +54,7 @@ def test_S15_a_cancel_in_the_middle_of_a_chunk_stops_at_its_end_with_true_counts
     assert told["tidied"] == "on_cancel has run"
 
 
+@on_one_database
 def test_S17_canceling_twice_is_fine_and_a_completed_job_cannot_be_canceled(served: Served):
     job = served.create(limit=1)
     served.until_status(job, Status.COMPLETED)
@@ -61,6 +66,7 @@ def test_S17_canceling_twice_is_fine_and_a_completed_job_cannot_be_canceled(serv
     assert (first.status, second.version) == (Status.CANCELED, first.version)
 
 
+@on_one_database
 def test_a_cancel_in_prefect_stops_the_job_at_its_chunk_edge(served: Served, gate: Path):
     job = served.create(gate=str(gate), inside=True)
     running = served.at_gate(job, gate)
@@ -73,6 +79,7 @@ def test_a_cancel_in_prefect_stops_the_job_at_its_chunk_edge(served: Served, gat
     assert served.tally(job) == [1, 2]
 
 
+@on_one_database
 def test_S20_a_cancel_beats_a_retry_that_is_waited_for(served: Served):
     job = served.create("patient", fails=1)
     waiting = served.until(job, lambda now: now.attempt == 2, "the wait for the second attempt")
@@ -84,6 +91,7 @@ def test_S20_a_cancel_beats_a_retry_that_is_waited_for(served: Served):
     assert (served.get(job).status, served.tally(job), served.get(job).attempt) == (Status.CANCELED, [1], 2)
 
 
+@on_one_database
 def test_an_error_that_may_pass_is_tried_again_from_the_last_chunk(served: Served):
     done = served.until_status(served.create(fails=2), Status.COMPLETED)
     assert (done.attempt, done.result.created, served.tally(done)) == (3, 4, [1, 2, 3, 4])
@@ -107,6 +115,7 @@ def test_a_paused_job_frees_its_worker_and_goes_on_in_the_same_run(served: Serve
     assert (served.tally(job), done.flow_run_id) == ([1, 2, 3, 4], running.flow_run_id)
 
 
+@on_one_database
 def test_a_run_suspended_and_resumed_in_prefect_pauses_and_resumes_its_job(served: Served, gate: Path):
     job = served.create(gate=str(gate))
     running = served.at_gate(job, gate)
@@ -138,6 +147,7 @@ def test_S4_a_deploy_finishes_the_chunk_and_the_next_server_goes_on(served: Serv
     assert "interrupt by prefect" in served.history(job)
 
 
+@on_one_database
 def test_a_run_whose_job_has_ended_tells_so_though_its_server_is_stopped(served: Served, gate: Path):
     job = served.create(gate=str(gate))
     served.at_gate(job, gate)

@@ -141,32 +141,35 @@ def download(token: str, name: str, api: CurrentApi, wanted: WantedRange) -> Res
     return send_file(api.files, file_key, wanted)
 
 
-@router.head("/admin/batch-jobs/{job_id}/output", dependencies=[requires(Right.FILES)], include_in_schema=False)
-@router.get(
-    "/admin/batch-jobs/{job_id}/output",
-    dependencies=[requires(Right.FILES)],
-    tags=["batch jobs"],
-    summary="Get a job's result file",
-    response_class=StreamingResponse,
-    responses=FILE_ANSWERS,
-)
-def output(job_id: str, api: CurrentApi, caller: CurrentCaller, wanted: WantedRange) -> Response:
-    """The file that the job wrote."""
-    return _file_of_job(api, caller, job_id, "file_key", "no result file", wanted)
+def _add_file_of_job(name: str, field: str, called: str, summary: str, what: str) -> None:
+    def send(job_id: str, api: CurrentApi, caller: CurrentCaller, wanted: WantedRange) -> Response:
+        job = api.job(job_id, caller)
+        key = getattr(job.result, field)
+        if key is None:
+            raise NothingThere(f"{job.id} has no {called}")
+        return send_file(api.files, FileAccess(api, caller).readable(key), wanted)
+
+    send.__name__, send.__doc__ = name, what
+    path, allowed = f"/admin/batch-jobs/{{job_id}}/{name}", [requires(Right.FILES)]
+    router.head(path, dependencies=allowed, include_in_schema=False)(send)
+    router.get(
+        path,
+        dependencies=allowed,
+        tags=["batch jobs"],
+        summary=summary,
+        response_class=StreamingResponse,
+        responses=FILE_ANSWERS,
+    )(send)
 
 
-@router.head("/admin/batch-jobs/{job_id}/rejects", dependencies=[requires(Right.FILES)], include_in_schema=False)
-@router.get(
-    "/admin/batch-jobs/{job_id}/rejects",
-    dependencies=[requires(Right.FILES)],
-    tags=["batch jobs"],
-    summary="Get a job's refused rows",
-    response_class=StreamingResponse,
-    responses=FILE_ANSWERS,
+_add_file_of_job("output", "file_key", "result file", "Get a job's result file", "The file that the job wrote.")
+_add_file_of_job(
+    "rejects",
+    "rejects_file_key",
+    "rejects",
+    "Get a job's refused rows",
+    "The input rows that were refused, each with its line and the reason, to be corrected and imported again.",
 )
-def rejects(job_id: str, api: CurrentApi, caller: CurrentCaller, wanted: WantedRange) -> Response:
-    """The input rows that were refused, each with its line and the reason, to be corrected and imported again."""
-    return _file_of_job(api, caller, job_id, "rejects_file_key", "no rejects", wanted)
 
 
 async def _read(request: Request, reader: FormReader) -> list[tuple[str, int]]:
@@ -196,11 +199,3 @@ def _read_token(api: Api, token: str) -> tuple[str, str]:
 
 def _tokens(api: Api) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(api.links_key, salt="download")
-
-
-def _file_of_job(api: Api, caller: Caller, job_id: str, field: str, none: str, wanted: str | None) -> Response:
-    job = api.job(job_id, caller)
-    key = getattr(job.result, field)
-    if key is None:
-        raise NothingThere(f"{job.id} has {none}")
-    return send_file(api.files, FileAccess(api, caller).readable(key), wanted)
