@@ -203,3 +203,19 @@ def test_a_decimal_mark_is_understood_where_only_one_reading_is_possible(units, 
     swapped = written.format(units, cents).translate(str.maketrans(",.", ".,"))
     if "," in swapped:
         assert with_point(swapped) == f"{units}.{cents:02}"
+
+
+def test_from_one_medusa_to_another_the_messages_say_what_is_to_be_done(shop):
+    content = (
+        "Product Id;Product Handle;Product Title;Product Collection Handle;Variant Id;Variant Title;Variant SKU;"
+        "Variant Inventory Quantity\n"
+        "prod_other;mug;Mug;;;One;MUG;1\n;cup;Cup;nowhere;;One;CUP;1\n;jug;Jug;;variant_other;One;JUG;1\n"
+    )
+    result = shop.run(ProductImport(), file_key=shop.put(content))
+    assert [row["reject_reason"] for row in shop.rejects(result)] == [
+        "Product Id: there is no product with the id prod_other; leave out ids of another shop",
+        "Product Collection Handle: there is no collection with the handle nowhere; make it first",
+        "Variant Id: there is no variant with the id variant_other; leave out ids of another shop",
+    ]
+    without_ids = {"Product Id": None, "Variant Id": None}
+    assert shop.run(ProductImport(), file_key=shop.put(content), columns=without_ids).created == 4
