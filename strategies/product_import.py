@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, cast
 
 import pyarrow as pa
 from pydantic import Field
@@ -20,6 +20,7 @@ from batch_jobs.strategies.shop.importing.headers import (
     read_product_headers,
 )
 from batch_jobs.strategies.shop.importing.planning import Tally
+from batch_jobs.strategies.shop.layouts.reading import layout_columns, refuse_currency
 from batch_jobs.strategies.shop.products.get_or_create import open_value_tables
 from batch_jobs.strategies.shop.products.matching import Rules
 from batch_jobs.strategies.shop.products.planner import ProductPlanner
@@ -42,6 +43,15 @@ true;12.50;14;Colour;Red;https://images.example/mug-blue.png;https://images.exam
 class ProductImportContext(GroupedImportContext):
     """Which file to bring in, and how its products are matched with those of the shop."""
 
+    layout: Literal["medusa", "shopify", "woocommerce"] = Field(
+        "medusa", title="Layout", description="Whose product file it is; those of other shops go in as they are"
+    )
+    currency: str | None = Field(
+        None,
+        title="Currency",
+        description="What the prices of another shop's file are in, such as eur; it does not say so itself",
+        pattern=r"^\s*[A-Za-z]{3}\s*$",
+    )
     match: Literal["handle", "id"] = Field(
         "handle",
         title="Match",
@@ -62,9 +72,14 @@ class ProductImport(GroupedImport):
     batch_type = "product-import"
     Context = ProductImportContext
 
+    def prepare(self, context: ProductImportContext) -> ProductImportContext:
+        """Refuse what cannot be meant."""
+        refuse_currency(context.layout, context.currency)
+        return cast(ProductImportContext, super().prepare(context))
+
     def read_headers(self, context: ProductImportContext, columns: list[str]) -> ProductHeaders:
         """Medusa's columns of a product file."""
-        return read_product_headers(context.file_key, columns, context.columns)
+        return read_product_headers(context.file_key, columns, layout_columns(context, columns))
 
     def key_of(self, state: StateReader, headers: ProductHeaders, rows: pa.Table) -> pa.Array:
         """The handle: rows with the same one are one product."""

@@ -17,6 +17,7 @@ from batch_jobs.strategies.shop.importing.planning import Planner, Tally
 from batch_jobs.strategies.shop.importing.preview import preview
 from batch_jobs.strategies.shop.importing.work_file import writing_work_file
 from batch_jobs.strategies.shop.importing.writing import groups_to_write, limit_rejects, write_at_once, write_group
+from batch_jobs.strategies.shop.layouts.reading import in_layout
 from batch_jobs.strategies.shop.state import Shop, StateReader, read_shop
 from batch_jobs.strategies.tables.formats.format import open_reader
 from batch_jobs.strategies.tables.formats.options import ReadOptions
@@ -144,9 +145,10 @@ class GroupedImport(BatchJobStrategy, abstract=True):
 
 def _open(job: JobRun) -> Reader:
     context = job.context
-    return open_reader(
+    file = open_reader(
         partial(job.open_input, context.file_key),
         context.file_key,
         format="csv",
         options=ReadOptions.of(context),
     )
+    return in_layout(file, context)

@@ -29,6 +29,8 @@ class Tally:
     rows_rejected: int = 0
     #: Prices that the variants of a file have in its price list so far.
     prices_met: int = 0
+    #: Of these, those that the file takes away.
+    prices_removed: int = 0
 
     def add(self, other: "Tally") -> None:
         """Count another's too."""

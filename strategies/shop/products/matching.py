@@ -108,7 +108,7 @@ def _match_products(
             errors.append(RowError(int(products.first[product]), column, message.format(name)))
 
     owners = whole(found.column("id")).take(by_handle)
-    refuse(given & is_null(by_id), id_column, "there is no product with the id {}", ids)
+    refuse(given & is_null(by_id), id_column, "there is no product with the id {}; leave out ids of another shop", ids)
     refuse(
         given & ~is_null(by_id) & differs(by_handle, at) & ~is_null(by_handle),
         handle_column,
@@ -171,7 +171,10 @@ class _Variants:
         at = pc.if_else(pa.array(given), by_id, by_sku)
         id_column, sku = self._headers.fixed.get(VARIANT_ID), self._headers.fixed.get(SKU)
         self._refuse(
-            given & is_null(by_id), id_column, "there is no variant with the id {}", self._products.variants["id"]
+            given & is_null(by_id),
+            id_column,
+            "there is no variant with the id {}; leave out ids of another shop",
+            self._products.variants["id"],
         )
         elsewhere = ~is_null(at) & differs(self._owners.take(at), self._owner_ids)
         self._refuse(given & elsewhere, id_column, "this variant is of the product {}", self._owners.take(by_id))

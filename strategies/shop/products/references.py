@@ -56,8 +56,9 @@ def _by_handle(
     ids = whole(there.column("id")).take(where(handles, whole(there.column("handle"))))
     unknown = np.flatnonzero(is_null(ids) & ~is_null(handles)).tolist()
     noun = table.removeprefix("product_")
+    hint = "; make it first" if noun == "collection" else ""
     return ids, [
-        RowError(int(products.first[product]), column, f"there is no {noun} with the handle {handles[product]}")
+        RowError(int(products.first[product]), column, f"there is no {noun} with the handle {handles[product]}{hint}")
         for product in unknown
     ]
 

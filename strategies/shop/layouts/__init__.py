@@ -1,0 +1,1 @@
+"""Other shops' product files, read as Medusa's: one module a layout."""
