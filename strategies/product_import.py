@@ -64,7 +64,7 @@ class ProductImport(GroupedImport):
 
     def read_headers(self, context: ProductImportContext, columns: list[str]) -> ProductHeaders:
         """Medusa's columns of a product file."""
-        return read_product_headers(context.file_key, columns, context.columns)
+        return read_product_headers(context.file_key, self.mapping(context, columns).columns)
 
     def key_of(self, state: StateReader, headers: ProductHeaders, rows: pa.Table) -> pa.Array:
         """The handle: rows with the same one are one product."""

@@ -12,6 +12,7 @@ from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.shop.importing.columns import ColumnMapping, Columns, map_file
 from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
 from batch_jobs.strategies.shop.importing.planning import Planner, Tally
 from batch_jobs.strategies.shop.importing.preview import preview
@@ -36,10 +37,11 @@ class GroupedImportContext(BaseModel):
         None, title="Delimiter", description="Between the cells; default: found out from the file"
     )
     encoding: str | None = Field(None, title="Encoding", description="Such as utf-8 or cp1252; default: found out")
-    columns: dict[str, str | None] = Field(
+    columns: Columns = Field(
         default_factory=dict,
         title="Columns",
-        description="File column -> the name it should have, or null to leave it out; others keep their name",
+        description="File column -> the name it should have, null to leave it out, a rule "
+        "{to, values, default, fill_down}, or a list of names and rules; others keep their name",
     )
     max_rejects: int | None = Field(
         None,
@@ -73,8 +75,9 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         """Put the rows together and find what they would do and everything that is wrong; the target is only read."""
         if job.checkpoint is not None and "work_file" in job.plan:
             return  # part of it is in; to compare with that would make a new plan of half the work
-        reader = _open(job)
-        headers = self.read_headers(job.context, reader.columns)
+        file = _open(job)
+        headers = self.read_headers(job.context, file.columns)
+        reader = self.mapping(job.context, file.columns).reader(file)
         key = f"jobs/{job.id}/rows.arrow"
         source = database_of(job.target).source(job.target)
         with source.reading() as connection:
@@ -84,11 +87,11 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             )
             with writing_work_file(job.files, key, grouping.schema) as writer:
                 grouping.write(writer)
-            job.plan.update(work_file=key, columns=reader.columns, groups=writer.groups)
+            job.plan.update(work_file=key, columns=file.columns, groups=writer.groups)
             planning = self.planning(job, read_shop(state), headers)
             with source.beside(connection) as others, planning as planner:
                 tally = preview(job, [connection, *others], planner)
-        job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in reader.described.items()))
+        job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in file.described.items()))
         self.describe_plan(job, tally)
         limit_rejects(job, tally.rows_rejected, "nothing was written")
 
@@ -121,6 +124,14 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             JobRefused: a column is unknown or missing.
         """
         raise NotImplementedError
+
+    def mapping(self, context: Any, columns: list[str]) -> ColumnMapping:
+        """What the file's columns are to the import.
+
+        Raises:
+            JobRefused: ``columns`` of the context do not fit the file.
+        """
+        return map_file(columns, context.columns)
 
     def key_of(self, state: StateReader, headers: Any, rows: pa.Table) -> pa.Array:
         """Each row's key, null where it has none."""
