@@ -22,6 +22,7 @@ from batch_jobs.strategies.shop.importing.headers import (
 from batch_jobs.strategies.shop.importing.planning import Tally
 from batch_jobs.strategies.shop.products.get_or_create import open_value_tables
 from batch_jobs.strategies.shop.products.matching import Rules
+from batch_jobs.strategies.shop.products.plan_lines import plan_lines
 from batch_jobs.strategies.shop.products.planner import ProductPlanner
 from batch_jobs.strategies.shop.products.rows import cells_of
 from batch_jobs.strategies.shop.state import Shop, StateReader
@@ -56,7 +57,7 @@ class ProductImportContext(GroupedImportContext):
 
 
 class ProductImport(GroupedImport):
-    """Create and change a shop's products and variants from a CSV file, with prices, options, images and tags."""
+    """Create and change a shop's products and variants from a file, with prices, options, images and tags."""
 
     identifier = "product-import-strategy"
     batch_type = "product-import"
@@ -85,19 +86,15 @@ class ProductImport(GroupedImport):
             yield ProductPlanner(shop, headers, Rules(job.context.match, job.context.mode), value_tables)
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
-        """Say what will happen; the first line is Medusa's to the letter."""
+        """Say what will happen; the first line is Medusa's to the letter, for its admin reads the numbers out of it."""
         job.describe(
             "product-import-count",
             "Products/variants to import",
             f"There will be {tally.products_created} products created ({tally.products_updated}  updated).\n"
             f"{' ' * 13}{tally.variants_created} variants will be created and {tally.variants_updated} updated",
         )
-        job.describe(
-            "product-import-unchanged",
-            "Unchanged",
-            f"{tally.products_unchanged} products and {tally.variants_unchanged} variants are as they are in the file",
-        )
-        job.describe("product-import-reject", "To reject", f"{tally.rows_rejected} rows will be rejected")
+        for key, name, message in plan_lines(tally):
+            job.describe(f"product-import-{key}", name, message)
 
     def build_template(self) -> str:
         """A small file of two products."""

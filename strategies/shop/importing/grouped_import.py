@@ -10,33 +10,38 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.importing.columns import ColumnMapping, Columns, map_file
+from batch_jobs.strategies.shop.importing.formulas import WithMarkedFormulas
 from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
 from batch_jobs.strategies.shop.importing.planning import Planner, Tally
 from batch_jobs.strategies.shop.importing.preview import preview
 from batch_jobs.strategies.shop.importing.work_file import writing_work_file
 from batch_jobs.strategies.shop.importing.writing import groups_to_write, limit_rejects, write_at_once, write_group
 from batch_jobs.strategies.shop.state import Shop, StateReader, read_shop
-from batch_jobs.strategies.tables.formats.format import open_reader
-from batch_jobs.strategies.tables.formats.options import ReadOptions
+from batch_jobs.strategies.tables.formats.format import (
+    Format,
+    FormatName,
+    format_of,
+    get_format,
+    open_reader,
+    refuse_unheeded,
+)
+from batch_jobs.strategies.tables.formats.options import ReadingOptions, ReadOptions
 from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.prefetch import prefetched
 
 
-class GroupedImportContext(BaseModel):
+class GroupedImportContext(ReadingOptions):
     """What all imports of a shop take."""
 
     file_key: str = Field(
         title="File",
-        description="Key of the CSV file in the file store, as `batch-jobs files list` shows it",
+        description="Key of the file in the file store, as `batch-jobs files list` shows it",
         validation_alias=AliasChoices("file_key", "fileKey"),
     )
-    delimiter: str | None = Field(
-        None, title="Delimiter", description="Between the cells; default: found out from the file"
-    )
-    encoding: str | None = Field(None, title="Encoding", description="Such as utf-8 or cp1252; default: found out")
+    format: FormatName | None = Field(None, title="Format", description="Default: by the file's name, else csv")
     columns: Columns = Field(
         default_factory=dict,
         title="Columns",
@@ -69,6 +74,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         """Refuse what cannot be meant."""
         if not context.file_key.strip():
             raise ContextRefused(f"{self.batch_type} needs a file_key")
+        refuse_unheeded(context, _format(context))
         return context
 
     def pre_process(self, job: JobRun) -> None:
@@ -91,8 +97,9 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             planning = self.planning(job, read_shop(state), headers)
             with source.beside(connection) as others, planning as planner:
                 tally = preview(job, [connection, *others], planner)
+        self.describe_plan(job, tally)  # first, for Medusa's admin reads the first line
+        job.plan["file"] = file.described
         job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in file.described.items()))
-        self.describe_plan(job, tally)
         limit_rejects(job, tally.rows_rejected, "nothing was written")
 
     def process(self, job: JobRun) -> None:
@@ -154,10 +161,21 @@ class GroupedImport(BatchJobStrategy, abstract=True):
 
 
 def _open(job: JobRun) -> Reader:
-    context = job.context
-    return open_reader(
+    context, format = job.context, _format(job.context)
+    reader = open_reader(
         partial(job.open_input, context.file_key),
         context.file_key,
-        format="csv",
+        format=format.name,
         options=ReadOptions.of(context),
     )
+    return reader if format.for_spreadsheets else WithMarkedFormulas(reader)
+
+
+def _format(context: GroupedImportContext) -> Format:
+    """Medusa's files need not have a name that tells their format."""
+    if context.format:
+        return get_format(context.format)
+    try:
+        return format_of(context.file_key)
+    except InputRefused:
+        return get_format("csv")
