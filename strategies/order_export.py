@@ -5,31 +5,42 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Integer
 
 from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.export import (
     DELIMITER,
     ExportColumn,
     ExportQuery,
+    ListConfig,
     ShopExport,
     ShopExportContext,
 )
-from batch_jobs.strategies.shop.exporting.filters import Condition, moment, one_of, search
+from batch_jobs.strategies.shop.exporting.filters import Condition, choice, moment, number, one_of, search, whole_number
 from batch_jobs.strategies.shop.exporting.order_totals import DISCOUNTED, ORDERS_WITH_TOTALS, of_all
+from batch_jobs.strategies.shop.medusa.order_tables import order
 
 #: Medusa: filters of orders, by the name in ``filterable_fields``.
 FILTERS: dict[str, Condition] = {
     **{
         name: one_of(f"entry.{name}")
         for name in (
-            "id", "display_id", "cart_id", "customer_id", "email", "region_id", "currency_code", "tax_rate",
-            "sales_channel_id",
+            "id", "cart_id", "customer_id", "email", "region_id", "currency_code", "sales_channel_id",
         )
     },
-    **{name: one_of(f"CAST(entry.{name} AS text)") for name in ("status", "fulfillment_status", "payment_status")},
+    "display_id": whole_number("display_id"),
+    "tax_rate": number("tax_rate"),
+    **{name: choice(order.c[name]) for name in ("status", "fulfillment_status", "payment_status")},
     **{name: moment(f"entry.{name}") for name in ("canceled_at", "created_at", "updated_at")},
 }  # fmt: skip
-_SEARCH = search("entry.email", "CAST(entry.display_id AS text)")
-_SEARCH_CUSTOMERS = search("first_name", "last_name", "phone")
-_SEARCH_ADDRESSES = search("first_name")
+#: Medusa: totals that can be selected, and relations that can be expanded; not all of them are in the file.
+TOTALS = (
+    "subtotal", "shipping_total", "discount_total", "raw_discount_total", "gift_card_total", "gift_card_tax_total",
+    "refunded_total", "item_tax_total", "shipping_tax_total", "tax_total", "total", "paid_total", "refundable_amount",
+)  # fmt: skip
+ALL_RELATIONS = (
+    "customer", "shipping_address", "sales_channel", "billing_address", "region", "currency", "cart", "discounts",
+    "gift_cards", "gift_card_transactions", "shipping_methods", "payments", "fulfillments", "returns", "claims",
+    "refunds", "swaps", "draft_order", "items", "edits",
+)  # fmt: skip
 
 #: What Medusa selects by default.
 RELATIONS = ("customer", "shipping_address", "sales_channel")
@@ -78,11 +89,16 @@ COLUMNS = (
 )
 
 
-def _search(words: object) -> str:
+def _search(lower: str) -> Condition:
     """Medusa: words are looked for in the order, its customer and its shipping address."""
-    return (
-        f"({_SEARCH(words)} OR entry.customer_id IN (SELECT id FROM customer WHERE {_SEARCH_CUSTOMERS(words)}) "
-        f"OR entry.shipping_address_id IN (SELECT id FROM address WHERE {_SEARCH_ADDRESSES(words)}))"
+    own, customers, addresses = (
+        search(lower, "entry.email", "CAST(entry.display_id AS text)"),
+        search(lower, "first_name", "last_name", "phone"),
+        search(lower, "first_name"),
+    )
+    return lambda words: (
+        f"({own(words)} OR entry.customer_id IN (SELECT id FROM customer WHERE {customers(words)}) "
+        f"OR entry.shipping_address_id IN (SELECT id FROM address WHERE {addresses(words)}))"
     )
 
 
@@ -93,15 +109,27 @@ class OrderExport(ShopExport):
     batch_type = "order-export"
     table = '"order"'
     noun = "order"
+    fields = (*order.columns.keys(), *TOTALS)
+    relations = ALL_RELATIONS
     orders = ("created_at", "updated_at", "display_id", "status", "email", "id")
 
-    def filters(self, context: ShopExportContext) -> dict[str, Condition]:
+    def filters(self, lower: str) -> dict[str, Condition]:
         """Medusa's filters of orders."""
-        return {**FILTERS, "q": _search}
+        return {**FILTERS, "q": _search(lower)}
+
+    def pre_process(self, job: JobRun) -> None:
+        """Count the orders, and report what was asked for and has no column, as in Medusa."""
+        super().pre_process(job)
+        config: ListConfig = job.context.list_config
+        in_file = {"id", "created_at", *(column.needs for column in COLUMNS)}
+        asked = [*(config.select or ()), *(config.relations or ())]
+        job.plan["without_column"] = [name for name in asked if name not in in_file]
+        if job.plan["without_column"]:
+            job.logger.warning("no column of the file is for %s", ", ".join(job.plan["without_column"]))
 
     def query(self, context: ShopExportContext, connection: Connection) -> ExportQuery:
         """One row an order."""
-        chosen = self.chosen(context)
+        chosen = self.chosen(context, connection)
         orders, discounted = (
             of_all(query) if chosen.everything else query for query in (ORDERS_WITH_TOTALS, DISCOUNTED)
         )

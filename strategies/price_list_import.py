@@ -1,15 +1,17 @@
 """The built-in strategy that replaces a price list's prices by those of a file."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
-from sqlalchemy import Column, Connection, MetaData, Table, Text, delete, exists, select
+from sqlalchemy import Column, Connection, MetaData, Table, Text, delete, exists, func, select
 
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused, JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.rejects import LINE_COLUMN
 from batch_jobs.strategies.shop.exporting.filters import literal
 from batch_jobs.strategies.shop.importing.grouped_import import GroupedImport, GroupedImportContext
 from batch_jobs.strategies.shop.importing.headers import PriceHeader, price_header, refuse_unknown
@@ -21,6 +23,7 @@ from batch_jobs.strategies.shop.prices.price_list import (
     PriceListPlanner,
     find_variants,
     names_of_variants,
+    variants_by_sku,
 )
 from batch_jobs.strategies.shop.state import Shop, StateReader, whole
 from batch_jobs.strategies.tables.databases.loading import Destination
@@ -42,7 +45,8 @@ class PriceListImportContext(GroupedImportContext):
     mode: Literal["replace", "merge"] = Field(
         "replace",
         title="Mode",
-        description="replace: the list has exactly the file's prices; merge: other variants keep theirs",
+        description="replace: the list has exactly the file's prices; merge: what the file does not name stays. "
+        "Of a rejects file, the variants that are not in it keep their prices either way",
     )
 
 
@@ -91,11 +95,12 @@ class PriceListImport(GroupedImport):
 
     def key_of(self, state: StateReader, headers: PriceListHeaders, rows: pa.Table) -> pa.Array:
         """The variant's id, however the row names it."""
-        return find_variants(state, *names_of_variants(headers, rows))
+        return find_variants(state, *names_of_variants(headers, rows)).ids
 
     def planning(self, job: JobRun, shop: Shop, headers: PriceListHeaders) -> AbstractContextManager[PriceListPlanner]:
         """Plans prices."""
-        return nullcontext(PriceListPlanner(shop, headers, job.context.price_list_id))
+        replace = job.context.mode == "replace"
+        return nullcontext(PriceListPlanner(shop, headers, job.context.price_list_id, replace=replace))
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen; the first line is Medusa's, which counts rows."""
@@ -107,31 +112,67 @@ class PriceListImport(GroupedImport):
             f"{tally.variants_created} variants get prices in the list, {tally.variants_updated} get others, "
             f"{tally.variants_unchanged} are as they are in the file",
         )
-        if job.context.mode == "replace":
-            others = job.plan["prices_before"] - tally.prices_met
-            job.describe(
-                "price-list-import-remove", "To remove", f"{others} prices of variants that are not in the file"
-            )
+        self._plan_removal(job, tally)
         job.describe("price-list-import-reject", "To reject", f"{tally.rows_rejected} rows will be rejected")
 
+    def _plan_removal(self, job: JobRun, tally: Tally) -> None:
+        """Decide whether the variants that are not in the file lose their prices, and say what the list loses."""
+        goes_in = tally.variants_created + tally.variants_updated + tally.variants_unchanged
+        is_rejects_file = LINE_COLUMN in job.plan["columns"]
+        nothing_goes_in = bool(tally.rows_rejected and not goes_in)
+        job.plan["removes_others"] = job.context.mode == "replace" and not is_rejects_file and not nothing_goes_in
+        if job.plan["removes_others"]:
+            message = f"{self._others(job, tally)} prices of variants that are not in the file"
+        elif job.context.mode == "merge":
+            message = "no prices of variants that are not in the file, as mode is merge"
+        else:
+            why = "this is a rejects file, which adds to the list" if is_rejects_file else "no row of the file goes in"
+            message = f"no prices of variants that are not in the file: {why}"
+        if tally.prices_removed:
+            message += f", and {tally.prices_removed} prices of variants that are, which the file does not give them"
+        job.describe("price-list-import-remove", "To remove", message)
+
+    def _others(self, job: JobRun, tally: Tally) -> int:
+        """How many prices the variants have that the file does not name."""
+        if not tally.rows_rejected:
+            return int(job.plan["prices_before"]) - tally.prices_met
+        # a refused row may name a second variant, so its prices are counted as they will be removed
+        link, money = tables.product_variant_money_amount, tables.money_amount
+        with job.target.begin() as connection, self._kept_variants(job, connection):
+            kept = select(link.c.money_amount_id).join(KEPT, KEPT.c.variant_id == link.c.variant_id)
+            of_list = money.c.price_list_id == job.context.price_list_id
+            query = select(func.count()).select_from(money).where(of_list, money.c.id.not_in(kept))
+            return int(connection.execute(query).scalar_one())
+
     def finish(self, job: JobRun, connection: Connection) -> None:
-        """Remove the prices of all variants that the file does not have."""
-        if job.context.mode == "merge":
+        """Remove the prices of all variants that the file does not name."""
+        if not job.plan["removes_others"]:
             return
+        link, money = tables.product_variant_money_amount, tables.money_amount
+        of_list = money.c.price_list_id == job.context.price_list_id
+        with self._kept_variants(job, connection):
+            kept = exists().where(KEPT.c.variant_id == link.c.variant_id)
+            linked = exists().where(link.c.money_amount_id == money.c.id)
+            connection.execute(delete(link).where(link.c.money_amount_id.in_(select(money.c.id).where(of_list)), ~kept))
+            connection.execute(delete(money).where(of_list, ~linked))
+
+    @contextmanager
+    def _kept_variants(self, job: JobRun, connection: Connection) -> Iterator[None]:
+        """Fill ``KEPT`` with the variants that the file names, those of refused rows included."""
         database = database_of(connection)
+        state = StateReader(connection)
+        headers = self.read_headers(job.context, job.plan["columns"])
         KEPT.create(connection)
         loader = database.loader(Destination(KEPT, ["variant_id"], [], "append"))
         for _, group in read_groups(job.files, job.plan["work_file"]):
-            ids = whole(group.column(KEY)).drop_null()
+            named = [whole(group.column(KEY))]
+            if job.plan["counts"]["rows_rejected"]:
+                named.append(variants_by_sku(state, headers, group))
+            ids = pa.concat_arrays(named).drop_null()
             loader.write(connection, loader.encode(pa.table({"variant_id": ids})))
-        link, money = tables.product_variant_money_amount, tables.money_amount
-        of_list = money.c.price_list_id == job.context.price_list_id
         # a planner knows nothing of the table just filled, and would go through it for each price
         database.expect_many_rows(connection)
-        kept = exists().where(KEPT.c.variant_id == link.c.variant_id)
-        linked = exists().where(link.c.money_amount_id == money.c.id)
-        connection.execute(delete(link).where(link.c.money_amount_id.in_(select(money.c.id).where(of_list)), ~kept))
-        connection.execute(delete(money).where(of_list, ~linked))
+        yield
         KEPT.drop(connection)
 
     def build_template(self) -> str:

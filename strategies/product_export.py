@@ -3,13 +3,14 @@
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.shop.exporting.export import ExportQuery, ShopExport, ShopExportContext
-from batch_jobs.strategies.shop.exporting.filters import Condition, linked, moment, one_of, search, truth
+from batch_jobs.strategies.shop.exporting.filters import Condition, choice, linked, moment, one_of, search, truth
 from batch_jobs.strategies.shop.exporting.product_query import ProductQuery
+from batch_jobs.strategies.shop.medusa import tables
 
 #: Medusa: filters of products, by the name in ``filterable_fields``.
 FILTERS: dict[str, Condition] = {
     **{name: one_of(f"entry.{name}") for name in ("id", "title", "description", "handle", "collection_id", "type_id")},
-    "status": one_of("CAST(entry.status AS text)"),
+    "status": choice(tables.product.c.status),
     "is_giftcard": truth("entry.is_giftcard"),
     "tags": linked("SELECT product_id FROM product_tags WHERE", "product_tag_id"),
     "sales_channel_id": linked("SELECT product_id FROM product_sales_channel WHERE", "sales_channel_id"),
@@ -22,17 +23,24 @@ FILTERS: dict[str, Condition] = {
     ),
     **{name: moment(f"entry.{name}") for name in ("created_at", "updated_at", "deleted_at")},
 }
-_SEARCH = search("entry.title", "entry.description")
-_SEARCH_VARIANTS = search("variant.title", "variant.sku")
-_SEARCH_COLLECTION = search("title")
+#: Medusa: fields and relations of products. The file has all columns, whichever of them are asked for.
+RELATIONS = (
+    "variants", "options", "images", "tags", "type", "collection", "profile", "profiles", "sales_channels",
+    "categories",
+)  # fmt: skip
 
 
-def _search(words: object) -> str:
+def _search(lower: str) -> Condition:
     """Medusa: words are looked for in products, their variants and their collection."""
-    return (
-        f"({_SEARCH(words)} OR entry.id IN (SELECT product_id FROM product_variant AS variant "
-        f"WHERE variant.deleted_at IS NULL AND {_SEARCH_VARIANTS(words)}) "
-        f"OR entry.collection_id IN (SELECT id FROM product_collection WHERE {_SEARCH_COLLECTION(words)}))"
+    own, variants, collection = (
+        search(lower, "entry.title", "entry.description"),
+        search(lower, "variant.title", "variant.sku"),
+        search(lower, "title"),
+    )
+    return lambda words: (
+        f"({own(words)} OR entry.id IN (SELECT product_id FROM product_variant AS variant "
+        f"WHERE variant.deleted_at IS NULL AND {variants(words)}) "
+        f"OR entry.collection_id IN (SELECT id FROM product_collection WHERE {collection(words)}))"
     )
 
 
@@ -44,12 +52,14 @@ class ProductExport(ShopExport):
     table = "product"
     noun = "product"
     orders = ("created_at", "updated_at", "title", "handle", "status", "id")
+    fields = tuple(tables.product.columns.keys())
+    relations = RELATIONS
     always = ("entry.deleted_at IS NULL",)
 
-    def filters(self, context: ShopExportContext) -> dict[str, Condition]:
+    def filters(self, lower: str) -> dict[str, Condition]:
         """Medusa's filters of products."""
-        return {**FILTERS, "q": _search}
+        return {**FILTERS, "q": _search(lower)}
 
     def query(self, context: ShopExportContext, connection: Connection) -> ExportQuery:
         """One row a variant."""
-        return ProductQuery(connection, self.chosen(context)).query()
+        return ProductQuery(connection, self.chosen(context, connection)).query()

@@ -44,6 +44,8 @@ class Database:
     numbers_integer_keys: ClassVar[bool] = False
     #: How it says that two values differ, NULL being a value like any other.
     differs: ClassVar[str] = "IS DISTINCT FROM"
+    #: Its function for lower case, that of letters beyond ASCII included.
+    lower: ClassVar[str] = "lower"
     #: The hidden column of every table by which rows are in the order in which they were written.
     written_order: ClassVar[str]
     #: What the driver raises when it refuses a row, as opposed to being unable to work.

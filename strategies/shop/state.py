@@ -115,14 +115,14 @@ class Shop:
     """The shop as it is when a job begins a phase."""
 
     currencies: list[str]
-    regions: dict[str, tuple[str, str]]  # name -> id, currency
+    regions: dict[str, dict[str, str]]  # name -> currency -> id; two regions may have one name
     channels: pa.Table  # id, name
     default_profile: str | None
 
     def price_columns(self, headers: list[PriceHeader]) -> list[PriceColumn]:
         """Where each column of prices goes.
 
-        Medusa: a region's price is in the region's own currency, whatever is in the brackets.
+        The currency in the brackets must be the region's: it shows what the amounts of the file are.
 
         Raises:
             JobRefused: two columns hold the same price.
@@ -145,8 +145,12 @@ class Shop:
         if header.region not in self.regions:
             problem = f"there is no region {header.region}; there are: {shown(sorted(self.regions))}"
             return PriceColumn(header.column, header.currency, None, problem)
-        region_id, currency = self.regions[header.region]
-        return PriceColumn(header.column, currency, region_id)
+        ids = self.regions[header.region]
+        if header.currency not in ids:
+            own, given = (" or ".join(sorted(found)).upper() for found in (ids, [header.currency]))
+            problem = f"the region {header.region} has prices in {own}, not in {given}"
+            return PriceColumn(header.column, header.currency, None, problem)
+        return PriceColumn(header.column, header.currency, ids[header.currency])
 
 
 def read_shop(state: StateReader) -> Shop:
@@ -154,12 +158,15 @@ def read_shop(state: StateReader) -> Shop:
     regions = state.texts(
         "SELECT id, name, currency_code FROM region WHERE deleted_at IS NULL", "id", "name", "currency_code"
     )
+    ids: dict[str, dict[str, str]] = {}
+    for row in regions.to_pylist():
+        ids.setdefault(row["name"], {})[row["currency_code"]] = row["id"]
     profiles = state.texts(
         "SELECT id FROM shipping_profile WHERE type = 'default' AND deleted_at IS NULL ORDER BY created_at, id", "id"
     )
     return Shop(
         currencies=state.texts("SELECT code FROM currency", "code").column("code").to_pylist(),
-        regions={row["name"]: (row["id"], row["currency_code"]) for row in regions.to_pylist()},
+        regions=ids,
         channels=state.texts("SELECT id, name FROM sales_channel WHERE deleted_at IS NULL", "id", "name"),
         default_profile=next(iter(profiles.column("id").to_pylist()), None),
     )

@@ -93,6 +93,12 @@ def orders(engine: Engine) -> None:
     load_golden(engine, "orders_100.tables", tables_in("orders_100.tables", *BASE))
 
 
+def more_orders(engine: Engine) -> None:
+    """Orders with gift cards, an order's own tax rate, all kinds of discounts, and returns."""
+    tables.metadata.create_all(engine)
+    load_golden(engine, "orders_more.tables", tables_in("orders_more.tables", "return_item"))
+
+
 def lists(engine: Engine) -> None:
     """Products, and a price list."""
     base(engine)

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar, Literal
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy import Connection, types
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.filters import Condition, conditions
@@ -19,6 +19,14 @@ from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
 DELIMITER = ";"
 TEXT = types.Text()
 Way = Literal["ASC", "DESC"]
+
+
+def _split(names: Any) -> Any:
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+
+
+#: Medusa: names between commas; a list of them will do as well.
+Names = Annotated[list[str] | None, BeforeValidator(_split)]
 
 
 class ListConfig(BaseModel):
@@ -45,8 +53,8 @@ class ShopExportContext(BaseModel):
     limit: int | None = Field(None, title="Page size", description="Goes into list_config as take", ge=1)
     offset: int | None = Field(None, title="Offset", description="Goes into list_config as skip", ge=0)
     order: str | None = Field(None, title="Order", description="A field, with - before it for descending")
-    fields: list[str] | None = Field(None, title="Fields", description="Goes into list_config as select")
-    expand: list[str] | None = Field(None, title="Expand", description="Goes into list_config as relations")
+    fields: Names = Field(None, title="Fields", description="Goes into list_config as select")
+    expand: Names = Field(None, title="Expand", description="Goes into list_config as relations")
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,9 @@ class ShopExport(BatchJobStrategy, abstract=True):
     noun: ClassVar[str]
     #: Columns of the table by which entries can be ordered.
     orders: ClassVar[tuple[str, ...]]
+    #: What Medusa can select of an entry, and which relations it can expand.
+    fields: ClassVar[tuple[str, ...]]
+    relations: ClassVar[tuple[str, ...]]
     #: What holds for every entry.
     always: ClassVar[tuple[str, ...]] = ()
 
@@ -122,9 +133,20 @@ class ShopExport(BatchJobStrategy, abstract=True):
         unknown = [name for name in config.order if name not in self.orders]
         if unknown:
             raise ContextRefused(f"order has no {', '.join(unknown)}; there are: {', '.join(self.orders)}")
-        conditions(context.filterable_fields, self.filters(context))
+        conditions(context.filterable_fields, self.filters(Database.lower))
+        self._refuse_unknown(config)
         nothing: dict[str, Any] = dict.fromkeys(("limit", "offset", "order", "fields", "expand"))
         return context.model_copy(update={"list_config": config, **nothing})
+
+    def _refuse_unknown(self, config: ListConfig) -> None:
+        for option, asked, known in (
+            ("fields", config.select, self.fields),
+            ("expand", config.relations, self.relations),
+        ):
+            # a relation may go on behind a point, such as variants.prices
+            unknown = [name for name in asked or () if name.partition(".")[0] not in known]
+            if unknown:
+                raise ContextRefused(f"{option} has no {', '.join(unknown)}; there are: {', '.join(known)}")
 
     def pre_process(self, job: JobRun) -> None:
         """Count the entries."""
@@ -156,18 +178,18 @@ class ShopExport(BatchJobStrategy, abstract=True):
         """There is no input."""
         return ""
 
-    def filters(self, context: Any) -> dict[str, Condition]:
-        """The filters there are."""
+    def filters(self, lower: str) -> dict[str, Condition]:
+        """The filters there are; ``lower`` is the database's function for lower case."""
         raise NotImplementedError
 
     def query(self, context: Any, connection: Connection) -> ExportQuery:
         """What to read; may look at the shop to find which columns there are."""
         raise NotImplementedError
 
-    def chosen(self, context: Any) -> Chosen:
+    def chosen(self, context: Any, connection: Connection) -> Chosen:
         """Which entries, with ``place``, their place in the order."""
         config: ListConfig = context.list_config
-        filters = conditions(context.filterable_fields, self.filters(context))
+        filters = conditions(context.filterable_fields, self.filters(database_of(connection).lower))
         wanted = [*self.always, *filters] or ["TRUE"]
         # the id last makes the order total, so that entries of one time do not change places
         order = ", ".join([*(f"entry.{name} {way}" for name, way in config.order.items()), "entry.id"])
@@ -181,7 +203,9 @@ class ShopExport(BatchJobStrategy, abstract=True):
 
     def _count(self, job: JobRun, connection: Connection) -> int:
         driver: Any = connection.connection.driver_connection
-        return int(driver.execute(f"SELECT count(*) FROM ({self.chosen(job.context).ids}) AS chosen").fetchone()[0])
+        return int(
+            driver.execute(f"SELECT count(*) FROM ({self.chosen(job.context, connection).ids}) AS chosen").fetchone()[0]
+        )
 
 
 #: SQLite takes no OFFSET without a LIMIT.

@@ -10,7 +10,7 @@ from batch_jobs.strategies.shop.exporting.export import Chosen, ExportColumn, Ex
 from batch_jobs.strategies.shop.exporting.filters import literal
 from batch_jobs.strategies.shop.importing.headers import PRODUCT_FIELDS, VARIANT_FIELDS
 from batch_jobs.strategies.shop.medusa import tables
-from batch_jobs.strategies.shop.prices.money import WHOLE_CURRENCIES
+from batch_jobs.strategies.shop.prices.money import decimals_of
 
 #: Medusa's order of the columns before the prices.
 PRODUCT_COLUMNS = (
@@ -96,7 +96,8 @@ class ProductQuery:
             "JOIN product_variant AS variant ON variant.product_id = chosen.id "
             "JOIN product_variant_money_amount AS link ON link.variant_id = variant.id "
             "JOIN money_amount AS money ON money.id = link.money_amount_id "
-            "LEFT JOIN region ON region.id = money.region_id "
+            "LEFT JOIN region ON region.id = money.region_id AND region.currency_code = money.currency_code "
+            "AND region.deleted_at IS NULL "
             f"WHERE {OWN_PRICES} AND variant.deleted_at IS NULL AND (money.region_id IS NULL OR region.id IS NOT NULL)"
         )
         return Shape(
@@ -254,11 +255,13 @@ def _is_price(currency: str, region_id: str | None, _region: str | None) -> str:
 
 def _major_units(currency: str, amount: str) -> str:
     """An amount as a price without needless zeros, in SQL that both databases read alike."""
-    if currency in WHOLE_CURRENCIES:
+    decimals = decimals_of(currency)
+    if not decimals:
         return f"CAST({amount} AS text)"
+    units = 10**decimals
+    # the units in front keep the zeros of the fraction
+    fraction = f"substr(CAST({units} + abs({amount}) % {units} AS text), 2)"
     return (
-        f"CASE WHEN {amount} < 0 THEN '-' ELSE '' END || CAST(abs({amount}) / 100 AS text) || "
-        f"CASE WHEN {amount} % 100 = 0 THEN '' "
-        f"WHEN {amount} % 10 = 0 THEN '.' || CAST(abs({amount}) % 100 / 10 AS text) "
-        f"ELSE '.' || substr(CAST(100 + abs({amount}) % 100 AS text), 2) END"
+        f"CASE WHEN {amount} < 0 THEN '-' ELSE '' END || CAST(abs({amount}) / {units} AS text) || "
+        f"CASE WHEN {amount} % {units} = 0 THEN '' ELSE '.' || rtrim({fraction}, '0') END"
     )

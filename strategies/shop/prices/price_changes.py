@@ -17,6 +17,12 @@ from batch_jobs.strategies.shop.products.matching import Matched, differs, is_nu
 from batch_jobs.strategies.shop.state import PriceColumn, StateReader, joined, joined_rows, where, whole
 
 Indices = npt.NDArray[np.int64]
+#: Prices of a deleted region, or in a currency that a region had before, count for nobody: no export has them, so no
+#: import may take them for left out.
+OF_LIVE_REGIONS = (
+    "(region_id IS NULL OR (region_id, currency_code) IN "
+    "(SELECT id, currency_code FROM region WHERE deleted_at IS NULL))"
+)
 
 
 @dataclass
@@ -103,7 +109,7 @@ def _read(state: StateReader, variant_ids: pa.Array) -> pa.Table:
     amounts = state.texts(
         "SELECT id, currency_code, region_id, CAST(amount AS text) AS amount FROM money_amount "
         "WHERE deleted_at IS NULL AND price_list_id IS NULL AND min_quantity IS NULL AND max_quantity IS NULL "
-        f"AND {state.among('id', whole(links.column('id')))}",
+        f"AND {OF_LIVE_REGIONS} AND {state.among('id', whole(links.column('id')))}",
         "id", "currency_code", "region_id", "amount",
     )  # fmt: skip
     there = joined_rows(links, "id", amounts)

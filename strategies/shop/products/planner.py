@@ -40,7 +40,7 @@ class ProductPlanner:
         self._converter = ProductConverter(headers, self._prices)
         self._value_tables = value_tables
         self._columns = {(price.currency, price.region_id): price.column for price in self._prices}
-        self._regions = {region_id: name for name, (region_id, _) in shop.regions.items()}
+        self._regions = {region_id: name for name, ids in shop.regions.items() for region_id in ids.values()}
 
     def check(self, group: pa.Table) -> Checked:
         """Convert a group."""

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.shop.medusa import tables
-from support.shop import Shop, base, lists, orders, products
+from support.shop import Shop, base, lists, more_orders, orders, products
 from support.templates import Templates
 
 
@@ -49,6 +49,12 @@ def medusas_shop(open_shop: Callable[..., Shop]) -> Shop:
 def orders_shop(open_shop: Callable[..., Shop]) -> Shop:
     """A shop with orders."""
     return open_shop(orders)
+
+
+@pytest.fixture
+def more_orders_shop(open_shop: Callable[..., Shop]) -> Shop:
+    """A shop with orders of further kinds."""
+    return open_shop(more_orders)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ EVIL = {
     "Option 1 Value": "+value",
     "Image 1 Url": "=image",
 }
-NUMBERS = {"Variant Inventory Quantity": "-5", "Price EUR": "-1.5"}
+NUMBERS = {"Variant Inventory Quantity": "-5", "Price EUR": "1.5"}
 
 
 @pytest.fixture

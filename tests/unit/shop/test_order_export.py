@@ -6,6 +6,7 @@ import json
 import pytest
 
 from batch_jobs.strategies.order_export import OrderExport
+from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.tables.values.formulas import restore_cell
 from support.shop import GOLDEN
 
@@ -17,17 +18,34 @@ def orders(orders_shop):
     return orders_shop
 
 
-def test_the_golden_orders_are_exported_as_medusa_exports_them(orders):
-    result = orders.run(OrderExport())
-
-    with (GOLDEN / "orders_100.export.csv").open(newline="") as file:
+def equals_medusas(orders, result, export, job):
+    with (GOLDEN / export).open(newline="") as file:
         medusa = list(csv.DictReader(file, delimiter=";", quoting=csv.QUOTE_NONE))
     ours = [{name: restore_cell(cell) for name, cell in row.items()} for row in orders.table(result)]
     assert list(ours[0]) == list(medusa[0])
     assert ours == medusa
-    said = json.loads((GOLDEN / "batch_job_order_export.json").read_text())["result"]
+    said = json.loads((GOLDEN / job).read_text())["result"]
     assert (result.count, result.advancement_count, result.progress) == (said["count"], said["advancement_count"], 1.0)
     assert [entry.model_dump() for entry in result.stat_descriptors] == said["stat_descriptors"]
+
+
+def test_the_golden_orders_are_exported_as_medusa_exports_them(orders):
+    equals_medusas(orders, orders.run(OrderExport()), "orders_100.export.csv", "batch_job_order_export.json")
+
+
+def test_gift_cards_own_tax_rates_discounts_and_returns_are_exported_as_medusa_exports_them(more_orders_shop):
+    result = more_orders_shop.run(OrderExport())
+    equals_medusas(more_orders_shop, result, "orders_more.export.csv", "batch_job_orders_more.json")
+
+
+@pytest.mark.parametrize("asked", ["as Medusa keeps it", "as it is asked for"])
+def test_fields_expand_order_and_filters_choose_what_they_choose_in_medusa(more_orders_shop, asked):
+    context = json.loads((GOLDEN / "batch_job_orders_more_fields.json").read_text())["context"]
+    if asked == "as it is asked for":
+        config = context.pop("list_config")
+        context |= {"fields": config["select"], "expand": config["relations"], "order": "display_id"}
+    result = more_orders_shop.run(OrderExport(), **context)
+    equals_medusas(more_orders_shop, result, "orders_more_fields.export.csv", "batch_job_orders_more_fields.json")
 
 
 def totals(orders):
@@ -132,6 +150,34 @@ def test_cells_that_would_break_a_row_or_run_as_a_formula_do_not(orders):
     orders.rows("UPDATE address SET address_1 = '=1+1;\"x\"\n' WHERE id = 'addr_01M85R5Z3FMYAC72AHNJJK9T06'")
     row = next(row for row in orders.table(orders.run(OrderExport())) if row["Order_ID"] == ORDER)
     assert row["Shipping Address 1"] == '\'=1+1;"x"\n'
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ({"filterable_fields": {"display_id": "#1001"}}, 'needs a whole number for display_id, not "#1001"'),
+        ({"filterable_fields": {"display_id": [1, 1.5]}}, "needs a whole number for display_id, not 1.5"),
+        ({"filterable_fields": {"display_id": True}}, "needs a whole number for display_id, not true"),
+        ({"filterable_fields": {"tax_rate": "25 %"}}, 'needs a number for tax_rate, not "25 %"'),
+        ({"filterable_fields": {"payment_status": ["paid"]}}, 'no payment_status "paid"; there are: not_paid'),
+        ({"fields": ["totl"]}, "fields has no totl; there are: id, "),
+        ({"expand": ["shipping_adress"]}, "expand has no shipping_adress; there are: customer"),
+    ],
+)
+def test_R14_what_cannot_be_meant_is_refused_at_create(context, message):
+    with pytest.raises(ContextRefused, match=message):
+        OrderExport().prepare(OrderExport.Context(**context))
+
+
+@pytest.mark.parametrize("display_id", [7, "7", [7], 10**17])
+def test_R14_a_number_may_be_a_text_of_digits(orders, display_id):
+    found = orders.table(orders.run(OrderExport(), filterable_fields={"display_id": display_id}))
+    assert [row["Display_ID"] for row in found] == ([] if display_id == 10**17 else ["7"])
+
+
+def test_R14_a_field_of_orders_that_the_file_has_no_column_for_is_reported(orders):
+    job = orders.preview(OrderExport(), fields="email,total", expand="items,customer")
+    assert job.plan["without_column"] == ["email", "items"]
 
 
 def test_the_template_is_medusas_header():

@@ -144,3 +144,138 @@ def test_the_template_imports_as_it_is_into_the_shop_of_product_imports_template
     result = load(lists, PriceListImport().build_template())
     assert (result.rejected, result.created) == (0, 2)
     assert len(prices_of_list(lists)) == 4
+
+
+def messages(job):
+    return {entry.key: entry.message for entry in job.result.stat_descriptors}
+
+
+BOTH = "SKU;Price EUR;Price USD\nsku-1-0-0;18;20\nsku-1-1-0;17;\n"
+
+
+def test_R6_a_refused_row_changes_nothing(lists):
+    load(lists, BOTH)
+    before = prices_of_list(lists)
+    bad = "SKU;Price EUR;Price USD\nsku-1-0-0;15,50;3\nsku-1-1-0;16,50;\n"
+    job = lists.preview(PriceListImport(), price_list_id=LIST, file_key=lists.put(bad))
+    assert messages(job)["price-list-import-remove"] == (
+        "no prices of variants that are not in the file: no row of the file goes in"
+    )
+    result = load(lists, bad)
+    assert (result.updated, result.rejected) == (0, 2)
+    assert prices_of_list(lists) == before
+
+
+@pytest.mark.parametrize(
+    "row", ["sku-1-0-0;15,50;3", "sku-1-0-0;15;3;4", "sku-1-0-0;19.999;", "sku-1-0-0;;x", "sku-1-0-0;-1;"]
+)
+def test_R6_the_variant_of_a_refused_row_keeps_its_prices_and_the_others_go(lists, row):
+    load(lists, f"{BOTH}sku-1-2-0;5;\n")
+    content = f"SKU;Price EUR;Price USD\n{row}\nsku-1-1-0;16;\n"
+    job = lists.preview(PriceListImport(), price_list_id=LIST, file_key=lists.put(content))
+    assert messages(job)["price-list-import-remove"] == "1 prices of variants that are not in the file"
+    load(lists, content)
+    assert prices_of_list(lists) == [
+        ("sku-1-0-0", "eur", None, 1800),
+        ("sku-1-0-0", "usd", None, 2000),
+        ("sku-1-1-0", "eur", None, 1600),
+    ]
+
+
+def test_R6_of_names_that_nobody_has_none_empties_the_list(lists):
+    load(lists, BOTH)
+    before = prices_of_list(lists)
+    load(lists, "SKU;Price EUR\nSKU-1-0-0;15\nSKU-1-1-0;16\n")
+    assert prices_of_list(lists) == before
+
+
+def test_R6b_a_corrected_rejects_file_adds_to_what_is_there(lists):
+    load(lists, BOTH)
+    result = load(lists, "SKU;Price EUR;Price USD\nsku-1-0-0;15,50;21\nsku-1-1-0;16;\n")
+    corrected = lists.read(result.rejects_file_key).replace('"15,50"', "15.50")
+    job = lists.preview(PriceListImport(), price_list_id=LIST, file_key=lists.put(corrected))
+    assert messages(job)["price-list-import-remove"] == (
+        "no prices of variants that are not in the file: this is a rejects file, which adds to the list"
+    )
+    load(lists, corrected)
+    assert prices_of_list(lists) == [
+        ("sku-1-0-0", "eur", None, 1550),
+        ("sku-1-0-0", "usd", None, 2100),
+        ("sku-1-1-0", "eur", None, 1600),
+    ]
+
+
+def with_tier(shop):
+    load(shop, BOTH)
+    shop.rows(
+        "INSERT INTO money_amount (id, currency_code, amount, min_quantity, price_list_id) "
+        f"VALUES ('ma_tier', 'eur', 1500, 10, '{LIST}')"
+    )
+    shop.rows(
+        "INSERT INTO product_variant_money_amount (id, money_amount_id, variant_id) "
+        "SELECT 'pvma_tier', 'ma_tier', id FROM product_variant WHERE sku = 'sku-1-0-0'"
+    )
+
+
+def test_R7_with_merge_what_the_file_does_not_name_stays(lists):
+    with_tier(lists)
+    job = lists.preview(
+        PriceListImport(), price_list_id=LIST, mode="merge", file_key=lists.put("SKU;Price EUR\nsku-1-0-0;19\n")
+    )
+    assert messages(job)["price-list-import-remove"].startswith("no prices")
+    assert [(change["column"], change["before"], change["after"]) for change in job.plan["sample"]] == [
+        ("Price EUR, in minor units", "1800", "1900")
+    ]
+    result = load(lists, "SKU;Price EUR;Price NA [USD]\nsku-1-0-0;19;\nsku-1-1-0;;7\n", mode="merge")
+    assert (result.updated, result.rejected) == (2, 0)
+    assert prices_of_list(lists) == [
+        ("sku-1-0-0", "eur", None, 1500),
+        ("sku-1-0-0", "eur", None, 1900),
+        ("sku-1-0-0", "usd", None, 2000),
+        ("sku-1-1-0", "eur", None, 1700),
+        ("sku-1-1-0", "usd", "NA", 700),
+    ]
+
+
+def test_R7_with_replace_the_preview_says_what_variants_of_the_file_lose(lists):
+    with_tier(lists)
+    content = "SKU;Price EUR\nsku-1-0-0;18\n"
+    job = lists.preview(PriceListImport(), price_list_id=LIST, file_key=lists.put(content))
+    assert messages(job)["price-list-import-remove"] == (
+        "1 prices of variants that are not in the file, "
+        "and 2 prices of variants that are, which the file does not give them"
+    )
+    assert sorted((change["before"], change["after"]) for change in job.plan["sample"]) == [
+        ("1500", None), ("2000", None),
+    ]  # fmt: skip
+    load(lists, content)
+    assert prices_of_list(lists) == [("sku-1-0-0", "eur", None, 1800)]
+
+
+def test_R18_an_id_and_a_sku_of_different_variants_are_a_reject_and_change_neither(lists):
+    load(lists, f"{BOTH}sku-1-2-0;5;\n")
+    before = prices_of_list(lists)
+    ((variant,),) = lists.rows("SELECT id FROM product_variant WHERE sku = 'sku-1-0-0'")
+    content = f"Product Variant ID;SKU;Price EUR\n{variant};sku-1-1-0;3\n;sku-1-2-0;6\n"
+    job = lists.preview(PriceListImport(), price_list_id=LIST, file_key=lists.put(content))
+    assert messages(job)["price-list-import-remove"].startswith("0 prices of variants that are not in the file")
+    result = load(lists, content)
+    assert [(row["reject_line"], row["reject_reason"]) for row in lists.rejects(result)] == [
+        ("2", f"SKU: variant {variant} has the SKU sku-1-0-0, not sku-1-1-0")
+    ]
+    assert prices_of_list(lists) == [(*row[:3], 600) if row[0] == "sku-1-2-0" else row for row in before]
+
+
+def test_R18_an_id_and_its_own_sku_agree(lists):
+    ((variant,),) = lists.rows("SELECT id FROM product_variant WHERE sku = 'sku-1-0-0'")
+    result = load(lists, f"Product Variant ID;SKU;Price EUR\n{variant};sku-1-0-0;3\n")
+    assert (result.created, result.rejected) == (1, 0)
+
+
+def test_R16_the_template_imports_as_it_is_any_number_of_times(lists):
+    lists.run(ProductImport(), file_key=lists.put(ProductImport().build_template()))
+    template = PriceListImport().build_template()
+    before = load(lists, template)
+    for mode in ("replace", "merge"):
+        again = load(lists, template, mode=mode)
+        assert (again.created, again.updated, again.unchanged, again.rejected) == (0, 0, before.created, 0)

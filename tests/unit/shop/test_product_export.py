@@ -8,6 +8,7 @@ import pytest
 from batch_jobs.strategies.product_export import ProductExport
 from batch_jobs.strategies.product_import import ProductImport
 from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.tables.formats.format import open_reader
 from batch_jobs.strategies.tables.values.formulas import restore_cell
 from support.shop import GOLDEN
 
@@ -161,3 +162,54 @@ def test_an_empty_shop_gives_a_file_with_only_the_header(shop):
     assert (result.count, result.progress) == (0, 1.0)
     assert shop.read(result.file_key).startswith("Product Id;Product Handle;Product Title;")
     assert shop.table(result) == []
+
+
+@pytest.mark.parametrize("words", ["École", "école", "ÉCOLE", "öl"])
+def test_R13_words_are_found_in_any_case_beyond_ascii_too(shop, words):
+    shop.rows("INSERT INTO product (id, title, handle) VALUES ('prod_1', 'École d’ÖL', 'ecole'), ('prod_2', 'x', 'x')")
+    shop.rows(
+        "INSERT INTO product_variant (id, title, product_id, inventory_quantity) "
+        "VALUES ('variant_1', 'One', 'prod_1', 1), ('variant_2', 'One', 'prod_2', 1)"
+    )
+    assert exported_handles(shop, filterable_fields={"q": words}) == ["ecole"]
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ({"filterable_fields": {"status": "publishd"}}, 'no status "publishd"; there are: draft, proposed, published'),
+        ({"filterable_fields": {"status": ["draft", None]}}, "null where a text belongs"),
+        ({"filterable_fields": {"handle": True}}, "has true where a text belongs"),
+        ({"filterable_fields": {"handle": "\ud800"}}, "where a text belongs"),
+        ({"filterable_fields": {"q": ["mug"]}}, "where a text belongs"),
+        ({"filterable_fields": {"q": "a\0"}}, "where a text belongs"),
+        ({"fields": ["id", "colour"]}, "fields has no colour; there are: id, title"),
+        ({"fields": "id, colour"}, "fields has no colour; there are: id, title"),
+        ({"expand": ["variants.prices", "vendor"]}, "expand has no vendor; there are: variants, options"),
+        ({"list_config": {"select": ["colour"]}}, "fields has no colour"),
+        ({"list_config": {"relations": ["vendor"]}}, "expand has no vendor"),
+    ],
+)
+def test_R14_what_cannot_be_meant_is_refused_at_create(context, message):
+    with pytest.raises(ContextRefused, match=message):
+        ProductExport().prepare(ProductExport.Context(**context))
+
+
+def test_R14_a_number_is_the_text_of_its_digits(shop):
+    shop.rows("INSERT INTO product (id, title, handle) VALUES ('prod_1', '7', '2024')")
+    for filters in ({"handle": 2024}, {"title": [7, "x"]}, {"q": 2024}):
+        assert shop.run(ProductExport(), filterable_fields=filters).count == (0 if "q" in filters else 1)
+
+
+@pytest.mark.parametrize("file_format", ["tsv", "jsonl", "parquet", "xlsx"])
+def test_R15_other_formats_give_an_import_the_same_headers_and_cells(medusas_shop, file_format):
+    reference = cells_read(medusas_shop, "csv")
+    assert cells_read(medusas_shop, file_format) == reference
+
+
+def cells_read(shop, file_format):
+    """An exported file as an import reads it; formulas restored, empty cells as nulls."""
+    key = shop.run(ProductExport(), format=file_format).file_key
+    reader = open_reader(lambda: shop.files.open(key), key)
+    rows = [row for batch in reader.batches() for row in batch.table.to_pylist()]
+    return reader.columns, [{name: restore_cell(cell or "") for name, cell in row.items()} for row in rows]

@@ -32,6 +32,7 @@ class Sqlite(Database):
     integer_bits = 64
     numbers_integer_keys = True
     differs = "IS NOT"
+    lower = "unicode_lower"
     written_order = "rowid"
     row_errors = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError)
 
@@ -85,10 +86,15 @@ class Sqlite(Database):
 
 def _configure(dbapi_connection: Any, _record: Any) -> None:
     dbapi_connection.isolation_level = None  # the driver's own BEGIN comes too late to choose its kind
+    dbapi_connection.create_function(Sqlite.lower, 1, _lower, deterministic=True)  # its own knows ASCII only
     cursor = dbapi_connection.cursor()
     for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _begin(connection: Connection) -> None:
