@@ -13,9 +13,9 @@ SHOWN_CHANGES = 10
 
 def print_summary(job: Job) -> None:
     """Print the plan's summary and a sample of the changes."""
-    if job.result.stat_descriptors:
+    if job.result.summary:
         out.print(Text("\nPlan", style="bold"))
-        out.print(grid([(entry.name, entry.message) for entry in job.result.stat_descriptors]))
+        out.print(grid([(entry.name, entry.message) for entry in job.result.summary]))
     changes: list[dict[str, Any]] = job.shown_plan.get("sample") or []
     if changes:
         out.print(Text("\nChanges, the first few", style="bold"))

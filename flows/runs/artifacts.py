@@ -109,7 +109,7 @@ class Artifacts:
 
 
 def _plan(job: JobRun) -> str:
-    lines = [f"**{entry.name}**: {entry.message}" for entry in job.result.stat_descriptors]
+    lines = [f"**{entry.name}**: {entry.message}" for entry in job.result.summary]
     for section in sections(job.plan):
         head = section.head or [""] * len(section.rows[0])
         lines += [f"### {section.title}" if section.title else "", _markdown_table(head, section.rows[:SHOWN_ROWS])]
