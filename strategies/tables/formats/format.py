@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused, JobRefused
 from batch_jobs.strategies.tables.formats.options import ReadingOptions
 from batch_jobs.strategies.tables.formats.reading import Input, Reader, ReadOptions, Source
+from batch_jobs.strategies.tables.formats.writing import WriteOptions as WriteOptions
+from batch_jobs.strategies.tables.formats.writing import WritingOptions, dated
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -23,14 +25,6 @@ if TYPE_CHECKING:
 GROUP = "batch_jobs.formats"
 #: Ours, in the order in which they are offered; those of other packages follow by name.
 OURS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
-
-
-@dataclass(frozen=True)
-class WriteOptions:
-    """How a file is to be written: the delimiter where the format has one, and whether formulas are neutralised."""
-
-    delimiter: str | None = None
-    neutralise: bool = True
 
 
 class Writer(Protocol):
@@ -43,8 +37,8 @@ class Writer(Protocol):
 class RowSource(Protocol):
     """Where the rows of an export come from: a database."""
 
-    def batches(self, connection: Connection, selection: "Selection") -> Iterator[pa.Table]:
-        """The rows, every cell as text (null where there is none)."""
+    def batches(self, connection: Connection, selection: "Selection", nested: bool = False) -> Iterator[pa.Table]:
+        """The rows, every cell as text (null where there is none); ``nested`` gives arrays as JSON."""
 
     def copy_csv(
         self, connection: Connection, selection: "Selection", delimiter: str, neutralise: bool, stream: BinaryIO
@@ -66,9 +60,9 @@ class Rows:
         """The columns' names in the file."""
         return [column.name for column in self.columns]
 
-    def batches(self) -> Iterator[pa.Table]:
-        """The rows, every cell as text, under the file's names."""
-        for batch in self.source.batches(self.connection, self.selection):
+    def batches(self, nested: bool = False) -> Iterator[pa.Table]:
+        """The rows, every cell as text, under the file's names; ``nested`` gives arrays as JSON."""
+        for batch in self.source.batches(self.connection, self.selection, nested):
             yield batch.rename_columns(self.names)
 
     def copy_csv(self, delimiter: str, neutralise: bool, stream: BinaryIO) -> Iterator[int]:
@@ -91,9 +85,11 @@ class Format(ABC):
     media_type: ClassVar[str]
     #: How its files begin -> what one is called where another format was expected.
     magic: ClassVar[dict[bytes, str]] = {}
-    #: Which fields of ``ReadingOptions`` it heeds in reading, and of ``WriteOptions`` in writing.
+    #: Which fields of ``ReadingOptions`` it heeds in reading, and of ``WritingOptions`` (and delimiter) in writing.
     read_options: ClassVar[frozenset[str]] = frozenset()
     write_options: ClassVar[frozenset[str]] = frozenset()
+    #: Whether its cells may be lists of values.
+    nests: ClassVar[bool] = False
     #: Whether spreadsheets open it, so that exports neutralise formulas and imports restore them.
     for_spreadsheets: ClassVar[bool] = False
 
@@ -114,8 +110,8 @@ class Format(ABC):
     def write(self, rows: Rows, stream: BinaryIO, options: WriteOptions) -> Iterator[int]:
         """Write a whole file; yields the number of rows now and then."""
         with self.writer(stream, rows.columns, options) as writer:
-            for batch in rows.batches():
-                writer.write(batch)
+            for batch in rows.batches(self.nests):
+                writer.write(dated(batch, rows.columns, options.date_format))
                 yield batch.num_rows
 
     def check_size(self, rows: int, columns: int) -> None:  # noqa: B027  # most formats have no limit
@@ -214,6 +210,18 @@ def refuse_unheeded(options: ReadingOptions, format: Format) -> None:
         if getattr(options, name) != field.default and name not in format.read_options:
             heeding = [other.name for other in all_formats() if name in other.read_options]
             raise ContextRefused(f"{name} is not for format {format.name}; it is for {', '.join(heeding) or 'none'}")
+
+
+def refuse_unheeded_writing(options: WritingOptions, format: Format) -> None:
+    """Refuse writing options that a format has no use for; any file can be packed and split.
+
+    Raises:
+        ContextRefused: names the option and the formats that it is for.
+    """
+    for name in ("bom", "null", "decimal", "date_format"):
+        if getattr(options, name) != WritingOptions.model_fields[name].default and name not in format.write_options:
+            heeding = ", ".join(other.name for other in all_formats() if name in other.write_options)
+            raise ContextRefused(f"{name} is not for format {format.name}; it is for {heeding}")
 
 
 def open_reader(source: Source, name: str, *, format: str | None = None, options: ReadOptions | None = None) -> Reader:
