@@ -1,12 +1,13 @@
 """Writing an export's file: packed as asked for, and in parts; a stopped or failed one leaves none."""
 
+import io
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from gzip import GzipFile
 from pathlib import PurePosixPath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 from sqlalchemy import Connection
@@ -65,10 +66,34 @@ class Export:
 def packed(stream: BinaryIO, name: str, compression: str | None) -> AbstractContextManager[BinaryIO]:
     """A stream whose bytes go packed into another one; ``name`` is the file's inside."""
     if compression == "gz":
-        return cast("AbstractContextManager[BinaryIO]", GzipFile(name, "wb", LEVEL, stream, mtime=0))
+        return _forwards(GzipFile(name, "wb", LEVEL, stream, mtime=0))
     if compression == "zst":
-        return cast("AbstractContextManager[BinaryIO]", pa.CompressedOutputStream(pa.PythonFile(stream, "w"), "zstd"))
+        return _forwards(pa.CompressedOutputStream(pa.PythonFile(stream, "w"), "zstd"))
     return _member(stream, name) if compression == "zip" else nullcontext(stream)
+
+
+class _Forwards(io.RawIOBase):
+    """A stream that can only be written on; those that pack say that they can go back, and cannot."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._position = stream, 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, block: Any) -> int:
+        self._stream.write(block)
+        self._position += memoryview(block).nbytes
+        return memoryview(block).nbytes
+
+
+@contextmanager
+def _forwards(packing: Any) -> Iterator[BinaryIO]:
+    with packing:
+        yield cast(BinaryIO, _Forwards(packing))
 
 
 def _zip(stream: BinaryIO, is_packed: bool = False) -> zipfile.ZipFile:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused, JobRefused
 from batch_jobs.strategies.tables.formats.options import ReadingOptions
+from batch_jobs.strategies.tables.formats.packing import bare_name
 from batch_jobs.strategies.tables.formats.reading import Input, Reader, ReadOptions, Source
 from batch_jobs.strategies.tables.formats.writing import WriteOptions as WriteOptions
 from batch_jobs.strategies.tables.formats.writing import WritingOptions, dated
@@ -178,12 +179,17 @@ def format_of(name: str) -> Format:
     Raises:
         InputRefused: it tells none.
     """
-    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
-    last = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
+    suffix = PurePosixPath(bare_name(name)).suffix.lower()
     for format in all_formats():
-        if last in format.suffixes:
+        if suffix in format.suffixes:
             return format
     raise InputRefused(name, f"the name does not tell the format; set format to one of {', '.join(format_names())}")
+
+
+def is_table_name(name: str) -> bool:
+    """Whether a file's name tells a format."""
+    suffix = PurePosixPath(bare_name(name)).suffix.lower()
+    return any(suffix in format.suffixes for format in all_formats())
 
 
 def media_types() -> dict[str, str]:
@@ -229,14 +235,15 @@ def open_reader(source: Source, name: str, *, format: str | None = None, options
 
     Args:
         source: opens the raw input anew.
-        name: the file's name, which tells its format and, by ``.gz``, its compression.
+        name: the file's name, which tells its format and what it is packed in.
         format: one of ``format_names``; by the name when not given.
         options: how to read it; what is not given is found out.
 
     Raises:
         InputRefused: the file is not what it should be.
     """
-    chosen = get_format(format) if format else format_of(name)
-    reader = chosen.reader(Input(source, name), options or ReadOptions())
+    file = Input(source, name)
+    chosen = get_format(format) if format else format_of(file.table_name)
+    reader = chosen.reader(file, options or ReadOptions())
     reader.settle()
     return reader

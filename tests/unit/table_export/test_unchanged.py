@@ -78,7 +78,8 @@ def test_D2_the_same_time_is_unchanged_however_sqlite_has_it(files, run_sql, row
         "2024-01-01 10:00:00.000000",
     ]
     for number, form in enumerate(forms, 2):
-        run_sql(f"INSERT INTO t VALUES ({number}, '{form.replace(':', chr(92) + ':')}', '2024-01-01 00\\:00', '10\\:00')")
+        at = form.replace(":", chr(92) + ":")
+        run_sql(f"INSERT INTO t VALUES ({number}, '{at}', '2024-01-01 00\\:00', '10\\:00')")
     before = rows("SELECT * FROM t")
 
     result = files.load(files.export(table="t", format=file_format), table="t", mode="upsert")
