@@ -1,5 +1,7 @@
 """The built-in strategy that writes a table or a query to a file."""
 
+from collections import Counter
+from dataclasses import replace
 from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -7,16 +9,33 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.tables.databases.naming import refuse_own
+from batch_jobs.strategies.tables.databases.naming import refuse_own, shown
 from batch_jobs.strategies.tables.databases.reading import Source
-from batch_jobs.strategies.tables.formats.format import FormatName, Rows, WriteOptions, all_formats, get_format
-from batch_jobs.strategies.tables.selecting import Selection, check_query, select_query, select_table
+from batch_jobs.strategies.tables.exporting import Export
+from batch_jobs.strategies.tables.formats.format import (
+    FormatName,
+    Rows,
+    all_formats,
+    get_format,
+    refuse_unheeded_writing,
+)
+from batch_jobs.strategies.tables.formats.writing import WritingOptions, write_options
+from batch_jobs.strategies.tables.selecting import (
+    SelectedColumn,
+    Selection,
+    check_query,
+    select_query,
+    select_table,
+)
+
+#: Options that the plan shows where they are given.
+SHOWN = {*WritingOptions.model_fields, "delimiter", "order_by", "rename"}
 
 
-class TableExportContext(BaseModel):
-    """What to export, and how to write it."""
+class Exporting(BaseModel):
+    """What to export, and in which format."""
 
     table: str | None = Field(
         None, title="Table", description="A table or view: name or schema.name; give this or a query"
@@ -28,7 +47,12 @@ class TableExportContext(BaseModel):
         default_factory=list, title="Columns", description="Which columns, in this order; default all"
     )
     order_by: list[str] = Field(
-        default_factory=list, title="Order by", description="Columns to order by; default a table's primary key"
+        default_factory=list,
+        title="Order by",
+        description="Columns to order by, with - before one for descending; default a table's primary key",
+    )
+    rename: dict[str, str] = Field(
+        default_factory=dict, title="Rename", description="Column -> its name in the file; others keep theirs"
     )
     format: FormatName = Field("csv", title="Format", description="Of the file")
     delimiter: str | None = Field(
@@ -48,6 +72,10 @@ class TableExportContext(BaseModel):
         return self
 
 
+class TableExportContext(WritingOptions, Exporting):
+    """What to export, and how to write it."""
+
+
 class TableExport(BatchJobStrategy):
     """Export a table or a query to a CSV, TSV, JSON lines, Parquet or Excel file."""
 
@@ -65,6 +93,7 @@ class TableExport(BatchJobStrategy):
             raise ContextRefused(
                 f"delimiter is one character, not a quote or a line end, and only for format {formats}"
             )
+        refuse_unheeded_writing(context, get_format(context.format))
         return context
 
     def pre_process(self, job: JobRun) -> None:
@@ -73,25 +102,32 @@ class TableExport(BatchJobStrategy):
         with source.reading() as connection:
             selection = _select(job, source, connection)
             job.progress.total = selection.count(connection)
-        get_format(job.context.format).check_size(job.progress.total, len(selection.columns))
-        names = ", ".join(column.name for column in selection.columns)
-        job.describe(
-            "export-rows", "To export", f"{job.progress.total} rows of {_title(job.context)} as {job.context.format}"
-        )
+        context: TableExportContext = job.context
+        rows = min(job.progress.total, context.rows_per_file or job.progress.total)
+        get_format(context.format).check_size(rows, len(selection.columns))
+        names = ", ".join(column.name for column in _named(context, selection))
+        job.describe("export-rows", "To export", f"{job.progress.total} rows of {_title(context)} as {context.format}")
         job.describe("export-columns", "Columns", names)
+        taken = context.model_dump(include=SHOWN, exclude_defaults=True)
+        if taken:
+            job.describe("export-options", "Options", ", ".join(f"{name} {value!r}" for name, value in taken.items()))
 
     def process(self, job: JobRun) -> None:
         """Write the file from one snapshot; a stopped or failed export leaves none."""
         source = database_of(job.target).source(job.target)
         context: TableExportContext = job.context
-        format, options = get_format(context.format), WriteOptions(context.delimiter, context.neutralise)
+        options = write_options(context, context.delimiter, context.neutralise, context.rename)
+        export = Export(job, _title(context), get_format(context.format), context, options)
         written = 0
-        with job.write_output(f"{_title(context)}{format.suffixes[0]}") as stream, source.reading() as connection:
+
+        def advance(count: int) -> None:
+            nonlocal written
+            written += count
+            job.progress.advance(count)
+
+        with source.reading() as connection:
             selection = _select(job, source, connection)
-            for count in format.write(Rows(source, connection, selection, selection.columns), stream, options):
-                written += count
-                job.progress.advance(count)
-                job.stop_if_asked()
+            export.write(Rows(source, connection, selection, _named(context, selection)), advance)
         job.progress.total = written  # others may have written since they were counted
 
     def build_template(self) -> str:
@@ -105,6 +141,26 @@ def _select(job: JobRun, source: Source, connection: Connection) -> Selection:
         return select_table(job.target, context.table, context.columns, context.order_by)
     query = context.query or ""
     return select_query(query, source.query_columns(connection, query), context.columns, context.order_by)
+
+
+def _named(context: TableExportContext, selection: Selection) -> list[SelectedColumn]:
+    """The columns as the file has them."""
+    there = {column.name: column for column in selection.columns}
+    dates = context.date_format if isinstance(context.date_format, dict) else {}
+    for option, names in (("rename", context.rename), ("date_format", dates)):
+        absent = [name for name in names if name not in there]
+        if absent:
+            raise JobRefused(
+                f"{option} names {shown(absent)}, which is not exported; exported are: {shown(list(there))}"
+            )
+    no_times = [name for name in dates if not (there[name].is_moment or there[name].is_time)]
+    if no_times:
+        raise JobRefused(f"date_format names {shown(no_times)}, which has no days or times")
+    named = [replace(column, name=context.rename.get(column.name, column.name)) for column in selection.columns]
+    doubled = [name for name, uses in Counter(column.name for column in named).items() if uses > 1]
+    if doubled:
+        raise JobRefused(f"two columns would be called {shown(doubled)} in the file; rename one otherwise")
+    return named
 
 
 def _title(context: TableExportContext) -> str:

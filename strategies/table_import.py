@@ -17,6 +17,7 @@ from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table
 from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format, refuse_unheeded
 from batch_jobs.strategies.tables.formats.options import ReadingOptions, ReadOptions
+from batch_jobs.strategies.tables.formats.packing import split_member
 from batch_jobs.strategies.tables.formats.reading import Input, NotAsItBegan, Reader
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunks, write_chunk
 from batch_jobs.strategies.tables.importing.inference import Inference
@@ -92,16 +93,16 @@ class TableImport(BatchJobStrategy):
         if len(set(context.key)) < len(context.key):
             raise ContextRefused(f"key names a column twice: {', '.join(context.key)}")
         with suppress(InputRefused):  # a name that tells no format is reported with the file
-            refuse_unheeded(context, _format(context))
+            refuse_unheeded(context, get_format(context.format) if context.format else format_of(context.file_key))
         return context
 
     def pre_process(self, job: JobRun) -> None:
         """Read the whole file: decide, count, find everything that is wrong; the target is only read."""
         if job.checkpoint is not None and "checksum" in job.plan:
             return  # part of the file is in; to compare with that would make a new plan of half the work
-        version = job.files.version(job.context.file_key)
-        file = Input(partial(job.open_input, job.context.file_key), job.context.file_key)
-        format = _format(job.context)
+        version = job.files.version(split_member(job.context.file_key)[0])
+        file = _input(job)
+        format = _format(job.context, file)
         reader = _open(job, format, file)
         try:
             plan = self._look(job, format, reader)
@@ -119,10 +120,10 @@ class TableImport(BatchJobStrategy):
     def process(self, job: JobRun) -> None:
         """Load the file, chunk by chunk, from the checkpoint on."""
         plan = ImportPlan.model_validate(job.plan)
-        file = Input(partial(job.open_input, job.context.file_key), job.context.file_key)
-        if plan.version != job.files.version(job.context.file_key) and plan.checksum != file.checksum:
+        file = _input(job)
+        if plan.version != job.files.version(split_member(job.context.file_key)[0]) and plan.checksum != file.checksum:
             raise InputChanged(job.context.file_key)
-        format = _format(job.context)
+        format = _format(job.context, file)
         table = _table(job, plan)
         destination = Destination(
             table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
@@ -171,8 +172,12 @@ class TableImport(BatchJobStrategy):
         return plan, table, True
 
 
-def _format(context: TableImportContext) -> Format:
-    return get_format(context.format) if context.format else format_of(context.file_key)
+def _input(job: JobRun) -> Input:
+    return Input(partial(job.open_input, split_member(job.context.file_key)[0]), job.context.file_key)
+
+
+def _format(context: TableImportContext, file: Input) -> Format:
+    return get_format(context.format) if context.format else format_of(file.table_name)
 
 
 def _open(job: JobRun, format: Format, file: Input, found: dict[str, Any] | None = None) -> Reader:

@@ -15,7 +15,13 @@ from batch_jobs.strategies.tables.formats.format import media_types
 
 BLOCK = 1 << 18
 #: Beside what formats say of theirs. Whatever else a name ends in is sent as bytes: nothing that a browser would run.
-TYPES = {".json": "application/json", ".txt": "text/plain", ".gz": "application/gzip"}
+TYPES = {
+    ".json": "application/json",
+    ".txt": "text/plain",
+    ".gz": "application/gzip",
+    ".zst": "application/zstd",
+    ".zip": "application/zip",
+}
 RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 

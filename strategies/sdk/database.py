@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.errors import DatabaseUnsupported
 
@@ -97,6 +98,10 @@ class Database:
     def names(self, columns: Sequence[str]) -> str:
         """Column names as a list in SQL."""
         return ", ".join(map(self.quoted, columns))
+
+    def same_meaning(self, type: TypeEngine[Any], left: str, right: str) -> str | None:
+        """The condition that two cells which differ mean the same; ``None`` where all that differs does."""
+        return None
 
     def http_date(self, time: str) -> str:
         """The SQL for a time as browsers write it, such as ``Tue, 24 Nov 2026 03:04:45 GMT``."""

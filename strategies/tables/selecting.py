@@ -5,7 +5,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, Date, DateTime, Engine, Float, Integer, LargeBinary, Numeric, Time
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Boolean,
+    Connection,
+    Date,
+    DateTime,
+    Engine,
+    Float,
+    Integer,
+    LargeBinary,
+    Numeric,
+    Time,
+)
 from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.database import Database, database_of
@@ -43,19 +56,45 @@ class SelectedColumn:
         """Whether its cells are bytes."""
         return isinstance(self.type, LargeBinary)
 
+    @cached_property
+    def is_moment(self) -> bool:
+        """Whether its cells are days, with a time or without."""
+        return isinstance(self.type, (Date, DateTime))
+
+    @cached_property
+    def is_time(self) -> bool:
+        """Whether its cells are times of a day."""
+        return isinstance(self.type, Time)
+
+    @cached_property
+    def is_json(self) -> bool:
+        """Whether its cells are JSON."""
+        return isinstance(self.type, JSON)
+
+    @cached_property
+    def is_array(self) -> bool:
+        """Whether its cells are arrays."""
+        return isinstance(self.type, ARRAY)
+
 
 @dataclass(frozen=True)
 class Selection:
-    """Rows to export: ``source`` is what stands after FROM."""
+    """Rows to export: ``source`` is what stands after FROM, ``descending`` has those of ``order_by`` that go down.
+
+    ``title`` is what it is called.
+    """
 
     source: str
     columns: list[SelectedColumn]
     order_by: list[str]
+    descending: frozenset[str] = frozenset()
+    title: str = "the query"
 
     def select(self, database: Database, cells: list[str] | None = None) -> str:
         """The SELECT statement; ``cells`` are SQL expressions in place of the bare columns."""
         wanted = cells or [database.quoted(column.name) for column in self.columns]
-        order = ", ".join(f"source.{database.quoted(name)}" for name in self.order_by)
+        ways = dict.fromkeys(self.descending, " DESC")
+        order = ", ".join(f"source.{database.quoted(name)}{ways.get(name, '')}" for name in self.order_by)
         return f"SELECT {', '.join(wanted)} FROM {self.source} AS source" + (f" ORDER BY {order}" if order else "")
 
     def count(self, connection: Connection) -> int:
@@ -109,7 +148,9 @@ def _selection(
     source: str, found: list[SelectedColumn], columns: list[str], order_by: list[str], where: str
 ) -> Selection:
     by_name = {column.name: column for column in found}
-    absent = [name for name in [*columns, *order_by] if name not in by_name]
+    order = [name if name in by_name else name.removeprefix("-") for name in order_by]
+    absent = [name for name in [*columns, *order] if name not in by_name]
     if absent:
         raise JobRefused(f"{where} has no column {shown(absent)}; it has: {shown(list(by_name))}")
-    return Selection(source, [by_name[name] for name in columns] or found, order_by)
+    descending = frozenset(name for name, given in zip(order, order_by, strict=True) if name != given)
+    return Selection(source, [by_name[name] for name in columns] or found, order, descending, where)

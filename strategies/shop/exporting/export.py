@@ -1,8 +1,7 @@
 """The way in which the exports of a shop run: one query, read in one snapshot, written as it comes."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, BinaryIO, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy import Connection, types
@@ -12,8 +11,9 @@ from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.filters import Condition, conditions
-from batch_jobs.strategies.tables.databases.reading import Source
-from batch_jobs.strategies.tables.formats.format import FormatName, Rows, WriteOptions, get_format
+from batch_jobs.strategies.tables.exporting import Export
+from batch_jobs.strategies.tables.formats.format import FormatName, Rows, get_format, refuse_unheeded_writing
+from batch_jobs.strategies.tables.formats.writing import WritingOptions, write_options
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
 
 DELIMITER = ";"
@@ -39,7 +39,7 @@ class ListConfig(BaseModel):
     select: list[str] | None = None
 
 
-class ShopExportContext(BaseModel):
+class ShopExportContext(WritingOptions):
     """What to export, and how to write it."""
 
     filterable_fields: dict[str, Any] = Field(
@@ -135,6 +135,7 @@ class ShopExport(BatchJobStrategy, abstract=True):
             raise ContextRefused(f"order has no {', '.join(unknown)}; there are: {', '.join(self.orders)}")
         conditions(context.filterable_fields, self.filters(Database.lower))
         self._refuse_unknown(config)
+        refuse_unheeded_writing(context, get_format(context.format))
         nothing: dict[str, Any] = dict.fromkeys(("limit", "offset", "order", "fields", "expand"))
         return context.model_copy(update={"list_config": config, **nothing})
 
@@ -161,17 +162,20 @@ class ShopExport(BatchJobStrategy, abstract=True):
     def process(self, job: JobRun) -> None:
         """Write the file from one snapshot; a stopped or failed export leaves none."""
         source = database_of(job.target).source(job.target)
-        name = f"{self.noun}-export{get_format(job.context.format).suffixes[0]}"
-        with job.write_output(name) as stream, source.reading() as connection:
+        export = _export(job, f"{self.noun}-export")
+        with source.reading() as connection:
             database_of(connection).expect_many_rows(connection)
             job.progress.total = entries = self._count(job, connection)  # others may have written since the preview
             query = self.query(job.context, connection)
             rows, lines, reported = entries if query.rows is None else query.rows, 0, 0
-            for count in _written(source, connection, query, job.context.format, stream):
+
+            def advance(count: int) -> None:
+                nonlocal lines, reported
                 lines += count
                 job.progress.advance(entries * lines // rows - reported)
                 reported = entries * lines // rows
-                job.stop_if_asked()
+
+            export.write(Rows(source, connection, query.selection(), query.named()), advance)
             job.progress.advance(entries - reported)
 
     def build_template(self) -> str:
@@ -212,9 +216,7 @@ class ShopExport(BatchJobStrategy, abstract=True):
 NO_LIMIT = f" LIMIT {2**62}"
 
 
-def _written(
-    source: Source, connection: Connection, query: ExportQuery, format: str, stream: BinaryIO
-) -> Iterator[int]:
-    chosen = get_format(format)
-    delimiter = DELIMITER if "delimiter" in chosen.write_options else None
-    return chosen.write(Rows(source, connection, query.selection(), query.named()), stream, WriteOptions(delimiter))
+def _export(job: JobRun, name: str) -> Export:
+    format = get_format(job.context.format)
+    delimiter = DELIMITER if "delimiter" in format.write_options else None
+    return Export(job, name, format, job.context, write_options(job.context, delimiter))

@@ -81,4 +81,6 @@ def difference(database: Database, destination: Destination, name: str, left: st
     as_text = isinstance(column, NullType) or (isinstance(column, JSON) and column.__visit_name__ != "JSONB")
     cells = (f"{side}.{database.quoted(name)}" for side in (left, right))
     before, after = (f"CAST({cell} AS TEXT)" if as_text else cell for cell in cells)
-    return f"{before} {database.differs} {after}"
+    differs = f"{before} {database.differs} {after}"
+    same = database.same_meaning(column, before, after)
+    return f"({differs} AND NOT {same})" if same else differs

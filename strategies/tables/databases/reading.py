@@ -30,8 +30,8 @@ class Source(Protocol):
             JobRefused: the database does not accept the query.
         """
 
-    def batches(self, connection: Connection, selection: Selection) -> Iterator[pa.Table]:
-        """The rows, every cell as text (null where there is none)."""
+    def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
+        """The rows, every cell as text (null where there is none); ``nested`` gives arrays as JSON."""
 
     def copy_csv(
         self, connection: Connection, selection: Selection, delimiter: str, neutralise: bool, stream: BinaryIO

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.errors import InputRefused
-from batch_jobs.strategies.tables.formats.format import Format, Rows, WriteOptions
+from batch_jobs.strategies.tables.formats.csv_writing import write_csv
+from batch_jobs.strategies.tables.formats.format import Format, Rows
 from batch_jobs.strategies.tables.formats.reading import (
     SURPLUS_COLUMN,
     BadRow,
@@ -24,6 +25,7 @@ from batch_jobs.strategies.tables.formats.reading import (
     unpacked,
 )
 from batch_jobs.strategies.tables.formats.text import SAMPLE, UTF8, CheckedText, Survey, guess, read_sample, survey
+from batch_jobs.strategies.tables.formats.writing import WriteOptions
 
 DELIMITERS = ",;\t|"
 LOOKED_AT = 50  # records
@@ -310,45 +312,6 @@ def _blank(table: pa.Table) -> Any:
     return blank
 
 
-def csv_lines(columns: list[pa.Array], delimiter: str) -> memoryview:
-    """Lines of CSV in UTF-8; cells are text and get quotes only where they need them."""
-    quoted = [_quoted(pc.cast(column, pa.large_string()), delimiter) for column in columns]
-    quoted[-1] = _joined(quoted[-1], _text("\n"), "")
-    return _bytes_of(_joined(*quoted, delimiter))
-
-
-def csv_header(names: list[str], delimiter: str) -> memoryview:
-    """The header's line."""
-    return csv_lines([pa.array([name]) for name in names], delimiter)
-
-
-def _quoted(cells: pa.Array, delimiter: str) -> pa.Array:
-    special = pc.or_(pc.match_substring_regex(cells, f'["\\r\\n{_escaped(delimiter)}]'), pc.equal(cells, ""))
-    if not pc.any(special).as_py():
-        return cells
-    mark = _text('"')
-    return pc.if_else(special, _joined(mark, pc.replace_substring(cells, '"', '""'), mark, ""), cells)
-
-
-def _escaped(delimiter: str) -> str:
-    return "\\" + delimiter if delimiter in "\\]^-" else delimiter
-
-
-def _text(text: str) -> pa.Scalar:
-    return pa.scalar(text, pa.large_string())
-
-
-def _joined(*parts: pa.Array | pa.Scalar | str) -> pa.Array:
-    *cells, between = parts
-    return pc.binary_join_element_wise(*cells, _text(between), null_handling="replace", null_replacement="")
-
-
-def _bytes_of(lines: pa.Array) -> memoryview:
-    offsets, data = lines.buffers()[1:]
-    ends = memoryview(offsets).cast("q")
-    return memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]] if data else memoryview(b"")
-
-
 class Csv(Format):
     """Comma-separated values; read with any delimiter."""
 
@@ -356,7 +319,7 @@ class Csv(Format):
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".txt")
     media_type: ClassVar[str] = "text/csv"
     read_options: ClassVar[frozenset[str]] = frozenset({"delimiter", "encoding"})
-    write_options: ClassVar[frozenset[str]] = frozenset({"delimiter"})
+    write_options: ClassVar[frozenset[str]] = frozenset({"delimiter", "bom", "null", "decimal", "date_format"})
     for_spreadsheets: ClassVar[bool] = True
     #: In reading, ``None`` finds it out.
     read_delimiter: ClassVar[str | None] = None
@@ -368,10 +331,8 @@ class Csv(Format):
         return CsvReader(source, chosen)
 
     def write(self, rows: Rows, stream: BinaryIO, options: WriteOptions) -> Iterator[int]:
-        """Have the database write the lines, which is fastest."""
-        delimiter = options.delimiter or self.write_delimiter
-        stream.write(csv_header(rows.names, delimiter))
-        yield from rows.copy_csv(delimiter, options.neutralise, stream)
+        """Have the database write the lines, which is fastest, unless cells are to look otherwise."""
+        return write_csv(rows, stream, options, options.delimiter or self.write_delimiter)
 
 
 FORMAT = Csv()

@@ -13,7 +13,10 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused, JobRefused
 from batch_jobs.strategies.tables.formats.options import ReadingOptions
+from batch_jobs.strategies.tables.formats.packing import bare_name
 from batch_jobs.strategies.tables.formats.reading import Input, Reader, ReadOptions, Source
+from batch_jobs.strategies.tables.formats.writing import WriteOptions as WriteOptions
+from batch_jobs.strategies.tables.formats.writing import WritingOptions, dated
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -23,14 +26,6 @@ if TYPE_CHECKING:
 GROUP = "batch_jobs.formats"
 #: Ours, in the order in which they are offered; those of other packages follow by name.
 OURS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
-
-
-@dataclass(frozen=True)
-class WriteOptions:
-    """How a file is to be written: the delimiter where the format has one, and whether formulas are neutralised."""
-
-    delimiter: str | None = None
-    neutralise: bool = True
 
 
 class Writer(Protocol):
@@ -43,8 +38,8 @@ class Writer(Protocol):
 class RowSource(Protocol):
     """Where the rows of an export come from: a database."""
 
-    def batches(self, connection: Connection, selection: "Selection") -> Iterator[pa.Table]:
-        """The rows, every cell as text (null where there is none)."""
+    def batches(self, connection: Connection, selection: "Selection", nested: bool = False) -> Iterator[pa.Table]:
+        """The rows, every cell as text (null where there is none); ``nested`` gives arrays as JSON."""
 
     def copy_csv(
         self, connection: Connection, selection: "Selection", delimiter: str, neutralise: bool, stream: BinaryIO
@@ -66,9 +61,9 @@ class Rows:
         """The columns' names in the file."""
         return [column.name for column in self.columns]
 
-    def batches(self) -> Iterator[pa.Table]:
-        """The rows, every cell as text, under the file's names."""
-        for batch in self.source.batches(self.connection, self.selection):
+    def batches(self, nested: bool = False) -> Iterator[pa.Table]:
+        """The rows, every cell as text, under the file's names; ``nested`` gives arrays as JSON."""
+        for batch in self.source.batches(self.connection, self.selection, nested):
             yield batch.rename_columns(self.names)
 
     def copy_csv(self, delimiter: str, neutralise: bool, stream: BinaryIO) -> Iterator[int]:
@@ -91,9 +86,11 @@ class Format(ABC):
     media_type: ClassVar[str]
     #: How its files begin -> what one is called where another format was expected.
     magic: ClassVar[dict[bytes, str]] = {}
-    #: Which fields of ``ReadingOptions`` it heeds in reading, and of ``WriteOptions`` in writing.
+    #: Which fields of ``ReadingOptions`` it heeds in reading, and of ``WritingOptions`` (and delimiter) in writing.
     read_options: ClassVar[frozenset[str]] = frozenset()
     write_options: ClassVar[frozenset[str]] = frozenset()
+    #: Whether its cells may be lists of values.
+    nests: ClassVar[bool] = False
     #: Whether spreadsheets open it, so that exports neutralise formulas and imports restore them.
     for_spreadsheets: ClassVar[bool] = False
 
@@ -114,8 +111,8 @@ class Format(ABC):
     def write(self, rows: Rows, stream: BinaryIO, options: WriteOptions) -> Iterator[int]:
         """Write a whole file; yields the number of rows now and then."""
         with self.writer(stream, rows.columns, options) as writer:
-            for batch in rows.batches():
-                writer.write(batch)
+            for batch in rows.batches(self.nests):
+                writer.write(dated(batch, rows.columns, options.date_format))
                 yield batch.num_rows
 
     def check_size(self, rows: int, columns: int) -> None:  # noqa: B027  # most formats have no limit
@@ -182,12 +179,17 @@ def format_of(name: str) -> Format:
     Raises:
         InputRefused: it tells none.
     """
-    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
-    last = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
+    suffix = PurePosixPath(bare_name(name)).suffix.lower()
     for format in all_formats():
-        if last in format.suffixes:
+        if suffix in format.suffixes:
             return format
     raise InputRefused(name, f"the name does not tell the format; set format to one of {', '.join(format_names())}")
+
+
+def is_table_name(name: str) -> bool:
+    """Whether a file's name tells a format."""
+    suffix = PurePosixPath(bare_name(name)).suffix.lower()
+    return any(suffix in format.suffixes for format in all_formats())
 
 
 def media_types() -> dict[str, str]:
@@ -216,19 +218,32 @@ def refuse_unheeded(options: ReadingOptions, format: Format) -> None:
             raise ContextRefused(f"{name} is not for format {format.name}; it is for {', '.join(heeding) or 'none'}")
 
 
+def refuse_unheeded_writing(options: WritingOptions, format: Format) -> None:
+    """Refuse writing options that a format has no use for; any file can be packed and split.
+
+    Raises:
+        ContextRefused: names the option and the formats that it is for.
+    """
+    for name in ("bom", "null", "decimal", "date_format"):
+        if getattr(options, name) != WritingOptions.model_fields[name].default and name not in format.write_options:
+            heeding = ", ".join(other.name for other in all_formats() if name in other.write_options)
+            raise ContextRefused(f"{name} is not for format {format.name}; it is for {heeding}")
+
+
 def open_reader(source: Source, name: str, *, format: str | None = None, options: ReadOptions | None = None) -> Reader:
     """Open a file for reading, and settle it.
 
     Args:
         source: opens the raw input anew.
-        name: the file's name, which tells its format and, by ``.gz``, its compression.
+        name: the file's name, which tells its format and what it is packed in.
         format: one of ``format_names``; by the name when not given.
         options: how to read it; what is not given is found out.
 
     Raises:
         InputRefused: the file is not what it should be.
     """
-    chosen = get_format(format) if format else format_of(name)
-    reader = chosen.reader(Input(source, name), options or ReadOptions())
+    file = Input(source, name)
+    chosen = get_format(format) if format else format_of(file.table_name)
+    reader = chosen.reader(file, options or ReadOptions())
     reader.settle()
     return reader

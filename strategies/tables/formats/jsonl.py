@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.errors import InputRefused
-from batch_jobs.strategies.tables.formats.format import Format, WriteOptions, Writer
+from batch_jobs.strategies.tables.formats.format import Format, Writer
+from batch_jobs.strategies.tables.formats.jsonl_writing import JsonLinesWriter
 from batch_jobs.strategies.tables.formats.reading import (
     SURPLUS_COLUMN,
     BadRow,
@@ -20,6 +21,7 @@ from batch_jobs.strategies.tables.formats.reading import (
     ReadOptions,
     unpacked,
 )
+from batch_jobs.strategies.tables.formats.writing import WriteOptions
 
 if TYPE_CHECKING:
     from batch_jobs.strategies.tables.selecting import SelectedColumn
@@ -123,6 +125,37 @@ class _Float(float):
         self.text = text
 
 
+class _Nested:
+    """What is nested, as it was written but for blanks: with its own numbers and escapes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+_TEXT_OR_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
+
+
+def _keep_nested(parsed: dict[str, Any], text: str) -> None:
+    """Put what is nested in an object as it is written in its text, which begins and ends with the object."""
+    place = _after_blanks(text, 1)
+    while text[place] != "}":
+        key, place = _DECODER.raw_decode(text, place)
+        begin = _after_blanks(text, _after_blanks(text, place) + 1)  # beyond the colon
+        value, place = _DECODER.raw_decode(text, begin)
+        if isinstance(value, (dict, list)):
+            parsed[key] = _Nested(_TEXT_OR_BLANKS.sub(r"\1", text[begin:place]))
+        place = _after_blanks(text, place)
+        place = _after_blanks(text, place + (text[place] == ","))
+
+
+def _after_blanks(text: str, place: int) -> int:
+    found = _BLANKS.match(text, place)
+    assert found is not None
+    return found.end()
+
+
 def _parsed(line: int, raw: bytes) -> dict[str, Any] | BadRow:
     try:
         parsed = json.loads(raw, parse_float=_Float, parse_constant=str)
@@ -130,6 +163,8 @@ def _parsed(line: int, raw: bytes) -> dict[str, Any] | BadRow:
         return BadRow(line, "is not JSON", {SURPLUS_COLUMN: raw.decode(errors="replace")})
     if not isinstance(parsed, dict):
         return BadRow(line, "is not a JSON object", {SURPLUS_COLUMN: raw.decode(errors="replace")})
+    if any(isinstance(value, (dict, list)) for value in parsed.values()):
+        _keep_nested(parsed, raw.decode("utf-8", "surrogatepass"))
     return parsed
 
 
@@ -139,54 +174,9 @@ def _text(value: Any) -> str | None:
         return value if value is None or value.isprintable() else value.encode(errors="replace").decode()
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, _Float):
+    if isinstance(value, (_Float, _Nested)):
         return value.text
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-#: A decimal number that a float holds exactly, so that it may be written as a number; others are written as text.
-PLAIN_NUMBER = re.compile(r"-?(?=(?:\D?\d){1,15}\D*$)\d+(\.\d+)?")
-PLAIN_INTEGER = re.compile(r"-?\d+")
-
-
-class JsonLinesWriter:
-    """One JSON object a line; numbers and booleans are such, all else is text."""
-
-    def __init__(self, stream: BinaryIO, columns: "list[SelectedColumn]") -> None:
-        self._stream = stream
-        self._names = [json.dumps(column.name) for column in columns]
-        self._ways = [_json_way(column) for column in columns]
-
-    def write(self, rows: pa.Table) -> None:
-        """Write a line for each row."""
-        columns = [
-            [f"{name}: {way(cell)}" for cell in cells.to_pylist()]
-            for name, way, cells in zip(self._names, self._ways, rows.columns, strict=True)
-        ]
-        self._stream.write("".join(f"{{{', '.join(cells)}}}\n" for cells in zip(*columns, strict=True)).encode())
-
-    def close(self) -> None:
-        """Nothing is left to write."""
-
-
-def _json_way(column: "SelectedColumn") -> Callable[[str | None], str]:
-    if column.is_boolean:
-        return _json_boolean
-    return _json_number if column.is_number else _json_text
-
-
-def _json_text(cell: str | None) -> str:
-    return json.dumps(cell, ensure_ascii=False)
-
-
-def _json_boolean(cell: str | None) -> str:
-    return cell if cell in ("true", "false") else json.dumps(cell)
-
-
-def _json_number(cell: str | None) -> str:
-    if cell is None:
-        return "null"
-    return cell if PLAIN_NUMBER.fullmatch(cell) or PLAIN_INTEGER.fullmatch(cell) else json.dumps(cell)
 
 
 class JsonLines(Format):
@@ -195,6 +185,8 @@ class JsonLines(Format):
     name: ClassVar[str] = "jsonl"
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
     media_type: ClassVar[str] = "application/x-ndjson"
+    write_options: ClassVar[frozenset[str]] = frozenset({"date_format"})
+    nests: ClassVar[bool] = True
 
     def reader(self, source: Input, options: ReadOptions) -> JsonLinesReader:
         """Open a file for reading."""

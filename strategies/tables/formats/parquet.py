@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from sqlalchemy import Column
 
 from batch_jobs.strategies.sdk.errors import InputRefused, JobRefused
-from batch_jobs.strategies.tables.formats.format import Format, WriteOptions, Writer
+from batch_jobs.strategies.tables.formats.format import Format, Writer
 from batch_jobs.strategies.tables.formats.reading import Batch, Input, Reader, ReadOptions
+from batch_jobs.strategies.tables.formats.writing import WriteOptions
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -113,12 +114,15 @@ class ParquetWriter:
 
     def _typed(self, name: str, kind: Kind, rows: pa.Table) -> pa.Array:
         converted = kind.convert(rows.column(name).combine_chunks())
-        if converted.bad:
-            raise JobRefused(
-                f"column {name} has a value that Parquet cannot hold as its type: {converted.bad[0][1]}; "
-                "export it as csv or jsonl"
-            )
-        return converted.values.cast(self._schema.field(name).type)
+        try:
+            if not converted.bad:
+                return converted.values.cast(self._schema.field(name).type)
+            reason = converted.bad[0][1]
+        except pa.ArrowInvalid as error:  # such as infinity, which the kind keeps as text
+            reason = " ".join(str(error).split())
+        raise JobRefused(
+            f"column {name} has a value that Parquet cannot hold as its type: {reason}; export it as csv or jsonl"
+        )
 
     def _flush(self) -> None:
         if self._held:

@@ -1,12 +1,11 @@
 """Reading a file as batches of text cells, whatever its format, with as few passes over its bytes as can be."""
 
-import gzip
 import io
-import zlib
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
 from types import MappingProxyType
@@ -14,9 +13,17 @@ from typing import IO, Any, BinaryIO, cast
 
 import pyarrow as pa
 
-from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
 from batch_jobs.strategies.tables.formats.options import ReadOptions
+from batch_jobs.strategies.tables.formats.packing import (
+    bare_name,
+    chosen_member,
+    copy_within_bounds,
+    is_packed,
+    is_zip,
+    split_member,
+    unpacked,
+)
 
 __all__ = [
     "SURPLUS_COLUMN",
@@ -122,7 +129,7 @@ class Input:
 
     Args:
         source: opens the file in its store.
-        name: the file's name; one that ends in ``.gz`` is packed.
+        name: the file's name, which tells what it is packed in: ``a.csv.gz``, or ``a.zip#b.csv`` for one in an archive.
     """
 
     def __init__(self, source: Source, name: str) -> None:
@@ -130,7 +137,10 @@ class Input:
         self.head = bytearray()
         self.head_is_all = False
         self._checksum: str | None = None
-        self._copy: IO[bytes] | None = None
+        self._held: IO[bytes] | None = None
+        self._unpacked: IO[bytes] | None = None
+        #: How many bytes the pass that came furthest has read.
+        self.size = 0
 
     def __call__(self) -> BinaryIO:
         """Open it, to be read from its start on."""
@@ -150,16 +160,45 @@ class Input:
         """Note what a pass that came to the end found."""
         self._checksum = checksum
 
-    def seekable(self) -> BinaryIO:
-        """Open a copy that can be read here and there; fetched once, and in memory only while it is small."""
-        if self._copy is None:
-            copy = SpooledTemporaryFile(HELD)  # noqa: SIM115  # it lives as long as the input
+    @cached_property
+    def member(self) -> str | None:
+        """The name of the file inside, where the input is an archive.
+
+        Raises:
+            InputRefused: the archive is damaged, or does not say which.
+        """
+        key, wanted = split_member(self.name)
+        if not is_zip(key):
+            return None
+        from batch_jobs.strategies.tables.formats.format import is_table_name  # formats need readers
+
+        return chosen_member(self.held(), key, wanted, is_table_name)
+
+    @property
+    def table_name(self) -> str:
+        """The name that tells the format: without what it is packed in."""
+        return bare_name(self.member or self.name)
+
+    def held(self) -> BinaryIO:
+        """Open a copy of the bytes as they are, which can be read here and there; fetched once."""
+        if self._held is None:
+            self._held = SpooledTemporaryFile(HELD)  # noqa: SIM115  # it lives as long as the input
             with self() as stream:
-                while block := stream.read(BLOCK):
-                    copy.write(block)
-            self._copy = copy
-        self._copy.seek(0)
-        return cast(BinaryIO, _Shared(self._copy))
+                shutil.copyfileobj(stream, self._held, BLOCK)
+        self._held.seek(0)
+        return cast(BinaryIO, _Shared(self._held))
+
+    def seekable(self) -> BinaryIO:
+        """Open a copy of what is unpacked, which can be read here and there; in memory only while it is small."""
+        if not is_packed(self.name):
+            return self.held()
+        if self._unpacked is None:
+            copy = SpooledTemporaryFile(HELD)  # noqa: SIM115  # it lives as long as the input
+            with unpacked(self) as stream:
+                copy_within_bounds(stream, cast(BinaryIO, copy), self.name, lambda: self.size)
+            self._unpacked = copy
+        self._unpacked.seek(0)
+        return cast(BinaryIO, _Shared(self._unpacked))
 
 
 class _Shared(io.RawIOBase):
@@ -199,6 +238,7 @@ class _Pass(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         block = bytes(self._input.head[self._position : self._position + len(buffer)]) or self._beyond(len(buffer))
         self._position += len(block)
+        self._input.size = max(self._input.size, self._position)
         self._digest.update(block)
         if not block:
             self._input.passed(self._digest.hexdigest())
@@ -222,17 +262,3 @@ class _Pass(io.RawIOBase):
             head += block[: HEAD - len(head)]
             self._input.head_is_all = not block
         return block
-
-
-@contextmanager
-def unpacked(source: Input) -> Iterator[BinaryIO]:
-    """Open the input, unpacking what is named ``.gz``; a damaged archive is refused wherever reading meets it."""
-    with source() as raw:
-        packed = source.name.lower().endswith(".gz")
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
-        try:
-            yield stream
-        except (gzip.BadGzipFile, zlib.error):
-            raise InputRefused(source.name, "it is named .gz and is not a gzip file, or is damaged") from None
-        except EOFError:
-            raise InputRefused(source.name, "the gzip file ends too early; it was cut off, upload it again") from None

@@ -11,7 +11,7 @@ class Tsv(Csv):
     name: ClassVar[str] = "tsv"
     suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".tab")
     media_type: ClassVar[str] = "text/tab-separated-values"
-    write_options: ClassVar[frozenset[str]] = frozenset()
+    write_options: ClassVar[frozenset[str]] = Csv.write_options - {"delimiter"}
     read_delimiter: ClassVar[str | None] = "\t"
     write_delimiter: ClassVar[str] = "\t"
 

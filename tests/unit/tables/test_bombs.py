@@ -44,11 +44,22 @@ def workbook(path: Path) -> Path:
     return path
 
 
+def zipped(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("bomb.csv", "w") as stream:
+        stream.write(b"a,b\n")
+        stream.write(b'1,"')
+        for _ in range(MEGABYTES):
+            stream.write(b"0" * (1 << 20))
+    return path
+
+
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
         ("csv", "the quote opened in the row of line 2 is never closed"),
         ("jsonl", "line 1 is longer than 64 MB"),
+        ("zip", "the quote opened in the row of line 2 is never closed"),
+        ("xlsx.gz", "it unpacks to more than 256 MB and 100 times its size"),
         ("xlsx", "its texts unpack to more than 256 MB"),
     ],
 )
@@ -56,6 +67,8 @@ def test_a_bomb_is_refused_and_takes_less_memory_than_it_unpacks_to(tmp_path: Pa
     files = {
         "csv": lambda: packed(tmp_path / "bomb.csv.gz", b"a,b\n", b"0" * (1 << 20)),
         "jsonl": lambda: packed(tmp_path / "bomb.jsonl.gz", b'{"a": "', b"0" * (1 << 20)),
+        "zip": lambda: zipped(tmp_path / "bomb.zip"),
+        "xlsx.gz": lambda: packed(tmp_path / "bomb.xlsx.gz", b"PK\x03\x04", bytes(1 << 20)),
         "xlsx": lambda: workbook(tmp_path / "bomb.xlsx"),
     }
     bomb = files[kind]()

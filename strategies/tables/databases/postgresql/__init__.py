@@ -4,11 +4,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import JSON, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.database import CONNECTIONS, Database
 
@@ -21,6 +22,8 @@ FRESH_SECONDS = 1.0
 #: Sorting is done in memory, not on the server's disk. And of rows just loaded the planner knows nothing: it would take
 #: many for few and look each of them up, which takes longer with every row; hashing whole tables does not.
 MANY_ROWS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_nestloop = off")
+#: JSON without the blanks between its values; texts in it are kept.
+WITHOUT_BLANKS = r"""regexp_replace(CAST({0} AS TEXT), '("(?:[^"\\]|\\.)*")|\s+', '\1', 'g')"""
 
 
 class Postgresql(Database):
@@ -65,6 +68,13 @@ class Postgresql(Database):
         """Hash and sort in memory rather than look up row by row."""
         for setting in MANY_ROWS:
             connection.exec_driver_sql(setting)
+
+    def same_meaning(self, type: TypeEngine[Any], left: str, right: str) -> str | None:
+        """The type json keeps its blanks, and has no equality of its own."""
+        if not isinstance(type, JSON) or isinstance(type, postgresql.JSONB):
+            return None
+        before, after = (WITHOUT_BLANKS.format(cell) for cell in (left, right))
+        return f"{before} IS NOT DISTINCT FROM {after}"
 
     def insert(self, table: Table) -> Any:
         """PostgreSQL's own INSERT."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 from sqlalchemy import Connection, Engine, types
+from sqlalchemy.dialects import postgresql
 
 from batch_jobs.strategies.sdk.database import Database
 from batch_jobs.strategies.sdk.errors import JobRefused
@@ -36,9 +37,12 @@ NEUTRALISED = (
     "THEN '''' || {0} ELSE {0} END"
 )
 
+#: An array as JSON; one whose first index is not 1 stays text, since a list would start at 1 again.
+NESTED = "CASE WHEN {0}::text LIKE '[%' THEN to_json({0}::text) ELSE to_json({0}) END"
+
 _INTEGER = types.BigInteger()
 _FLOAT: types.TypeEngine[Any] = types.Double()
-#: PostgreSQL's numbers of its types; all others are text.
+#: PostgreSQL's numbers of its types; all others are arrays or text.
 _TYPES: dict[int, types.TypeEngine[Any]] = {
     16: types.Boolean(),
     17: types.LargeBinary(),
@@ -47,6 +51,8 @@ _TYPES: dict[int, types.TypeEngine[Any]] = {
     23: _INTEGER,
     700: _FLOAT,
     701: _FLOAT,
+    114: types.JSON(),
+    3802: postgresql.JSONB(),
     1082: types.Date(),
     1083: types.Time(),
     1114: types.DateTime(),
@@ -83,12 +89,17 @@ class PostgresqlSource:
             raise JobRefused(
                 f"the query is refused: {' '.join((error.diag.message_primary or str(error)).split())}"
             ) from error
-        return [SelectedColumn(column.name, _TYPES.get(column.type_code, types.Text())) for column in found.description]
+        arrays = _arrays(connection, {column.type_code for column in found.description} - _TYPES.keys())
+        known = _TYPES | dict.fromkeys(arrays, postgresql.ARRAY(types.Text()))
+        return [SelectedColumn(column.name, known.get(column.type_code, types.Text())) for column in found.description]
 
-    def batches(self, connection: Connection, selection: Selection) -> Iterator[pa.Table]:
+    def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
         """The rows as text."""
         names = [column.name for column in selection.columns]
-        cells = [self._cell(column) for column in selection.columns]
+        cells = [
+            NESTED.format(self._cell(column)) if nested and column.is_array else self._cell(column)
+            for column in selection.columns
+        ]
         for block, _rows in _blocks(connection, selection.select(self._database, cells), ","):
             yield _parsed(block, names)
 
@@ -122,6 +133,14 @@ class PostgresqlSource:
 
 def _driver(connection: Connection) -> Any:
     return connection.connection.driver_connection
+
+
+def _arrays(connection: Connection, numbers: set[int]) -> list[int]:
+    """Which of these types are arrays."""
+    if not numbers:
+        return []
+    query = "SELECT oid::int8 FROM pg_type WHERE oid = ANY (%s) AND typcategory = 'A'"
+    return [number for (number,) in _driver(connection).execute(query, [list(numbers)])]
 
 
 def _blocks(connection: Connection, select: str, delimiter: str) -> Iterator[tuple[bytes, int]]:

@@ -4,11 +4,13 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import JSON, Connection, Date, DateTime, Engine, Table, Time, create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
+from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.tables.databases.sqlite.functions import SAME_JSON, SAME_TIME, register
 
 if TYPE_CHECKING:
     from batch_jobs.strategies.tables.databases.loading import Destination, Loader
@@ -53,6 +55,12 @@ class Sqlite(Database):
         """
         return connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
 
+    def same_meaning(self, type: TypeEngine[Any], left: str, right: str) -> str | None:
+        """Times and JSON are text in whatever form an application writes them."""
+        if isinstance(type, (Date, DateTime, Time)):
+            return f"{SAME_TIME}({left}, {right})"
+        return f"{SAME_JSON}({left}, {right})" if isinstance(type, JSON) else None
+
     def insert(self, table: Table) -> Any:
         """SQLite's own INSERT."""
         return sqlite.insert(table)
@@ -91,6 +99,7 @@ def _configure(dbapi_connection: Any, _record: Any) -> None:
     for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+    register(dbapi_connection)
 
 
 def _lower(value: Any) -> Any:

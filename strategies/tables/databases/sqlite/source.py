@@ -11,12 +11,17 @@ from sqlalchemy import Connection, Engine, inspect, types
 
 from batch_jobs.strategies.sdk.database import Database
 from batch_jobs.strategies.sdk.errors import JobRefused
-from batch_jobs.strategies.tables.formats.csv import csv_lines
+from batch_jobs.strategies.tables.databases.sqlite.moments import are_milliseconds, as_text, is_julian, without_zone
+from batch_jobs.strategies.tables.formats.csv_writing import csv_rows
+from batch_jobs.strategies.tables.formats.writing import WriteOptions
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection, nested
-from batch_jobs.strategies.tables.values.formulas import neutralise as neutralised
 
 VIEW = "batch_job_query"
 FETCHED = 1_000  # rows at a time; they may be wide
+#: Bytes of a text that is shown.
+SHOWN = 40
+#: How a time with a zone ends.
+ZONE = r":\d\d(\.\d+)?\s*([Zz]|[+-]\d\d(:?\d\d)?)$"
 
 
 class SqliteSource:
@@ -56,24 +61,33 @@ class SqliteSource:
             for name, of_values in zip(names, values, strict=True)
         ]
 
-    def batches(self, connection: Connection, selection: Selection) -> Iterator[pa.Table]:
-        """The rows as text."""
-        cursor = _driver(connection).execute(selection.select(self._database))
+    def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
+        """The rows as text; SQLite has no arrays."""
         names = [column.name for column in selection.columns]
-        while rows := cursor.fetchmany(FETCHED):
+        times = _Times(self._database, connection, selection)
+        for rows in self._fetched(connection, selection):
             cells = zip(selection.columns, zip(*rows, strict=True), strict=True)
-            yield pa.table([_as_text(column, values) for column, values in cells], names=names)
+            yield pa.table([_as_text(column, values, times) for column, values in cells], names=names)
+
+    def _fetched(self, connection: Connection, selection: Selection) -> Iterator[list[tuple[Any, ...]]]:
+        select = selection.select(self._database)
+        cursor = _driver(connection).execute(select)
+        while True:
+            try:
+                rows = cursor.fetchmany(FETCHED)
+            except sqlite3.OperationalError as error:
+                raise _undecodable(_driver(connection), selection, select) or error from error
+            if not rows:
+                return
+            yield rows
 
     def copy_csv(
         self, connection: Connection, selection: Selection, delimiter: str, neutralise: bool, stream: BinaryIO
     ) -> Iterator[int]:
         """Write the rows as CSV made by Arrow."""
+        options = WriteOptions(neutralise=neutralise)
         for batch in self.batches(connection, selection):
-            columns = [
-                neutralised(cells.combine_chunks()) if neutralise and column.is_text else cells.combine_chunks()
-                for column, cells in zip(selection.columns, batch.columns, strict=True)
-            ]
-            stream.write(csv_lines(columns, delimiter))
+            stream.write(csv_rows(selection.columns, batch.columns, delimiter, options))
             yield batch.num_rows
 
     def _declared(self, query: str) -> dict[str, types.TypeEngine[Any]]:
@@ -107,15 +121,83 @@ def _chosen(declared: types.TypeEngine[Any] | None, of_values: tuple[str | None,
     return types.LargeBinary() if of_values == ("blob", "blob") else types.Text()
 
 
-def _as_text(column: SelectedColumn, values: Sequence[Any]) -> pa.Array:
+class _Times:
+    """The numbers of columns of times as times; whether seconds or milliseconds is asked of each column once."""
+
+    def __init__(self, database: Database, connection: Connection, selection: Selection) -> None:
+        self._database, self._connection, self._selection = database, connection, selection
+        self._milliseconds: dict[str, bool] = {}
+
+    def shown(self, column: SelectedColumn, values: Sequence[Any]) -> list[str | None]:
+        """A column's cells as text."""
+        return [self._shown(column, value) for value in values]
+
+    def _shown(self, column: SelectedColumn, value: Any) -> str | None:
+        if isinstance(value, (int, float)):
+            julian = is_julian(value)
+            return as_text(value, not julian and self._in_milliseconds(column)) or repr(value)
+        return without_zone(value) if isinstance(value, str) else _cell(column, value)
+
+    def _in_milliseconds(self, column: SelectedColumn) -> bool:
+        if column.name not in self._milliseconds:
+            name = self._database.quoted(column.name)
+            largest = f"SELECT min({name}), max({name}) FROM {self._selection.source} AS source"
+            numbers = f"{largest} WHERE typeof({name}) IN ('integer', 'real')"
+            self._milliseconds[column.name] = are_milliseconds(_driver(self._connection).execute(numbers).fetchone())
+        return self._milliseconds[column.name]
+
+
+class _NoText(bytes):
+    """Text that is not UTF-8."""
+
+
+def _text_or_bytes(raw: bytes) -> str | _NoText:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return _NoText(raw)
+
+
+def _undecodable(driver: Any, selection: Selection, select: str) -> JobRefused | None:
+    """What to say of the first cell whose text is not UTF-8, ``None`` where all are."""
+    usual, driver.text_factory = driver.text_factory, _text_or_bytes
+    try:
+        for number, row in enumerate(driver.execute(select), 1):
+            cells = dict(zip((column.name for column in selection.columns), row, strict=True))
+            for name, cell in cells.items():
+                if isinstance(cell, _NoText):
+                    key = "".join(f", {name}={cells[name]!r}" for name in selection.order_by if name in cells)
+                    shown = cell[:SHOWN].decode(errors="backslashreplace")
+                    return JobRefused(
+                        f"column {name} of {selection.title} has text that is not UTF-8 in row {number}{key}: "
+                        f"{shown!r}; correct it, or leave the column out with columns"
+                    )
+    finally:
+        driver.text_factory = usual
+    return None
+
+
+def _as_text(column: SelectedColumn, values: Sequence[Any], times: _Times) -> pa.Array:
     if column.is_boolean or column.is_binary:
         return pa.array([_cell(column, value) for value in values], pa.string())
     try:
-        return pa.array(values).cast(pa.string())
+        cells = pa.array(values)
+        if column.is_moment and _needs_a_look(cells):
+            return pa.array(times.shown(column, values), pa.string())
+        return cells.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        if column.is_moment:
+            return pa.array(times.shown(column, values), pa.string())
         return pa.array(
             [_cell(column, value) for value in values], pa.string()
         )  # SQLite's columns may hold values of any type
+
+
+def _needs_a_look(cells: pa.Array) -> bool:
+    """Whether there are times that are numbers, or text with a zone."""
+    if not pa.types.is_string(cells.type):
+        return not pa.types.is_null(cells.type)
+    return bool(pc.any(pc.match_substring_regex(cells, ZONE)).as_py())
 
 
 def _cell(column: SelectedColumn, value: Any) -> str | None:

@@ -1,7 +1,9 @@
 """How often an import reads its input: once to look, once to load; once more where the table is new."""
 
+import bz2
 import gzip
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -78,11 +80,21 @@ def xlsx() -> bytes:
     return stream.getvalue()
 
 
+def zip_of_csv() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("in.csv", csv())
+    return stream.getvalue()
+
+
 CASES: list[tuple[str, Callable[[], bytes]]] = [
     ("in.csv", csv),
     ("in.csv", csv_whose_quotes_come_late),
     ("in.csv", csv_that_is_not_utf8_late),
     ("in.csv.gz", lambda: gzip.compress(csv(), 1)),
+    ("in.csv.bz2", lambda: bz2.compress(csv(), 1)),
+    ("in.zip", zip_of_csv),
+    ("in.xlsx.gz", lambda: gzip.compress(xlsx(), 1)),
     ("in.jsonl", jsonl),
     ("in.parquet", parquet),
     ("in.xlsx", xlsx),

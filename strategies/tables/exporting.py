@@ -1,0 +1,145 @@
+"""Writing an export's file: packed as asked for, and in parts; a stopped or failed one leaves none."""
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from gzip import GzipFile
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.tables.formats.csv_writing import csv_rows
+from batch_jobs.strategies.tables.formats.format import Format, Rows
+from batch_jobs.strategies.tables.formats.writing import WriteOptions, WritingOptions
+from batch_jobs.strategies.tables.selecting import Selection
+
+#: The level that zip and gz have by default elsewhere: the highest takes three times as long for a percent.
+LEVEL = 6
+
+
+class Export:
+    """One export: what is written, how, and into which file.
+
+    Args:
+        job: gets the file and is stopped when it is asked to.
+        name: the file's name without an ending.
+        format: of the file.
+        packing: what the context says of compression and splitting.
+        options: what it says of cells.
+    """
+
+    def __init__(self, job: JobRun, name: str, format: Format, packing: WritingOptions, options: WriteOptions) -> None:
+        self._job, self._name, self._format, self._options = job, f"{name}{format.suffixes[0]}", format, options
+        self._compression, self._rows_per_file = packing.compression, packing.rows_per_file
+
+    def write(self, rows: Rows, advance: Callable[[int], None]) -> None:
+        """Write all rows from one snapshot; ``advance`` gets the number of rows now and then."""
+        if self._rows_per_file and rows.selection.count(rows.connection) > self._rows_per_file:
+            self._write_parts(rows, self._rows_per_file, advance)
+            return
+        suffix = f".{self._compression}" if self._compression else ""
+        with self._job.write_output(f"{self._name}{suffix}") as stream:
+            with packed(stream, self._name, self._compression) as unpacked:
+                self._write(rows, unpacked, advance)
+
+    def _write_parts(self, rows: Rows, size: int, advance: Callable[[int], None]) -> None:
+        name = PurePosixPath(self._name)
+        inside = self._compression if self._compression != "zip" else None
+        with self._job.write_output(f"{name.stem}.zip") as stream, _zip(stream, bool(inside)) as archive:
+            for number, part in enumerate(_parts(rows, size, self._format.nests), 1):
+                member = f"{name.stem}-{number:04d}{name.suffix}"
+                with archive.open(f"{member}.{inside}" if inside else member, "w", force_zip64=True) as raw:
+                    with packed(cast(BinaryIO, raw), member, inside) as unpacked:
+                        self._write(part, unpacked, advance)
+
+    def _write(self, rows: Rows, stream: BinaryIO, advance: Callable[[int], None]) -> None:
+        for count in self._format.write(rows, stream, self._options):
+            advance(count)
+            self._job.stop_if_asked()
+
+
+def packed(stream: BinaryIO, name: str, compression: str | None) -> AbstractContextManager[BinaryIO]:
+    """A stream whose bytes go packed into another one; ``name`` is the file's inside."""
+    if compression == "gz":
+        return _forwards(GzipFile(name, "wb", LEVEL, stream, mtime=0))
+    if compression == "zst":
+        return _forwards(pa.CompressedOutputStream(pa.PythonFile(stream, "w"), "zstd"))
+    return _member(stream, name) if compression == "zip" else nullcontext(stream)
+
+
+class _Forwards(io.RawIOBase):
+    """A stream that can only be written on; those that pack say that they can go back, and cannot."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._position = stream, 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, block: Any) -> int:
+        self._stream.write(block)
+        self._position += memoryview(block).nbytes
+        return memoryview(block).nbytes
+
+
+@contextmanager
+def _forwards(packing: Any) -> Iterator[BinaryIO]:
+    with packing:
+        yield cast(BinaryIO, _Forwards(packing))
+
+
+def _zip(stream: BinaryIO, is_packed: bool = False) -> zipfile.ZipFile:
+    return zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED if is_packed else zipfile.ZIP_DEFLATED, compresslevel=LEVEL)
+
+
+@contextmanager
+def _member(stream: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    with _zip(stream) as archive, archive.open(name, "w", force_zip64=True) as member:
+        yield cast(BinaryIO, member)
+
+
+def _parts(rows: Rows, size: int, nested: bool) -> Iterator[Rows]:
+    """Rows as several exports of at most so many rows; each is to be written before the next one is asked for."""
+    source = _PartSource(rows.source.batches(rows.connection, rows.selection, nested), size)
+    while source.begin():
+        yield replace(rows, source=source)
+
+
+class _PartSource:
+    """Gives as many of the rows left as one file takes."""
+
+    def __init__(self, batches: Iterator[pa.Table], size: int) -> None:
+        self._batches, self._size = batches, size
+        self._left: pa.Table | None = None
+
+    def begin(self) -> bool:
+        """Whether there are rows for another file."""
+        self._left = self._left if self._left is not None else next(self._batches, None)
+        return self._left is not None
+
+    def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
+        """The next rows."""
+        wanted = self._size
+        while wanted and self.begin():
+            assert self._left is not None
+            taken, rest = self._left.slice(0, wanted), self._left.slice(wanted)
+            wanted -= taken.num_rows
+            self._left = rest if rest.num_rows else None
+            yield taken
+
+    def copy_csv(
+        self, connection: Connection, selection: Selection, delimiter: str, neutralise: bool, stream: BinaryIO
+    ) -> Iterator[int]:
+        """The next rows as CSV made by Arrow."""
+        options = WriteOptions(neutralise=neutralise)
+        for batch in self.batches(connection, selection):
+            stream.write(csv_rows(selection.columns, batch.columns, delimiter, options))
+            yield batch.num_rows
