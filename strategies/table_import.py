@@ -10,7 +10,14 @@ from sqlalchemy import Table, select
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, InputRefused, TooManyRejects, count_rows
+from batch_jobs.strategies.sdk.errors import (
+    ContextRefused,
+    InputChanged,
+    InputRefused,
+    JobRefused,
+    TooManyRejects,
+    count_rows,
+)
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination
@@ -23,7 +30,7 @@ from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.mapping import choose_key, map_columns, match_table, unique_key
 from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPlan, create, table_to_create
 from batch_jobs.strategies.tables.importing.preview import Preview
-from batch_jobs.strategies.tables.importing.removing import REMOVING, MissingRows, guard, remove_missing
+from batch_jobs.strategies.tables.importing.removing import REMOVING, MissingRows, objection, remove_missing
 from batch_jobs.strategies.tables.importing.repeats import HashedKeys, Repeats, read_repeats
 from batch_jobs.strategies.tables.importing.staged_keys import StagedKeys
 from batch_jobs.strategies.tables.importing.sync_options import DELETE, SyncOptions
@@ -120,6 +127,8 @@ class TableImport(BatchJobStrategy):
         job.progress.total = plan.total + plan.counts.remove
         job.plan.update(plan.as_json())
         _describe(job, plan)
+        if plan.refused:
+            raise JobRefused(plan.refused)
         _limit_rejects(job, plan.counts.reject, "nothing was written")
 
     def process(self, job: JobRun) -> None:
@@ -231,7 +240,7 @@ def _look_for_missing(job: JobRun, plan: ImportPlan, destination: Destination, k
     found = MissingRows(database, destination, database.loader(destination), job.context).find(keys)
     plan.counts.remove, plan.removed = found.missing, found.first
     plan.max_removed = job.context.most_removed(found.of)
-    guard(found, keys, plan.max_removed)
+    plan.refused = objection(found, keys, plan.max_removed)
 
 
 def _has_rows(job: JobRun, table: Table) -> bool:

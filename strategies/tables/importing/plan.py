@@ -113,7 +113,7 @@ class ImportPlan(BaseModel):
     columns of a table to create; ``repeats`` is the key of the file of rows whose key an earlier row has. ``columns``
     says by column of the table how many rows change in it; ``sample``, ``rejects`` and ``removed`` are the first
     changes, the first rejects, and the keys of the first rows to remove, of which there may be ``max_removed``;
-    ``kept`` are columns of the file that known rows do not get anew.
+    ``kept`` are columns of the file that known rows do not get anew; ``refused`` is why the job goes no further.
     """
 
     checksum: str = ""
@@ -131,6 +131,7 @@ class ImportPlan(BaseModel):
     removed: list[dict[str, str]] = Field(default_factory=list)
     max_removed: int = 0
     kept: list[str] = Field(default_factory=list)
+    refused: str | None = None
     repeats: str | None = None
 
     def as_json(self) -> dict[str, Any]:

@@ -142,31 +142,29 @@ class MissingRows:
         return self._database.literal(value)
 
 
-def guard(found: Found, keys: StagedKeys, most: int, before: int = 0) -> None:
-    """Refuse to remove rows when that cannot be meant, or is not known for sure.
+def objection(found: Found, keys: StagedKeys, most: int, before: int = 0) -> str | None:
+    """Why rows are not to be removed: it cannot be meant, or is not known for sure. ``None`` where they may be.
 
     Args:
         found: what is missing.
         keys: those of the file.
         most: how many rows may be removed.
         before: how many of them are already.
-
-    Raises:
-        JobRefused: it says what to do.
     """
     done = f"{count_rows(before)} are removed already" if before else "nothing was removed"
     if found.missing and keys.unreadable:
-        raise JobRefused(
+        return (
             f"the file has {count_rows(keys.unreadable)} without a readable key, the first on line "
             f"{keys.first_unreadable}, so that nobody knows which rows of the table are missing; correct them; {done}"
         )
     if found.missing and not keys.readable:
-        raise JobRefused(f"the file has no rows, and {count_rows(found.missing)} would be removed for it; {done}")
+        return f"the file has no rows, and {count_rows(found.missing)} would be removed for it; {done}"
     if found.missing + before > most:
-        raise JobRefused(
+        return (
             f"{count_rows(found.missing + before)} of {found.of + before} are not in the file and would be removed, "
             f"and max_removed allows {most}; {done}"
         )
+    return None
 
 
 def _refuse_columns(table: Table, key: list[str], marks: dict[str, Any], where: dict[str, Any]) -> None:
@@ -202,7 +200,9 @@ def remove_missing(
             keys.add(batch)
         keys.settle()
         found = missing.find(keys)
-        guard(found, keys, most, job.progress.counters.removed)
+        refused = objection(found, keys, most, job.progress.counters.removed)
+        if refused:
+            raise JobRefused(refused)
         left = found.missing
         for page in missing.pages(keys, job.chunk_size):
             left -= len(page)
