@@ -10,21 +10,31 @@ from sqlalchemy import Table, select
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, InputRefused, TooManyRejects, count_rows
+from batch_jobs.strategies.sdk.errors import (
+    ContextRefused,
+    InputChanged,
+    InputRefused,
+    JobRefused,
+    TooManyRejects,
+    count_rows,
+)
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
-from batch_jobs.strategies.tables.databases.loading import Destination, Loader
-from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table
+from batch_jobs.strategies.tables.databases.loading import Destination
+from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table, shown
 from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format, refuse_unheeded
 from batch_jobs.strategies.tables.formats.options import ReadingOptions, ReadOptions
 from batch_jobs.strategies.tables.formats.packing import split_member
 from batch_jobs.strategies.tables.formats.reading import Input, NotAsItBegan, Reader
-from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunks, write_chunk
+from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
 from batch_jobs.strategies.tables.importing.inference import Inference
-from batch_jobs.strategies.tables.importing.mapping import check_unique, choose_key, map_columns, match_table
+from batch_jobs.strategies.tables.importing.mapping import choose_key, map_columns, match_table, unique_key
 from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPlan, create, table_to_create
 from batch_jobs.strategies.tables.importing.preview import Preview
-from batch_jobs.strategies.tables.importing.repeats import Repeats
+from batch_jobs.strategies.tables.importing.removing import REMOVING, MissingRows, objection, remove_missing
+from batch_jobs.strategies.tables.importing.repeats import HashedKeys, Repeats, read_repeats
+from batch_jobs.strategies.tables.importing.staged_keys import StagedKeys
+from batch_jobs.strategies.tables.importing.sync_options import DELETE, SyncOptions
 from batch_jobs.strategies.tables.prefetch import prefetched
 from batch_jobs.strategies.tables.values.converting import Checked, Converter
 from batch_jobs.strategies.tables.values.options import ValueOptions
@@ -50,10 +60,11 @@ class Loading(BaseModel):
         description="Where the rows go: table or schema.table; created when it does not exist",
         min_length=1,
     )
-    mode: Literal["append", "insert", "upsert"] = Field(
+    mode: Literal["append", "insert", "upsert", "update", "sync"] = Field(
         "append",
         title="Mode",
-        description="append: add every row; insert: reject a row whose key exists; upsert: update it where it differs",
+        description="append: add every row; insert: reject a row whose key exists; upsert: update it where it differs; "
+        "update: so, and reject a row whose key does not exist; sync: upsert, and remove rows that the file lacks",
     )
     key: list[str] = Field(
         default_factory=list,
@@ -74,8 +85,8 @@ class Loading(BaseModel):
     format: FormatName | None = Field(None, title="Format", description="Default: by the file's name")
 
 
-class TableImportContext(ValueOptions, ReadingOptions, Loading):
-    """What to load and where, how the file is read, and how its cells are understood."""
+class TableImportContext(SyncOptions, ValueOptions, ReadingOptions, Loading):
+    """What to load and where, how the file is read, how its cells are understood, and what happens to other rows."""
 
 
 class TableImport(BatchJobStrategy):
@@ -92,6 +103,8 @@ class TableImport(BatchJobStrategy):
         refuse_own(context.table)
         if len(set(context.key)) < len(context.key):
             raise ContextRefused(f"key names a column twice: {', '.join(context.key)}")
+        if context.mode != "sync" and context.asks_for_removal:
+            raise ContextRefused("missing, where and max_removed are for mode sync; leave them out or set mode to sync")
         with suppress(InputRefused):  # a name that tells no format is reported with the file
             refuse_unheeded(context, get_format(context.format) if context.format else format_of(context.file_key))
         return context
@@ -112,9 +125,11 @@ class TableImport(BatchJobStrategy):
             plan = self._look(job, format, reader)
         plan.file, plan.found = reader.described, reader.found
         plan.version, plan.checksum = version, file.checksum
-        job.progress.total = plan.total
+        job.progress.total = plan.total + plan.counts.remove
         job.plan.update(plan.as_json())
         _describe(job, plan)
+        if plan.refused:
+            raise JobRefused(plan.refused)
         _limit_rejects(job, plan.counts.reject, "nothing was written")
 
     def process(self, job: JobRun) -> None:
@@ -125,16 +140,16 @@ class TableImport(BatchJobStrategy):
             raise InputChanged(job.context.file_key)
         format = _format(job.context, file)
         table = _table(job, plan)
-        destination = Destination(
-            table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
-        )
+        destination = _destination(job, plan, table)
         loader = database_of(job.target).loader(destination)
-        converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets, job.context)
-        with ExitStack() as open_things:
-            repeats = Repeats(open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None)
-            chunks = Chunks(_open(job, format, file, plan.found), converter, repeats, loader, job.chunk_size)
-            for chunk in open_things.enter_context(prefetched(chunks.after(job.checkpoint))):
-                _load(job, loader, chunk, table.fullname)
+        reader = _open(job, format, file, plan.found)
+        if job.checkpoint != REMOVING:
+            converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets, job.context)
+            _load_all(job, plan, Chunking(reader, converter, loader, destination))
+        if job.context.mode == "sync" and plan.creates is None:
+            keys = {name: column for name, column in plan.mapping.items() if column in plan.key}
+            converter = Converter(table, keys, plan.key, format.for_spreadsheets, job.context)
+            remove_missing(job, _checked(reader, converter), destination, loader, plan.max_removed)
 
     def build_template(self) -> str:
         """A small CSV file."""
@@ -143,23 +158,28 @@ class TableImport(BatchJobStrategy):
     def _look(self, job: JobRun, format: Format, reader: Reader) -> ImportPlan:
         """Decide, and look at every row."""
         plan, table, exists = self._decide(job, reader)
-        destination = Destination(
-            table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
-        )
+        destination = _destination(job, plan, table, exists)
         converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets, job.context)
-        compares = exists and bool(destination.key) and _has_rows(job, table)
-        preview = Preview(job, partial(_checked, reader, converter), destination, compares)
-        plan.repeats = preview.run()
-        plan.total, plan.counts, plan.sample = preview.total, preview.counts, preview.sample
+        has_rows = exists and bool(destination.key) and _has_rows(job, table)
+        preview = Preview(job, partial(_checked, reader, converter), destination, has_rows)
+        plan.kept = destination.given_out
+        with _file_keys(job, destination, exists) as keys:
+            plan.repeats = preview.run(keys)
+            plan.total, plan.counts, plan.columns = preview.total, preview.counts, preview.columns
+            plan.sample, plan.rejects = preview.sample, preview.rejects
+            if has_rows and isinstance(keys, StagedKeys) and destination.mode == "sync":
+                _look_for_missing(job, plan, destination, keys)
         return plan
 
     def _decide(self, job: JobRun, reader: Reader) -> tuple[ImportPlan, Table, bool]:
         context: TableImportContext = job.context
         table = find_table(job.target, context.table)
+        if table is None and context.mode == "update":
+            require_table(job.target, context.table)
         inference = _infer(job, reader) if table is None else None  # which may find further columns
         mapping = map_columns(reader.columns, context.columns)
         if table is not None:
-            mapping = match_table(mapping, table)
+            mapping = match_table(mapping, table, context.mode)
         key = choose_key(context.mode, context.key, table, list(mapping.values()))
         plan = ImportPlan(mapping=mapping, key=key)
         if inference is not None:
@@ -167,8 +187,6 @@ class TableImport(BatchJobStrategy):
             plan.creates = [ColumnToCreate.decided(column, decided[name]) for name, column in mapping.items()]
             return plan, table_to_create(job.target, context.table, plan.creates, key), False
         assert table is not None
-        if context.mode != "append":
-            check_unique(job.target, table, key)
         return plan, table, True
 
 
@@ -203,8 +221,31 @@ def _checked(reader: Reader, converter: Converter) -> Iterator[Checked]:
             yield converter.check(batch)
 
 
-def _matching_key(context: TableImportContext, plan: ImportPlan) -> list[str]:
-    return [] if context.mode == "append" else plan.key
+def _destination(job: JobRun, plan: ImportPlan, table: Table, exists: bool = True) -> Destination:
+    context: TableImportContext = job.context
+    columns = list(plan.mapping.values())
+    if context.mode == "append":
+        return Destination(table, columns, [], context.mode)
+    collations = unique_key(job.target, table, plan.key).collations if exists else {}
+    return Destination(table, columns, plan.key, context.mode, collations)
+
+
+def _file_keys(job: JobRun, destination: Destination, exists: bool) -> HashedKeys | StagedKeys:
+    database = database_of(job.target)
+    is_lenient = any(collation != database.exact_collation for collation in destination.collations.values())
+    by_text = all(database.distinguishes_by_text(destination.column(name)) for name in destination.key)
+    if not exists or (by_text and not is_lenient and destination.mode != "sync"):
+        return HashedKeys()
+    loader = database.loader(destination)
+    return StagedKeys(job.target, destination, loader, keeps_rejects=destination.mode == "sync")
+
+
+def _look_for_missing(job: JobRun, plan: ImportPlan, destination: Destination, keys: StagedKeys) -> None:
+    database = database_of(job.target)
+    found = MissingRows(database, destination, database.loader(destination), job.context).find(keys)
+    plan.counts.remove, plan.removed = found.missing, found.first
+    plan.max_removed = job.context.most_removed(found.of)
+    plan.refused = objection(found, keys, plan.max_removed)
 
 
 def _has_rows(job: JobRun, table: Table) -> bool:
@@ -218,11 +259,20 @@ def _table(job: JobRun, plan: ImportPlan) -> Table:
     return require_table(job.target, job.context.table)
 
 
-def _load(job: JobRun, loader: Loader, chunk: Chunk, table: str) -> None:
+def _load_all(job: JobRun, plan: ImportPlan, chunking: Chunking) -> None:
+    with ExitStack() as open_things:
+        stream = open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None
+        repeats = Repeats(read_repeats(stream) if stream else iter(()))
+        chunks = Chunks(chunking, repeats, job.chunk_size).after(job.checkpoint)
+        for chunk in open_things.enter_context(prefetched(chunks)):
+            _load(job, chunking, chunk)
+
+
+def _load(job: JobRun, chunking: Chunking, chunk: Chunk) -> None:
     rejects: list[Reject] = chunk.rejects
     try:
         with job.chunk(cursor=chunk.cursor) as connection:
-            outcome = write_chunk(connection, loader, chunk, table)
+            outcome = write_chunk(connection, chunking.loader, chunk, chunking.destination)
             rejects = chunk.rejects + outcome.rejects
             job.count(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
             job.progress.advance(chunk.count)
@@ -254,6 +304,13 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
     job.describe("import-create", "To create", f"{count_rows(counts.create)} will be created in {table}")
     job.describe("import-update", "To update", f"{count_rows(counts.update)} will be updated")
     job.describe("import-unchanged", "Unchanged", f"{count_rows(counts.unchanged)} already as in the file")
+    if plan.kept:
+        job.describe(
+            "import-kept", "Kept", f"{shown(plan.kept)} of rows that are there stays: the database gives it out"
+        )
+    if job.context.mode == "sync":
+        marked = "deleted" if job.context.missing == DELETE else "marked"
+        job.describe("import-remove", "To remove", f"{count_rows(counts.remove)} not in the file will be {marked}")
     job.describe("import-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")
 
 

@@ -154,6 +154,7 @@ def rows_text(job: Job) -> str:
         "created": result.created,
         "updated": result.updated,
         "unchanged": result.unchanged,
+        "removed": result.removed,
         "rejected": result.rejected,
     }
     outcomes = ", ".join(f"{rows:,} {word}" for word, rows in counts.items() if rows)

@@ -122,6 +122,7 @@ def _result(job: JobRun) -> str:
         "created": result.created,
         "updated": result.updated,
         "unchanged": result.unchanged,
+        "removed": result.removed,
         "rejected": result.rejected,
     }
     lines = [

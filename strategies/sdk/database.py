@@ -4,12 +4,13 @@ A ``Database`` comes from the entry point group ``batch_jobs.databases``; ours a
 Nothing else branches on a dialect.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Column, Connection, Engine, Table
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.types import TypeEngine
@@ -23,6 +24,14 @@ if TYPE_CHECKING:  # these need pyarrow, which only work on rows loads
 ENTRY_POINT_GROUP = "batch_jobs.databases"
 #: Kept open once they were needed; one beyond would be opened and closed with each use, which costs more than the use.
 CONNECTIONS = 12
+
+
+@dataclass(frozen=True)
+class UniqueKey:
+    """Columns that are kept unique together, and the collations by which different texts in them are equal."""
+
+    columns: frozenset[str]
+    collations: Mapping[str, str]
 
 
 class Database:
@@ -47,6 +56,8 @@ class Database:
     differs: ClassVar[str] = "IS DISTINCT FROM"
     #: Its function for lower case, that of letters beyond ASCII included.
     lower: ClassVar[str] = "lower"
+    #: The collation by which only the same texts are equal.
+    exact_collation: ClassVar[str]
     #: The hidden column of every table by which rows are in the order in which they were written.
     written_order: ClassVar[str]
     #: What the driver raises when it refuses a row, as opposed to being unable to work.
@@ -120,8 +131,34 @@ class Database:
         return False
 
     def refusal(self, error: Exception) -> str:
-        """Why the database refuses a row, in one line, from one of ``row_errors``."""
+        """Why the database refuses a row, in one line, from an error that ``is_about_a_row``."""
         return " ".join(str(error).split())
+
+    def is_about_a_row(self, error: Exception) -> bool:
+        """Whether the driver raised this because of a value or a row, not because it is unable to work."""
+        return isinstance(error, self.row_errors)
+
+    def unique_keys(self, connection: Connection, table: Table) -> list[UniqueKey]:
+        """The columns kept unique for every row at once: by primary key, constraints and whole unique indexes."""
+        raise NotImplementedError
+
+    def distinguishes_by_text(self, column: Column[Any]) -> bool:
+        """Whether values of a column are equal where their usual texts are, and only there."""
+        raise NotImplementedError
+
+    def literal(self, value: object) -> str:
+        """A value as SQL writes it, to be taken for the type of the column beside it."""
+        if value is None:
+            return "NULL"
+        return "'" + str(value).replace("'", "''") + "'"
+
+    def shown(self, cell: str) -> str:
+        """The SQL for the text of a cell, whatever it holds."""
+        return f"CAST({cell} AS TEXT)"
+
+    def carried(self, cell: str) -> str:
+        """The SQL for a cell whose value is to come back exactly as it is."""
+        return f"CAST({cell} AS TEXT)"
 
     def loader(self, destination: "Destination") -> "Loader":
         """What writes rows into a table."""

@@ -101,12 +101,13 @@ class JobRun:
         """Add a line to the job's summary, or replace the one with this key."""
         self.result.describe(key, name, message)
 
-    def count(self, *, created: int = 0, updated: int = 0, unchanged: int = 0) -> None:
+    def count(self, *, created: int = 0, updated: int = 0, unchanged: int = 0, removed: int = 0) -> None:
         """Count rows by outcome; in a chunk they are committed with it."""
         counters = self.progress.counters
         counters.created += created
         counters.updated += updated
         counters.unchanged += unchanged
+        counters.removed += removed
 
     def reject(self, line: int, column: str | None, message: str, row: dict[str, str | None]) -> None:
         """Refuse an input row.

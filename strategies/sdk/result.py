@@ -34,6 +34,7 @@ class Counters(BaseModel):
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    removed: int = 0
     rejected: int = 0
 
 
@@ -51,6 +52,7 @@ class JobResult(BaseModel):
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    removed: int = 0
     rejected: int = 0
 
     def describe(self, key: str, name: str, message: str) -> None:
@@ -71,6 +73,7 @@ class JobResult(BaseModel):
         """Take over what is committed; nothing shown goes down, so that a retry never seems to lose work."""
         self.advancement_count = max(self.advancement_count, counters.advanced)
         self.created, self.updated, self.unchanged = counters.created, counters.updated, counters.unchanged
+        self.removed = counters.removed
         self.rejected = max(self.rejected, counters.rejected)
         if self.count:
             self.progress = max(self.progress, min(1.0, self.advancement_count / self.count))

@@ -1,53 +1,102 @@
 """Putting rows into a table: what the loaders of all databases have in common."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pyarrow as pa
-from sqlalchemy import JSON, Column, Connection, Table
-from sqlalchemy.types import NullType
-
-from batch_jobs.strategies.sdk.database import Database
+from sqlalchemy import Column, Connection, Table
 
 #: The temporary table of a connection in which rows wait to be compared or put into the target.
 STAGE = "batch_job_stage"
-#: Its column with the row's index among the rows staged.
+#: The one in which all keys of a file are, for the database to compare them.
+KEYS = "batch_job_keys"
+#: Their column with the row's index among the rows staged, or with its line in the file.
 ROW = "batch_job_row"
+#: Modes that change a row whose key is there.
+UPDATING = ("upsert", "update", "sync")
 
 
 @dataclass(frozen=True)
 class Destination:
     """Where rows go: the table, the columns that the file has for it, the key, and what a known key means.
 
-    ``key`` is empty in mode ``append``.
+    ``key`` is empty in mode ``append``. ``collations`` are those of key columns whose unique index takes texts for
+    equal that are not the same.
     """
 
     table: Table
     columns: list[str]
     key: list[str]
     mode: str
+    collations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def others(self) -> list[str]:
-        """The columns that are not the key."""
-        return [name for name in self.columns if name not in self.key]
+        """The columns that a known row may get anew: not the key, nor what the database alone gives out."""
+        kept = {*self.key, *self.given_out}
+        return [name for name in self.columns if name not in kept]
+
+    @property
+    def given_out(self) -> list[str]:
+        """The columns beside the key that a known row keeps, because the database alone gives them out."""
+        identities = {name: self.column(name).identity for name in self.columns if self.key and name not in self.key}
+        return [name for name, identity in identities.items() if identity is not None and identity.always]
+
+    @property
+    def needs(self) -> list[str]:
+        """Columns without which no row can be new, and which the file does not have."""
+        return [column.name for column in self.table.columns if column.name not in self.columns and is_required(column)]
+
+    @property
+    def creates(self) -> bool:
+        """Whether a row with a new key can go in."""
+        return self.mode != "update" and not self.needs
 
     def column(self, name: str) -> Column[Any]:
         """The table's column of this name."""
         return self.table.columns[name]
 
+    def only(self, columns: Sequence[str]) -> "Destination":
+        """The same for rows that have but these columns."""
+        return Destination(self.table, list(columns), self.key, self.mode, self.collations)
+
+
+def is_required(column: Column[Any]) -> bool:
+    """Whether a row cannot be inserted without a value for this column."""
+    filled = column.server_default is not None or column.identity is not None or column.computed is not None
+    return not column.nullable and not filled and not _counts_up(column)
+
+
+def _counts_up(column: Column[Any]) -> bool:
+    # SQLite gives a lone INTEGER PRIMARY KEY its value though it says no default
+    table = column.table
+    return (
+        column.primary_key
+        and len(table.primary_key) == 1
+        and str(column.type).upper() == "INTEGER"
+        and column.autoincrement is not False
+    )
+
 
 @dataclass
 class Written:
-    """What became of the rows written: counts, and the indices of rows refused because their key is in the table."""
+    """What became of the rows written: counts, and the indices of rows refused.
+
+    ``known`` are those whose key is in the table and should not, ``unknown`` those whose key should be and is not.
+    """
 
     created: int = 0
     updated: int = 0
     known: list[int] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
 
 
 class Loader(Protocol):
-    """Writes Arrow tables, whose columns are the destination's, in one kind of database."""
+    """Writes Arrow tables in one kind of database; their columns are the destination's, or some of them.
+
+    A column that rows do not have is left as it is, and gets its default in a new row.
+    """
 
     def encode(self, rows: pa.Table) -> Any:
         """The rows as ``write`` wants them; touches no database, so that another thread may do it."""
@@ -56,31 +105,33 @@ class Loader(Protocol):
         """Make a transaction ready for ``write`` and ``stage``; ``last`` when no other follows."""
 
     def write(self, connection: Connection, payload: Any) -> Written:
-        """Write rows in the connection's transaction; raises one of ``row_errors`` when a row is refused."""
+        """Write rows in the connection's transaction; raises what the database says of a row that it refuses."""
+
+    def note_numbers(self, connection: Connection, rows: pa.Table) -> None:
+        """Have numbers that the database gives out itself go on after those that these rows brought along."""
 
     def stage(self, connection: Connection, rows: pa.Table) -> None:
         """Replace what is in the stage by these rows, numbered in the column ``ROW``; leaves the target alone."""
 
+    def make_keys(self, connection: Connection) -> None:
+        """Make the table ``KEYS`` of the key's columns and ``ROW``, empty."""
 
-def upsert_clause(database: Database, destination: Destination) -> str:
-    """What to do with a row whose key is there: nothing, or an update where it differs."""
-    quoted = database.quoted
-    target = f"ON CONFLICT ({database.names(destination.key)}) DO"
-    if destination.mode != "upsert" or not destination.others:
-        return f"{target} NOTHING"
-    table = database.quoted_table(destination.table)
-    sets = ", ".join(f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in destination.others)
-    changes = " OR ".join(difference(database, destination, name, table, "EXCLUDED") for name in destination.others)
-    return f"{target} UPDATE SET {sets} WHERE {changes}"
+    def add_keys(self, connection: Connection, rows: pa.Table) -> None:
+        """Put rows of the key's columns and ``ROW`` into ``KEYS``."""
+
+    def settle_keys(self, connection: Connection) -> None:
+        """Make ``KEYS`` fast to look into; nothing is added any more."""
+
+    def fetch(self, connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query, a few at a time."""
+
+    def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: "Removal") -> int:
+        """Remove the rows with these keys, given as ``Database.carried`` has them; returns how many there were."""
 
 
-def difference(database: Database, destination: Destination, name: str, left: str, right: str) -> str:
-    """The SQL condition that a column differs between two tables."""
-    column = destination.column(name).type
-    # json and types that SQLAlchemy does not know may have no equality; their text has one
-    as_text = isinstance(column, NullType) or (isinstance(column, JSON) and column.__visit_name__ != "JSONB")
-    cells = (f"{side}.{database.quoted(name)}" for side in (left, right))
-    before, after = (f"CAST({cell} AS TEXT)" if as_text else cell for cell in cells)
-    differs = f"{before} {database.differs} {after}"
-    same = database.same_meaning(column, before, after)
-    return f"({differs} AND NOT {same})" if same else differs
+@dataclass(frozen=True)
+class Removal:
+    """How rows are removed: the SQL condition on ``target`` that they still meet, and what marks them, if anything."""
+
+    condition: str
+    marks: str | None = None

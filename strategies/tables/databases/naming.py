@@ -72,18 +72,6 @@ def database_of_column(column: Column[Any]) -> Database | None:
     return None if column.table is None else column.table.info.get(DATABASE)
 
 
-def unique_keys(engine: Engine, table: Table) -> list[set[str]]:
-    """The column sets kept unique for every row: by primary key, constraints and whole unique indexes."""
-    inspector = inspect(engine)
-    keys = [inspector.get_pk_constraint(table.name, table.schema)["constrained_columns"]]
-    keys += [found["column_names"] for found in inspector.get_unique_constraints(table.name, table.schema)]
-    for index in inspector.get_indexes(table.name, table.schema):
-        partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
-        if index["unique"] and not partial and None not in index["column_names"]:
-            keys.append([name for name in index["column_names"] if name])
-    return [set(key) for key in keys if key]
-
-
 def _readings(name: str) -> list[tuple[str | None, str]]:
     schema, dot, table = name.partition(".")
     return [(None, name), (schema, table)] if dot and schema and table else [(None, name)]

@@ -85,7 +85,9 @@ class JsonLinesReader(Reader):
 
     def _batch(self, held: list[tuple[int, dict[str, Any]]], bad: list[BadRow], begun: int) -> Batch:
         columns = {name: pa.array([_text(row.get(name)) for _, row in held], pa.string()) for name in self.columns}
-        return Batch(pa.table(columns), pa.array([line for line, _ in held], pa.int64()), bad, {"line": begun})
+        lines = pa.array([line for line, _ in held], pa.int64())
+        absent = {name: pa.array([name not in row for _, row in held]) for name in self.columns}
+        return Batch(pa.table(columns), lines, bad, {"line": begun}, absent=absent)
 
     def _find_columns(self, enough: int | None = None) -> None:
         for _, parsed in self._lines(enough):

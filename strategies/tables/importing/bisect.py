@@ -37,14 +37,16 @@ def bisect(
     Args:
         connection: in whose transaction the action writes; each try is a savepoint.
         rows: what to apply it to.
-        action: raises one of the database's ``row_errors`` when a row is refused.
+        action: raises what ``is_about_a_row`` when a row is refused.
         start: the index that the first row is reported with.
     """
     database = database_of(connection)
     savepoint = connection.begin_nested()
     try:
         outcome = action(rows)
-    except database.row_errors as error:
+    except Exception as error:
+        if not database.is_about_a_row(error):
+            raise
         savepoint.rollback()
         if rows.num_rows == 1:
             return [], [RefusedRow(start, database.refusal(error))]

@@ -10,9 +10,11 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.rejects import Reject
-from batch_jobs.strategies.tables.databases.loading import Loader, Written
+from batch_jobs.strategies.tables.databases.loading import Destination, Loader, Written
 from batch_jobs.strategies.tables.formats.reading import Reader
+from batch_jobs.strategies.tables.importing.absence import Indices, by_absence
 from batch_jobs.strategies.tables.importing.bisect import bisect
+from batch_jobs.strategies.tables.importing.refusing import Words
 from batch_jobs.strategies.tables.importing.repeats import Repeats
 from batch_jobs.strategies.tables.values.converting import Checked, Converter
 
@@ -20,33 +22,49 @@ from batch_jobs.strategies.tables.values.converting import Checked, Converter
 WHOLE = -1
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Rows with the same columns: which of the batch they are, and what the loader made of them."""
+
+    indices: Indices
+    rows: pa.Table
+    payload: Any
+
+
 @dataclass
 class Chunk:
     """Rows to write together.
 
-    ``rows`` are the good ones and ``indices`` says which of ``checked`` they are; ``payload`` is what the
-    loader made of them; ``count`` has the refused rows too; ``cursor`` says where the next chunk begins; ``last`` is
-    set on the last one.
+    ``pieces`` are the good ones; ``count`` has the refused rows too; ``cursor`` says where the next chunk begins;
+    ``last`` is set on the last one.
     """
 
     checked: Checked
-    indices: list[int]
-    rows: pa.Table
-    payload: Any
+    pieces: list[Piece]
     rejects: list[Reject]
     count: int
     cursor: dict[str, Any]
     last: bool = False
 
 
+@dataclass(frozen=True)
+class Chunking:
+    """What rows go through on their way: how they are read, converted and written, and where."""
+
+    reader: Reader
+    converter: Converter
+    loader: Loader
+    destination: Destination
+
+
 class Chunks:
     """Cuts batches into chunks of at most ``size`` rows, from a cursor on."""
 
-    def __init__(self, reader: Reader, converter: Converter, repeats: Repeats, loader: Loader, size: int) -> None:
-        self._reader = reader
-        self._converter = converter
+    def __init__(self, chunking: Chunking, repeats: Repeats, size: int) -> None:
+        self._reader = chunking.reader
+        self._converter = chunking.converter
+        self._loader = chunking.loader
         self._repeats = repeats
-        self._loader = loader
         self._size = size
 
     def after(self, cursor: dict[str, Any] | None) -> Iterator[Chunk]:
@@ -91,19 +109,19 @@ class Chunks:
         unread = sum(
             1 for row in checked.batch.bad_rows if from_line <= row.line and (to_line is None or row.line < to_line)
         )
-        indices = np.flatnonzero(checked.good[first:end]) + first
-        rows = (
-            checked.rows.slice(first, end - first)
-            if len(indices) == end - first
-            else checked.rows.take(pa.array(indices))
-        )
+        good = np.flatnonzero(checked.good[first:end]) + first
+        pieces = [
+            Piece(indices, rows, self._loader.encode(rows))
+            for indices, rows in by_absence(checked.rows, good, checked.absent)
+            if len(indices)
+        ]
         cursor = {"start": checked.batch.start, "row": WHOLE if to_line is None else end}
-        return Chunk(checked, indices.tolist(), rows, self._loader.encode(rows), rejects, end - first + unread, cursor)
+        return Chunk(checked, pieces, rejects, end - first + unread, cursor)
 
 
 @dataclass
 class Outcome:
-    """Counts of a chunk's rows, and the rows that the database refused or has already."""
+    """Counts of a chunk's rows, and the rows that the database refused, or has or lacks the key of."""
 
     created: int = 0
     updated: int = 0
@@ -111,30 +129,35 @@ class Outcome:
     rejects: list[Reject] = field(default_factory=list)
 
 
-def write_chunk(connection: Connection, loader: Loader, chunk: Chunk, table: str) -> Outcome:
+def write_chunk(connection: Connection, loader: Loader, chunk: Chunk, destination: Destination) -> Outcome:
     """Write the good rows of a chunk in the connection's transaction."""
     outcome = Outcome()
-    if not chunk.indices:
-        return outcome
+    if chunk.pieces:
+        loader.begin(connection, chunk.last)
+    for piece in chunk.pieces:
+        words = Words(chunk.checked, destination.only(piece.rows.column_names))
+        if words.cannot_insert:
+            outcome.rejects += [words.refuse(int(index), words.lacking) for index in piece.indices]
+        else:
+            _write_piece(connection, loader, piece, words, outcome)
+    return outcome
 
+
+def _write_piece(connection: Connection, loader: Loader, piece: Piece, words: Words, outcome: Outcome) -> None:
     def write(rows: pa.Table) -> Written:
-        # the whole chunk was encoded beforehand, by another thread; its parts only where a row is refused
-        return loader.write(connection, chunk.payload if rows is chunk.rows else loader.encode(rows))
+        # the whole piece was encoded beforehand, by another thread; its parts only where a row is refused
+        return loader.write(connection, piece.payload if rows is piece.rows else loader.encode(rows))
 
-    loader.begin(connection, chunk.last)
-    parts, refused = bisect(connection, chunk.rows, write)
+    parts, refused = bisect(connection, piece.rows, write)
     for part in parts:
         written = part.outcome
         outcome.created += written.created
         outcome.updated += written.updated
-        outcome.unchanged += part.rows - written.created - written.updated - len(written.known)
-        known = (chunk.indices[part.start + index] for index in written.known)
-        outcome.rejects += _already_there(chunk, known, table)
-    outcome.rejects += [chunk.checked.refuse(chunk.indices[row.index], row.message) for row in refused]
-    return outcome
-
-
-def _already_there(chunk: Chunk, indices: Iterator[int], table: str) -> list[Reject]:
-    return [
-        chunk.checked.refuse(index, f"key {chunk.checked.key_text(index)} is already in {table}") for index in indices
-    ]
+        there = part.rows - len(written.known) - len(written.unknown)
+        outcome.unchanged += there - written.created - written.updated
+        known = (int(piece.indices[part.start + index]) for index in written.known)
+        outcome.rejects += [words.refuse(index, words.known(index)) for index in known]
+        unknown = (int(piece.indices[part.start + index]) for index in written.unknown)
+        outcome.rejects += [words.refuse(index, words.unknown(index)) for index in unknown]
+        loader.note_numbers(connection, piece.rows.slice(part.start, part.rows))
+    outcome.rejects += [words.refuse(int(piece.indices[row.index]), row.message) for row in refused]

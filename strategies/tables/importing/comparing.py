@@ -1,14 +1,18 @@
 """What would become of rows, found by comparing them with the target inside the database; the target is only read."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.database import Database
-from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Destination, difference
+from batch_jobs.strategies.tables.databases.loading import ROW, Destination, Loader
+from batch_jobs.strategies.tables.databases.statements import Statements
 from batch_jobs.strategies.tables.importing.bisect import RefusedRow, bisect
+from batch_jobs.strategies.tables.importing.plan import ColumnChanges
 
 SAMPLE_SIZE = 20
 CELL_SHOWN = 200  # characters of a value in the sample
@@ -27,21 +31,27 @@ class Change:
 
 @dataclass
 class Compared:
-    """The outcome: rows changed and unchanged are those whose key is there; ``known`` are the indices of both."""
+    """The outcome: rows changed and unchanged are those whose key is there.
+
+    ``known`` and ``unknown`` are the indices of rows to refuse, because their key is there or is not.
+    """
 
     changed: int = 0
     unchanged: int = 0
     known: list[int] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
     refused: list[RefusedRow] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    columns: dict[str, ColumnChanges] = field(default_factory=dict)
 
 
 class Comparison:
     """Compares rows with those of the target that have the same key."""
 
-    def __init__(self, database: Database, destination: Destination) -> None:
+    def __init__(self, database: Database, destination: Destination, loader: Loader) -> None:
+        self._database = database
         self._destination = destination
-        self._loader = database.loader(destination)
+        self._loader = loader
         self._sql = _Statements(database, destination)
 
     def compare(self, connection: Connection, rows: pa.Table, sample: int) -> Compared:
@@ -54,7 +64,9 @@ class Comparison:
             found.changed += outcome.changed
             found.unchanged += outcome.unchanged
             found.known += [part.start + index for index in outcome.known]
-            found.changes += [Change(part.start + change.row, *_rest(change)) for change in outcome.changes]
+            found.unknown += [part.start + index for index in outcome.unknown]
+            found.changes += [replace(change, row=part.start + change.row) for change in outcome.changes]
+            add_changes(found.columns, outcome.columns)
         return found
 
     def _part(self, connection: Connection, rows: pa.Table, sample: int) -> Compared:
@@ -63,10 +75,20 @@ class Comparison:
         if self._destination.mode == "insert":
             return Compared(known=[row for (row,) in driver.execute(self._sql.known)])
         known, changed = driver.execute(self._sql.counts).fetchone()
-        changes = self._changes(driver.execute(self._sql.changed)) if changed and sample else []
-        return Compared(changed or 0, known - (changed or 0), changes=changes[:sample])
+        found = Compared(changed or 0, known - (changed or 0))
+        if not self._destination.creates:
+            found.unknown = [row for (row,) in driver.execute(self._sql.unknown)]
+        if changed:
+            found.columns = self._by_column(driver.execute(self._sql.by_column).fetchone())
+        if changed and sample:
+            found.changes = self._changes(self._loader.fetch(connection, self._sql.first_changed))[:sample]
+        return found
 
-    def _changes(self, found: Any) -> list[Change]:
+    def _by_column(self, sums: Sequence[int]) -> dict[str, ColumnChanges]:
+        pairs = zip(self._destination.others, sums[0::2], sums[1::2], strict=True)
+        return {name: ColumnChanges(changed=changed, emptied=emptied) for name, changed, emptied in pairs if changed}
+
+    def _changes(self, found: Iterable[tuple[Any, ...]]) -> list[Change]:
         key, others = self._destination.key, self._destination.others
         changes: list[Change] = []
         for row in found:
@@ -78,27 +100,45 @@ class Comparison:
         return changes
 
 
-class _Statements:
-    def __init__(self, database: Database, destination: Destination) -> None:
-        quoted = database.quoted
-        same = " AND ".join(f"target.{name} = stage.{name}" for name in map(quoted, destination.key))
-        join = f"FROM {STAGE} AS stage JOIN {database.quoted_table(destination.table)} AS target ON {same}"
-        each = {name: difference(database, destination, name, "target", "stage") for name in destination.others}
-        changed = f"({' OR '.join(each.values()) or 'FALSE'})"
-        keys = ", ".join(f"stage.{quoted(name)}" for name in destination.key)
-        fields = "".join(f", target.{quoted(name)}, stage.{quoted(name)}, {test}" for name, test in each.items())
-        #: How many rows are there already, and how many of them differ.
-        self.counts = f"SELECT count(*), sum(CASE WHEN {changed} THEN 1 ELSE 0 END) {join}"
-        #: Which rows are there already.
-        self.known = f"SELECT stage.{ROW} {join} ORDER BY stage.{ROW}"
-        #: The first changed rows, field by field: before, after, whether they differ.
-        self.changed = (
-            f"SELECT stage.{ROW}, {keys}{fields} {join} WHERE {changed} ORDER BY stage.{ROW} LIMIT {SAMPLE_SIZE}"
+class _Statements(Statements):
+    """Values are fetched as their texts: Python has no day after the year 9999, and no infinity of days."""
+
+    @cached_property
+    def counts(self) -> str:
+        """How many rows are there already, and how many of them differ."""
+        return f"SELECT count(*), sum(CASE WHEN {self.changed} THEN 1 ELSE 0 END) {self.join}"
+
+    @cached_property
+    def by_column(self) -> str:
+        """How many rows differ in each column, and how many of these lose their value."""
+        sums = ", ".join(
+            f"sum(CASE WHEN {differs} THEN 1 ELSE 0 END), "
+            f"sum(CASE WHEN {differs} AND stage.{self.database.quoted(name)} IS NULL THEN 1 ELSE 0 END)"
+            for name, differs in self.differences.items()
+        )
+        return f"SELECT {sums} {self.join} AND {self.changed}"
+
+    @cached_property
+    def first_changed(self) -> str:
+        """The first changed rows, field by field: before, after, whether they differ."""
+        quoted, shown = self.database.quoted, self.database.shown
+        keys = ", ".join(shown(f"stage.{quoted(name)}") for name in self.destination.key)
+        fields = "".join(
+            f", {shown(f'target.{quoted(name)}')}, {shown(f'stage.{quoted(name)}')}, {differs}"
+            for name, differs in self.differences.items()
+        )
+        return (
+            f"SELECT stage.{ROW}, {keys}{fields} {self.join} AND {self.changed} ORDER BY stage.{ROW} "
+            f"LIMIT {SAMPLE_SIZE}"
         )
 
 
-def _rest(change: Change) -> tuple[dict[str, str], str, str | None, str | None]:
-    return change.key, change.column, change.before, change.after
+def add_changes(to: dict[str, ColumnChanges], found: Mapping[str, ColumnChanges], sign: int = 1) -> None:
+    """Add counts by column, or take them away again."""
+    for name, changes in found.items():
+        before = to.setdefault(name, ColumnChanges())
+        before.changed += sign * changes.changed
+        before.emptied += sign * changes.emptied
 
 
 def _shown(value: object) -> str | None:

@@ -35,6 +35,8 @@ def canonical(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The cells as text in which equal values are equal: 1.50 and 1.5 are one decimal number."""
     if pa.types.is_decimal(column.type):
         return pc.utf8_rtrim(pc.replace_substring_regex(column.cast(pa.string()), r"(\.\d*?)0+$", r"\1"), ".")
+    if pa.types.is_floating(column.type):
+        return pc.add(column, 0.0).cast(pa.string())  # -0.0 becomes 0.0
     return column if pa.types.is_string(column.type) else column.cast(pa.string())
 
 

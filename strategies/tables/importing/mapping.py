@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
-from sqlalchemy import Column, Engine, Table
+from sqlalchemy import Engine, Table
 
-from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.sdk.database import UniqueKey, database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.sdk.rejects import OWN_COLUMNS, SURPLUS_COLUMN
-from batch_jobs.strategies.tables.databases.naming import shown, unique_keys
+from batch_jobs.strategies.tables.databases.loading import UPDATING, is_required
+from batch_jobs.strategies.tables.databases.naming import shown
 
 #: What a rejects file has beside the input's columns; left out when such a file is loaded again.
 LEFT_OUT = (*OWN_COLUMNS, SURPLUS_COLUMN)
@@ -37,11 +37,12 @@ def map_columns(file_columns: list[str], given: Mapping[str, str | None]) -> dic
     return mapping
 
 
-def match_table(mapping: dict[str, str], table: Table) -> dict[str, str]:
+def match_table(mapping: dict[str, str], table: Table, mode: str) -> dict[str, str]:
     """The mapping without the columns that the table computes itself.
 
     Raises:
-        JobRefused: the table lacks a column of the file, or needs one that the file does not have.
+        JobRefused: the table lacks a column of the file, or needs one for a new row that the file does not have, and
+            the mode is for new rows alone.
     """
     unknown = [column for column in mapping.values() if column not in table.columns]
     if unknown:
@@ -50,29 +51,12 @@ def match_table(mapping: dict[str, str], table: Table) -> dict[str, str]:
             f'with columns {{"{unknown[0]}": null}}; it has: {shown(list(table.columns.keys()))}'
         )
     needed = [column.name for column in table.columns if column.name not in mapping.values() and is_required(column)]
-    if needed:
+    if needed and mode not in UPDATING:
         raise JobRefused(
             f"{table.fullname} needs a value for {shown(needed)}, which the file does not have; "
             "add it or map a column to it"
         )
     return {name: column for name, column in mapping.items() if table.columns[column].computed is None}
-
-
-def is_required(column: Column[Any]) -> bool:
-    """Whether a row cannot be inserted without a value for this column."""
-    filled = column.server_default is not None or column.identity is not None or column.computed is not None
-    return not column.nullable and not filled and not _counts_up(column)
-
-
-def _counts_up(column: Column[Any]) -> bool:
-    # SQLite gives a lone INTEGER PRIMARY KEY its value though it says no default
-    table = column.table
-    return (
-        column.primary_key
-        and len(table.primary_key) == 1
-        and str(column.type).upper() == "INTEGER"
-        and column.autoincrement is not False
-    )
 
 
 def choose_key(mode: str, asked: list[str], table: Table | None, columns: list[str]) -> list[str]:
@@ -97,18 +81,19 @@ def choose_key(mode: str, asked: list[str], table: Table | None, columns: list[s
     )
 
 
-def check_unique(engine: Engine, table: Table, key: list[str]) -> None:
-    """Refuse a key that the database does not keep unique, because two jobs at once could then double a row.
+def unique_key(engine: Engine, table: Table, key: list[str]) -> UniqueKey:
+    """The key as the database keeps it unique; any other is refused, because two jobs at once could then double a row.
 
     Raises:
         JobRefused: with the statement that makes the index.
     """
-    if set(key) in unique_keys(engine, table):
-        return
-    quoted = database_of(engine).quoted
-    name = quoted("_".join([table.name, *key, "key"])[:63])
-    columns = ", ".join(quoted(column) for column in key)
-    statement = f"CREATE UNIQUE INDEX {name} ON {database_of(engine).quoted_table(table)} ({columns})"
+    database = database_of(engine)
+    with engine.connect() as connection:
+        for found in database.unique_keys(connection, table):
+            if found.columns == frozenset(key):
+                return found
+    name = database.quoted("_".join([table.name, *key, "key"])[:63])
+    statement = f"CREATE UNIQUE INDEX {name} ON {database.quoted_table(table)} ({database.names(key)})"
     raise JobRefused(
         f"{table.fullname} has no unique index on exactly {shown(key)}, so rows cannot be matched by it; "
         f"run: {statement}"

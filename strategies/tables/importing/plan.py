@@ -76,7 +76,23 @@ class Counts(BaseModel):
     create: int = 0
     update: int = 0
     unchanged: int = 0
+    remove: int = 0
     reject: int = 0
+
+
+class ColumnChanges(BaseModel):
+    """Rows that change in a column, and how many of them lose their value."""
+
+    changed: int = 0
+    emptied: int = 0
+
+
+class SampledReject(BaseModel):
+    """One of the first reasons for refusing rows."""
+
+    line: int
+    column: str | None
+    message: str
 
 
 class SampledChange(BaseModel):
@@ -94,7 +110,10 @@ class ImportPlan(BaseModel):
 
     ``mapping`` goes from the file's columns to the table's; ``file`` says how the file was read, ``found`` is for a
     reader to begin with; ``checksum`` and ``version`` tell whether the file is still the same; ``creates`` has the
-    columns of a table to create; ``repeats`` is the key of the file of rows whose key an earlier row has.
+    columns of a table to create; ``repeats`` is the key of the file of rows whose key an earlier row has. ``columns``
+    says by column of the table how many rows change in it; ``sample``, ``rejects`` and ``removed`` are the first
+    changes, the first rejects, and the keys of the first rows to remove, of which there may be ``max_removed``;
+    ``kept`` are columns of the file that known rows do not get anew; ``refused`` is why the job goes no further.
     """
 
     checksum: str = ""
@@ -106,7 +125,13 @@ class ImportPlan(BaseModel):
     creates: list[ColumnToCreate] | None = None
     total: int = 0
     counts: Counts = Field(default_factory=Counts)
+    columns: dict[str, ColumnChanges] = Field(default_factory=dict)
     sample: list[SampledChange] = Field(default_factory=list)
+    rejects: list[SampledReject] = Field(default_factory=list)
+    removed: list[dict[str, str]] = Field(default_factory=list)
+    max_removed: int = 0
+    kept: list[str] = Field(default_factory=list)
+    refused: str | None = None
     repeats: str | None = None
 
     def as_json(self) -> dict[str, Any]:

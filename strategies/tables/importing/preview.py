@@ -2,24 +2,37 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
-from batch_jobs.strategies.tables.databases.loading import Destination
-from batch_jobs.strategies.tables.importing.comparing import SAMPLE_SIZE, Compared, Comparison
-from batch_jobs.strategies.tables.importing.keys import Hashes, KeyHashes, key_hashes
-from batch_jobs.strategies.tables.importing.plan import Counts, SampledChange
-from batch_jobs.strategies.tables.importing.repeats import FirstLines, write_repeat
+from batch_jobs.strategies.tables.databases.loading import Destination, Loader
+from batch_jobs.strategies.tables.importing.absence import Indices, by_absence
+from batch_jobs.strategies.tables.importing.comparing import SAMPLE_SIZE, Compared, Comparison, add_changes
+from batch_jobs.strategies.tables.importing.plan import ColumnChanges, Counts, SampledChange, SampledReject
+from batch_jobs.strategies.tables.importing.refusing import Words
+from batch_jobs.strategies.tables.importing.repeats import write_repeat
 from batch_jobs.strategies.tables.prefetch import prefetched
 from batch_jobs.strategies.tables.values.converting import Checked
 
-Indices = npt.NDArray[np.int64]
 Look = Callable[[], Iterator[Checked]]
+
+
+class FileKeys(Protocol):
+    """What knows the keys of a file: ``HashedKeys``, ``StagedKeys``."""
+
+    def add(self, checked: Checked) -> None:
+        """Take the keys of a batch's good rows."""
+
+    def settle(self) -> bool:
+        """Find repeated keys; returns whether there may be any."""
+
+    def repeats_in(self, checked: Checked) -> dict[int, int]:
+        """The repeated rows of a batch, in the order of the file: line -> line of the first one."""
 
 
 class Preview:
@@ -34,40 +47,40 @@ class Preview:
 
     def __init__(self, job: JobRun, look: Look, destination: Destination, compares: bool) -> None:
         self.counts = Counts()
+        self.columns: dict[str, ColumnChanges] = {}
         self.sample: list[SampledChange] = []
+        self.rejects: list[SampledReject] = []
         self.total = 0
         self._job = job
         self._look = look
         self._destination = destination
-        self._comparison = Comparison(database_of(job.target), destination) if compares else None
+        self._compares = compares
+        self._database: Database = database_of(job.target)
+        self._loader: Loader = self._database.loader(destination)
+        self._comparisons: dict[tuple[str, ...], Comparison] = {}
 
-    def run(self) -> str | None:
+    def run(self, keys: FileKeys) -> str | None:
         """Look; returns the key of the file of repeated rows, ``None`` when there are none."""
-        with ExitStack() as open_things:
-            hashes = open_things.enter_context(KeyHashes())
-            with prefetched(self._look()) as batches:
-                for checked in batches:
-                    self._first_look(checked, hashes)
-            repeated = hashes.repeated()
-            return self._look_again(repeated) if len(repeated) else None
+        with prefetched(self._look()) as batches:
+            for checked in batches:
+                self._first_look(checked, keys)
+        return self._look_again(keys) if keys.settle() else None
 
-    def _first_look(self, checked: Checked, hashes: KeyHashes) -> None:
+    def _first_look(self, checked: Checked, keys: FileKeys) -> None:
         self._job.stop_if_asked()
         self.total += checked.count
         self._reject(checked.rejects, {reject.line for reject in checked.rejects})
-        good = np.flatnonzero(checked.good)
         if self._destination.key:
-            hashes.add(_hashes(checked)[good])
-        self._tally(checked, good, 1)
+            keys.add(checked)
+        self._tally(checked, np.flatnonzero(checked.good), 1)
 
-    def _look_again(self, repeated: Hashes) -> str | None:
+    def _look_again(self, keys: FileKeys) -> str | None:
         key = f"jobs/{self._job.id}/repeated-keys.txt"
         found = 0
         with ExitStack() as open_things:
-            first_lines = open_things.enter_context(FirstLines())
             stream = open_things.enter_context(self._job.files.writing(key))
             for checked in open_things.enter_context(prefetched(self._look())):
-                repeats = _repeats(checked, repeated, first_lines)
+                repeats = keys.repeats_in(checked)
                 for line, first in repeats.items():
                     write_repeat(stream, line, first)
                 self._take_back(checked, repeats)
@@ -87,29 +100,40 @@ class Preview:
 
     def _tally(self, checked: Checked, rows: Indices, sign: int) -> set[int]:
         """Count these rows (or take them back); returns the lines of those that are rejects by themselves."""
-        if self._comparison is None or not len(rows):
-            self.counts.create += sign * len(rows)
-            return set()
-        found = self._compare(checked.rows.take(pa.array(rows)), first=sign > 0)
-        rejects = [(refused.index, refused.message) for refused in found.refused]
-        rejects += [(index, self._already(checked, int(rows[index]))) for index in found.known]
-        lines = {int(checked.lines[rows[index]]) for index, _ in rejects}
-        self.counts.update += sign * found.changed
-        self.counts.unchanged += sign * found.unchanged
-        self.counts.create += sign * (len(rows) - found.changed - found.unchanged - len(rejects))
-        if sign > 0:
-            self._reject([checked.refuse(int(rows[index]), message) for index, message in rejects], lines)
-            self._show(checked, rows, found)
+        lines: set[int] = set()
+        for indices, group in by_absence(checked.rows, rows, checked.absent):
+            if len(indices):
+                lines |= self._tally_group(checked, indices, group, sign)
         return lines
 
-    def _compare(self, rows: pa.Table, first: bool) -> Compared:
-        assert self._comparison is not None
+    def _tally_group(self, checked: Checked, indices: Indices, rows: pa.Table, sign: int) -> set[int]:
+        destination = self._destination.only(rows.column_names)
+        words = Words(checked, destination)
+        found = Compared() if words.cannot_insert else self._compare(destination, rows, first=sign > 0)
+        rejects = [(int(index), words.lacking) for index in indices if words.cannot_insert]
+        rejects += [(int(indices[refused.index]), refused.message) for refused in found.refused]
+        rejects += [(int(indices[row]), words.known(int(indices[row]))) for row in found.known]
+        rejects += [(int(indices[row]), words.unknown(int(indices[row]))) for row in found.unknown]
+        lines = {int(checked.lines[index]) for index, _ in rejects}
+        self.counts.update += sign * found.changed
+        self.counts.unchanged += sign * found.unchanged
+        self.counts.create += sign * (len(indices) - found.changed - found.unchanged - len(rejects))
+        add_changes(self.columns, found.columns, sign)
+        if sign > 0:
+            self._reject([words.refuse(index, message) for index, message in rejects], lines)
+            self._show(checked, indices, found)
+        return lines
+
+    def _compare(self, destination: Destination, rows: pa.Table, first: bool) -> Compared:
+        if not self._compares:
+            return Compared(unknown=[] if destination.creates else list(range(rows.num_rows)))
+        comparison = self._comparisons.get(tuple(destination.columns))
+        if comparison is None:
+            comparison = Comparison(self._database, destination, self._loader)
+            self._comparisons[tuple(destination.columns)] = comparison
         wanted = SAMPLE_SIZE - len(self.sample) if first else 0
         with self._job.target.begin() as connection:  # writes to a temporary table only
-            return self._comparison.compare(connection, rows, wanted)
-
-    def _already(self, checked: Checked, index: int) -> str:
-        return f"key {checked.key_text(index)} is already in {self._destination.table.fullname}"
+            return comparison.compare(connection, rows, wanted)
 
     def _show(self, checked: Checked, rows: Indices, found: Compared) -> None:
         for change in found.changes:
@@ -122,19 +146,6 @@ class Preview:
         self.counts.reject += len(lines)
         for reject in rejects:
             self._job.reject(reject.line, reject.column, reject.message, reject.row)
-
-
-def _hashes(checked: Checked) -> Hashes:
-    return key_hashes(checked.key_columns())
-
-
-def _repeats(checked: Checked, repeated: Hashes, first_lines: FirstLines) -> dict[int, int]:
-    hashes = _hashes(checked)
-    places = np.minimum(np.searchsorted(repeated, hashes), len(repeated) - 1)
-    found: dict[int, int] = {}
-    for index in np.flatnonzero((repeated[places] == hashes) & checked.good).tolist():
-        line = int(checked.lines[index])
-        first = first_lines.earlier(checked.key_at(index), line)
-        if first is not None:
-            found[line] = first
-    return found
+        if rejects and (len(self.rejects) < SAMPLE_SIZE or min(one.line for one in rejects) < self.rejects[-1].line):
+            shown = [SampledReject(line=one.line, column=one.column, message=one.message) for one in rejects]
+            self.rejects = sorted([*self.rejects, *shown], key=lambda one: one.line)[:SAMPLE_SIZE]

@@ -29,6 +29,8 @@ class Checked:
     key: list[str]
     good: npt.NDArray[np.bool_]
     rejects: list[Reject] = field(default_factory=list)
+    #: The rows that have no cell for a column, by the column: what is there is left as it is.
+    absent: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
     @cached_property
     def lines(self) -> npt.NDArray[np.int64]:
@@ -105,24 +107,36 @@ class Converter:
         """Convert a batch; all that is wrong with a row is reported, not only the first thing."""
         values: dict[str, pa.Array] = {}
         bad: list[tuple[int, str, str]] = []
+        absent = self._absent(batch)
         for name, column in self._mapping.items():
-            values[column], wrong = self._convert(column, _whole(batch.table.column(name)))
+            values[column], wrong = self._convert(column, _whole(batch.table.column(name)), absent.get(column))
             bad += [(index, name, message) for index, message in wrong]
         bad += [(cell.index, cell.column, cell.message) for cell in batch.bad_cells if cell.column in self._mapping]
         bad += _surplus(batch.table)
-        checked = Checked(batch, pa.table(values), self._key, np.ones(batch.table.num_rows, dtype=np.bool_))
+        good = np.ones(batch.table.num_rows, dtype=np.bool_)
+        checked = Checked(batch, pa.table(values), self._key, good, absent=absent)
         checked.rejects = [Reject(row.line, None, row.message, row.row) for row in batch.bad_rows]
         for index, name, message in sorted(bad, key=lambda found: found[0]):
             checked.refuse(index, message, name)
         return checked
 
-    def _convert(self, column: str, cells: pa.Array) -> tuple[pa.Array, Sequence[tuple[int, str]]]:
+    def _absent(self, batch: Batch) -> dict[str, npt.NDArray[np.bool_]]:
+        return {
+            column: batch.absent[name].to_numpy(zero_copy_only=False)
+            for name, column in self._mapping.items()
+            if name in batch.absent and column not in self._key
+        }
+
+    def _convert(
+        self, column: str, cells: pa.Array, absent: npt.NDArray[np.bool_] | None
+    ) -> tuple[pa.Array, Sequence[tuple[int, str]]]:
         converted = self._kinds[column].convert(restore(cells) if self._restores else cells)
         message = self._missing[column]
         if not message or not converted.values.null_count:
             return converted.values, converted.bad
         known = {index for index, _ in converted.bad}
-        empty = np.flatnonzero(pc.is_null(converted.values).to_numpy(zero_copy_only=False)).tolist()
+        nulls = pc.is_null(converted.values).to_numpy(zero_copy_only=False)
+        empty = np.flatnonzero(nulls if absent is None else nulls & ~absent).tolist()
         return converted.values, [*converted.bad, *((index, message) for index in empty if index not in known)]
 
 

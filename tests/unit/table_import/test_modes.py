@@ -39,7 +39,7 @@ def test_insert_rejects_rows_whose_key_is_there(importing, products):
 
 def test_insert_is_decided_when_the_rows_are_written(importing, products, run_sql):
     job = importing.preview("code,name\nC,Corn\nD,Dill\n", table="products", mode="insert")
-    assert job.plan["counts"] == {"create": 2, "update": 0, "unchanged": 0, "reject": 0}
+    assert job.plan["counts"] == {"create": 2, "update": 0, "unchanged": 0, "remove": 0, "reject": 0}
     run_sql("INSERT INTO products VALUES ('C', 'Came between', 0, NULL)")
 
     from batch_jobs.strategies.sdk import hooks

@@ -14,7 +14,7 @@ def test_the_preview_counts_and_shows_changes_and_writes_nothing(importing, prod
     before = products()
     job = importing.preview("code,name,stock\nA,Apple,1\nB,Brot,5\nC,Corn,3\n", table="products", mode="upsert")
 
-    assert job.plan["counts"] == {"create": 1, "update": 1, "unchanged": 1, "reject": 0}
+    assert job.plan["counts"] == {"create": 1, "update": 1, "unchanged": 1, "remove": 0, "reject": 0}
     assert job.plan["sample"] == [
         {"line": 3, "key": {"code": "B"}, "column": "name", "before": "Bread", "after": "Brot"},
         {"line": 3, "key": {"code": "B"}, "column": "stock", "before": "2", "after": "5"},
@@ -39,6 +39,7 @@ def test_what_the_preview_counts_is_what_happens(importing, products):
         "create": told.created,
         "update": told.updated,
         "unchanged": told.unchanged,
+        "remove": told.removed,
         "reject": told.rejected,
     }
     assert told.advancement_count == told.count == 64
@@ -98,7 +99,7 @@ def test_max_rejects_lets_as_many_pass_and_not_one_more(importing, products):
 def test_a_key_repeated_in_the_file_counts_once(importing, products):
     content = "code,name\nX,one\nA,Apple\nX,two\nA,other\nX,three\n"
     job = importing.preview(content, table="products", mode="upsert")
-    assert job.plan["counts"] == {"create": 1, "update": 0, "unchanged": 1, "reject": 3}
+    assert job.plan["counts"] == {"create": 1, "update": 0, "unchanged": 1, "remove": 0, "reject": 3}
     assert job.plan["sample"] == []
 
     hooks.process(TableImport(), job)

@@ -4,14 +4,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy import JSON, Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import JSON, Column, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeEngine
 
-from batch_jobs.strategies.sdk.database import CONNECTIONS, Database
+from batch_jobs.strategies.sdk.database import CONNECTIONS, Database, UniqueKey
 
 if TYPE_CHECKING:
     from batch_jobs.strategies.tables.databases.loading import Destination, Loader
@@ -32,6 +32,7 @@ class Postgresql(Database):
     name = "postgresql"
     max_columns = 1600
     max_name_bytes = 63
+    exact_collation = '"C"'
     written_order = "ctid"
     row_errors = (
         psycopg.DataError,
@@ -98,6 +99,28 @@ class Postgresql(Database):
         diagnosis = error.diag if isinstance(error, psycopg.Error) else None
         parts = [diagnosis.message_primary, diagnosis.message_detail] if diagnosis else [str(error)]
         return ": ".join(" ".join(part.split()) for part in parts if part)
+
+    def is_about_a_row(self, error: Exception) -> bool:
+        """By SQLSTATE, and by what the server was at."""
+        from batch_jobs.strategies.tables.databases.postgresql.errors import is_about_a_row
+
+        return is_about_a_row(error)
+
+    def unique_keys(self, connection: Connection, table: Table) -> list[UniqueKey]:
+        """By the catalogue of indexes."""
+        from batch_jobs.strategies.tables.databases.postgresql.keys import unique_keys
+
+        return unique_keys(connection, self.quoted_table(table))
+
+    def distinguishes_by_text(self, column: Column[Any]) -> bool:
+        """By the column's type."""
+        from batch_jobs.strategies.tables.databases.postgresql.keys import distinguishes_by_text
+
+        return distinguishes_by_text(column)
+
+    def literal(self, value: object) -> str:
+        """Of no type yet: the column beside it says which."""
+        return super().literal(str(value).lower() if isinstance(value, bool) else value)
 
     def loader(self, destination: "Destination") -> "Loader":
         """Loads by COPY."""

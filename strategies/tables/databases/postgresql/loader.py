@@ -1,7 +1,7 @@
 """Loading rows into PostgreSQL by COPY."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +12,16 @@ import pyarrow.csv
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.database import Database
-from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Destination, Written, upsert_clause
+from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, STAGE, UPDATING, Destination, Removal, Written
+from batch_jobs.strategies.tables.databases.postgresql.sequences import Sequences
+from batch_jobs.strategies.tables.databases.statements import Statements, key_cell, upsert_clause
 
 #: What a COPY into the table itself may raise though an INSERT would do: row security, a view with rules.
 DIRECT_ERRORS: tuple[type[Exception], ...] = (psycopg.NotSupportedError, psycopg.ProgrammingError)
+#: The planner knows nothing of rows just staged, and would rather read the whole target for each batch.
+LOOK_UP_EACH = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+FETCHED = 1_000
+FROM_CSV = "FROM STDIN (FORMAT csv)"
 
 
 class PostgresqlLoader:
@@ -23,9 +29,12 @@ class PostgresqlLoader:
 
     def __init__(self, database: Database, destination: Destination) -> None:
         self._database = database
-        self._sql = _Statements(database, destination)
-        self._write: Callable[[Connection, Encoded], Written] = getattr(self, f"_{destination.mode}")
-        self._expects_new = True
+        self._destination = destination
+        self._sequences = Sequences(database, destination)
+        self._by_columns: dict[tuple[str, ...], _Statements] = {}
+        self._has_row_versions = True
+        self._sql = self._statements(destination.columns)
+        self._expects_new = destination.creates
 
     def encode(self, rows: pa.Table) -> "Encoded":
         """The rows as CSV, in which an unquoted empty cell is NULL."""
@@ -33,13 +42,16 @@ class PostgresqlLoader:
 
     def write(self, connection: Connection, payload: "Encoded") -> Written:
         """Copy straight into the table as long as all rows are new, twice as fast; from then on by way of the stage."""
-        if self._expects_new:
+        sql = self._statements(payload.rows.column_names)
+        if self._expects_new and sql.destination.creates:
             try:
                 with _savepoint(connection):
-                    return Written(created=_copy(connection, self._sql.copy_target, payload.csv))
-            except (*self._database.row_errors, *DIRECT_ERRORS):
+                    return Written(created=_copy(connection, sql.copy_target, payload.csv))
+            except psycopg.Error as error:
+                if not (self._database.is_about_a_row(error) or isinstance(error, DIRECT_ERRORS)):
+                    raise
                 self._expects_new = False
-        return self._write(connection, payload)
+        return self._by_stage(connection, payload, sql)
 
     def begin(self, connection: Connection, last: bool) -> None:
         """Make the connection's stage, once; have deferred constraints checked while a row can still be refused."""
@@ -48,34 +60,97 @@ class PostgresqlLoader:
             # rows and checkpoint are in one commit, so that losing both with the server only repeats the chunk;
             # the last chunk waits for the disk, and with it for all before it
             self._database.commit_lazily(connection)
+        if self._destination.mode in UPDATING:
+            _driver(connection).execute(LOOK_UP_EACH)
         # pooled connections keep their temporary tables; one made for another job is replaced
         if connection.info.get(STAGE) is not self:
             _driver(connection).execute(self._sql.drop_stage)
             _driver(connection).execute(self._sql.make_stage)
+            self._has_row_versions = self._is_plain_table(connection)
+            self._by_columns.clear()
             connection.info[STAGE] = self
+
+    def note_numbers(self, connection: Connection, rows: pa.Table) -> None:
+        """Raise the sequences of the columns that rows have values for."""
+        self._sequences.raise_to(connection, rows)
 
     def stage(self, connection: Connection, rows: pa.Table) -> None:
         """Replace the stage's rows."""
-        # the planner knows nothing of rows just staged, and would rather read the whole target for each batch
-        for way in ("hashjoin", "mergejoin"):
-            _driver(connection).execute(f"SET LOCAL enable_{way} = off")
-        _driver(connection).execute(self._sql.clear_stage)
-        _copy(connection, self._sql.copy_numbered, _csv(_numbered(rows)))
+        _driver(connection).execute(LOOK_UP_EACH)
+        self._fill(connection, self._statements(rows.column_names).copy_numbered, _csv(_numbered(rows)))
 
-    def _append(self, connection: Connection, payload: "Encoded") -> Written:
-        return Written(created=_copy(connection, self._sql.copy_target, payload.csv))
+    def make_keys(self, connection: Connection) -> None:
+        """A temporary table that outlives transactions."""
+        names = self._database.names(self._destination.key)
+        _driver(connection).execute(f"DROP TABLE IF EXISTS pg_temp.{KEYS}")
+        _driver(connection).execute(
+            f"CREATE TEMPORARY TABLE {KEYS} AS SELECT {names}, CAST(0 AS bigint) AS {ROW} FROM {self._sql.table} "
+            "WITH NO DATA"
+        )
 
-    def _upsert(self, connection: Connection, payload: "Encoded") -> Written:
-        _driver(connection).execute(self._sql.clear_stage)
-        _copy(connection, self._sql.copy_stage, payload.csv)
-        created, touched = _driver(connection).execute(self._sql.upsert).fetchone()
-        return Written(created, touched - created)
+    def add_keys(self, connection: Connection, rows: pa.Table) -> None:
+        """By COPY."""
+        _copy(connection, f"COPY pg_temp.{KEYS} ({self._database.names(rows.column_names)}) {FROM_CSV}", _csv(rows))
 
-    def _insert(self, connection: Connection, payload: "Encoded") -> Written:
-        _driver(connection).execute(self._sql.clear_stage)
-        staged = _copy(connection, self._sql.copy_numbered, _csv(_numbered(payload.rows)))
-        known = [row for (row,) in _driver(connection).execute(self._sql.insert)]
+    def settle_keys(self, connection: Connection) -> None:
+        """The planner would take them for a handful."""
+        _driver(connection).execute(f"ANALYZE pg_temp.{KEYS}")
+
+    def fetch(self, connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
+        """By a cursor of the server."""
+        with _driver(connection).cursor(name="batch_job_fetch") as cursor:
+            cursor.itersize = FETCHED
+            yield from cursor.execute(query)
+
+    def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> int:
+        """The keys are texts."""
+        sql = self._statements(self._destination.key)
+        rows = pa.table([pa.array(cells, pa.string()) for cells in zip(*keys, strict=True)], self._destination.key)
+        self._fill(connection, sql.copy_stage, _csv(rows))
+        return int(_driver(connection).execute(sql.remove(removal)).rowcount)
+
+    def _by_stage(self, connection: Connection, payload: "Encoded", sql: "_Statements") -> Written:
+        driver, mode = _driver(connection), self._destination.mode
+        if mode == "append":
+            self._fill(connection, sql.copy_stage, payload.csv)
+            return Written(created=driver.execute(sql.append).rowcount)
+        if mode == "insert":
+            return self._insert(connection, payload, sql)
+        return self._upsert(connection, payload, sql)
+
+    def _upsert(self, connection: Connection, payload: "Encoded", sql: "_Statements") -> Written:
+        driver, found = _driver(connection), Written()
+        if sql.destination.creates:
+            self._fill(connection, sql.copy_stage, payload.csv)
+        else:
+            self._fill(connection, sql.copy_numbered, _csv(_numbered(payload.rows)))
+            found.unknown = [row for (row,) in driver.execute(sql.unknown)]
+        # an INSERT that meets a row locks it and writes that down, though it changes nothing; a join only reads
+        found.updated = driver.execute(sql.update).rowcount if sql.update else 0
+        if sql.destination.creates and found.updated < payload.rows.num_rows:
+            created, touched = driver.execute(sql.insert_new).fetchone()
+            found.created, found.updated = created, found.updated + touched - created
+        return found
+
+    def _insert(self, connection: Connection, payload: "Encoded", sql: "_Statements") -> Written:
+        staged = self._fill(connection, sql.copy_numbered, _csv(_numbered(payload.rows)))
+        known = [row for (row,) in _driver(connection).execute(sql.insert)]
         return Written(staged - len(known), known=known)
+
+    def _fill(self, connection: Connection, copy: str, csv: bytes) -> int:
+        _driver(connection).execute(self._sql.clear_stage)
+        return _copy(connection, copy, csv)
+
+    def _statements(self, columns: Sequence[str]) -> "_Statements":
+        found = self._by_columns.get(tuple(columns))
+        if found is None:
+            found = _Statements(self._database, self._destination.only(columns), self._has_row_versions)
+            self._by_columns[tuple(columns)] = found
+        return found
+
+    def _is_plain_table(self, connection: Connection) -> bool:
+        kind = _driver(connection).execute("SELECT relkind FROM pg_class WHERE oid = %s::regclass", [self._sql.table])
+        return bool(kind.fetchone()[0] in ("r", b"r"))
 
 
 @dataclass(frozen=True)
@@ -86,32 +161,43 @@ class Encoded:
     csv: bytes
 
 
-class _Statements:
-    """Every statement of the loader."""
+class _Statements(Statements):
+    """Every statement of the loader, for rows of some columns."""
 
-    def __init__(self, database: Database, destination: Destination) -> None:
-        table, columns = database.quoted_table(destination.table), database.names(destination.columns)
-        stage, key = f"pg_temp.{STAGE}", database.names(destination.key)
+    def __init__(self, database: Database, destination: Destination, has_row_versions: bool) -> None:
+        super().__init__(database, destination)
+        columns, stage = database.names(destination.columns), f"pg_temp.{STAGE}"
         overriding = "OVERRIDING SYSTEM VALUE" if _has_identity(destination) else ""
-        insert = f"INSERT INTO {table} ({columns}) {overriding} SELECT {columns} FROM {stage}"
-        conflict = upsert_clause(database, destination) if destination.key else ""
-        same = " AND ".join(f"stage.{name} = done.{name}" for name in map(database.quoted, destination.key))
-        self.drop_stage = f"DROP TABLE IF EXISTS {stage}"
+        #: Rows of the stage as new ones.
+        append = f"INSERT INTO {self.table} ({columns}) {overriding} SELECT {columns} FROM {stage} AS stage"
         #: Columns of the target's own types, without its constraints.
-        empty = f"SELECT {columns}, 0 AS {ROW} FROM {table} WITH NO DATA"
+        empty = f"SELECT {columns}, 0 AS {ROW} FROM {self.table} WITH NO DATA"
+        self.drop_stage = f"DROP TABLE IF EXISTS {stage}"
         self.make_stage = f"CREATE TEMPORARY TABLE {STAGE} ON COMMIT DELETE ROWS AS {empty}"
         self.clear_stage = f"DELETE FROM {stage}"
-        self.copy_stage = f"COPY {stage} ({columns}) FROM STDIN (FORMAT csv)"
-        self.copy_numbered = f"COPY {stage} ({columns}, {ROW}) FROM STDIN (FORMAT csv)"
-        self.copy_target = f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)"
-        #: All rows, where they differ. A row version with xmax 0 was made by this INSERT; others were updated.
-        self.upsert = (
-            f"WITH written AS ({insert} {conflict} RETURNING (xmax = 0) AS created) "
+        self.copy_stage = f"COPY {stage} ({columns}) {FROM_CSV}"
+        self.copy_numbered = f"COPY {stage} ({columns}, {ROW}) {FROM_CSV}"
+        self.copy_target = f"COPY {self.table} ({columns}) {FROM_CSV}"
+        self.append = append
+        if not destination.key:
+            return
+        conflict = upsert_clause(database, destination)
+        # a row version with xmax 0 was made by this INSERT, others were made by somebody else a moment ago and
+        # updated; the parts of a partitioned table do not say
+        is_created = "(xmax = 0)" if has_row_versions else "TRUE"
+        #: Rows that are not there.
+        self.insert_new = (
+            f"WITH written AS ({append} WHERE {self.is_new} {conflict} RETURNING {is_created} AS created) "
             "SELECT count(*) FILTER (WHERE created), count(*) FROM written"
+        )
+        keys = ", ".join(map(database.quoted, destination.key))
+        same = " AND ".join(
+            f"{key_cell(database, destination, name, 'stage')} = {key_cell(database, destination, name, 'done')}"
+            for name in destination.key
         )
         #: Rows that were not inserted, whoever inserted their key, and when.
         self.insert = (
-            f"WITH done AS ({insert} {conflict} RETURNING {key}) SELECT {ROW} FROM {stage} AS stage "
+            f"WITH done AS ({append} {conflict} RETURNING {keys}) SELECT {ROW} FROM {stage} AS stage "
             f"WHERE NOT EXISTS (SELECT FROM done WHERE {same}) ORDER BY {ROW}"
         )
 

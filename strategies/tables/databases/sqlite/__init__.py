@@ -4,12 +4,12 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, Connection, Date, DateTime, Engine, Table, Time, create_engine, event
+from sqlalchemy import JSON, Column, Connection, Date, DateTime, Engine, Table, Time, create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
 
-from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.sdk.database import Database, UniqueKey
 from batch_jobs.strategies.tables.databases.sqlite.functions import SAME_JSON, SAME_TIME, register
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Sqlite(Database):
     numbers_integer_keys = True
     differs = "IS NOT"
     lower = "unicode_lower"
+    exact_collation = '"BINARY"'
     written_order = "rowid"
     row_errors = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError)
 
@@ -72,6 +73,30 @@ class Sqlite(Database):
     def concatenated(self, rows: str) -> str:
         """From ordered rows, since an aggregate takes an ORDER BY of its own only from version 3.44 on."""
         return f"SELECT key, group_concat(word, ',') AS words FROM ({rows} ORDER BY place) AS ordered GROUP BY key"
+
+    def unique_keys(self, connection: Connection, table: Table) -> list[UniqueKey]:
+        """By PRAGMA, which sees those in a column's definition too."""
+        from batch_jobs.strategies.tables.databases.sqlite.keys import unique_keys
+
+        return unique_keys(connection, table)
+
+    def distinguishes_by_text(self, column: Column[Any]) -> bool:
+        """By the column's type."""
+        from batch_jobs.strategies.tables.databases.sqlite.keys import distinguishes_by_text
+
+        return distinguishes_by_text(column)
+
+    def literal(self, value: object) -> str:
+        """Truth as a number."""
+        return super().literal(int(value) if isinstance(value, bool) else value)
+
+    def shown(self, cell: str) -> str:
+        r"""Bytes in hexadecimal after ``\x``."""
+        return f"CASE typeof({cell}) WHEN 'blob' THEN '\\x' || lower(hex({cell})) ELSE CAST({cell} AS TEXT) END"
+
+    def carried(self, cell: str) -> str:
+        """Itself, since text has fewer digits than a number."""
+        return cell
 
     def loader(self, destination: "Destination") -> "Loader":
         """Loads by ``executemany``."""

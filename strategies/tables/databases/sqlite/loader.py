@@ -1,6 +1,7 @@
 """Loading rows into SQLite by ``executemany``."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -9,63 +10,140 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, Float, Numeric
 
 from batch_jobs.strategies.sdk.database import Database
-from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Destination, Written, upsert_clause
+from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, STAGE, Destination, Removal, Written
+from batch_jobs.strategies.tables.databases.statements import Statements, upsert_clause
 
 Rows = list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows of these columns as tuples."""
+
+    columns: tuple[str, ...]
+    rows: Rows
 
 
 class SqliteLoader:
     """Rows as tuples. SQLite has one writer, so that nobody comes between two statements of a chunk."""
 
     def __init__(self, database: Database, destination: Destination) -> None:
+        self._database = database
         self._destination = destination
-        self._sql = _Statements(database, destination)
-        self.write: Callable[[Connection, Rows], Written] = getattr(self, f"_{destination.mode}")
+        self._by_columns: dict[tuple[str, ...], _Statements] = {}
 
-    def encode(self, rows: pa.Table) -> Rows:
+    def encode(self, rows: pa.Table) -> Encoded:
         """The rows as tuples of what SQLite stores."""
-        return list(
-            zip(*(_stored(rows.column(name), self._is_number(name)) for name in rows.column_names), strict=True)
-        )
+        cells = (_stored(rows.column(name), self._is_number(name)) for name in rows.column_names)
+        return Encoded(tuple(rows.column_names), list(zip(*cells, strict=True)))
 
     def begin(self, connection: Connection, last: bool) -> None:
         """Nothing is needed."""
 
-    def stage(self, connection: Connection, rows: pa.Table) -> None:
-        """Replace the stage's rows; SQLite keeps temporary tables outside the target's file."""
-        driver = _driver(connection)
-        driver.execute(self._sql.drop_stage)
-        driver.execute(self._sql.make_stage)
-        driver.executemany(self._sql.fill_stage, ((*row, index) for index, row in enumerate(self.encode(rows))))
-
-    def _append(self, connection: Connection, payload: Rows) -> Written:
-        return Written(created=_count(connection, self._sql.insert, payload))
-
-    def _upsert(self, connection: Connection, payload: Rows) -> Written:
+    def write(self, connection: Connection, payload: Encoded) -> Written:
+        """Write rows in the way of the destination's mode."""
+        sql, rows, mode = self._statements(payload.columns), payload.rows, self._destination.mode
+        if mode == "append":
+            return Written(created=_count(connection, sql.insert, rows))
+        if mode == "insert":
+            driver = _driver(connection)
+            known = [index for index, row in enumerate(rows) if driver.execute(sql.insert_new, row).rowcount == 0]
+            return Written(len(rows) - len(known), known=known)
+        if not sql.destination.creates:
+            return self._update(connection, payload, sql)
         # first all that is new, then what differs: rows just inserted do not, so that each is counted exactly once
-        created = _count(connection, self._sql.insert_new, payload)
-        updated = _count(connection, self._sql.insert, payload) if created < len(payload) else 0
+        created = _count(connection, sql.insert_new, rows)
+        updated = _count(connection, sql.insert, rows) if created < len(rows) else 0
         return Written(created, updated)
 
-    def _insert(self, connection: Connection, payload: Rows) -> Written:
+    def note_numbers(self, connection: Connection, rows: pa.Table) -> None:
+        """Nothing is needed: a number that a row brings along counts by itself."""
+
+    def stage(self, connection: Connection, rows: pa.Table) -> None:
+        """Replace the stage's rows; SQLite keeps temporary tables outside the target's file."""
+        encoded = self.encode(rows)
+        self._fill(connection, self._statements(encoded.columns), encoded.rows)
+
+    def make_keys(self, connection: Connection) -> None:
+        """A temporary table, which is outside the target's file."""
+        sql = self._statements(self._destination.key)
+        _driver(connection).execute(f"DROP TABLE IF EXISTS temp.{KEYS}")
+        _driver(connection).execute(f"CREATE TEMPORARY TABLE {KEYS} AS {sql.empty}")
+
+    def add_keys(self, connection: Connection, rows: pa.Table) -> None:
+        """By ``executemany``."""
+        cells = [_stored(rows.column(name), self._is_number(name)) for name in self._destination.key]
+        marks = ", ".join("?" for _ in rows.column_names)
+        numbered = zip(*cells, rows.column(ROW).to_pylist(), strict=True)
+        _driver(connection).executemany(f"INSERT INTO temp.{KEYS} VALUES ({marks})", numbered)
+
+    def settle_keys(self, connection: Connection) -> None:
+        """By an index, in the collations of the key."""
+        collations = self._destination.collations
+        names = ", ".join(
+            self._database.quoted(name) + (f" COLLATE {collations[name]}" if name in collations else "")
+            for name in self._destination.key
+        )
+        _driver(connection).execute(f"CREATE INDEX temp.{KEYS}_by_key ON {KEYS} ({names})")
+
+    def fetch(self, connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
+        """By a cursor; a text that is not UTF-8 is shown as well as can be."""
         driver = _driver(connection)
-        known = [index for index, row in enumerate(payload) if driver.execute(self._sql.insert_new, row).rowcount == 0]
-        return Written(len(payload) - len(known), known=known)
+        before, driver.text_factory = driver.text_factory, lambda text: text.decode(errors="replace")
+        try:
+            yield from driver.execute(query)
+        finally:
+            driver.text_factory = before
+
+    def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> int:
+        """The keys are as SQLite has them."""
+        sql = self._statements(self._destination.key)
+        self._fill(connection, sql, keys)
+        return int(_driver(connection).execute(sql.remove(removal)).rowcount)
+
+    def _update(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
+        self._fill(connection, sql, payload.rows)
+        driver = _driver(connection)
+        unknown = [row for (row,) in driver.execute(sql.unknown)]
+        return Written(updated=driver.execute(sql.update).rowcount if sql.update else 0, unknown=unknown)
+
+    def _fill(self, connection: Connection, sql: "_Statements", rows: Rows) -> None:
+        driver = _driver(connection)
+        driver.execute(sql.drop_stage)
+        driver.execute(sql.make_stage)
+        driver.executemany(sql.fill_stage, ((*row, index) for index, row in enumerate(rows)))
+
+    def _statements(self, columns: Sequence[str]) -> "_Statements":
+        found = self._by_columns.get(tuple(columns))
+        if found is None:
+            found = self._by_columns[tuple(columns)] = _Statements(self._database, self._destination.only(columns))
+        return found
 
     def _is_number(self, name: str) -> bool:
         return isinstance(self._destination.column(name).type, (Numeric, Float))
 
 
-class _Statements:
+class _Statements(Statements):
     def __init__(self, database: Database, destination: Destination) -> None:
-        table, columns = database.quoted_table(destination.table), database.names(destination.columns)
+        super().__init__(database, destination)
+        columns = database.names(destination.columns)
         marks = ", ".join("?" for _ in destination.columns)
-        values = f"INSERT INTO {table} ({columns}) VALUES ({marks})"
+        values = f"INSERT INTO {self.table} ({columns}) VALUES ({marks})"
         self.insert = f"{values} {upsert_clause(database, destination) if destination.key else ''}"
         self.insert_new = f"{values} ON CONFLICT ({database.names(destination.key)}) DO NOTHING"
+        #: Columns of the target's own types, without its constraints.
+        self.empty = f"SELECT {columns}, 0 AS {ROW} FROM {self.table} WHERE 0"
         self.drop_stage = f"DROP TABLE IF EXISTS temp.{STAGE}"
-        self.make_stage = f"CREATE TEMPORARY TABLE {STAGE} AS SELECT {columns}, 0 AS {ROW} FROM {table} WHERE 0"
+        self.make_stage = f"CREATE TEMPORARY TABLE {STAGE} AS {self.empty}"
         self.fill_stage = f"INSERT INTO temp.{STAGE} VALUES ({marks}, ?)"
+
+    def remove(self, removal: Removal) -> str:
+        """A DELETE by the keys, as there is none with USING."""
+        if removal.marks:
+            return super().remove(removal)
+        keys = ", ".join(f"target.{name}" for name in map(self.database.quoted, self.destination.key))
+        found = f"SELECT {keys} {self.join} WHERE {removal.condition}"
+        return f"DELETE FROM {self.table} WHERE ({self.database.names(self.destination.key)}) IN ({found})"
 
 
 def _driver(connection: Connection) -> Any:

@@ -5,8 +5,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Destination, Written, difference
+from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Destination, Written
 from batch_jobs.strategies.tables.databases.naming import require_table
+from batch_jobs.strategies.tables.databases.statements import difference
 
 PRICE = 'sale " price'
 

@@ -1,0 +1,130 @@
+"""The SQL by which staged rows meet those of the target; the same in all databases but for what ``Database`` says."""
+
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import ARRAY, JSON, Enum, String
+from sqlalchemy.dialects.postgresql import CITEXT, DOMAIN
+from sqlalchemy.types import NullType, TypeEngine
+
+from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, UPDATING, Destination, Removal
+
+
+class Statements:
+    """Statements about the rows of ``STAGE`` that have the destination's columns."""
+
+    def __init__(self, database: Database, destination: Destination) -> None:
+        self.database = database
+        self.destination = destination
+
+    @cached_property
+    def table(self) -> str:
+        """The target's name."""
+        return self.database.quoted_table(self.destination.table)
+
+    @cached_property
+    def join(self) -> str:
+        """The staged rows that are there, with those of the target."""
+        return f"FROM {STAGE} AS stage JOIN {self.table} AS target ON {self.same}"
+
+    @cached_property
+    def same(self) -> str:
+        """That a row of the stage and one of the target have the same key."""
+        return same_key(self.database, self.destination, "target", "stage")
+
+    @cached_property
+    def differences(self) -> dict[str, str]:
+        """That a column differs between the target and the stage, by the column."""
+        return {
+            name: difference(self.database, self.destination, name, "target", "stage")
+            for name in self.destination.others
+        }
+
+    @cached_property
+    def changed(self) -> str:
+        """That any column differs."""
+        return f"({' OR '.join(self.differences.values()) or 'FALSE'})"
+
+    @cached_property
+    def known(self) -> str:
+        """Which rows are there already."""
+        return f"SELECT stage.{ROW} {self.join} ORDER BY stage.{ROW}"
+
+    @cached_property
+    def unknown(self) -> str:
+        """Which rows are not there."""
+        return f"SELECT stage.{ROW} FROM {STAGE} AS stage WHERE {self.is_new} ORDER BY stage.{ROW}"
+
+    @cached_property
+    def is_new(self) -> str:
+        """That a staged row is not there."""
+        return f"NOT EXISTS (SELECT 1 FROM {self.table} AS target WHERE {self.same})"
+
+    @cached_property
+    def update(self) -> str | None:
+        """Update the rows that are there where they differ; ``None`` where there is nothing to set."""
+        quoted = self.database.quoted
+        sets = ", ".join(f"{quoted(name)} = stage.{quoted(name)}" for name in self.destination.others)
+        if not sets:
+            return None
+        return f"UPDATE {self.table} AS target SET {sets} FROM {STAGE} AS stage WHERE {self.same} AND {self.changed}"
+
+    def remove(self, removal: Removal) -> str:
+        """Remove the rows of the target that have the keys of the stage."""
+        if removal.marks:
+            return (
+                f"UPDATE {self.table} AS target SET {removal.marks} FROM {STAGE} AS stage "
+                f"WHERE {self.same} AND {removal.condition}"
+            )
+        return f"DELETE FROM {self.table} AS target USING {STAGE} AS stage WHERE {self.same} AND {removal.condition}"
+
+
+def same_key(database: Database, destination: Destination, left: str, right: str) -> str:
+    """The SQL condition that two rows have the same key, as the unique index of the key sees it."""
+    cells = ((key_cell(database, destination, name, side) for side in (left, right)) for name in destination.key)
+    return " AND ".join(" = ".join(pair) for pair in cells)
+
+
+def key_cell(database: Database, destination: Destination, name: str, side: str) -> str:
+    """A cell of the key, to be compared."""
+    collation = destination.collations.get(name)
+    return f"{side}.{database.quoted(name)}" + (f" COLLATE {collation}" if collation else "")
+
+
+def upsert_clause(database: Database, destination: Destination) -> str:
+    """What to do with a row whose key is there: nothing, or an update where it differs."""
+    quoted = database.quoted
+    target = f"ON CONFLICT ({database.names(destination.key)}) DO"
+    if destination.mode not in UPDATING or not destination.others:
+        return f"{target} NOTHING"
+    table = database.quoted_table(destination.table)
+    sets = ", ".join(f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in destination.others)
+    changes = " OR ".join(difference(database, destination, name, table, "EXCLUDED") for name in destination.others)
+    return f"{target} UPDATE SET {sets} WHERE {changes}"
+
+
+def difference(database: Database, destination: Destination, name: str, left: str, right: str) -> str:
+    """The SQL condition that a column differs between two tables; what looks different is, whatever the collation."""
+    column = _base(destination.column(name).type)
+    cells = (f"{side}.{database.quoted(name)}" for side in (left, right))
+    if _compares_by_text(column):
+        cells = (f"CAST({cell} AS TEXT)" for cell in cells)
+    if _compares_by_text(column) or (isinstance(column, String) and not isinstance(column, Enum)):
+        cells = (f"{cell} COLLATE {database.exact_collation}" for cell in cells)
+    before, after = cells
+    differs = f"{before} {database.differs} {after}"
+    same = database.same_meaning(column, before, after)
+    return f"({differs} AND NOT {same})" if same else differs
+
+
+def _base(type: TypeEngine[Any]) -> TypeEngine[Any]:
+    return _base(type.data_type) if isinstance(type, DOMAIN) else type
+
+
+def _compares_by_text(type: TypeEngine[Any]) -> bool:
+    # these may have no equality, or one by which different texts are equal
+    if isinstance(type, ARRAY):
+        return _compares_by_text(type.item_type)
+    is_json = isinstance(type, JSON) and type.__visit_name__ != "JSONB"
+    return is_json or isinstance(type, (NullType, CITEXT))
