@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, inspect, types
 
 from batch_jobs.strategies.sdk.database import Database
 from batch_jobs.strategies.sdk.errors import JobRefused
-from batch_jobs.strategies.tables.formats.csv import csv_lines
+from batch_jobs.strategies.tables.formats.csv_writing import csv_lines
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection, nested
 from batch_jobs.strategies.tables.values.formulas import neutralise as neutralised
 
