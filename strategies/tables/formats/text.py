@@ -1,39 +1,65 @@
-"""The encoding of a text input: guessed from its beginning, and held against every byte of the first whole pass."""
+"""The encoding of a text input: found by its beginning, and held against every byte of the first whole pass."""
 
 import codecs
-import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from batch_jobs.strategies.sdk.errors import InputRefused
+from batch_jobs.strategies.tables.formats.encodings import likely_encodings
 from batch_jobs.strategies.tables.formats.format import other_format
 from batch_jobs.strategies.tables.formats.reading import BLOCK, Input, NotAsItBegan, unpacked
 
 SAMPLE = 1 << 20
 #: Beginnings of files that no format reads.
 MAGIC = {b"%PDF": "a PDF", b"\xd0\xcf\x11\xe0": "an old Excel file", b"\x1f\x8b": "a gzip file; name it .gz"}
-BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # begins like the one of UTF-16
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 UTF8 = ("utf-8", "utf-8-sig", "ascii")
 #: Others in which a byte of ASCII is that character, wherever it stands.
-BEGIN_LIKE_ASCII = ("cp1252", "iso8859-1", "iso8859-15")
+BEGIN_LIKE_ASCII = ("cp1252", "cp1250", "cp1251", "iso8859-1", "iso8859-2", "iso8859-15")
+LOOKED_AT = 1 << 16  # bytes of a text from where it turns out not to be UTF-8
+SHOWN = 80  # characters of a line in a description
+MOSTLY = 4  # letters in UTF-8 for each byte that is not, where a text is UTF-8 and broken
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of a text: the encodings it may have, the likeliest first, and how many quotes there are.
+    """What is known of a text.
 
-    ``quotes`` is ``None`` as long as only the beginning was looked at; ``candidates`` are all encodings that a text
-    may have of which nothing is known.
+    ``encodings`` are those it may have, the likeliest first, and ``how`` says where they are from: given, found (by a
+    mark, or as all of it is valid UTF-8) or guessed; a guess has a line with letters that are ``shown`` in it.
+    ``quotes`` is how many of them there are, ``None`` as long as only the beginning was looked at.
     """
 
     encodings: tuple[str, ...]
+    how: str = "found"
     quotes: int | None = None
-    candidates: tuple[str, ...] = ()
+    shown: bytes = b""
 
     @property
     def encoding(self) -> str:
         """The encoding it has, as far as is known."""
         return self.encodings[0]
+
+    @property
+    def sample(self) -> str:
+        """The line that shows what a guess makes of the text; empty where nothing was guessed."""
+        text = self.shown.decode(self.encoding, errors="replace").strip()
+        return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+class NotThisEncoding(NotAsItBegan):
+    """A text is not in the encoding it seemed to have, by a byte at this position."""
+
+    def __init__(self, survey: Survey, position: int) -> None:
+        super().__init__()
+        self.survey, self.position = survey, position
 
 
 def read_sample(source: Input) -> bytes:
@@ -52,145 +78,123 @@ def read_sample(source: Input) -> bytes:
     return sample
 
 
-def guess(source: Input, sample: bytes, encoding: str | None) -> Survey:
+def find_encoding(name: str, sample: bytes, encoding: str | None) -> Survey:
     """The encodings that a text may have, judged by its beginning.
 
     Raises:
         InputRefused: it is no text, or there is no such encoding.
     """
     if encoding:
-        known = (_known(source.name, encoding),)
-        return Survey(known, candidates=known)
-    candidates = _candidates(source.name, sample)
-    if len(candidates) > 1 and not _decodes(sample, candidates[0]):
-        return Survey(candidates[1:], candidates=candidates)
-    return Survey(candidates, candidates=candidates)
+        return Survey((_known(name, encoding),), "given")
+    marked = next((encoding for mark, encoding in BOMS.items() if sample.startswith(mark)), None)
+    if marked:
+        return Survey((marked,))
+    _refuse_binary(name, sample)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)  # its last character may be cut
+    except UnicodeDecodeError as error:
+        return _guessed(sample, error.start) or Survey(("utf-8",))
+    return Survey(("utf-8",))
 
 
-def survey(source: Input, candidates: tuple[str, ...]) -> Survey:
-    """Read the whole text to find which of these encodings it has.
+def survey(source: Input, begun: Survey, count: Callable[[Iterator[bytes]], int]) -> Survey:
+    """Read the whole text to find which of these encodings it has, and how many quotes.
 
     Raises:
         InputRefused: none of them.
     """
-    furthest = 0
-    for candidate in candidates:
-        try:
-            return Survey((candidate,), _quotes(source, candidate))
-        except UnicodeDecodeError as error:
-            furthest = max(furthest, error.start)
-    tried = " nor ".join(candidates)
-    raise InputRefused(source.name, f"line {_line_at(source, furthest)} is not {tried}; set the encoding")
+    tried, furthest, left = ["utf-8"] if begun.how == "guessed" else [begun.encoding], 0, [begun]
+    while left:
+        with unpacked(source) as stream:
+            text = CheckedText(stream, left.pop())
+            try:
+                quotes = count(text.blocks())
+            except NotThisEncoding as error:
+                furthest = max(furthest, error.position)
+                tried.append(error.survey.encoding)
+                left = [replace(error.survey, encodings=others)] if (others := error.survey.encodings[1:]) else []
+            else:
+                return replace(text.survey, quotes=quotes)
+    names = " nor ".join(dict.fromkeys(tried))
+    raise InputRefused(source.name, f"line {_line_at(source, furthest)} is not {names}; set the encoding")
 
 
-class CheckedText(io.RawIOBase):
-    """A text as UTF-8, checked as it is read; ``survey`` becomes what the whole of it shows.
-
-    As long as only ASCII has been seen, the encoding can still be another one: all begin alike.
-
-    Raises:
-        NotAsItBegan: by reading: it cannot be in the encoding in which its beginning was read.
-    """
+class CheckedText:
+    """A text as UTF-8, checked as it is read; ``survey`` becomes what the whole of it shows."""
 
     def __init__(self, stream: BinaryIO, survey: Survey) -> None:
-        self.survey = replace(survey, quotes=0)
+        self.survey = survey
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder(survey.encoding)()
         self._only_ascii = survey.encoding in (*UTF8, *BEGIN_LIKE_ASCII)
-        self._left = b""
+        self._done = 0
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
+    def blocks(self) -> Iterator[bytes]:
+        """The text in blocks.
 
-    @property
-    def quotes(self) -> int:
-        """How many quotes were read so far."""
-        return self.survey.quotes or 0
+        As long as only ASCII has been seen, what is not UTF-8 can still be in another encoding: all begin alike.
 
-    def read(self, size: int | None = -1) -> bytes:
-        """At most so many bytes of UTF-8."""
-        wanted = BLOCK if size is None or size < 0 else size
-        ended = False
-        while not self._left and not ended:
-            block = self._stream.read(wanted)
-            ended = not block
-            self._left = self._checked(block)
-        taken, self._left = self._left[:wanted], self._left[wanted:]
-        self.survey = replace(self.survey, quotes=self.quotes + taken.count(b'"'))
-        return taken
-
-    def readinto(self, buffer: Any) -> int:
-        """Read into a buffer."""
-        block = self.read(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
+        Raises:
+            NotThisEncoding: it cannot be in the encoding in which its beginning was read.
+        """
+        while True:
+            block = self._stream.read(BLOCK)
+            text = self._checked(block)
+            self._done += len(block)
+            if text:
+                yield text
+            if not block:
+                return
 
     def _checked(self, block: bytes) -> bytes:
         if self._only_ascii and block.isascii():
             return block
         try:
             text = self._decoder.decode(block, final=not block)
-        except UnicodeDecodeError:
-            if not self._only_ascii or len(self.survey.encodings) == 1:
-                raise NotAsItBegan from None
-            self.survey = replace(self.survey, encodings=self.survey.encodings[1:])
-            self._decoder = codecs.getincrementaldecoder(self.survey.encoding)()
+        except UnicodeDecodeError as error:
+            self._guess(block, error)
             return self._checked(block)
         self._only_ascii = False
         return block if self.survey.encoding in UTF8 else text.encode()
 
+    def _guess(self, block: bytes, error: UnicodeDecodeError) -> None:
+        """Take another encoding for it, where it may still have another one."""
+        is_open = self._only_ascii and self.survey.encoding == "utf-8" and self.survey.how == "found"
+        guessed = _guessed(block, error.start) if is_open else None
+        if guessed is None:
+            # what the last block left undecided is at the begin of what was to be decoded
+            raise NotThisEncoding(self.survey, self._done + len(block) - len(error.object) + error.start) from None
+        self.survey = guessed
+        self._decoder = codecs.getincrementaldecoder(guessed.encoding)()
+
+
+def _guessed(block: bytes, place: int) -> Survey | None:
+    """What a text may be that is not UTF-8 at this place; ``None`` where all around is UTF-8, so that it is broken."""
+    around = block[block.rfind(b"\n", 0, place) + 1 :][:LOOKED_AT]
+    text = block.decode(errors="replace")
+    broken = text.count("\ufffd")
+    if len(text) - len(text.encode("ascii", errors="ignore")) - broken > MOSTLY * broken:
+        return None
+    return Survey(likely_encodings(around), "guessed", shown=around.partition(b"\n")[0])
+
 
 def _known(name: str, encoding: str) -> str:
     try:
+        b"".decode(encoding)  # which says of hex and the like that they are not for text
         return codecs.lookup(encoding).name
     except LookupError:
         raise InputRefused(name, f"there is no encoding {encoding!r}; utf-8 and cp1252 are usual ones") from None
 
 
-def _candidates(name: str, sample: bytes) -> tuple[str, ...]:
-    for bom, encoding in BOMS.items():
-        if sample.startswith(bom):
-            return (encoding,)
+def _refuse_binary(name: str, sample: bytes) -> None:
     if sample[:1000].count(0) * 3 > len(sample[:1000]):
         if not any(_is_readable(sample[:1000].decode(encoding, "ignore")) for encoding in ("utf-16-le", "utf-16-be")):
             raise InputRefused(name, "this is binary data, not text")
         raise InputRefused(name, "this looks like UTF-16 without a mark; set encoding to utf-16-le or utf-16-be")
-    return ("utf-8", "cp1252")
 
 
 def _is_readable(text: str) -> bool:
     return all(letter.isprintable() or letter in "\t\r\n" for letter in text)
-
-
-def _decodes(sample: bytes, encoding: str) -> bool:
-    try:
-        codecs.getincrementaldecoder(encoding)().decode(sample)  # its last character may be cut
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _quotes(source: Input, encoding: str) -> int:
-    """Decode the whole text, counting its quotes.
-
-    Raises:
-        UnicodeDecodeError: it is in another encoding; ``start`` counts from the begin of the text.
-    """
-    decoder = codecs.getincrementaldecoder(encoding)()
-    quotes = done = 0
-    with unpacked(source) as stream:
-        while True:
-            block = stream.read(BLOCK)
-            done += len(block)
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                error.start += done - len(error.object)  # which begins with what the last block left undecided
-                raise
-            if not block:
-                return quotes
-            quotes += block.count(b'"')
 
 
 def _line_at(source: Input, position: int) -> int:

@@ -15,8 +15,8 @@ from zipfile import BadZipFile, ZipFile
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.errors import InputRefused, JobRefused
-from batch_jobs.strategies.tables.formats.csv import checked_header
 from batch_jobs.strategies.tables.formats.format import Format, WriteOptions, Writer
+from batch_jobs.strategies.tables.formats.header import checked_header
 from batch_jobs.strategies.tables.formats.reading import Batch, Input, Reader, ReadOptions
 from batch_jobs.strategies.tables.values.formulas import neutralise as neutralised
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_jobs.strategies.sdk.errors import InputRefused
-from batch_jobs.strategies.tables.formats.csv import CsvReader
+from batch_jobs.strategies.tables.formats.csv_reading import CsvReader
 from batch_jobs.strategies.tables.formats.format import open_reader
 from batch_jobs.strategies.tables.formats.reading import Batch, Input, ReadOptions
 

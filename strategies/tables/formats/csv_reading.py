@@ -1,0 +1,372 @@
+"""Reading delimited text: Arrow splits it, this counts its lines and mends what only looks wrong."""
+
+import io
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch_jobs.strategies.sdk.errors import InputRefused
+from batch_jobs.strategies.tables.formats.dialect import Dialect, find_dialect
+from batch_jobs.strategies.tables.formats.footer import without_footer
+from batch_jobs.strategies.tables.formats.plain_text import BackslashQuote, PlainText
+from batch_jobs.strategies.tables.formats.reading import (
+    SURPLUS_COLUMN,
+    BadRow,
+    Batch,
+    Input,
+    Reader,
+    ReadOptions,
+    unpacked,
+)
+from batch_jobs.strategies.tables.formats.text import (
+    SAMPLE,
+    UTF8,
+    CheckedText,
+    Survey,
+    find_encoding,
+    read_sample,
+    survey,
+)
+
+CELL_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
+BLOCK = 1 << 20
+LARGEST_BLOCK = 1 << 26  # bytes; a record longer than this is a quote that is not closed, or a bomb
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass
+class Position:
+    """How far reading has come: records (with the header, blank and bad ones) and physical lines."""
+
+    record: int
+    line: int
+
+
+@dataclass
+class _Pass:
+    """One opening of the file: its text where that is still to be checked, and what Arrow has met."""
+
+    checked: CheckedText | None = None
+    text: PlainText | None = None
+    #: Bad rows that no batch has reported yet.
+    bad: deque[Any] = field(default_factory=deque)
+    last_cells: Iterable[str | None] = ()
+    last_line: int = 1
+    last_bad_line: int = 1
+    last_bad_text: str = ""
+
+    def meet(self, row: Any) -> str:
+        self.bad.append(row)
+        return "skip"
+
+
+class CsvReader(Reader):
+    """A CSV or TSV file.
+
+    An unquoted empty cell is null and a quoted one the empty text, as PostgreSQL's COPY has it. A line without any
+    value is no row. Lines may end in any of the three ways. Cells beyond the last column are no fault as long as they
+    are empty.
+    """
+
+    def __init__(self, source: Input, options: ReadOptions | None = None, block: int = BLOCK) -> None:
+        options = options or ReadOptions()
+        self._source, self._name, self._block = source, source.name, block
+        self._footer, self._has_header = options.skip_footer, options.header
+        if options.found:
+            found = options.found
+            shown = found["sample"].encode(found["encoding"], errors="replace")
+            self._survey = Survey((found["encoding"],), found["how"], found["quotes"], shown)
+            self._dialect = Dialect(**found["dialect"])
+        else:
+            sample = read_sample(source)
+            self._survey = find_encoding(self._name, sample, options.encoding)
+            self._dialect = find_dialect(_text(sample, self._survey.encoding), self._name, options)
+        self.columns = self._dialect.columns
+        surplus = range(len(self.columns), self._dialect.width)
+        self._cells = [*self.columns, *(f"\0{position}" for position in surplus)]
+
+    @property
+    def described(self) -> dict[str, str]:  # type: ignore[override]
+        """What was decided about the file, for people."""
+        shown = CELL_NAMES.get(self._dialect.delimiter, self._dialect.delimiter)
+        told = {"format": "csv", "delimiter": shown, "encoding": self._survey.encoding}
+        if self._survey.how == "guessed":
+            told |= {"encoding_is": "guessed", "sample": self._survey.sample}
+        if self._dialect.unnamed:
+            told["unnamed"] = ", ".join(self._dialect.unnamed)
+        return told
+
+    @property
+    def types(self) -> Mapping[str, pa.DataType]:  # type: ignore[override]
+        """Text, for the columns whose numbers are quoted where others are not."""
+        return dict.fromkeys(self._dialect.texts, pa.string())
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """The encoding, the number of quotes and the dialect."""
+        return {
+            "encoding": self._survey.encoding,
+            "how": self._survey.how,
+            "sample": self._survey.sample,
+            "quotes": self._survey.quotes,
+            "dialect": asdict(self._dialect),
+        }
+
+    def settle(self) -> None:
+        """Find the encoding by the whole text."""
+        if self._survey.quotes is None:
+            try:
+                self._survey = survey(
+                    self._source, self._survey, lambda blocks: PlainText(blocks, self._dialect).count()
+                )
+            except BackslashQuote as found:
+                self._refuse_backslash(found)
+
+    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
+        """The batches from a batch's ``start`` on, or all of them.
+
+        Raises:
+            InputRefused: a quote is never closed, or looks as if it were escaped in another way.
+        """
+        found = self._batches(start)
+        yield from without_footer(found, self._footer) if self._footer else found
+
+    def _batches(self, start: dict[str, int] | None) -> Iterator[Batch]:
+        done, block = Position(0, self._first_line), self._block
+        while True:
+            try:
+                for batch, position in self._from(done, block):
+                    done = position
+                    if start is None or batch.start["record"] >= start["record"]:
+                        yield batch
+            except BackslashQuote as found:
+                self._refuse_backslash(found)
+            except pa.ArrowInvalid as error:
+                if "straddling" not in str(error):
+                    raise InputRefused(self._name, " ".join(str(error).split())) from None
+                block *= 2
+                if block > LARGEST_BLOCK:
+                    self._refuse_open_quote(done.line)
+            else:
+                return
+
+    @property
+    def _first_line(self) -> int:
+        return self._dialect.skipped + 1
+
+    def _from(self, done: Position, block: int) -> Iterator[tuple[Batch, Position]]:
+        """Read with blocks of this size, leaving out what is done; larger ones take over where a record is too long."""
+        with unpacked(self._source) as stream:
+            current = self._open(stream)
+            position = Position(0, self._first_line)
+            for table in self._tables(stream, block, current):
+                batch, position = self._batch(table, position, current, done.record)
+                if position.record > done.record:
+                    yield batch, position
+            if current.checked is not None and current.text is not None:
+                self._survey = Survey(
+                    current.checked.survey.encodings,
+                    current.checked.survey.how,
+                    current.text.quotes,
+                    current.checked.survey.shown,
+                )
+            leftover = None
+            if current.bad:
+                empty = pa.table({name: pa.array([], pa.string()) for name in self._cells})
+                leftover = self._batch(empty, position, current, done.record, at_end=True)
+            self._check_last_record(current)
+            if leftover is not None:
+                yield leftover
+
+    def _open(self, stream: BinaryIO) -> _Pass:
+        if self._survey.quotes is not None and not self._dialect.skipped and self._dialect.rewriting is None:
+            return _Pass()
+        checked = CheckedText(stream, self._survey)
+        return _Pass(checked, PlainText(checked.blocks(), self._dialect))
+
+    def _tables(self, stream: BinaryIO, block: int, current: _Pass) -> Iterator[pa.Table]:
+        from pyarrow import csv as arrow_csv
+
+        encoding = "utf8" if current.text or self._survey.encoding in UTF8 else self._survey.encoding
+        reader = arrow_csv.open_csv(
+            current.text or stream,
+            arrow_csv.ReadOptions(use_threads=False, block_size=block, column_names=self._cells, encoding=encoding),
+            # looking for line ends in cells means to split everything twice, but holds less of a very long record
+            self._parsing(self._survey.quotes != 0 or block > self._block, current.meet),
+            _converting(self._cells),
+        )
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+    def _parsing(self, spans_lines: bool, meet: Any = None) -> Any:
+        from pyarrow import csv as arrow_csv
+
+        return arrow_csv.ParseOptions(
+            delimiter=self._dialect.delimiter,
+            quote_char=self._dialect.plain_quote or False,
+            newlines_in_values=spans_lines,
+            ignore_empty_lines=False,
+            invalid_row_handler=meet,
+        )
+
+    def _batch(
+        self, table: pa.Table, begun: Position, current: _Pass, done: int, at_end: bool = False
+    ) -> tuple[Batch, Position]:
+        bad = _bad_of(current, begun.record, table.num_rows, at_end)
+        quotes = self._survey.quotes if current.text is None else current.text.quotes
+        counts = _lines_of_records(table, begun.record, bad, may_span=quotes != 0)
+        starts = begun.line + np.concatenate(([0], np.cumsum(counts)))
+        position = Position(begun.record + len(counts), int(starts[-1]))
+        is_bad = np.zeros(len(counts), dtype=bool)
+        is_bad[[row.number - 1 - begun.record for row in bad]] = True
+        numbers = np.flatnonzero(~is_bad)
+        if table.num_rows:
+            current.last_cells = table.slice(table.num_rows - 1).to_pylist()[0].values()
+            current.last_line = int(starts[numbers[-1]])
+        if bad:
+            current.last_bad_line = int(starts[bad[-1].number - 1 - begun.record])
+            current.last_bad_text = bad[-1].text
+            table, numbers, bad = self._mended(table, numbers, bad, begun.record)
+        first_row = max(done, self._dialect.header_records)
+        wanted = (numbers + begun.record >= first_row) & ~_blank(table.select(self.columns))
+        bad_rows = [
+            self._bad_row(self._split(row.text), row.actual_columns, int(starts[row.number - 1 - begun.record]))
+            for row in bad
+            if row.number > first_row
+        ]
+        if len(self._cells) > len(self.columns):
+            bad_rows += self._with_surplus(table, starts[numbers], wanted)
+            table = table.select(self.columns)
+        kept = table if wanted.all() else table.filter(pa.array(wanted))
+        first = {"record": max(done, begun.record), "line": int(starts[max(0, done - begun.record)])}
+        lines = pa.array(starts[numbers[wanted]], pa.int64())
+        return Batch(kept, lines, sorted(bad_rows, key=lambda row: row.line), first), position
+
+    def _mended(
+        self, table: pa.Table, numbers: Numbers, bad: list[Any], begun: int
+    ) -> tuple[pa.Table, Numbers, list[Any]]:
+        """Rows that have another width than most and yet all their cells, put among the others."""
+        whole = [row for row in bad if self._is_whole(row)]
+        if not whole:
+            return table, numbers, bad
+        parts = [table, *(self._read_alone(row.text, row.actual_columns) for row in whole)]
+        places = np.concatenate((numbers, [row.number - 1 - begun for row in whole])).astype(np.int64)
+        order = np.argsort(places, kind="stable")
+        mended = pa.concat_tables(parts).combine_chunks().take(pa.array(order))
+        return mended, places[order], [row for row in bad if not self._is_whole(row)]
+
+    def _is_whole(self, row: Any) -> bool:
+        if row.actual_columns < len(self.columns) or row.number <= self._dialect.header_records:
+            return False
+        return not any(self._split(row.text)[len(self.columns) :])
+
+    def _read_alone(self, text: str, width: int) -> pa.Table:
+        """A row that has another width, as a table of ours."""
+        from pyarrow import csv as arrow_csv
+
+        names = [*self.columns, *(f"\0{position}" for position in range(len(self.columns), width))]
+        options = arrow_csv.ReadOptions(use_threads=False, column_names=names, block_size=len(text.encode()) + 1)
+        table = arrow_csv.read_csv(io.BytesIO(text.encode()), options, self._parsing(True), _converting(names))
+        nulls = pa.nulls(table.num_rows, pa.string())
+        return pa.table({name: table.column(name) if name in names else nulls for name in self._cells})
+
+    def _with_surplus(self, table: pa.Table, lines: Numbers, wanted: npt.NDArray[np.bool_]) -> list[BadRow]:
+        """Rows that have more than empty cells beyond the last column, which are then not ``wanted``."""
+        filled = np.zeros(table.num_rows, dtype=bool)
+        for name in self._cells[len(self.columns) :]:
+            filled |= pc.greater(pc.fill_null(table.column(name), ""), "").to_numpy()
+        found = np.flatnonzero(filled & (lines >= self._first_line + self._dialect.header_records))
+        wanted[found] = False
+        rows = [list(table.slice(index, 1).to_pylist()[0].values()) for index in found.tolist()]
+        return [self._bad_row(cells, len(cells), int(lines[index])) for cells, index in zip(rows, found, strict=True)]
+
+    def _split(self, text: str) -> list[str]:
+        return next(self._dialect.split(text), [])
+
+    def _bad_row(self, cells: list[Any], width: int, line: int) -> BadRow:
+        found: dict[str, str | None] = dict(zip(self.columns, [*cells, *[None] * len(self.columns)], strict=False))
+        surplus = [cell or "" for cell in cells[len(self.columns) :]]
+        if surplus:
+            found[SURPLUS_COLUMN] = self._dialect.delimiter.join(surplus)
+        others = "the header has" if self._has_header else "most rows have"
+        return BadRow(line, f"has {width} cells where {others} {len(self.columns)}", found)
+
+    def _check_last_record(self, current: _Pass) -> None:
+        """Arrow takes an open quote to the end of the file for a cell: its last record then has the last line end."""
+        if (self._survey.quotes or 0) % 2 == 0:
+            return
+        texts = [cell for cell in current.last_cells if cell is not None]
+        if texts and texts[-1].endswith(("\n", "\r")):
+            self._refuse_open_quote(current.last_line)
+        if current.last_bad_text.count(self._dialect.plain_quote) % 2:
+            self._refuse_open_quote(current.last_bad_line)
+
+    def _refuse_open_quote(self, line: int) -> None:
+        raise InputRefused(self._name, f"the quote opened in the row of line {line} is never closed")
+
+    def _refuse_backslash(self, found: BackslashQuote) -> None:
+        with unpacked(self._source) as stream:
+            text = PlainText(CheckedText(stream, self._survey).blocks(), self._dialect)
+            line = self._first_line + text.lines_before(found.block) + found.lines
+        quote = self._dialect.quote
+        raise InputRefused(
+            self._name,
+            f"line {line} has \\{quote} within a quoted cell; set escape to \\ if that means a quote, or to {quote} if "
+            "the cell ends there",
+        ) from None
+
+
+def _text(sample: bytes, encoding: str) -> str:
+    """The beginning of the text, up to a line's end where it is cut."""
+    text = sample.decode(encoding, errors="ignore").removeprefix("\ufeff")
+    end = max(text.rfind("\n"), text.rfind("\r")) if len(sample) == SAMPLE else -1
+    return text[:end] if end > 0 else text
+
+
+def _converting(names: list[str]) -> Any:
+    from pyarrow import csv as arrow_csv
+
+    return arrow_csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
+    )
+
+
+def _bad_of(current: _Pass, begun: int, rows: int, at_end: bool) -> list[Any]:
+    """The bad rows that lie between this batch's rows; those after its last row belong to the next one."""
+    found: list[Any] = []
+    while current.bad and (at_end or current.bad[0].number <= begun + rows + len(found)):
+        found.append(current.bad.popleft())
+    return found
+
+
+def _lines_of_records(table: pa.Table, begun: int, bad: list[Any], may_span: bool) -> Any:
+    """How many physical lines each record takes; only a quoted cell may span several."""
+    counts = np.ones(table.num_rows, dtype=np.int64)
+    for column in table.columns if may_span else ():
+        embedded = pc.count_substring(column, "\n")
+        if pc.max(embedded).as_py():
+            counts += pc.fill_null(embedded, 0).to_numpy().astype(np.int64)
+    if not bad:
+        return counts
+    places = [row.number - 1 - begun - index for index, row in enumerate(bad)]
+    return np.insert(counts, places, [1 + row.text.count("\n") for row in bad])
+
+
+def _blank(table: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which rows have no value at all."""
+    blank = np.ones(table.num_rows, dtype=bool)
+    for column in table.columns:
+        if not blank.any():
+            break
+        blank &= pc.is_null(column).to_numpy()
+    return blank

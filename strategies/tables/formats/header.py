@@ -1,0 +1,92 @@
+"""The names of the columns, and first lines that do not look like names."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from batch_jobs.strategies.sdk.errors import InputRefused
+
+USUAL = 0.6  # share of the rows below a title that are as wide as most
+
+
+def checked_header(header: Sequence[str], name: str) -> list[str]:
+    """The names of the columns, blanks around them dropped; refused where one is missing, broken or there twice.
+
+    Raises:
+        InputRefused: says which column.
+    """
+    columns = [cell.strip() for cell in header]
+    unnamed = [position for position, column in enumerate(columns, 1) if not column]
+    if unnamed:
+        raise InputRefused(
+            name, f"the header has no name in column {', '.join(map(str, unnamed))}; name it or remove it"
+        )
+    broken = [column for column in columns if "\0" in column]
+    if broken:
+        raise InputRefused(name, f"the header has a NUL character in {broken[0]!r}; remove it")
+    for column in columns:
+        positions = [str(position) for position, other in enumerate(columns, 1) if other == column]
+        if len(positions) > 1:
+            raise InputRefused(name, f"the header has {column!r} in columns {' and '.join(positions)}; rename one")
+    return columns
+
+
+def numbered(position: int) -> str:
+    """The name of a column that has none, by its position from 1."""
+    return f"column_{position}"
+
+
+def refuse_titles(rows: Sequence[Sequence[str | None]], name: str) -> None:
+    """Refuse a file whose first lines are titles above the header.
+
+    Args:
+        rows: the first lines, each with its cells; blank ones are empty.
+        name: the file's name.
+
+    Raises:
+        InputRefused: proposes ``skip_rows``.
+    """
+    found = _titles(rows)
+    if found is None:
+        return
+    lines, cells, usual = found
+    them, looks, have = ("it", "line does", "has") if lines == 1 else ("them", f"{lines} lines do", "have")
+    subject = "it" if lines == 1 else "they"
+    raise InputRefused(
+        name,
+        f"the first {looks} not look like a header: {subject} {have} {cells} cell{'' if cells == 1 else 's'} and the "
+        f"rows below have {usual}; leave {them} out with skip_rows {lines}",
+    )
+
+
+def has_titles(rows: Sequence[Sequence[str | None]]) -> bool:
+    """Whether the first lines are titles above the header."""
+    return _titles(rows) is not None
+
+
+def _titles(rows: Sequence[Sequence[str | None]]) -> tuple[int, int, int] | None:
+    """How many lines stand above the header, the cells of the first one, and those of most rows below."""
+    widths = [_width(row) for row in rows]
+    first = next((index for index, width in enumerate(widths) if width), len(rows))
+    below = [width for width in widths[first + 1 :] if width]
+    if not below:
+        return None
+    usual = Counter(below).most_common(1)[0][0]
+    named = _leading(rows[first]) + _filled(rows[first])
+    start = next((index for index in range(first + 1, len(rows)) if widths[index] * 2 > usual), len(rows))
+    rest = [width for width in widths[start:] if width]
+    if usual < 2 or named * 2 > usual or len(rest) < 2 or rest.count(usual) < USUAL * len(rest):
+        return None
+    return start, _filled(rows[first]), usual
+
+
+def _width(row: Sequence[str | None]) -> int:
+    return max((position for position, cell in enumerate(row, 1) if cell and cell.strip()), default=0)
+
+
+def _filled(row: Sequence[str | None]) -> int:
+    return sum(bool(cell and cell.strip()) for cell in row)
+
+
+def _leading(row: Sequence[str | None]) -> int:
+    """Empty cells at the beginning: names of rows have none in many files."""
+    return next((position for position, cell in enumerate(row) if cell and cell.strip()), 0)
