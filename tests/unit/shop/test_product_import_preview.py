@@ -1,5 +1,7 @@
 """The preview is what the run does, in any shop and for any file: every count, and every change that is shown."""
 
+import csv
+import io
 from typing import Any
 
 from hypothesis import HealthCheck, given, note, settings
@@ -11,7 +13,7 @@ from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.shop.importing.planning import SAMPLE_SIZE
 from support.shop import Shop, emptied
 
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 BASE = """\
 Product Handle;Product Title;Product Subtitle;Product Thumbnail;Product Tags;Product Type;Product Collection Handle;\
 Variant Title;Variant SKU;Variant Barcode;Variant Inventory Quantity;Price EUR;Price USD;Price EU [EUR];\
@@ -54,45 +56,58 @@ EVENTS = {
     "variant deleted": ["UPDATE product_variant SET deleted_at = CURRENT_TIMESTAMP WHERE sku = 'SH-S'"],
     "product deleted": ["UPDATE product SET deleted_at = CURRENT_TIMESTAMP WHERE handle = 'mug'"],
 }
-OF_PRODUCT = {
-    "Product Title": ["Shirt", "Mug", "Other"],
-    "Product Subtitle": ["", "Soft", "Hard"],
-    "Product Thumbnail": ["", "t.png", "u.png"],
+#: What a cell may be instead of what the shop has.
+OTHERWISE = {
+    "Product Title": ["Other"],
+    "Product Subtitle": ["", "Hard"],
+    "Product Thumbnail": ["", "u.png"],
     "Product Tags": ["", "new", "cotton,new", "fresh"],
-    "Product Type": ["", "Tops", "Kitchen", "Cups"],
+    "Product Type": ["", "Tops", "Cups"],
     "Product Collection Handle": ["", "summer", "winter"],
-    "Image 1 Url": ["", "1.png", "3.png"],
+    "Image 1 Url": ["", "3.png"],
     "Sales Channel 1 Name": ["", "Web", "Kiosk"],
-}
-OF_VARIANT = {
-    "Variant Title": ["S", "Other"],
+    "Variant Title": ["Other"],
     "Variant SKU": ["", "SH-S", "SH-M", "MUG", "NEW-1", "NEW-2"],
     "Variant Barcode": ["", "111", "112", "113"],
-    "Variant Inventory Quantity": ["1", "5", "7", "x"],
+    "Variant Inventory Quantity": ["1", "2", "x"],
     "Price EUR": ["", "20", "9.5", "10"],
     "Price USD": ["", "22", "23"],
     "Price EU [EUR]": ["", "19", "18"],
     "Option 1 Value": ["S", "M", "L", "One"],
 }
-IDS = {"shirt": ["S", "M"], "mug": ["One"], "hat": ["S", "L"], "cap": []}
+ALREADY = list(csv.DictReader(io.StringIO(BASE), delimiter=";"))
+NEW = [
+    ALREADY[1] | {"Variant Title": "XL", "Variant SKU": "SH-XL", "Variant Barcode": "", "Option 1 Value": "XL"},
+    *(
+        ALREADY[0]
+        | {"Product Handle": "cap", "Variant SKU": f"CAP-{size}", "Variant Barcode": "", "Option 1 Value": size}
+        for size in "SM"
+    ),
+]
 
 
 @st.composite
 def files(draw: Any) -> list[dict[str, str]]:
-    """Rows of a product file; those of a product may contradict one another or the shop."""
-    columns = draw(st.sets(st.sampled_from([*OF_PRODUCT, *OF_VARIANT])))
+    """Rows of a product file: of what the shop has and of what is new, with some cells that are others."""
+    chosen = draw(st.lists(st.sampled_from([*ALREADY, *NEW]), min_size=1, unique_by=id))
+    columns = draw(st.sets(st.sampled_from(list(OTHERWISE))) | st.just(set(OTHERWISE)))
+    changing = draw(st.sets(st.sampled_from(sorted(columns)), max_size=3)) if columns else set()
     with_ids = draw(st.booleans())
     rows = []
-    for handle in draw(st.lists(st.sampled_from(list(IDS)), min_size=1, unique=True)):
-        of_product = {name: draw(st.sampled_from(words)) for name, words in OF_PRODUCT.items() if name in columns}
-        for _ in range(draw(st.integers(1, 3))):
-            row = {"Product Handle": handle, **of_product}
-            row |= {name: draw(st.sampled_from(words)) for name, words in OF_VARIANT.items() if name in columns}
-            if "Option 1 Value" in row:
-                row["Option 1 Name"] = "Size"
-            if with_ids:
-                row["Variant Id"] = draw(st.sampled_from(["", *IDS[handle]]))
-            rows.append(row)
+    of_product: dict[tuple[str, str], str] = {}
+    for known in chosen:
+        row = {"Product Handle": known["Product Handle"]}
+        for name in sorted(columns):
+            row[name] = known[name]
+            if name in changing:
+                other = draw(st.sampled_from([known[name], *OTHERWISE[name]]))
+                same = name.startswith(("Product", "Image", "Sales"))
+                row[name] = of_product.setdefault((known["Product Handle"], name), other) if same else other
+        if "Option 1 Value" in row:
+            row["Option 1 Name"] = "Size"
+        if with_ids:
+            row["Variant Id"] = known["Option 1 Value"] if draw(st.booleans()) or "SKU" not in columns else ""
+        rows.append(row)
     return rows
 
 
