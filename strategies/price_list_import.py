@@ -27,7 +27,6 @@ from batch_jobs.strategies.shop.prices.price_list import (
 )
 from batch_jobs.strategies.shop.state import Shop, StateReader, whole
 from batch_jobs.strategies.tables.databases.loading import Destination
-from batch_jobs.strategies.tables.importing.mapping import map_columns
 
 VARIANT_ID, SKU = "Product Variant ID", "SKU"
 TEMPLATE = """\
@@ -77,11 +76,10 @@ class PriceListImport(GroupedImport):
 
     def read_headers(self, context: PriceListImportContext, columns: list[str]) -> PriceListHeaders:
         """Medusa's columns of a price list's file."""
-        mapping = map_columns(columns, context.columns)
-        names = {name: column for column, name in mapping.items()}
+        names = self.mapping(context, columns).columns
         prices: list[PriceHeader] = []
         unknown: list[str] = []
-        for column, name in mapping.items():
+        for name, column in names.items():
             price = price_header(column, name)
             if price is not None:
                 prices.append(price)

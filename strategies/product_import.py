@@ -8,6 +8,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.shop.importing.columns import ColumnMapping, map_file
 from batch_jobs.strategies.shop.importing.grouped_import import GroupedImport, GroupedImportContext
 from batch_jobs.strategies.shop.importing.grouping import Distinct
 from batch_jobs.strategies.shop.importing.headers import (
@@ -23,6 +24,7 @@ from batch_jobs.strategies.shop.importing.planning import Tally
 from batch_jobs.strategies.shop.layouts.reading import layout_columns, refuse_currency
 from batch_jobs.strategies.shop.products.get_or_create import open_value_tables
 from batch_jobs.strategies.shop.products.matching import Rules
+from batch_jobs.strategies.shop.products.plan_lines import plan_lines
 from batch_jobs.strategies.shop.products.planner import ProductPlanner
 from batch_jobs.strategies.shop.products.rows import cells_of
 from batch_jobs.strategies.shop.state import Shop, StateReader
@@ -66,7 +68,7 @@ class ProductImportContext(GroupedImportContext):
 
 
 class ProductImport(GroupedImport):
-    """Create and change a shop's products and variants from a CSV file, with prices, options, images and tags."""
+    """Create and change a shop's products and variants from a file, with prices, options, images and tags."""
 
     identifier = "product-import-strategy"
     batch_type = "product-import"
@@ -79,7 +81,11 @@ class ProductImport(GroupedImport):
 
     def read_headers(self, context: ProductImportContext, columns: list[str]) -> ProductHeaders:
         """Medusa's columns of a product file."""
-        return read_product_headers(context.file_key, columns, layout_columns(context, columns))
+        return read_product_headers(context.file_key, self.mapping(context, columns).columns)
+
+    def mapping(self, context: ProductImportContext, columns: list[str]) -> ColumnMapping:
+        """What the file's columns are to the import; of another shop's file, what its layout makes of them."""
+        return map_file(columns, layout_columns(context, columns))
 
     def key_of(self, state: StateReader, headers: ProductHeaders, rows: pa.Table) -> pa.Array:
         """The handle: rows with the same one are one product."""
@@ -100,19 +106,15 @@ class ProductImport(GroupedImport):
             yield ProductPlanner(shop, headers, Rules(job.context.match, job.context.mode), value_tables)
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
-        """Say what will happen; the first line is Medusa's to the letter."""
+        """Say what will happen; the first line is Medusa's to the letter, for its admin reads the numbers out of it."""
         job.describe(
             "product-import-count",
             "Products/variants to import",
             f"There will be {tally.products_created} products created ({tally.products_updated}  updated).\n"
             f"{' ' * 13}{tally.variants_created} variants will be created and {tally.variants_updated} updated",
         )
-        job.describe(
-            "product-import-unchanged",
-            "Unchanged",
-            f"{tally.products_unchanged} products and {tally.variants_unchanged} variants are as they are in the file",
-        )
-        job.describe("product-import-reject", "To reject", f"{tally.rows_rejected} rows will be rejected")
+        for key, name, message in plan_lines(tally):
+            job.describe(f"product-import-{key}", name, message)
 
     def build_template(self) -> str:
         """A small file of two products."""

@@ -112,9 +112,9 @@ def _why_it_failed(job: Job, events: Sequence[JobEvent]) -> str | None:
 
 def print_plan(job: Job) -> None:
     """Print what a job's first phase found: the summary and a sample of the changes."""
-    if job.result.stat_descriptors:
+    if job.result.summary:
         out.print(Text("\nPlan", style="bold"))
-        out.print(grid([(entry.name, entry.message) for entry in job.result.stat_descriptors]))
+        out.print(grid([(entry.name, entry.message) for entry in job.result.summary]))
     changes: list[dict[str, Any]] = (job.plan or {}).get("sample") or []
     if changes:
         out.print(Text("\nChanges, the first few", style="bold"))

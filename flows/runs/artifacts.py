@@ -107,7 +107,7 @@ class Artifacts:
 
 
 def _plan(job: JobRun) -> str:
-    lines = [f"**{entry.name}**: {entry.message}" for entry in job.result.stat_descriptors]
+    lines = [f"**{entry.name}**: {entry.message}" for entry in job.result.summary]
     sample = job.plan.get("sample") or []
     if sample:
         lines += ["### Changes, the first few", "", _markdown_table(sample[:SHOWN_CHANGES])]

@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+#: Keys of lines whose wording and blanks are for Medusa's admin; other lines say the same to people.
+FOR_MEDUSA = frozenset({"product-import-count"})
+
 
 class StatDescriptor(BaseModel):
     """One line of a job's summary."""
@@ -58,6 +61,11 @@ class JobResult(BaseModel):
             self.stat_descriptors[keys.index(key)] = entry
         else:
             self.stat_descriptors.append(entry)
+
+    @property
+    def summary(self) -> list[StatDescriptor]:
+        """The summary's lines for people."""
+        return [entry for entry in self.stat_descriptors if entry.key not in FOR_MEDUSA]
 
     def show(self, counters: Counters) -> None:
         """Take over what is committed; nothing shown goes down, so that a retry never seems to lose work."""

@@ -24,6 +24,11 @@ class StateReader:
         self._connection = connection
         self._lookup = database_of(connection).lookup(connection)
 
+    @property
+    def written_order(self) -> str:
+        """The SQL by which rows are in the order in which they were written."""
+        return database_of(self._connection).written_order
+
     def rows(self, query: str, columns: dict[str, types.TypeEngine[Any]]) -> pa.Table:
         """The rows of a query with these columns, every cell as text."""
         values = self._lookup.columns(query, [_as_text(name, type) for name, type in columns.items()])

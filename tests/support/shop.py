@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, DateTime, Engine, Float, Integer, Numeric, Table, delete, text
+from sqlalchemy import JSON, Boolean, DateTime, Engine, Float, Integer, Numeric, Table, delete, event, text
 from ulid import ULID
 
 from batch_jobs.strategies.sdk import hooks
@@ -220,6 +220,16 @@ class Shop:
         with self.target.begin() as connection:
             found = connection.execute(text(statement))
             return [tuple(row) for row in found] if found.returns_rows else []
+
+    def statements(self) -> list[str]:
+        """Every statement that is sent to the target from now on."""
+        sent: list[str] = []
+
+        @event.listens_for(self.target, "before_cursor_execute")
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            sent.append(statement)
+
+        return sent
 
     def picture(self) -> dict[str, Counter[tuple[Any, ...]]]:
         return picture(self.target)

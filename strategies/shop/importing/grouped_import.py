@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.shop.importing.columns import ColumnMapping, Columns, map_file
+from batch_jobs.strategies.shop.importing.formulas import WithMarkedFormulas
 from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
 from batch_jobs.strategies.shop.importing.planning import Planner, Tally
 from batch_jobs.strategies.shop.importing.preview import preview
@@ -19,28 +21,33 @@ from batch_jobs.strategies.shop.importing.work_file import writing_work_file
 from batch_jobs.strategies.shop.importing.writing import groups_to_write, limit_rejects, write_at_once, write_group
 from batch_jobs.strategies.shop.layouts.reading import in_layout
 from batch_jobs.strategies.shop.state import Shop, StateReader, read_shop
-from batch_jobs.strategies.tables.formats.format import open_reader
-from batch_jobs.strategies.tables.formats.options import ReadOptions
+from batch_jobs.strategies.tables.formats.format import (
+    Format,
+    FormatName,
+    format_of,
+    get_format,
+    open_reader,
+    refuse_unheeded,
+)
+from batch_jobs.strategies.tables.formats.options import ReadingOptions, ReadOptions
 from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.prefetch import prefetched
 
 
-class GroupedImportContext(BaseModel):
+class GroupedImportContext(ReadingOptions):
     """What all imports of a shop take."""
 
     file_key: str = Field(
         title="File",
-        description="Key of the CSV file in the file store, as `batch-jobs files list` shows it",
+        description="Key of the file in the file store, as `batch-jobs files list` shows it",
         validation_alias=AliasChoices("file_key", "fileKey"),
     )
-    delimiter: str | None = Field(
-        None, title="Delimiter", description="Between the cells; default: found out from the file"
-    )
-    encoding: str | None = Field(None, title="Encoding", description="Such as utf-8 or cp1252; default: found out")
-    columns: dict[str, str | None] = Field(
+    format: FormatName | None = Field(None, title="Format", description="Default: by the file's name, else csv")
+    columns: Columns = Field(
         default_factory=dict,
         title="Columns",
-        description="File column -> the name it should have, or null to leave it out; others keep their name",
+        description="File column -> the name it should have, null to leave it out, a rule "
+        "{to, values, default, fill_down}, or a list of names and rules; others keep their name",
     )
     max_rejects: int | None = Field(
         None,
@@ -68,14 +75,16 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         """Refuse what cannot be meant."""
         if not context.file_key.strip():
             raise ContextRefused(f"{self.batch_type} needs a file_key")
+        refuse_unheeded(context, _format(context))
         return context
 
     def pre_process(self, job: JobRun) -> None:
         """Put the rows together and find what they would do and everything that is wrong; the target is only read."""
         if job.checkpoint is not None and "work_file" in job.plan:
             return  # part of it is in; to compare with that would make a new plan of half the work
-        reader = _open(job)
-        headers = self.read_headers(job.context, reader.columns)
+        file = _open(job)
+        headers = self.read_headers(job.context, file.columns)
+        reader = self.mapping(job.context, file.columns).reader(file)
         key = f"jobs/{job.id}/rows.arrow"
         source = database_of(job.target).source(job.target)
         with source.reading() as connection:
@@ -85,12 +94,13 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             )
             with writing_work_file(job.files, key, grouping.schema) as writer:
                 grouping.write(writer)
-            job.plan.update(work_file=key, columns=reader.columns, groups=writer.groups)
+            job.plan.update(work_file=key, columns=file.columns, groups=writer.groups)
             planning = self.planning(job, read_shop(state), headers)
             with source.beside(connection) as others, planning as planner:
                 tally = preview(job, [connection, *others], planner)
-        job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in reader.described.items()))
-        self.describe_plan(job, tally)
+        self.describe_plan(job, tally)  # first, for Medusa's admin reads the first line
+        job.plan["file"] = file.described
+        job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in file.described.items()))
         limit_rejects(job, tally.rows_rejected, "nothing was written")
 
     def process(self, job: JobRun) -> None:
@@ -123,6 +133,14 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         """
         raise NotImplementedError
 
+    def mapping(self, context: Any, columns: list[str]) -> ColumnMapping:
+        """What the file's columns are to the import.
+
+        Raises:
+            JobRefused: ``columns`` of the context do not fit the file.
+        """
+        return map_file(columns, context.columns)
+
     def key_of(self, state: StateReader, headers: Any, rows: pa.Table) -> pa.Array:
         """Each row's key, null where it has none."""
         raise NotImplementedError
@@ -144,11 +162,21 @@ class GroupedImport(BatchJobStrategy, abstract=True):
 
 
 def _open(job: JobRun) -> Reader:
-    context = job.context
-    file = open_reader(
+    context, format = job.context, _format(job.context)
+    reader = open_reader(
         partial(job.open_input, context.file_key),
         context.file_key,
-        format="csv",
+        format=format.name,
         options=ReadOptions.of(context),
     )
-    return in_layout(file, context)
+    return in_layout(reader if format.for_spreadsheets else WithMarkedFormulas(reader), context)
+
+
+def _format(context: GroupedImportContext) -> Format:
+    """Medusa's files need not have a name that tells their format."""
+    if context.format:
+        return get_format(context.format)
+    try:
+        return format_of(context.file_key)
+    except InputRefused:
+        return get_format("csv")

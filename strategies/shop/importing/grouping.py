@@ -245,6 +245,11 @@ def _with_bad_rows(batch: Batch, schema: pa.Schema) -> pa.Table:
     rows = pa.table({**columns, LINE: batch.lines}, schema=schema)
     if SURPLUS_COLUMN in batch.table.column_names:
         rows = _marked(rows, _surplus(rows))
+    if batch.bad_cells:
+        found: dict[int, list[list[str]]] = {}
+        for cell in batch.bad_cells:
+            found.setdefault(cell.index, []).append([cell.column, cell.message])
+        rows = _marked(rows, found)
     if not batch.bad_rows:
         return rows
     bad = [{**row.row, ERRORS: json.dumps([[None, row.message]]), LINE: row.line} for row in batch.bad_rows]

@@ -7,7 +7,6 @@ from difflib import get_close_matches
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.databases.naming import shown
-from batch_jobs.strategies.tables.importing.mapping import map_columns
 
 #: Medusa's name -> column of the table ``product``, for cells that are stored as they are.
 PRODUCT_FIELDS = {
@@ -99,25 +98,23 @@ class ProductHeaders:
     categories: list[str] = field(default_factory=list)
 
 
-def read_product_headers(file: str, columns: list[str], given: Mapping[str, str | None]) -> ProductHeaders:
+def read_product_headers(file: str, columns: Mapping[str, str]) -> ProductHeaders:
     """Find the columns of a product file.
 
     Args:
         file: its name, for errors.
-        columns: its header.
-        given: columns of the file that go by another name than Medusa's, or by null when left out.
+        columns: what goes by which name -> its column among the rows.
 
     Raises:
-        JobRefused: a column is unknown, doubled, or lacks its partner; there is no Product Handle.
+        JobRefused: a column is unknown or lacks its partner; there is no Product Handle.
     """
-    mapping = map_columns(columns, given)
     headers = ProductHeaders()
     options: dict[int, dict[str, str]] = {}
     images: dict[int, str] = {}
     channels: dict[int, dict[str, str]] = {}
     categories: dict[int, dict[str, str]] = {}
     unknown: list[str] = []
-    for column, name in mapping.items():
+    for name, column in columns.items():
         if name in FIXED:
             headers.fixed[name] = column
         elif found := OPTION.fullmatch(name):

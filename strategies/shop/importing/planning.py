@@ -1,5 +1,6 @@
 """What an import would do to the shop: the changes of a group of rows, what to report of it, and who plans them."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,15 +28,51 @@ class Tally:
     variants_updated: int = 0
     variants_unchanged: int = 0
     rows_rejected: int = 0
+    #: Live variants of the file's products that the file does not have.
+    variants_left_alone: int = 0
+    #: Cells that are not heeded, because another row's counts.
+    cells_not_taken: int = 0
     #: Prices that the variants of a file have in its price list so far.
     prices_met: int = 0
-    #: Of these, those that the file takes away.
+    prices_added: int = 0
+    prices_changed: int = 0
     prices_removed: int = 0
+    images_added: int = 0
+    images_removed: int = 0
+    tags_added: int = 0
+    tags_removed: int = 0
+    channels_added: int = 0
+    channels_removed: int = 0
+    categories_added: int = 0
+    categories_removed: int = 0
+    types_made: int = 0
+    tags_made: int = 0
+    collections_made: int = 0
+    #: By column of the file and what happens to it (changed, emptied, added, removed): how often.
+    by_column: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, other: "Tally") -> None:
         """Count another's too."""
         for name, number in vars(other).items():
             setattr(self, name, getattr(self, name) + number)
+
+    def count(self, name: str, number: int) -> None:
+        """Count some more of a kind."""
+        setattr(self, name, getattr(self, name) + number)
+
+    def count_column(self, column: str, **what: int) -> None:
+        """Count what happens to a column."""
+        for kind, number in what.items():
+            if number:
+                self.by_column[column, kind] += number
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts, and ``by_column`` as column -> what happens -> how often."""
+        counts = {name: number for name, number in vars(self).items() if name != "by_column"}
+        columns: dict[str, dict[str, int]] = {}
+        for (column, kind), number in self.by_column.items():
+            columns.setdefault(column, {})[kind] = number
+        return {"counts": counts, "by_column": columns}
 
     @property
     def created(self) -> int:
@@ -55,16 +92,24 @@ class Tally:
 
 @dataclass
 class Changes:
-    """Changes of one group, in the order in which the database must see them: deletes, updates, inserts.
+    """Changes of one group, in the order in which the database must see them: deletes, makes, updates, inserts.
 
-    ``updates`` have the row's id under ``row_id``; ``deletes`` have the columns that identify a row.
+    ``makes`` are inserts of what changed rows may refer to; ``updates`` have the row's id under ``row_id``; ``deletes``
+    have the columns that identify a row.
     """
 
+    makes: list[tuple[Table, pa.Table]] = field(default_factory=list)
     inserts: list[tuple[Table, pa.Table]] = field(default_factory=list)
     updates: list[tuple[Table, list[dict[str, Any]]]] = field(default_factory=list)
     deletes: list[tuple[Table, list[dict[str, Any]]]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     sample: list[SampledChange] = field(default_factory=list)
+    not_taken: list[dict[str, Any]] = field(default_factory=list)
+
+    def make(self, table: Table, rows: pa.Table) -> None:
+        """Insert rows that others may refer to, if there are any."""
+        if rows.num_rows:
+            self.makes.append((table, rows))
 
     def insert(self, table: Table, rows: pa.Table) -> None:
         """Insert rows, if there are any."""
@@ -80,6 +125,12 @@ class Changes:
         """Delete rows, if there are any."""
         if rows:
             self.deletes.append((table, rows))
+
+    def leave_out(self, line: int, column: str, message: str) -> None:
+        """Count a cell that is not heeded, and keep the first ones."""
+        self.tally.cells_not_taken += 1
+        if len(self.not_taken) < SAMPLE_SIZE:
+            self.not_taken.append({"line": line, "column": column, "message": message})
 
     def show(self, line: int, key: dict[str, str], column: str, before: str | None, after: str | None) -> None:
         """Add a changed field to the sample, while it is small."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import zip_longest
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,7 @@ def preview(job: JobRun, connections: list[Connection], planner: Planner) -> Tal
     """
     tally, units = Tally(), 0
     sample: list[SampledChange] = []
+    not_taken: list[dict[str, Any]] = []
     job.plan["unchanged"] = f"jobs/{job.id}/unchanged.arrow"
     with ExitStack() as open_things:
         marks = open_things.enter_context(writing_work_file(job.files, job.plan["unchanged"], UNCHANGED))
@@ -42,10 +43,12 @@ def preview(job: JobRun, connections: list[Connection], planner: Planner) -> Tal
             refuse_rows(job, checked.group, refused, planned.errors, planner.with_its_key)
             tally.add(planned.changes.tally)
             units += planner.units(checked.keys, len(checked.key_of))
-            sample += planned.changes.sample
+            sample += planned.changes.sample[: SAMPLE_SIZE - len(sample)]
+            not_taken += planned.changes.not_taken[: SAMPLE_SIZE - len(not_taken)]
     job.progress.total = units
-    job.plan["counts"] = vars(tally).copy()
-    job.plan["sample"] = [change.model_dump() for change in sample[:SAMPLE_SIZE]]
+    job.plan.update(tally.as_json())
+    job.plan["sample"] = [change.model_dump() for change in sample]
+    job.plan["not_taken"] = not_taken
     return tally
 
 
@@ -75,5 +78,6 @@ def _looks(planner: Planner, connection: Connection, groups: Iterable[Checked]) 
     for checked in groups:
         planned = planner.plan(connection, checked)
         # nothing of it is written, and rows that wait for their turn take memory
-        planned.changes = Changes(tally=planned.changes.tally, sample=planned.changes.sample)
+        changes = planned.changes
+        planned.changes = Changes(tally=changes.tally, sample=changes.sample, not_taken=changes.not_taken)
         yield checked, planned

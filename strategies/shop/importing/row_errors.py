@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
+from batch_jobs.strategies.shop.importing.columns import is_made
 from batch_jobs.strategies.shop.importing.work_file import ERRORS, LINE, OWN
 
 Mask = npt.NDArray[np.bool_]
@@ -64,4 +65,5 @@ def line_and_cells(group: pa.Table, row: int) -> tuple[int, dict[str, str | None
     (cells,) = group.slice(row, 1).to_pylist()
     line = cells[LINE]
     left_out = (*OWN, *(() if cells[SURPLUS_COLUMN] else (SURPLUS_COLUMN,)))
-    return line, {name: cell for name, cell in cells.items() if name not in left_out}
+    names = [name for name in cells if name not in left_out]
+    return line, {name: cells[name] for name in names if not is_made(name, names)}

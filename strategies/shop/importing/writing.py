@@ -141,12 +141,20 @@ def apply_changes(connection: Connection, changes: Changes) -> None:
     try:
         for table, rows in changes.deletes:
             _delete(connection, table, rows)
+    except DBAPIError as error:
+        raise error.orig or error from None
+    _insert(connection, changes.makes)
+    try:
         for table, rows in changes.updates:
             _update(connection, table, rows)
     except DBAPIError as error:
         raise error.orig or error from None
-    with prefetched(_encoded(database_of(connection), changes.inserts)) as inserts:
-        for loader, payload in inserts:
+    _insert(connection, changes.inserts)
+
+
+def _insert(connection: Connection, inserts: list[tuple[Table, pa.Table]]) -> None:
+    with prefetched(_encoded(database_of(connection), inserts)) as encoded:
+        for loader, payload in encoded:
             loader.write(connection, payload)
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.shop.importing.row_errors import Mask
-from batch_jobs.strategies.shop.products.matching import Matched, differs, is_null
+from batch_jobs.strategies.shop.products.matching import Matched, differs, is_null, repeated
 from batch_jobs.strategies.shop.state import PriceColumn, StateReader, joined, joined_rows, where, whole
 
 Indices = npt.NDArray[np.int64]
@@ -40,13 +40,17 @@ class GivenPrices:
 
 @dataclass
 class PriceChanges:
-    """Prices to add; those that have another amount, with the id and the old one; ids to remove; changed variants."""
+    """Prices to add; those that have another amount, with the id and the old one; those to remove; changed variants.
+
+    ``remove`` has a row for each price, ``removed_from`` its variant.
+    """
 
     add: GivenPrices
     update: GivenPrices
     update_ids: pa.Array
     old_amounts: pa.Array
-    remove_ids: pa.Array
+    remove: pa.Table
+    removed_from: Indices
     changed: Mask
 
 
@@ -72,7 +76,7 @@ def price_changes(state: StateReader, matched: Matched, columns: list[PriceColum
     at = where(_keys(given, columns), _keys_there(there, owner))
     ids, old = whole(there.column("id")).take(at), whole(there.column("amount")).take(at)
     new, other = is_null(at), ~is_null(at) & differs(old, given.amount.cast(pa.string()))
-    kept = ~is_null(where(_keys_there(there, owner), _keys(given, columns)))
+    kept = ~is_null(where(_keys_there(there, owner), _keys(given, columns))) & ~repeated(_keys_there(there, owner))
     kept |= _plain_kept(there, owner, given, columns)
     changed = np.zeros(len(variant_ids), dtype=bool)
     changed[given.variant[new | other]] = True
@@ -83,7 +87,8 @@ def price_changes(state: StateReader, matched: Matched, columns: list[PriceColum
         update=given.kept(other),
         update_ids=ids.filter(chosen),
         old_amounts=old.filter(chosen),
-        remove_ids=whole(there.column("id")).filter(pa.array(~kept)),
+        remove=there.filter(pa.array(~kept)),
+        removed_from=owner[~kept],
         changed=changed,
     )
 

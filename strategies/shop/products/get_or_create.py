@@ -1,7 +1,7 @@
 """Rows that are found by their value and made where there is none: images by url, tags and types by their word."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Lock
 
@@ -29,13 +29,15 @@ class ValueTable:
         column: where its values are.
         prefix: how its ids begin.
         known: takes the hashes.
+        made: takes the hashes of those that were new.
     """
 
-    def __init__(self, table: Table, column: str, prefix: str, known: KeyHashes) -> None:
+    def __init__(self, table: Table, column: str, prefix: str, known: KeyHashes, made: KeyHashes) -> None:
         self.table = table
         self._column = column
         self._prefix = prefix
         self._known = known
+        self._made = made
         self._has_read = False
         self._one_at_a_time = Lock()
 
@@ -52,6 +54,16 @@ class ValueTable:
         found = pa.concat_arrays([ids.filter(pc.invert(new)), made])
         values_found = pa.concat_arrays([distinct.filter(pc.invert(new)), distinct.filter(new)])
         return found.take(where(values, values_found)), rows
+
+    def newly_made(self, rows: pa.Table) -> int:
+        """How many of the rows that ``ids`` gave are of a value that was never given before."""
+        if not rows.num_rows:
+            return 0
+        hashes = key_hashes([rows.column(self._column)])
+        with self._one_at_a_time:
+            new = ~self._made.among(hashes)
+            self._made.add(hashes[new])
+        return int(new.sum())
 
     def _look_up(self, state: StateReader, distinct: pa.Array) -> pa.Table:
         suspects = self._met(state, key_hashes([pa.chunked_array([distinct])]))
@@ -89,14 +101,20 @@ class ValueTables:
     types: ValueTable
     tags: ValueTable
     images: ValueTable
+    collections: ValueTable
 
 
 @contextmanager
 def open_value_tables() -> Iterator[ValueTables]:
     """ValueTables that know nothing yet."""
-    with KeyHashes(HELD) as types, KeyHashes(HELD) as tags, KeyHashes(HELD) as images:
+    with ExitStack() as open_things:
+
+        def hashes() -> KeyHashes:
+            return open_things.enter_context(KeyHashes(HELD))
+
         yield ValueTables(
-            ValueTable(tables.product_type, "value", "ptyp", types),
-            ValueTable(tables.product_tag, "value", "ptag", tags),
-            ValueTable(tables.image, "url", "img", images),
+            ValueTable(tables.product_type, "value", "ptyp", hashes(), hashes()),
+            ValueTable(tables.product_tag, "value", "ptag", hashes(), hashes()),
+            ValueTable(tables.image, "url", "img", hashes(), hashes()),
+            ValueTable(tables.product_collection, "handle", "pcol", hashes(), hashes()),
         )

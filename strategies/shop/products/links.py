@@ -37,6 +37,11 @@ class Members:
         """One key for product and value together."""
         return joined(pa.array(self.product).cast(pa.string()), self.value)
 
+    def of(self, product: int) -> list[str]:
+        """The values that one product has."""
+        values: list[str] = self.value.filter(pa.array(self.product == product)).to_pylist()
+        return values
+
     def kept(self, mask: Mask) -> "Members":
         """Only these entries."""
         return Members(self.product[mask], self.value.filter(pa.array(mask)))
@@ -44,11 +49,16 @@ class Members:
 
 @dataclass(frozen=True)
 class LinkChanges:
-    """Members to add, and the links (owner and member id) to remove; ``changed`` is by product."""
+    """Members to add, and the links (owner and member id) to remove; ``changed`` is by product.
+
+    ``before`` and ``after`` are whole sets: all that the shop has, and those that the file gives.
+    """
 
     add: Members
     remove: pa.Table
     changed: Mask
+    before: Members
+    after: Members
 
 
 def members_of_cells(cells: list[pa.Array]) -> Members:
@@ -72,7 +82,7 @@ def read_links(state: StateReader, table: LinkTable, product_ids: pa.Array) -> t
     """The links that the shop has; ``product_ids`` are by product, null where it is new."""
     links = state.texts(
         f"SELECT product_id, {table.member} AS member_id FROM {table.links.name} "
-        f"WHERE {state.among('product_id', product_ids)}",
+        f"WHERE {state.among('product_id', product_ids)} ORDER BY {state.written_order}",
         "product_id",
         "member_id",
     )
@@ -96,7 +106,7 @@ def link_changes(links: pa.Table, have: Members, members: Members, replaced: Mas
     changed = np.zeros(len(replaced), dtype=bool)
     changed[members.product[add]] = True
     changed[have.product[remove]] = True
-    return LinkChanges(members.kept(add), links.filter(pa.array(remove)), changed)
+    return LinkChanges(members.kept(add), links.filter(pa.array(remove)), changed, have, members)
 
 
 def same_lists(cells: pa.Array, have: Members) -> Mask:

@@ -9,13 +9,10 @@ import pyarrow.compute as pc
 from sqlalchemy import Table
 
 from batch_jobs.strategies.shop.importing.headers import (
-    BARCODE,
     PRODUCT_FIELDS,
     PRODUCT_HANDLE,
     PRODUCT_ID,
-    SKU,
     VARIANT_FIELDS,
-    VARIANT_ID,
     ProductHeaders,
 )
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError
@@ -73,25 +70,25 @@ class Matched:
         return whole(self.product_state.column("id")).take(self.product_at)
 
 
-def match(
+def match_products(
     state: StateReader, products: ProductRows, rules: Rules, headers: ProductHeaders
 ) -> tuple[Matched, list[RowError]]:
-    """Find what the rows mean, with the errors that the shop's state gives them."""
-    product_state, product_at, errors = _match_products(state, products, rules, headers)
+    """Find the products that the rows mean, with the errors that the shop's state gives them.
+
+    The state of their variants is read too, and which of them are meant is left to ``match_variants``.
+    """
+    product_state, product_at, errors = _find_products(state, products, rules, headers)
     matched_ids = whole(product_state.column("id")).take(product_at)
     codes: dict[str, pa.Array] = {
         name: products.variants[name] for name in ("id", "sku", "barcode") if name in products.variants
     }
     columns = _columns(VARIANT_COLUMNS, VARIANT_FIELDS, headers)
     variant_state = _read(state, tables.product_variant, columns, {"product_id": matched_ids, **codes})
-    owner_ids = matched_ids.take(pa.array(products.product_of))
-    variant_at, more = _Variants(products, rules, headers, variant_state, owner_ids).match()
-    errors += more
-    errors += _lacking(products, is_null(product_at), is_null(variant_at), headers)
+    variant_at = pa.nulls(len(products.rows), pa.int32())
     return Matched(products, product_state, product_at, variant_state, variant_at), errors
 
 
-def _match_products(
+def _find_products(
     state: StateReader, products: ProductRows, rules: Rules, headers: ProductHeaders
 ) -> tuple[pa.Table, pa.Array, list[RowError]]:
     ids, handles = products.products["id"], products.products["handle"]
@@ -149,85 +146,6 @@ def _read(state: StateReader, table: Table, columns: list[str], cells: dict[str,
         found = pa.concat_tables([found, state.rows(query, types_of(table, columns))])
     again = repeated(whole(found.column("id")))
     return found.filter(pa.array(~again)) if again.any() else found
-
-
-class _Variants:
-    def __init__(
-        self, products: ProductRows, rules: Rules, headers: ProductHeaders, state: pa.Table, owner_ids: pa.Array
-    ) -> None:
-        self._products = products
-        self._strict = rules.match == "id"
-        self._headers = headers
-        self._ids = whole(state.column("id"))
-        self._owners = whole(state.column("product_id"))
-        self._state = state
-        self._owner_ids = owner_ids
-        self._errors: list[RowError] = []
-
-    def match(self) -> tuple[pa.Array, list[RowError]]:
-        given = ~is_null(self._products.variants["id"])
-        by_id = self._where("id")
-        by_sku, by_barcode = self._where("sku"), self._where("barcode")
-        at = pc.if_else(pa.array(given), by_id, by_sku)
-        id_column, sku = self._headers.fixed.get(VARIANT_ID), self._headers.fixed.get(SKU)
-        self._refuse(
-            given & is_null(by_id),
-            id_column,
-            "there is no variant with the id {}; leave out ids of another shop",
-            self._products.variants["id"],
-        )
-        elsewhere = ~is_null(at) & differs(self._owners.take(at), self._owner_ids)
-        self._refuse(given & elsewhere, id_column, "this variant is of the product {}", self._owners.take(by_id))
-        self._refuse(~given & elsewhere, sku, "a variant of the product {} has this SKU", self._owners.take(by_sku))
-        self._refuse(
-            given & ~is_null(by_id) & ~is_null(by_sku) & differs(by_sku, by_id),
-            sku,
-            "variant {} has this SKU",
-            self._ids.take(by_sku),
-        )
-        self._refuse(
-            ~is_null(by_barcode) & differs(by_barcode, at),
-            self._headers.fixed.get(BARCODE),
-            "variant {} has this barcode",
-            self._ids.take(by_barcode),
-        )
-        self._refuse(repeated(at), id_column or sku, "another row of this file is the same variant as this one")
-        if self._strict:
-            self._refuse(
-                ~given & ~is_null(by_sku) & ~elsewhere,
-                sku,
-                "variant {} has this SKU; give its Variant Id to change it",
-                self._ids.take(by_sku),
-            )
-        return at, self._errors
-
-    def _where(self, name: str) -> pa.Array:
-        cells = self._products.variants.get(name)
-        if cells is None:
-            return pa.nulls(len(self._products.rows), pa.int32())
-        return where(cells, whole(self._state.column(name)))
-
-    def _refuse(self, mask: Mask, column: str | None, message: str, names: pa.Array | None = None) -> None:
-        for variant in np.flatnonzero(mask).tolist():
-            name = names[variant].as_py() if names is not None else ""
-            self._errors.append(RowError(int(self._products.rows[variant]), column, message.format(name)))
-
-
-def _lacking(products: ProductRows, new_products: Mask, new_variants: Mask, headers: ProductHeaders) -> list[RowError]:
-    """What is new needs columns that a change does without."""
-    errors: list[RowError] = []
-    if "Product Title" not in headers.fixed:
-        errors += [
-            RowError(int(row), "Product Title", "is not in the file; a new product needs one")
-            for row in products.first[new_products]
-        ]
-    for name in ("Variant Title", "Variant Inventory Quantity"):
-        if name not in headers.fixed:
-            errors += [
-                RowError(int(row), name, "is not in the file; a new variant needs one")
-                for row in products.rows[new_variants]
-            ]
-    return errors
 
 
 def is_null(values: pa.Array) -> Mask:

@@ -7,26 +7,14 @@ each of them, in a combination of its own; a changed variant keeps the options i
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError
 from batch_jobs.strategies.shop.products.matching import Matched, differs, is_null, repeated
-from batch_jobs.strategies.shop.state import StateReader, joined, where, whole
-
-Indices = npt.NDArray[np.int64]
-
-
-@dataclass
-class Pairs:
-    """Options given for variants, one entry each: the variant, the option's title and value, and the file's column."""
-
-    variant: Indices
-    title: pa.Array
-    value: pa.Array
-    column: Indices
+from batch_jobs.strategies.shop.products.option_state import Indices, OptionState, Pairs, numbered
+from batch_jobs.strategies.shop.state import joined, where, whole
 
 
 @dataclass
@@ -49,11 +37,10 @@ class OptionPlan:
 
 
 def plan_options(
-    state: StateReader, matched: Matched, columns: list[tuple[str, str]]
+    matched: Matched, there: OptionState, columns: list[tuple[str, str]]
 ) -> tuple[OptionPlan, list[RowError]]:
-    """Find options and values; ``columns`` are the names of the file's columns."""
-    pairs = _pairs(matched)
-    options, values = _read(state, matched, pairs)
+    """Find what becomes of options and values; ``columns`` are the names of the file's columns."""
+    pairs, options = there.pairs, there.options
     product_ids = whole(options.column("product_id"))
     known_product = where(product_ids, matched.known_product_ids).to_numpy()
     new_product, new_titles = _new_options(matched)
@@ -69,61 +56,10 @@ def plan_options(
     )
     products_of_pairs = matched.products.product_of[pairs.variant]
     plan.pair_option = where(
-        _numbered(products_of_pairs, pairs.title), _numbered(plan.option_product, plan.option_titles)
+        numbered(products_of_pairs, pairs.title), numbered(plan.option_product, plan.option_titles)
     )
-    _find_values(plan, matched, values)
-    return plan, _Errors(plan, matched, values, columns).all()
-
-
-def _pairs(matched: Matched) -> Pairs:
-    found = matched.products.options
-    given = [np.flatnonzero(~is_null(titles) & ~is_null(values)) for titles, values in found]
-    none = pa.nulls(0, pa.string())
-    return Pairs(
-        variant=np.concatenate([*given, np.empty(0, dtype=np.int64)]),
-        title=pa.concat_arrays(
-            [none, *(titles.take(pa.array(at)) for at, (titles, _) in zip(given, found, strict=True))]
-        ),
-        value=pa.concat_arrays(
-            [none, *(values.take(pa.array(at)) for at, (_, values) in zip(given, found, strict=True))]
-        ),
-        column=np.concatenate([*(np.full(len(at), k) for k, at in enumerate(given)), np.empty(0, dtype=np.int64)]),
-    )
-
-
-def _read(state: StateReader, matched: Matched, pairs: Pairs) -> tuple[pa.Table, pa.Table]:
-    values = state.texts(
-        "SELECT id, option_id, variant_id, value FROM product_option_value "
-        f"WHERE deleted_at IS NULL AND {state.among('variant_id', whole(matched.variant_state.column('id')))}",
-        "id", "option_id", "variant_id", "value",
-    )  # fmt: skip
-    # no index of Medusa's finds options by their product, so their values lead to them wherever that is enough
-    options = _options(state, state.among("id", whole(values.column("option_id"))))
-    owner = where(whole(options.column("product_id")), matched.known_product_ids)
-    partly = _with_further_options(matched, pairs, owner, whole(options.column("title")))
-    if not partly.any():
-        return options.filter(pc.is_valid(owner)), values
-    rest = options.filter(pc.is_in(owner, value_set=pa.array(np.flatnonzero(~partly).astype(np.int32))))
-    all_of_them = _options(state, state.among("product_id", matched.known_product_ids.filter(pa.array(partly))))
-    return pa.concat_tables([rest, all_of_them]), values
-
-
-def _options(state: StateReader, condition: str) -> pa.Table:
-    return state.texts(
-        f"SELECT id, title, product_id FROM product_option WHERE deleted_at IS NULL AND {condition} "
-        "ORDER BY created_at, id",
-        "id", "title", "product_id",
-    )  # fmt: skip
-
-
-def _with_further_options(matched: Matched, pairs: Pairs, owner: pa.Array, titles: pa.Array) -> Mask:
-    """By product of the shop, whether an option without a value may matter: for a new variant, or an unmet pair."""
-    product_of = matched.products.product_of
-    unmet = is_null(where(_numbered(product_of[pairs.variant], pairs.title), _numbered(owner, titles)))
-    partly = np.zeros(matched.products.count, dtype=bool)
-    partly[product_of[pairs.variant[unmet]]] = True
-    partly[product_of[matched.is_new_variant]] = True
-    return partly & ~matched.is_new_product
+    _find_values(plan, matched, there.values)
+    return plan, _Errors(plan, matched, there, columns).all()
 
 
 def _new_options(matched: Matched) -> tuple[Indices, pa.Array]:
@@ -152,10 +88,10 @@ def _find_values(plan: OptionPlan, matched: Matched, values: pa.Table) -> None:
 
 
 class _Errors:
-    def __init__(self, plan: OptionPlan, matched: Matched, values: pa.Table, columns: list[tuple[str, str]]) -> None:
+    def __init__(self, plan: OptionPlan, matched: Matched, there: OptionState, columns: list[tuple[str, str]]) -> None:
         self._plan = plan
         self._matched = matched
-        self._values = values
+        self._there = there
         self._columns = columns
         self._errors: list[RowError] = []
 
@@ -164,7 +100,7 @@ class _Errors:
         new = self._matched.is_new_variant
         unknown = is_null(plan.pair_option)
         self._refuse_pairs(unknown, "the product has no option {}")
-        twice = repeated(_numbered(pairs.variant, pairs.title))
+        twice = repeated(numbered(pairs.variant, pairs.title))
         self._refuse_pairs(twice & ~unknown, "the option {} is there twice")
         self._refuse_pairs(
             ~new[pairs.variant] & ~unknown & is_null(plan.value_ids), "the variant has no value for the option {}"
@@ -189,39 +125,23 @@ class _Errors:
             self._errors.append(RowError(int(products.rows[variant]), None, message))
 
     def _refuse_taken(self, new: Mask) -> None:
-        products = self._matched.products
-        combinations = self._combinations()
-        order = np.flatnonzero(new)
-        seen_before = pd.Series(combinations[order]).duplicated().to_numpy()
-        taken = np.isin(combinations[order], self._combinations_there())
-        for variant in order[seen_before | taken].tolist():
-            message = "the product has a variant with these option values; give its Variant Id or SKU to change it"
+        """Refuse what is new or changed and would have the values of another variant at the end."""
+        plan, products = self._plan, self._matched.products
+        touched = new.copy()
+        touched[plan.pairs.variant[plan.changed]] = True
+        if not touched.any():
+            return
+        chosen = pa.array(plan.changed)
+        there = self._there.combinations_there(plan.value_ids.filter(chosen), plan.pairs.value.filter(chosen))
+        order = np.flatnonzero(touched)
+        at = self._matched.variant_at.take(pa.array(order))
+        combinations = self._there.combinations()[order]
+        combinations[~is_null(at)] = there[at.drop_null().to_numpy()]
+        others = self._there.of_matched
+        others[at.drop_null().to_numpy()] = False
+        first_seen = np.concatenate([there[others], combinations])
+        taken = pd.Series(first_seen).duplicated().to_numpy()[int(others.sum()) :]
+        for variant in order[taken].tolist():
+            message = "the product has a variant with these option values"
+            message += "; give its Variant Id or SKU to change it" if new[variant] else ""
             self._errors.append(RowError(int(products.rows[variant]), None, message))
-
-    def _combinations(self) -> npt.NDArray[np.uint64]:
-        """By variant, a hash of its product and option values in any order."""
-        products, pairs = self._matched.products, self._plan.pairs
-        return _combined(pairs.variant, pairs.title, pairs.value, products.product_of)
-
-    def _combinations_there(self) -> npt.NDArray[np.uint64]:
-        state = self._matched.variant_state
-        owner = where(whole(state.column("product_id")), self._matched.known_product_ids)
-        titles = self._plan.option_titles.take(where(whole(self._values.column("option_id")), self._plan.option_ids))
-        variant = where(whole(self._values.column("variant_id")), whole(state.column("id"))).to_numpy()
-        combined = _combined(
-            variant.astype(np.int64), titles, whole(self._values.column("value")), pc.fill_null(owner, -1).to_numpy()
-        )
-        return combined[~is_null(owner)]
-
-
-def _combined(variant: Indices, titles: pa.Array, values: pa.Array, product_of: Indices) -> npt.NDArray[np.uint64]:
-    combined = np.zeros(len(product_of), dtype=np.uint64)
-    pairs = joined(pc.fill_null(titles, ""), values).to_numpy(zero_copy_only=False)
-    with np.errstate(over="ignore"):
-        if len(pairs):
-            np.add.at(combined, variant, pd.util.hash_array(pairs, categorize=False))
-        return combined ^ pd.util.hash_array(product_of.astype(np.int64))
-
-
-def _numbered(numbers: Indices | pa.Array, texts: pa.Array) -> pa.Array:
-    return joined(pa.array(numbers).cast(pa.string()), texts)

@@ -7,13 +7,16 @@ from sqlalchemy import Connection
 from batch_jobs.strategies.shop.importing.headers import ProductHeaders
 from batch_jobs.strategies.shop.importing.planning import Changes, Checked, Planned, Tally, bad_keys
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError
+from batch_jobs.strategies.shop.importing.work_file import LINE
 from batch_jobs.strategies.shop.products.get_or_create import ValueTables
-from batch_jobs.strategies.shop.products.matching import Matched, Rules, match
+from batch_jobs.strategies.shop.products.matching import Matched, Rules, match_products
+from batch_jobs.strategies.shop.products.option_state import read_options
 from batch_jobs.strategies.shop.products.options import OptionPlan, plan_options
 from batch_jobs.strategies.shop.products.product_changes import ProductPlan
 from batch_jobs.strategies.shop.products.references import References, find_references
 from batch_jobs.strategies.shop.products.rows import ProductConverter, ProductRows
 from batch_jobs.strategies.shop.products.variant_changes import VariantPlan
+from batch_jobs.strategies.shop.products.variant_matching import match_by_codes, match_by_options, variant_errors
 from batch_jobs.strategies.shop.state import Shop, StateReader
 
 
@@ -36,6 +39,8 @@ class ProductPlanner:
         self._prices = shop.price_columns(headers.prices)
         self._converter = ProductConverter(headers, self._prices)
         self._value_tables = value_tables
+        self._columns = {(price.currency, price.region_id): price.column for price in self._prices}
+        self._regions = {region_id: name for name, ids in shop.regions.items() for region_id in ids.values()}
 
     def check(self, group: pa.Table) -> Checked:
         """Convert a group."""
@@ -64,14 +69,26 @@ class ProductPlanner:
         changes, unchanged = Changes(), np.zeros(checked.keys, dtype=bool)
         if products.count:
             unchanged[~bad] = ~self._plan(state, matched, options, references, changes)
+        self._note_not_taken(checked, bad, changes)
         changes.tally.rows_rejected = int(bad[checked.key_of].sum())
         return Planned(changes, errors, bad[checked.key_of], unchanged)
+
+    def _note_not_taken(self, checked: Checked, bad: Mask, changes: Changes) -> None:
+        """Count and show the cells of later rows that are not those of their product."""
+        for cell in checked.rows.not_taken:
+            if not bad[checked.key_of[cell.row]]:
+                line = int(checked.group.column(LINE)[cell.row].as_py())
+                changes.leave_out(line, str(cell.column), cell.message)
 
     def _meet(
         self, state: StateReader, products: ProductRows
     ) -> tuple[Matched, OptionPlan, References, list[RowError]]:
-        matched, errors = match(state, products, self._rules, self._headers)
-        options, of_options = plan_options(state, matched, self._headers.options)
+        matched, errors = match_products(state, products, self._rules, self._headers)
+        match_by_codes(matched)
+        there = read_options(state, matched)
+        match_by_options(matched, there, self._rules)
+        errors += variant_errors(matched, self._rules, self._headers)
+        options, of_options = plan_options(matched, there, self._headers.options)
         references, of_references = find_references(state, products, self._shop, self._headers)
         # of a row that means another product, options are compared with the wrong ones
         wrong = {error.row for error in errors}
@@ -84,6 +101,15 @@ class ProductPlanner:
         """Plan products and variants; returns by product whether it or a variant of it is new or changed."""
         products = ProductPlan(state, matched, references, self._value_tables, changes)
         touched = products.plan(self._shop, self._headers)
-        variants = VariantPlan(state, matched, products.ids, options, self._prices, changes).plan(self._headers)
+        variants = VariantPlan(state, matched, products.ids, options, self._prices, self._price_name, changes).plan(
+            self._headers
+        )
         touched[matched.products.product_of[variants]] = True
         return touched
+
+    def _price_name(self, currency: str, region_id: str | None) -> str:
+        """The file's column of such a price, or what Medusa would call it."""
+        own = f"Price {currency.upper()}"
+        if region_id is not None:
+            own = f"Price {self._regions.get(region_id, region_id)} [{currency.upper()}]"
+        return self._columns.get((currency, region_id), own)

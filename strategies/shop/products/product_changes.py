@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.shop.importing.headers import PRODUCT_FIELDS, ProductHeaders
-from batch_jobs.strategies.shop.importing.planning import SAMPLE_SIZE, Changes
+from batch_jobs.strategies.shop.importing.planning import Changes
 from batch_jobs.strategies.shop.importing.row_errors import Mask
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.medusa.ids import new_ids
@@ -22,7 +22,8 @@ from batch_jobs.strategies.shop.products.links import (
 )
 from batch_jobs.strategies.shop.products.matching import Matched, is_null
 from batch_jobs.strategies.shop.products.references import References
-from batch_jobs.strategies.shop.state import Shop, StateReader, whole
+from batch_jobs.strategies.shop.products.reporting import ProductReport
+from batch_jobs.strategies.shop.state import Shop, StateReader, where, whole
 
 IMAGES = LinkTable(tables.product_images, "image_id", tables.image, "url")
 TAGS = LinkTable(tables.product_tags, "product_tag_id", tables.product_tag, "value")
@@ -72,7 +73,13 @@ class ProductPlan:
         self._link(CHANNELS, channels, None)
         self._link(CATEGORIES, categories, None)
         self._count(changed)
-        self._show(fields, headers)
+        sets = [
+            ("images", "Images", IMAGES, images),
+            ("tags", "Product Tags", TAGS, tags),
+            ("channels", "Sales Channels", CHANNELS, channels),
+            ("categories", "Product Categories", CATEGORIES, categories),
+        ]
+        ProductReport(self._state, self._matched, self._changes).report(fields, sets, headers)
         return changed | self._new
 
     def _images(self) -> LinkChanges:
@@ -107,7 +114,9 @@ class ProductPlan:
         values["thumbnail"] = self._thumbnails(images)
         # Medusa: an empty type or collection leaves the product's own
         own_type, own_collection = (whole(state.column(name)).take(at) for name in ("type_id", "collection_id"))
-        values["collection_id"] = pc.coalesce(self._references.collection_ids, own_collection)
+        values["collection_id"] = pc.coalesce(
+            self._references.collection_ids, self._remade_collections(), own_collection
+        )
         values["type_id"] = pc.coalesce(self._types(), own_type)
         return field_changes(values, tables.product, state, at)
 
@@ -115,10 +124,24 @@ class ProductPlan:
         words = self._matched.products.products.get("type")
         if words is None:
             return pa.nulls(self._matched.products.count, pa.string())
-        found, rows = self._value_tables.types.ids(self._state, words.drop_null())
-        self._changes.insert(tables.product_type, rows)
-        ids = pa.nulls(len(words), pa.string())
-        return pc.replace_with_mask(ids, pc.is_valid(words), found)
+        return self._made(self._value_tables.types, words, "types_made")
+
+    def _remade_collections(self) -> pa.Array:
+        """Collections that were deleted, made anew by their handle and title where a product names them."""
+        handles, titles = self._references.deleted_collections, self._references.deleted_titles
+        if handles.null_count == len(handles):
+            return handles
+        found, rows = self._value_tables.collections.ids(self._state, handles.drop_null())
+        titles_of = pa.array([titles[handle] for handle in rows.column("handle").to_pylist()], pa.string())
+        self._changes.make(tables.product_collection, rows.append_column("title", titles_of))
+        self._changes.tally.collections_made += self._value_tables.collections.newly_made(rows)
+        return pc.replace_with_mask(pa.nulls(len(handles), pa.string()), pc.is_valid(handles), found)
+
+    def _made(self, table: ValueTable, words: pa.Array, counted: str) -> pa.Array:
+        found, rows = table.ids(self._state, words.drop_null())
+        self._changes.make(table.table, rows)
+        self._changes.tally.count(counted, table.newly_made(rows))
+        return pc.replace_with_mask(pa.nulls(len(words), pa.string()), pc.is_valid(words), found)
 
     def _thumbnails(self, images: LinkChanges) -> pa.Array:
         """Medusa: where the file gives none, the first image is the thumbnail.
@@ -128,9 +151,17 @@ class ProductPlan:
         products = self._matched.products
         own = whole(self._matched.product_state.column("thumbnail")).take(self._matched.product_at)
         given = products.products.get("thumbnail", own)
-        first = pc.coalesce(*products.images) if products.images else pa.nulls(products.count, pa.string())
         lacks = is_null(given) & (self._new | images.changed | ~is_null(own))
+        if not lacks.any():
+            return given
+        first = pc.coalesce(*products.images) if products.images else self._first_own_images(lacks)
         return pc.if_else(pa.array(lacks), first, given)
+
+    def _first_own_images(self, wanted: Mask) -> pa.Array:
+        """By product, the first of the images that the shop has of it, where it is wanted."""
+        known = pc.if_else(pa.array(wanted), self._matched.known_product_ids, pa.scalar(None, pa.string()))
+        _, have = read_links(self._state, IMAGES, known)
+        return have.value.take(where(pa.array(np.arange(len(known))), pa.array(have.product)))
 
     def _insert(self, fields: FieldChanges) -> None:
         new = pa.array(self._new)
@@ -159,6 +190,8 @@ class ProductPlan:
         if value_table is not None:
             members, rows = value_table.ids(self._state, links.add.value)
             self._changes.insert(value_table.table, rows)
+            if table is TAGS:
+                self._changes.tally.tags_made += value_table.newly_made(rows)
         owners = self.ids.take(pa.array(links.add.product))
         self._changes.insert(table.links, pa.table({"product_id": owners, table.member: members}))
 
@@ -167,18 +200,6 @@ class ProductPlan:
         tally.products_created += int(self._new.sum())
         tally.products_updated += int((changed & ~self._new).sum())
         tally.products_unchanged += int((~changed & ~self._new).sum())
-
-    def _show(self, fields: FieldChanges, headers: ProductHeaders) -> None:
-        names = {field: headers.fixed[name] for name, field in PRODUCT_FIELDS.items() if name in headers.fixed}
-        products = self._matched.products
-        for product in np.flatnonzero(fields.changed).tolist():
-            key = {"Product Handle": products.products["handle"][product].as_py()}
-            for field in [field for field, different in fields.differs.items() if different[product]]:
-                after = fields.values[field][product].as_py()
-                line, before = products.line_of_product(product), fields.before[field][product].as_py()
-                self._changes.show(line, key, names.get(field, field), before, after)
-            if len(self._changes.sample) >= SAMPLE_SIZE:
-                return
 
 
 def with_new_ids(ids: pa.Array, new: Mask, prefix: str) -> pa.Array:

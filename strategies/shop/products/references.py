@@ -17,18 +17,29 @@ from batch_jobs.strategies.tables.databases.naming import shown
 
 @dataclass(frozen=True)
 class References:
-    """By product: the id of its collection, and for each numbered sales channel and category the id of that."""
+    """By product: the id of its collection, and for each numbered sales channel and category the id of that.
+
+    ``deleted_collections`` are, by product, handles of collections that are there but deleted, to be made anew with
+    their ``deleted_titles``.
+    """
 
     collection_ids: pa.Array
     channel_ids: list[pa.Array]
     category_ids: list[pa.Array]
+    deleted_collections: pa.Array
+    deleted_titles: dict[str, str]
 
 
 def find_references(
     state: StateReader, products: ProductRows, shop: Shop, headers: ProductHeaders
 ) -> tuple[References, list[RowError]]:
     """Find them. Medusa drops a sales channel that it does not know without a word; here it is an error."""
-    collection_ids, errors = _collections(state, products, headers)
+    handles = products.products.get("collection", pa.nulls(products.count, pa.string()))
+    collection_ids, errors = _by_handle(state, products, "product_collection", headers.fixed.get(COLLECTION), handles)
+    deleted = _deleted_collections(state, handles.filter(pc.is_null(collection_ids))) if errors else {}
+    remade = pc.and_(pc.is_null(collection_ids), pc.is_in(handles, value_set=pa.array(list(deleted), pa.string())))
+    rows_remade = set(products.first[remade.to_numpy(zero_copy_only=False)].tolist())
+    errors = [error for error in errors if error.row not in rows_remade]
     channel_ids = []
     for columns, cells in zip(headers.channels, products.channels, strict=True):
         ids, found = _channels(products, shop, columns, cells)
@@ -39,12 +50,19 @@ def find_references(
         ids, found = _by_handle(state, products, "product_category", column, handles)
         category_ids.append(ids)
         errors += found
-    return References(collection_ids, channel_ids, category_ids), errors
+    made_anew = pc.if_else(remade, handles, pa.scalar(None, pa.string()))
+    return References(collection_ids, channel_ids, category_ids, made_anew, deleted), errors
 
 
-def _collections(state: StateReader, products: ProductRows, headers: ProductHeaders) -> tuple[pa.Array, list[RowError]]:
-    handles = products.products.get("collection", pa.nulls(products.count, pa.string()))
-    return _by_handle(state, products, "product_collection", headers.fixed.get(COLLECTION), handles)
+def _deleted_collections(state: StateReader, handles: pa.Array) -> dict[str, str]:
+    """Handle -> title of the one that was deleted last."""
+    found = state.texts(
+        "SELECT handle, title FROM product_collection "
+        f"WHERE deleted_at IS NOT NULL AND {state.among('handle', handles)} ORDER BY deleted_at, id",
+        "handle",
+        "title",
+    )
+    return dict(zip(found.column("handle").to_pylist(), found.column("title").to_pylist(), strict=True))
 
 
 def _by_handle(

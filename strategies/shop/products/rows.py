@@ -1,6 +1,7 @@
 """A group of rows as products and variants: typed, with everything that is wrong with it by itself."""
 
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from batch_jobs.strategies.shop.importing.grouping import run_starts
 from batch_jobs.strategies.shop.importing.headers import (
     COLLECTION,
     PRODUCT_FIELDS,
+    PRODUCT_HANDLE,
     PRODUCT_ID,
     TAGS,
     TYPE,
@@ -23,6 +25,7 @@ from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError, erro
 from batch_jobs.strategies.shop.importing.work_file import LINE
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.prices.money import Money
+from batch_jobs.strategies.shop.products.agreement import differing_cells
 from batch_jobs.strategies.shop.state import PriceColumn, whole
 from batch_jobs.strategies.tables.values.formulas import restore
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of
@@ -48,6 +51,7 @@ class ProductRows:
         prices: by variant, the amounts of each column of prices.
         options: by variant, pairs of an option's title and value.
         images, channels, categories: by product, cells.
+        not_taken: cells of later rows of a product that differ from its first row's.
     """
 
     group: pa.Table
@@ -61,6 +65,7 @@ class ProductRows:
     images: list[pa.Array] = field(default_factory=list)
     channels: list[list[pa.Array]] = field(default_factory=list)
     categories: list[pa.Array] = field(default_factory=list)
+    not_taken: list[RowError] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -116,6 +121,10 @@ class ProductConverter:
         self._product_kinds = _kinds(tables.product, PRODUCT_FIELDS, headers)
         self._variant_kinds = _kinds(tables.product_variant, VARIANT_FIELDS, headers)
         self._money = [Money(price.currency) for price in prices]
+        self._id_column = [headers.fixed[PRODUCT_ID]] if PRODUCT_ID in headers.fixed else []
+        fixed = (COLLECTION, TYPE, TAGS, *PRODUCT_FIELDS)
+        of_product = [headers.fixed[name] for name in fixed if name in headers.fixed and name != PRODUCT_HANDLE]
+        self._columns_of_product = [*of_product, *headers.images, *chain(*headers.channels), *headers.categories]
 
     def check(self, group: pa.Table) -> tuple[ProductRows, list[RowError]]:
         """Convert a group; returns all that is wrong with it, too."""
@@ -129,7 +138,9 @@ class ProductConverter:
             *self._convert_variants(products, group),
             *self._convert_prices(products, group),
             *self._pair_options(products, group),
+            *differing_cells(group, product_of, first, self._id_column),
         ]
+        products.not_taken = differing_cells(group, product_of, first, self._columns_of_product)
         # of a row that could not even be split, the cells mean nothing
         return products, errors + [error for error in found if error.row not in in_error]
 

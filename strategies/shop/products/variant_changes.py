@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from batch_jobs.strategies.shop.importing.headers import SKU, VARIANT_FIELDS, ProductHeaders
-from batch_jobs.strategies.shop.importing.planning import SAMPLE_SIZE, Changes
+from batch_jobs.strategies.shop.importing.headers import VARIANT_FIELDS, ProductHeaders
+from batch_jobs.strategies.shop.importing.planning import Changes
 from batch_jobs.strategies.shop.importing.row_errors import Mask
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.medusa.ids import new_ids
@@ -19,6 +20,7 @@ from batch_jobs.strategies.shop.products.fields import FieldChanges, field_chang
 from batch_jobs.strategies.shop.products.matching import Matched, is_null
 from batch_jobs.strategies.shop.products.options import OptionPlan
 from batch_jobs.strategies.shop.products.product_changes import with_new_ids
+from batch_jobs.strategies.shop.products.variant_reporting import PriceName, VariantReport
 from batch_jobs.strategies.shop.state import PriceColumn, StateReader, where, whole
 
 Indices = npt.NDArray[np.int64]
@@ -33,6 +35,7 @@ class VariantPlan:
         product_ids: by product, its id, those of new ones included.
         options: what becomes of options and values.
         prices: where each column of prices goes.
+        price_name: what people call the price of a currency and a region's id.
         changes: where the plan goes.
     """
 
@@ -43,6 +46,7 @@ class VariantPlan:
         product_ids: pa.Array,
         options: OptionPlan,
         prices: list[PriceColumn],
+        price_name: PriceName,
         changes: Changes,
     ) -> None:
         self._state = state
@@ -50,6 +54,7 @@ class VariantPlan:
         self._product_ids = product_ids
         self._options = options
         self._prices = prices
+        self._price_name = price_name
         self._changes = changes
         self._new = matched.is_new_variant
         known = whole(matched.variant_state.column("id")).take(matched.variant_at)
@@ -70,7 +75,9 @@ class VariantPlan:
         changed = (fields.changed if values else np.zeros(len(self._new), dtype=bool)) | of_values | prices.changed
         self._update(fields, changed & ~self._new)
         self._count(changed)
-        self._show(fields, prices, headers)
+        VariantReport(self._matched, self._changes, self._price_name).report(
+            fields, self._options, prices, self._prices, headers
+        )
         touched: Mask = changed | self._new
         return touched
 
@@ -116,7 +123,7 @@ class VariantPlan:
         self._changes.update(tables.product_option_value, pa.table(changed).to_pylist())
 
     def _plan_prices(self, prices: PriceChanges) -> None:
-        removed = prices.remove_ids.to_pylist()
+        removed = prices.remove.column("id").to_pylist()
         self._changes.delete(tables.product_variant_money_amount, [{"money_amount_id": found} for found in removed])
         self._changes.delete(tables.money_amount, [{"id": found} for found in removed])
         updated = {"row_id": prices.update_ids, "amount": prices.update.amount}
@@ -125,38 +132,30 @@ class VariantPlan:
 
     def _update(self, fields: FieldChanges, changed: Mask) -> None:
         at = pa.array(np.flatnonzero(changed))
+        for code in ("sku", "barcode"):
+            self._free(fields, code)
         rows = {"row_id": self._ids.take(at), **{name: values.take(at) for name, values in fields.values.items()}}
         self._changes.update(tables.product_variant, pa.table(rows).to_pylist())
+
+    def _free(self, fields: FieldChanges, code: str) -> None:
+        """Take a code away from variants that get another one, where the file gives it to a different variant."""
+        if code not in fields.differs or not fields.differs[code].any():
+            return
+        before = fields.before[code]
+        taken = pc.is_in(before, value_set=fields.values[code].drop_null(), skip_nulls=True)
+        at = np.flatnonzero(fields.differs[code] & taken.to_numpy(zero_copy_only=False))
+        self._changes.update(
+            tables.product_variant, [{"row_id": self._ids[variant].as_py(), code: None} for variant in at.tolist()]
+        )
 
     def _count(self, changed: Mask) -> None:
         tally = self._changes.tally
         tally.variants_created += int(self._new.sum())
         tally.variants_updated += int((changed & ~self._new).sum())
         tally.variants_unchanged += int((~changed & ~self._new).sum())
-
-    def _show(self, fields: FieldChanges, prices: PriceChanges, headers: ProductHeaders) -> None:
-        names = {field: headers.fixed[name] for name, field in VARIANT_FIELDS.items() if name in headers.fixed}
-        for field, different in fields.differs.items():
-            for variant in np.flatnonzero(different)[:SAMPLE_SIZE].tolist():
-                after = fields.values[field][variant].as_py()
-                self._show_one(variant, names[field], fields.before[field][variant].as_py(), after)
-        plan = self._options
-        for pair in np.flatnonzero(plan.changed)[:SAMPLE_SIZE].tolist():
-            column = headers.options[plan.pairs.column[pair]][1]
-            after = plan.pairs.value[pair].as_py()
-            self._show_one(int(plan.pairs.variant[pair]), column, plan.old_values[pair].as_py(), after)
-        for index, variant in enumerate(prices.update.variant[:SAMPLE_SIZE].tolist()):
-            column = self._prices[int(prices.update.column[index])].column
-            after = prices.update.amount[index].as_py()
-            self._show_one(variant, f"{column}, in minor units", prices.old_amounts[index].as_py(), after)
-
-    def _show_one(self, variant: int, column: str, before: object, after: object) -> None:
-        products = self._matched.products
-        handle = products.products["handle"][int(products.product_of[variant])].as_py()
-        sku = products.variants["sku"][variant].as_py() if "sku" in products.variants else None
-        key = {"Product Handle": handle, SKU: sku or ""}
-        texts = (None if value is None else str(value) for value in (before, after))
-        self._changes.show(products.line_of_variant(variant), key, column, *texts)
+        owners = whole(self._matched.variant_state.column("product_id"))
+        of_file = pc.sum(pc.is_in(owners, value_set=self._matched.known_product_ids, skip_nulls=True)).as_py() or 0
+        tally.variants_left_alone += of_file - int((~self._new).sum())
 
 
 def insert_prices(
