@@ -52,7 +52,7 @@ class ProductImportContext(GroupedImportContext):
         None,
         title="Currency",
         description="What the prices of another shop's file are in, such as eur; it does not say so itself",
-        pattern=r"^\s*[A-Za-z]{3}\s*$",
+        pattern="^[A-Za-z]{3}$",
     )
     match: Literal["handle", "id"] = Field(
         "handle",

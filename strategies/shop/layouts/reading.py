@@ -30,7 +30,7 @@ def in_layout(reader: Reader, context: Any) -> Reader:
     layout = getattr(context, "layout", MEDUSA)
     if layout == MEDUSA:
         return reader
-    return LayoutReader(reader, LAYOUTS[layout](context.file_key, reader.columns, context.currency.strip()))
+    return LayoutReader(reader, LAYOUTS[layout](context.file_key, reader.columns, context.currency))
 
 
 def refuse_currency(layout: str, currency: str | None) -> None:
