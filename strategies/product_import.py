@@ -52,7 +52,7 @@ class ProductImportContext(GroupedImportContext):
         None,
         title="Currency",
         description="What the prices of another shop's file are in, such as eur; it does not say so itself",
-        pattern=r"^\s*[A-Za-z]{3}\s*$",
+        pattern="^[A-Za-z]{3}$",
     )
     match: Literal["handle", "id"] = Field(
         "handle",
@@ -84,7 +84,7 @@ class ProductImport(GroupedImport):
         return read_product_headers(context.file_key, self.mapping(context, columns).columns)
 
     def mapping(self, context: ProductImportContext, columns: list[str]) -> ColumnMapping:
-        """What the file's columns are to the import, in the layout of its shop."""
+        """What the file's columns are to the import; of another shop's file, what its layout makes of them."""
         return map_file(columns, layout_columns(context, columns))
 
     def key_of(self, state: StateReader, headers: ProductHeaders, rows: pa.Table) -> pa.Array:

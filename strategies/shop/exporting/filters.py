@@ -157,9 +157,9 @@ def _shown(value: Any) -> str:
 
 def _moment(time: Any) -> str:
     try:
-        found = datetime.fromtimestamp(time, UTC) if isinstance(time, int | float) else datetime.fromisoformat(time)
+        found = datetime.fromtimestamp(time, UTC) if _is_number(time) else datetime.fromisoformat(time)
+        moment = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         raise ContextRefused(f"filterable_fields has {time!r} where a time belongs, such as 2026-01-31") from None
-    aware = found if found.tzinfo else found.replace(tzinfo=UTC)
     # both databases compare this with their own times: PostgreSQL as UTC, SQLite as the text it stores
-    return literal(aware.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f").removesuffix(".000000"))
+    return literal(moment.replace(tzinfo=None).isoformat(" "))

@@ -49,6 +49,7 @@ class Layout(ABC):
     def __init__(self, file: str, columns: list[str], currency: str) -> None:
         self.price = f"Price {currency.upper()}"
         self._names = {column.strip().lower(): column for column in columns}
+        self._columns: dict[tuple[str, ...], str | None] = {}
         missing = [name for name in self.needed if not self.column(name)]
         if missing:
             raise InputRefused(
@@ -57,7 +58,11 @@ class Layout(ABC):
 
     def column(self, *names: str) -> str | None:
         """The file's column of one of these names, in any case."""
-        return next((self._names[name.lower()] for name in names if name.lower() in self._names), None)
+        if names not in self._columns:  # asked for each cell
+            self._columns[names] = next(
+                (self._names[name.lower()] for name in names if name.lower() in self._names), None
+            )
+        return self._columns[names]
 
     def cell(self, row: Row, *names: str) -> str:
         """A cell without blanks around it; empty where there is none."""

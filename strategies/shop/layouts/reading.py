@@ -12,14 +12,13 @@ import pyarrow as pa
 
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
+from batch_jobs.strategies.shop.importing.columns import ARROW, is_made
 from batch_jobs.strategies.shop.layouts.layout import Layout, Row
 from batch_jobs.strategies.shop.layouts.shopify import Shopify
 from batch_jobs.strategies.shop.layouts.woocommerce import WooCommerce
 from batch_jobs.strategies.tables.formats.reading import BadRow, Batch, Reader
 from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT
 
-#: Stands between a file's column and what is made of it, in the name of the latter.
-ARROW = " → "
 #: The layout that needs no reading of its own.
 MEDUSA = "medusa"
 LAYOUTS: dict[str, type[Layout]] = {layout.name: layout for layout in (Shopify, WooCommerce)}
@@ -31,7 +30,7 @@ def in_layout(reader: Reader, context: Any) -> Reader:
     layout = getattr(context, "layout", MEDUSA)
     if layout == MEDUSA:
         return reader
-    return LayoutReader(reader, LAYOUTS[layout](context.file_key, reader.columns, context.currency.strip()))
+    return LayoutReader(reader, LAYOUTS[layout](context.file_key, reader.columns, context.currency))
 
 
 def refuse_currency(layout: str, currency: str | None) -> None:
@@ -53,8 +52,8 @@ def layout_columns(context: Any, columns: list[str]) -> dict[str, Any]:
     """
     if context.layout == MEDUSA:
         return dict(context.columns)
-    wanted = {target for target in context.columns.values() if isinstance(target, str)}
-    made = {column: column.split(ARROW, 1)[1] for column in columns if _is_made(column, columns)}
+    wanted = {target for given in context.columns.values() for target in _targets(given)}
+    made = {column: column.split(ARROW, 1)[1] for column in columns if is_made(column, columns)}
     taken = {column: None if target in wanted else target for column, target in made.items()}
     return {**dict.fromkeys(columns), **taken, **context.columns}
 
@@ -121,5 +120,8 @@ def _noting(rows: Iterator[Row], filled: dict[str, None]) -> Iterator[Row]:
         yield row
 
 
-def _is_made(column: str, columns: list[str]) -> bool:
-    return ARROW in column and column.split(ARROW, 1)[0] in columns
+def _targets(given: Any) -> Iterator[str]:
+    """The names that the context gives one column of the file."""
+    for rule in given if isinstance(given, list) else [given]:
+        if rule:
+            yield rule if isinstance(rule, str) else rule.to

@@ -1,11 +1,17 @@
 """Price lists: at the end the list holds exactly the file's prices, and what is wrong is told with its line."""
 
 import json
+from io import BytesIO
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from batch_jobs.strategies.price_list_import import PriceListImport
 from batch_jobs.strategies.product_import import ProductImport
+from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
 from support.shop import GOLDEN, load_golden, picture
 
@@ -279,3 +285,73 @@ def test_R16_the_template_imports_as_it_is_any_number_of_times(lists):
     for mode in ("replace", "merge"):
         again = load(lists, template, mode=mode)
         assert (again.created, again.updated, again.unchanged, again.rejected) == (0, 0, before.created, 0)
+
+
+def as_xlsx(rows):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    stream = BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
+def as_parquet(rows):
+    stream = BytesIO()
+    columns = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
+    pq.write_table(pa.table({name: list(cells) for name, cells in columns.items()}), stream)
+    return stream.getvalue()
+
+
+def as_json_lines(rows):
+    return "".join(json.dumps(dict(zip(rows[0], row, strict=True))) + "\n" for row in rows[1:])
+
+
+@pytest.mark.parametrize(("suffix", "write"), [("xlsx", as_xlsx), ("parquet", as_parquet), ("jsonl", as_json_lines)])
+def test_R15_other_formats_of_a_price_list_are_read_with_their_numbers(lists, suffix, write):
+    rows = [("SKU", "Price EUR", "Price NA [USD]"), ("sku-1-0-0", 15.5, 20.0), ("sku-1-1-0", 0.29, None)]
+    result = lists.run(PriceListImport(), price_list_id=LIST, file_key=lists.put(write(rows), f"in.{suffix}"))
+    assert result.rejected == 0
+    assert prices_of_list(lists) == [
+        ("sku-1-0-0", "eur", None, 1550),
+        ("sku-1-0-0", "usd", "NA", 2000),
+        ("sku-1-1-0", "eur", None, 29),
+    ]
+
+
+CELLS = st.sampled_from(["", "0", "5", "7.25", "5,5", "-1", "9.999"])
+SKUS = st.sampled_from([*(f"sku-1-{number}-0" for number in range(4)), "nobody", ""])
+FILES = st.lists(st.tuples(SKUS, CELLS, CELLS), max_size=6)
+
+
+@settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+@given(before=FILES, rows=FILES, mode=st.sampled_from(["replace", "merge"]))
+def test_the_preview_removes_adds_and_refuses_what_the_run_does(lists, before, rows, mode):
+    load(lists, as_file(before))
+    with_prices = prices_of_list(lists)
+    job = lists.preview(PriceListImport(), price_list_id=LIST, file_key=lists.put(as_file(rows)), mode=mode)
+    counts = job.plan["counts"]
+    hooks.process(PriceListImport(), job)
+    hooks.post_process(PriceListImport(), job)
+
+    after = prices_of_list(lists)
+    named = {sku for sku, *_ in rows}
+    gone = {row[0] for row in with_prices} - {row[0] for row in after}
+    result = job.result
+    assert (result.created, result.updated, result.unchanged, result.rejected) == (
+        counts["variants_created"], counts["variants_updated"], counts["variants_unchanged"], counts["rows_rejected"],
+    )  # fmt: skip
+    refused = {row["SKU"] for row in lists.rejects(result)}
+    assert [row for row in after if row[0] in refused] == [row for row in with_prices if row[0] in refused]
+    if mode == "merge":
+        assert gone == set()
+    others = [row for row in with_prices if row[0] not in named]
+    said = messages(job)["price-list-import-remove"]
+    assert said.startswith("no prices" if not job.plan["removes_others"] else f"{len(others)} prices")
+    assert [row for row in after if row[0] not in named] == ([] if job.plan["removes_others"] else others)
+
+
+def as_file(rows):
+    return "SKU;Price EUR;Price USD\n" + "".join(f"{';'.join(row)}\n" for row in rows)

@@ -183,6 +183,8 @@ def test_R13_words_are_found_in_any_case_beyond_ascii_too(shop, words):
         ({"filterable_fields": {"handle": "\ud800"}}, "where a text belongs"),
         ({"filterable_fields": {"q": ["mug"]}}, "where a text belongs"),
         ({"filterable_fields": {"q": "a\0"}}, "where a text belongs"),
+        ({"filterable_fields": {"created_at": {"lt": True}}}, "True where a time belongs"),
+        ({"filterable_fields": {"created_at": {"lt": "0001-01-01T00:00+14:00"}}}, "where a time belongs"),
         ({"fields": ["id", "colour"]}, "fields has no colour; there are: id, title"),
         ({"fields": "id, colour"}, "fields has no colour; there are: id, title"),
         ({"expand": ["variants.prices", "vendor"]}, "expand has no vendor; there are: variants, options"),
