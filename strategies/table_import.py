@@ -10,18 +10,26 @@ from sqlalchemy import Table, select
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, InputRefused, TooManyRejects, count_rows
+from batch_jobs.strategies.sdk.errors import (
+    ContextRefused,
+    InputChanged,
+    InputRefused,
+    JobRefused,
+    TooManyRejects,
+    count_rows,
+)
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
-from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table
+from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table, shown
 from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format, refuse_unheeded
 from batch_jobs.strategies.tables.formats.options import ReadingOptions, ReadOptions
 from batch_jobs.strategies.tables.formats.reading import Input, NotAsItBegan, Reader
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunks, write_chunk
+from batch_jobs.strategies.tables.importing.creation import Creation
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.mapping import check_unique, choose_key, map_columns, match_table
-from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPlan, create, table_to_create
+from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPlan, check_row_size, table_to_create
 from batch_jobs.strategies.tables.importing.preview import Preview
 from batch_jobs.strategies.tables.importing.repeats import Repeats
 from batch_jobs.strategies.tables.prefetch import prefetched
@@ -123,17 +131,17 @@ class TableImport(BatchJobStrategy):
         if plan.version != job.files.version(job.context.file_key) and plan.checksum != file.checksum:
             raise InputChanged(job.context.file_key)
         format = _format(job.context)
-        table = _table(job, plan)
+        table, creation = _table(job, plan)
         destination = Destination(
             table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
         )
         loader = database_of(job.target).loader(destination)
-        converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets, job.context)
+        converter = _converter(job, table, plan)
         with ExitStack() as open_things:
             repeats = Repeats(open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None)
             chunks = Chunks(_open(job, format, file, plan.found), converter, repeats, loader, job.chunk_size)
             for chunk in open_things.enter_context(prefetched(chunks.after(job.checkpoint))):
-                _load(job, loader, chunk, table.fullname)
+                _load(job, loader, chunk, table.fullname, creation)
 
     def build_template(self) -> str:
         """A small CSV file."""
@@ -145,7 +153,7 @@ class TableImport(BatchJobStrategy):
         destination = Destination(
             table, list(plan.mapping.values()), _matching_key(job.context, plan), job.context.mode
         )
-        converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets, job.context)
+        converter = _converter(job, table, plan)
         compares = exists and bool(destination.key) and _has_rows(job, table)
         preview = Preview(job, partial(_checked, reader, converter), destination, compares)
         plan.repeats = preview.run()
@@ -157,6 +165,7 @@ class TableImport(BatchJobStrategy):
         table = find_table(job.target, context.table)
         inference = _infer(job, reader) if table is None else None  # which may find further columns
         mapping = map_columns(reader.columns, context.columns)
+        _refuse_unknown_columns(context, mapping)
         if table is not None:
             mapping = match_table(mapping, table)
         key = choose_key(context.mode, context.key, table, list(mapping.values()))
@@ -164,7 +173,10 @@ class TableImport(BatchJobStrategy):
         if inference is not None:
             decided = inference.columns()
             plan.creates = [ColumnToCreate.decided(column, decided[name]) for name, column in mapping.items()]
-            return plan, table_to_create(job.target, context.table, plan.creates, key), False
+            created = table_to_create(job.target, context.table, plan.creates, key)
+            filled = [mapping[name] for name in inference.always_filled() if name in mapping]
+            check_row_size(database_of(job.target), created, filled)
+            return plan, created, False
         assert table is not None
         if context.mode != "append":
             check_unique(job.target, table, key)
@@ -180,12 +192,31 @@ def _open(job: JobRun, format: Format, file: Input, found: dict[str, Any] | None
 
 
 def _infer(job: JobRun, reader: Reader) -> Inference:
-    inference = Inference(database_of(job.target).has_time_zones, job.context, reader.types)
+    context: TableImportContext = job.context
+    inference = Inference(database_of(job.target), context, reader.types, context.columns, typed=_format(context).typed)
     with prefetched(reader.batches()) as batches:
         for batch in batches:
             job.stop_if_asked()
             inference.feed(batch)
     return inference
+
+
+def _refuse_unknown_columns(context: TableImportContext, mapping: dict[str, str]) -> None:
+    for option, columns in context.unknown_columns([*mapping, *mapping.values()]).items():
+        raise JobRefused(f"{option} names {shown(columns)}, which is not loaded; what is: {shown(list(mapping))}")
+
+
+def _converter(job: JobRun, table: Table, plan: ImportPlan) -> Converter:
+    format = _format(job.context)
+    return Converter(
+        table,
+        plan.mapping,
+        plan.key,
+        format.for_spreadsheets,
+        job.context,
+        typed=format.typed,
+        has_json=format.has_json,
+    )
 
 
 def _checked(reader: Reader, converter: Converter) -> Iterator[Checked]:
@@ -207,17 +238,25 @@ def _has_rows(job: JobRun, table: Table) -> bool:
         return connection.execute(select(1).select_from(table).limit(1)).first() is not None
 
 
-def _table(job: JobRun, plan: ImportPlan) -> Table:
-    if plan.creates is not None:
-        create(job.target, table_to_create(job.target, job.context.table, plan.creates, plan.key))
-    return require_table(job.target, job.context.table)
+def _table(job: JobRun, plan: ImportPlan) -> tuple[Table, Creation]:
+    """The table, and its creation where it is not there yet."""
+    found = find_table(job.target, job.context.table)
+    if plan.creates is None or (found is not None and job.checkpoint is None):
+        return found if found is not None else require_table(job.target, job.context.table), Creation(None)
+    # of the types that were decided on, some are not found again in the database
+    planned = table_to_create(job.target, job.context.table, plan.creates, plan.key)
+    return planned, Creation(planned if found is None else None)
 
 
-def _load(job: JobRun, loader: Loader, chunk: Chunk, table: str) -> None:
+def _load(job: JobRun, loader: Loader, chunk: Chunk, table: str, creation: Creation) -> None:
     rejects: list[Reject] = chunk.rejects
     try:
-        with job.chunk(cursor=chunk.cursor) as connection:
+        with (
+            job.chunk(cursor=chunk.cursor) as connection,
+            creation.by_first_row(connection, bool(chunk.indices)) as done,
+        ):
             outcome = write_chunk(connection, loader, chunk, table)
+            done.rows = outcome.created
             rejects = chunk.rejects + outcome.rejects
             job.count(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
             job.progress.advance(chunk.count)
@@ -254,6 +293,6 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
 
 def _describe_columns(job: JobRun, columns: list[ColumnToCreate]) -> None:
     for number, column in enumerate(columns[:DESCRIBED_COLUMNS], 1):
-        job.describe(f"import-column-{number}", "Column", f"{column.name} {column.type}, because {column.why}")
+        job.describe(f"import-column-{number}", "Column", f"{column}, because {column.why}")
     if len(columns) > DESCRIBED_COLUMNS:
         job.describe("import-columns", "Columns", f"and {len(columns) - DESCRIBED_COLUMNS} more")

@@ -29,6 +29,9 @@ class Postgresql(Database):
     name = "postgresql"
     max_columns = 1600
     max_name_bytes = 63
+    has_endless_values = True
+    has_arrays = True
+    max_row_bytes = 8160
     written_order = "ctid"
     row_errors = (
         psycopg.DataError,
