@@ -147,17 +147,19 @@ class Converter:
         read = self._read(column, filled, batch.texts.get(name))
         converted = column.kind.convert(read.values)
         bad = [*read.bad, *converted.bad]
-        lacking = batch.absent.get(name)
-        empty = None if lacking is None and self._options.empty == "null" else _flags(pc.is_null(converted.values))
-        if empty is not None:
-            # a word for nothing is a value that was given
-            empty &= ~(_flags(pc.is_null(filled)) & _flags(pc.is_valid(cells)))
-            empty[[*unread, *(index for index, _ in bad)]] = False
-        left = None if empty is None else empty & (_flags(lacking) if self._options.empty == "null" else True)
+        known = {*unread, *(index for index, _ in bad)}
+        left = None
+        if not column.is_key and (name in batch.absent or column.leaves_empty):
+            left = _flags(batch.absent.get(name), len(cells))
+            if column.leaves_empty:
+                # a word for nothing is a value that was given
+                given = _flags(pc.is_null(filled)) & _flags(pc.is_valid(cells))
+                left |= _flags(pc.is_null(converted.values)) & ~given
+            left[list(known)] = False
         if column.missing and converted.values.null_count:
-            known = {*unread, *(index for index, _ in bad)}
-            bad += [(index, column.missing) for index in self._lacking(column, converted.values, left, lacking) - known]
-        return Converted(converted.values, bad), left if not column.is_key else None
+            empty = _flags(pc.is_null(converted.values)) & ~(_flags(None, len(cells)) if left is None else left)
+            bad += [(index, column.missing) for index in np.flatnonzero(empty).tolist() if index not in known]
+        return Converted(converted.values, bad), left
 
     def _read(self, column: "_Column", cells: pa.Array, texts: pa.BooleanArray | None) -> Converted:
         """The cells as plain text."""
@@ -170,16 +172,6 @@ class Converter:
             cells = pc.if_else(texts, pa.array(written, pa.string()), cells)
         return Converted(cells, bad)
 
-    def _lacking(
-        self, column: "_Column", values: pa.Array, left: Mask | None, lacking: pa.BooleanArray | None
-    ) -> set[int]:
-        """The rows that have no value where there must be one."""
-        empty = _flags(pc.is_null(values))
-        if left is not None and not column.is_key:
-            may_lack = left if column.has_default or self._options.empty == "keep" else _flags(lacking)
-            empty &= ~may_lack
-        return set(np.flatnonzero(empty).tolist())
-
 
 @dataclass(frozen=True)
 class _Column:
@@ -189,7 +181,7 @@ class _Column:
     notation: Notation | None
     missing: str | None
     is_key: bool
-    has_default: bool
+    leaves_empty: bool
     is_json_text: bool
 
 
@@ -199,14 +191,14 @@ def _column(name: str, column: Column[Any], is_key: bool, options: ValueOptions,
         notation_of(column.type, options, name, column.name),
         "is part of the key and may not be empty" if is_key else missing(column),
         is_key,
-        missing(column, has_default=True) is None,
+        options.empty == "keep" or (options.empty == "default" and missing(column, has_default=True) is None),
         has_json and isinstance(column.type, types.JSON),
     )
 
 
-def _flags(values: pa.BooleanArray | None) -> Any:
-    """A mask, which may be written to; nothing is marked where there is none."""
-    return False if values is None else np.array(values.to_numpy(zero_copy_only=False), dtype=np.bool_)
+def _flags(values: pa.BooleanArray | None, size: int = 0) -> Mask:
+    """A mask that may be written to; nothing is marked where there is none."""
+    return np.zeros(size, np.bool_) if values is None else np.array(values.to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

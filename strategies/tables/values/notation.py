@@ -117,7 +117,7 @@ def date_notation(options: ValueOptions, *names: str | None) -> DateNotation | N
 
 def notation_of(type: types.TypeEngine[object], options: ValueOptions, *names: str) -> Notation | None:
     """How the cells of a column of this type are written, where that is not the plain way."""
-    if isinstance(type, (types.Integer, types.Numeric)):
+    if isinstance(type, (types.Integer, types.Numeric, types.Float)):
         return number_notation(options)
     if not isinstance(type, (types.Date, types.DateTime, types.Time)):
         return None

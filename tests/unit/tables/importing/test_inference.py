@@ -142,7 +142,7 @@ def test_B3_the_reason_says_why_a_database_does_not_keep_a_number():
         (["2024-01-01", "2024-13-01"], "'2024-13-01' on line 3 is not a day", 3),
         (["2024-01-01 10:00", "2024-01-01 25:00"], "'2024-01-01 25:00' on line 3 is not a time", 3),
         (["true", None, "maybe"], "'maybe' on line 4 is not true or false", 4),
-        (["2024-01-01 10:00", "2024-01-01 10:00Z"], "'2024-01-01 10:00Z' on line 3 has a time zone and others have none", 3),
+        (["2024-01-01", "2024-01-01 10:00Z"], "'2024-01-01 10:00Z' on line 3 has a time zone and others have none", 3),
         (["1", "2.5"], "every value is a decimal number of at most 15 digits", 3),
         (["1.5", "2.5e3"], "every value is a floating-point number", 3),
         (["1", "2"], "every value is a whole number", None),
