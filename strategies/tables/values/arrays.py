@@ -46,6 +46,11 @@ def matching(pattern: str) -> Callable[[pa.Array], bool]:
     return lambda texts: pc.all(pc.match_substring_regex(texts, pattern)).as_py() is not False
 
 
+def any_of(*tests: Callable[[pa.Array], bool]) -> Callable[[pa.Array], bool]:
+    """Tells whether all cells pass one of the tests, the first of which should be the one that most pass."""
+    return lambda texts: any(test(texts) for test in tests)
+
+
 def digits_or(pattern: str) -> Callable[[pa.Array], bool]:
     """Tells whether all cells are made of digits, which is seen much faster, or match the pattern."""
     by_pattern = matching(pattern)
@@ -119,11 +124,6 @@ def each(texts: pa.Array, type: pa.DataType, parse: Callable[[str], Any]) -> Con
             values.append(None)
             bad.append((index, str(error)))
     return Converted(pa.array(values, type), bad)
-
-
-def any_true(mask: pa.Array) -> bool:
-    """Whether one is true."""
-    return bool(pc.any(mask).as_py())
 
 
 def only_between(cells: pa.Array, first: str, last: str) -> bool:

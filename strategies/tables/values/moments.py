@@ -9,11 +9,21 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch_jobs.strategies.tables.values.arrays import Converted, Parsed, digits_or, each, matching, quoted, trimmed
+from batch_jobs.strategies.tables.values.arrays import (
+    Converted,
+    Parsed,
+    any_of,
+    digits_or,
+    each,
+    matching,
+    quoted,
+    trimmed,
+)
 
 MICRO = 6  # digits of a second that Python, Arrow and the databases keep
 _DAY = r"\d{4}-\d\d-\d\d"
 _CLOCK = r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
+_FULL = r"\d\d:\d\d:\d\d(\.\d{1,6})?"
 _ZONE = r"(Z|[+-]\d\d:\d\d)"
 MOMENT = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,](?P<fraction>\d+))?)?\s*(Z|z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII
@@ -22,8 +32,9 @@ _TIME = re.compile(r"[^.,]*([.,](?P<fraction>\d+))?.*", re.ASCII)
 _FIRST_DAY = date.min.toordinal() - date(1970, 1, 1).toordinal()
 _FIRST_MOMENT = _FIRST_DAY * 86_400 * 10**MICRO
 
-are_naive = matching(rf"^{_DAY}[T ]{_CLOCK}$")
-are_zoned = matching(rf"^{_DAY}[T ]{_CLOCK}{_ZONE}$")
+#: The usual form first: it is matched faster than the one with parts that may be missing.
+are_naive = any_of(matching(rf"^{_DAY}[T ]{_FULL}$"), matching(rf"^{_DAY}[T ]{_CLOCK}$"))
+are_zoned = any_of(matching(rf"^{_DAY}[T ]{_FULL}{_ZONE}$"), matching(rf"^{_DAY}[T ]{_CLOCK}{_ZONE}$"))
 are_days = digits_or(rf"^{_DAY}$")
 
 
@@ -37,7 +48,7 @@ def day() -> Parsed:
         return moment.date()
 
     def kept(texts: pa.Array, values: pa.Array) -> bool:
-        return _begins_after(values.cast(pa.int32()), _FIRST_DAY)
+        return _begins_after(values.view(pa.int32()), _FIRST_DAY)
 
     return Parsed(pa.date32(), are_days, parse, kept)
 
@@ -142,7 +153,7 @@ def _begins_after(values: pa.Array, first: int) -> bool:
 
 
 def _fits(values: pa.Array, digits: int) -> bool:
-    counts = values.cast(pa.int64())
+    counts = values.view(pa.int64())
     if pa.types.is_timestamp(values.type) and not _begins_after(counts, _FIRST_MOMENT):
         return False
     if digits >= MICRO:

@@ -15,6 +15,7 @@ from batch_jobs.strategies.tables.values.arrays import (
     Parsed,
     digits_or,
     each,
+    has_only_digits,
     matching,
     quoted,
     trimmed,
@@ -65,12 +66,15 @@ def real(bits: int = 64, keeps_nan: bool = True) -> Parsed:
 
 def are_exact(texts: pa.Array, values: pa.Array, bits: int = 64) -> bool:
     """Whether floating-point numbers, cast from plain texts, say what the texts say."""
+    are_short = (pc.max(pc.binary_length(texts)).as_py() or 0) <= (EXACT_DIGITS if bits == 64 else EXACT_DIGITS_SINGLE)
+    if are_short and has_only_digits(texts):
+        return True
     magnitudes = np.abs(values.drop_null().to_numpy())
     if not len(magnitudes):
         return True
     if magnitudes.max() > _largest(bits):
         return False
-    if (pc.max(pc.binary_length(texts)).as_py() or 0) <= (EXACT_DIGITS if bits == 64 else EXACT_DIGITS_SINGLE):
+    if are_short:
         return bool(magnitudes.min() >= NEARLY_ZERO) or not _has_nearly_zero(texts, values)
     shortest = (values if bits == 64 else values.cast(pa.float32(), safe=False)).cast(pa.string())
     doubtful = texts.filter(pc.not_equal(texts, shortest))
