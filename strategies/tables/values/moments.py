@@ -30,6 +30,7 @@ MOMENT = re.compile(
 )
 _TIME = re.compile(r"[^.,]*([.,](?P<fraction>\d+))?.*", re.ASCII)
 _FIRST_DAY = date.min.toordinal() - date(1970, 1, 1).toordinal()
+_RULES_END = int(datetime(2037, 1, 1, tzinfo=UTC).timestamp()) * 10**MICRO
 _FIRST_MOMENT = _FIRST_DAY * 86_400 * 10**MICRO
 
 #: The usual form first: it is matched faster than the one with parts that may be missing.
@@ -82,11 +83,17 @@ class Moments:
     def _cast(self, texts: pa.Array) -> pa.Array | None:
         if are_naive(texts):
             naive = texts.cast(pa.timestamp("us"))
-            return pc.assume_timezone(naive, str(self._zone or "UTC")).cast(self._type) if self._zoned else naive
+            if not self._zoned:
+                return naive
+            is_known = self._zone is None or _has_known_rules(naive)
+            return pc.assume_timezone(naive, str(self._zone or "UTC")).cast(self._type) if is_known else None
         if not (self._zoned or self._zone) or not are_zoned(texts):
             return None
         values = texts.cast(pa.timestamp("us", "UTC"))
-        return values if self._zoned else pc.local_timestamp(values.cast(pa.timestamp("us", str(self._zone))))
+        if self._zoned:
+            return values
+        is_known = _has_known_rules(values)
+        return pc.local_timestamp(values.cast(pa.timestamp("us", str(self._zone)))) if is_known else None
 
     def _parse(self, cell: str) -> datetime:
         value = _moment(cell, "a time such as 2026-01-31 13:45:00", self._digits)
@@ -150,6 +157,12 @@ def _begins_after(values: pa.Array, first: int) -> bool:
     # Arrow has a year 0, which is none
     earliest = pc.min(values).as_py()
     return earliest is None or earliest >= first
+
+
+def _has_known_rules(values: pa.Array) -> bool:
+    """Whether Arrow knows the rules of zones for these moments; in later years it never puts clocks forward."""
+    bounds = pc.min_max(values.view(pa.int64())).as_py()
+    return bounds["min"] is None or (bounds["min"] >= 0 and bounds["max"] < _RULES_END)
 
 
 def _fits(values: pa.Array, digits: int) -> bool:
