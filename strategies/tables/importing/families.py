@@ -123,16 +123,14 @@ class Numbers:
             written, part = part, Part(plain.values, part.lines)
             if plain.bad:
                 return self._refused(part, written.cell(plain.bad[0][0]))
-        if not (self._fraction is None and _are_whole(part.texts)) and not self._are_plain_decimals(part):
+        if (_are_whole if self._fraction is None else _are_decimals)(part.texts):
+            self._has_finite = True
+        else:
             refused = self._note_each(part)
             if refused:
                 return refused
-        self._has_finite = self._has_finite or self._endless is None
         self._note_digits(part)
         return None
-
-    def _are_plain_decimals(self, part: Part) -> bool:
-        return self._fraction is not None and _are_decimals(part.texts)
 
     def _note_each(self, part: Part) -> Refused | None:
         endless = pc.match_substring_regex(part.texts, ENDLESS)

@@ -99,6 +99,8 @@ class Inference:
         self._types = types or {}
         self._renamed = columns or {}
         self._typed = typed
+        # what has marks of its own may have to stand in quotes, and is a number all the same
+        self._ignores_quotes = not typed and number_notation(self._options) is not None
         self._known: dict[str, Decision | None] = {}
         self._columns: dict[str, _Column] = {}
 
@@ -143,7 +145,7 @@ class Inference:
         for chunk in column.chunks:
             size = len(chunk)
             lines = batch.lines if size == len(batch.lines) else batch.lines.slice(start, size)
-            marked = None if marks is None else marks.slice(start, size)
+            marked = None if marks is None or self._ignores_quotes else marks.slice(start, size)
             texts = trimmed(emptied(chunk, words) if words else chunk)
             known.feed(Part(texts, lines, self._typed, marked))
             start += size

@@ -25,10 +25,11 @@ def decision(
     database: str = "postgresql",
     texts: list[bool] | None = None,
     type: pa.DataType | None = None,
+    typed: bool = True,
     **options: Any,
 ) -> Decision:
     known = {"c": type} if type else None
-    inference = Inference(database_named(database), ValueOptions(**options), known, typed=texts is not None)
+    inference = Inference(database_named(database), ValueOptions(**options), known, typed=typed and texts is not None)
     for start in range(0, len(cells), batch):
         part = pa.array(cells[start : start + batch], pa.string())
         lines = pa.array(range(start + 2, start + 2 + len(part)), pa.int64())
@@ -66,6 +67,7 @@ def decide(*cells: str | None, **given: Any) -> tuple[str, str]:
         (["1", "2024-01-31"], "Text"),
         (["-0"], "BigInteger"),
         (["inf", "1.5"], "Double"),
+        (["inf", None, "1.5", "2"], "Double"),
         (["Infinity"], "Text"),
         (["NaN", "1.5"], "Text"),
         ([None, ""], "Text"),
@@ -162,6 +164,11 @@ def test_A12_text_of_a_typed_file_that_looks_like_a_number_stays_text(cell: str)
     assert decide("7", cell, texts=[False, True]) == ("Text", f"{cell!r} on line 3 is text in the file")
     assert decide("7", None, texts=[False, False])[0] == "BigInteger"
     assert decide("2024-01-31", texts=[True])[0] == "Date"
+
+
+def test_A12_quoted_cells_stay_text_unless_their_marks_need_the_quotes():
+    assert decide("12345", texts=[True], typed=False) == ("Text", "'12345' on line 2 is text in the file")
+    assert decide("1.234,50", "7", texts=[True, True], typed=False, decimal=",", thousands=".")[0] == "Numeric"
 
 
 @pytest.mark.parametrize(
