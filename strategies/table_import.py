@@ -27,9 +27,10 @@ from batch_jobs.strategies.tables.formats.options import ReadingOptions, ReadOpt
 from batch_jobs.strategies.tables.formats.packing import split_member
 from batch_jobs.strategies.tables.formats.reading import Input, NotAsItBegan, Reader
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
+from batch_jobs.strategies.tables.importing.creation import Creation
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.mapping import choose_key, map_columns, match_table, unique_key
-from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPlan, create, table_to_create
+from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPlan, check_row_size, table_to_create
 from batch_jobs.strategies.tables.importing.preview import Preview
 from batch_jobs.strategies.tables.importing.removing import REMOVING, MissingRows, objection, remove_missing
 from batch_jobs.strategies.tables.importing.repeats import HashedKeys, Repeats, read_repeats
@@ -139,16 +140,16 @@ class TableImport(BatchJobStrategy):
         if plan.version != job.files.version(split_member(job.context.file_key)[0]) and plan.checksum != file.checksum:
             raise InputChanged(job.context.file_key)
         format = _format(job.context, file)
-        table = _table(job, plan)
-        destination = _destination(job, plan, table)
+        table, creation = _table(job, plan)
+        destination = _destination(job, plan, table, exists=not creation.is_due)
         loader = database_of(job.target).loader(destination)
         reader = _open(job, format, file, plan.found)
         if job.checkpoint != REMOVING:
-            converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets, job.context)
-            _load_all(job, plan, Chunking(reader, converter, loader, destination))
+            converter = _converter(job, format, table, plan.mapping, plan.key)
+            _load_all(job, plan, Chunking(reader, converter, loader, destination), creation)
         if job.context.mode == "sync" and plan.creates is None:
             keys = {name: column for name, column in plan.mapping.items() if column in plan.key}
-            converter = Converter(table, keys, plan.key, format.for_spreadsheets, job.context)
+            converter = _converter(job, format, table, keys, plan.key)
             remove_missing(job, _checked(reader, converter), destination, loader, plan.max_removed)
 
     def build_template(self) -> str:
@@ -157,9 +158,9 @@ class TableImport(BatchJobStrategy):
 
     def _look(self, job: JobRun, format: Format, reader: Reader) -> ImportPlan:
         """Decide, and look at every row."""
-        plan, table, exists = self._decide(job, reader)
+        plan, table, exists = self._decide(job, format, reader)
         destination = _destination(job, plan, table, exists)
-        converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets, job.context)
+        converter = _converter(job, format, table, plan.mapping, plan.key)
         has_rows = exists and bool(destination.key) and _has_rows(job, table)
         preview = Preview(job, partial(_checked, reader, converter), destination, has_rows)
         plan.kept = destination.given_out
@@ -171,13 +172,14 @@ class TableImport(BatchJobStrategy):
                 _look_for_missing(job, plan, destination, keys)
         return plan
 
-    def _decide(self, job: JobRun, reader: Reader) -> tuple[ImportPlan, Table, bool]:
+    def _decide(self, job: JobRun, format: Format, reader: Reader) -> tuple[ImportPlan, Table, bool]:
         context: TableImportContext = job.context
         table = find_table(job.target, context.table)
         if table is None and context.mode == "update":
             require_table(job.target, context.table)
-        inference = _infer(job, reader) if table is None else None  # which may find further columns
+        inference = _infer(job, format, reader) if table is None else None  # which may find further columns
         mapping = map_columns(reader.columns, context.columns)
+        _refuse_unknown_columns(context, mapping)
         if table is not None:
             mapping = match_table(mapping, table, context.mode)
         key = choose_key(context.mode, context.key, table, list(mapping.values()))
@@ -185,7 +187,10 @@ class TableImport(BatchJobStrategy):
         if inference is not None:
             decided = inference.columns()
             plan.creates = [ColumnToCreate.decided(column, decided[name]) for name, column in mapping.items()]
-            return plan, table_to_create(job.target, context.table, plan.creates, key), False
+            created = table_to_create(job.target, context.table, plan.creates, key)
+            filled = [mapping[name] for name in inference.always_filled() if name in mapping]
+            check_row_size(database_of(job.target), created, filled)
+            return plan, created, False
         assert table is not None
         return plan, table, True
 
@@ -202,13 +207,25 @@ def _open(job: JobRun, format: Format, file: Input, found: dict[str, Any] | None
     return format.reader(file, ReadOptions.of(job.context, found))
 
 
-def _infer(job: JobRun, reader: Reader) -> Inference:
-    inference = Inference(database_of(job.target).has_time_zones, job.context, reader.types)
+def _infer(job: JobRun, format: Format, reader: Reader) -> Inference:
+    context: TableImportContext = job.context
+    inference = Inference(database_of(job.target), context, reader.types, context.columns, typed=format.typed)
     with prefetched(reader.batches()) as batches:
         for batch in batches:
             job.stop_if_asked()
             inference.feed(batch)
     return inference
+
+
+def _refuse_unknown_columns(context: TableImportContext, mapping: dict[str, str]) -> None:
+    for option, columns in context.unknown_columns([*mapping, *mapping.values()]).items():
+        raise JobRefused(f"{option} names {shown(columns)}, which is not loaded; what is: {shown(list(mapping))}")
+
+
+def _converter(job: JobRun, format: Format, table: Table, mapping: dict[str, str], key: list[str]) -> Converter:
+    return Converter(
+        table, mapping, key, format.for_spreadsheets, job.context, typed=format.typed, has_json=format.has_json
+    )
 
 
 def _checked(reader: Reader, converter: Converter) -> Iterator[Checked]:
@@ -253,26 +270,34 @@ def _has_rows(job: JobRun, table: Table) -> bool:
         return connection.execute(select(1).select_from(table).limit(1)).first() is not None
 
 
-def _table(job: JobRun, plan: ImportPlan) -> Table:
-    if plan.creates is not None:
-        create(job.target, table_to_create(job.target, job.context.table, plan.creates, plan.key))
-    return require_table(job.target, job.context.table)
+def _table(job: JobRun, plan: ImportPlan) -> tuple[Table, Creation]:
+    """The table, and its creation where it is not there yet."""
+    found = find_table(job.target, job.context.table)
+    if plan.creates is None or (found is not None and job.checkpoint is None):
+        return found if found is not None else require_table(job.target, job.context.table), Creation(None)
+    # of the types that were decided on, some are not found again in the database
+    planned = table_to_create(job.target, job.context.table, plan.creates, plan.key)
+    return planned, Creation(planned if found is None else None)
 
 
-def _load_all(job: JobRun, plan: ImportPlan, chunking: Chunking) -> None:
+def _load_all(job: JobRun, plan: ImportPlan, chunking: Chunking, creation: Creation) -> None:
     with ExitStack() as open_things:
         stream = open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None
         repeats = Repeats(read_repeats(stream) if stream else iter(()))
         chunks = Chunks(chunking, repeats, job.chunk_size).after(job.checkpoint)
         for chunk in open_things.enter_context(prefetched(chunks)):
-            _load(job, chunking, chunk)
+            _load(job, chunking, chunk, creation)
 
 
-def _load(job: JobRun, chunking: Chunking, chunk: Chunk) -> None:
+def _load(job: JobRun, chunking: Chunking, chunk: Chunk, creation: Creation) -> None:
     rejects: list[Reject] = chunk.rejects
     try:
-        with job.chunk(cursor=chunk.cursor) as connection:
+        with (
+            job.chunk(cursor=chunk.cursor) as connection,
+            creation.by_first_row(connection, bool(chunk.pieces)) as done,
+        ):
             outcome = write_chunk(connection, chunking.loader, chunk, chunking.destination)
+            done.rows = outcome.created
             rejects = chunk.rejects + outcome.rejects
             job.count(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
             job.progress.advance(chunk.count)
@@ -316,6 +341,6 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
 
 def _describe_columns(job: JobRun, columns: list[ColumnToCreate]) -> None:
     for number, column in enumerate(columns[:DESCRIBED_COLUMNS], 1):
-        job.describe(f"import-column-{number}", "Column", f"{column.name} {column.type}, because {column.why}")
+        job.describe(f"import-column-{number}", "Column", f"{column}, because {column.why}")
     if len(columns) > DESCRIBED_COLUMNS:
         job.describe("import-columns", "Columns", f"and {len(columns) - DESCRIBED_COLUMNS} more")

@@ -50,6 +50,18 @@ class Database:
     has_time_zones: ClassVar[bool] = True
     #: How wide its INTEGER is.
     integer_bits: ClassVar[int] = 32
+    #: How wide its REAL is.
+    real_bits: ClassVar[int] = 32
+    #: Whether it has exact decimal numbers; otherwise they are kept as floating-point ones.
+    has_decimals: ClassVar[bool] = True
+    #: Whether a floating-point number may be NaN.
+    has_nan: ClassVar[bool] = True
+    #: Whether days, times and decimals may be what Python has not: infinite, before Christ, after 9999, 24:00, NaN.
+    has_endless_values: ClassVar[bool] = False
+    #: Whether columns may hold arrays.
+    has_arrays: ClassVar[bool] = False
+    #: What the fixed parts of a row's values may take together, in bytes.
+    max_row_bytes: ClassVar[int | None] = None
     #: Whether a table's only key column gets a number where an INTEGER is left empty.
     numbers_integer_keys: ClassVar[bool] = False
     #: How it says that two values differ, NULL being a value like any other.

@@ -93,6 +93,9 @@ class Format(ABC):
     nests: ClassVar[bool] = False
     #: Whether spreadsheets open it, so that exports neutralise formulas and imports restore them.
     for_spreadsheets: ClassVar[bool] = False
+    #: Whether its cells have types, so that only its texts may be in a notation of their own; and whether JSON is one.
+    typed: ClassVar[bool] = False
+    has_json: ClassVar[bool] = False
 
     @abstractmethod
     def reader(self, source: Input, options: ReadOptions) -> Reader:

@@ -185,6 +185,8 @@ class JsonLines(Format):
     """JSON lines."""
 
     name: ClassVar[str] = "jsonl"
+    typed: ClassVar[bool] = True
+    has_json: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
     media_type: ClassVar[str] = "application/x-ndjson"
     write_options: ClassVar[frozenset[str]] = frozenset({"date_format"})

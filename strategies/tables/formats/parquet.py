@@ -134,6 +134,7 @@ class Parquet(Format):
     """Parquet."""
 
     name: ClassVar[str] = "parquet"
+    typed: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
     media_type: ClassVar[str] = "application/vnd.apache.parquet"
     magic: ClassVar[dict[bytes, str]] = {b"PAR1": "a Parquet file"}

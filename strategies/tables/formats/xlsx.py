@@ -312,6 +312,7 @@ class Xlsx(Format):
     """Excel workbooks."""
 
     name: ClassVar[str] = "xlsx"
+    typed: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".xlsx", ".xlsm")
     media_type: ClassVar[str] = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     magic: ClassVar[dict[bytes, str]] = {b"PK\x03\x04": "an Excel or zip file"}

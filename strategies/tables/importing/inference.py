@@ -1,151 +1,151 @@
 """Finding the type of each column over a whole file, so that no cell loses what it says."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import types
 
+from batch_jobs.strategies.sdk.database import Database
 from batch_jobs.strategies.tables.formats.reading import Batch
-from batch_jobs.strategies.tables.values.arrays import quoted, trimmed
+from batch_jobs.strategies.tables.importing.families import (
+    NUMBER_LIKE,
+    Booleans,
+    Decision,
+    Family,
+    Numbers,
+    Part,
+    Refused,
+    Times,
+)
+from batch_jobs.strategies.tables.importing.filetypes import decided_by_file
+from batch_jobs.strategies.tables.values.arrays import trimmed
+from batch_jobs.strategies.tables.values.notation import date_notation, emptied, number_notation
 from batch_jobs.strategies.tables.values.options import ValueOptions
+from batch_jobs.strategies.tables.values.typenames import type_named
 
-EXACT_DIGITS = 15  # significant decimal digits that every database here gives back as they were
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A column's type, and why: the end of a sentence with because."""
-
-    type: types.TypeEngine[Any]
-    why: str
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A type a column may have: the cells it takes match ``pattern`` and pass ``accepts``."""
-
-    name: str
-    type: types.TypeEngine[Any]
-    pattern: str
-    what: str
-    accepts: Callable[[pa.Array], pa.Array] | None = None
-
-    def first_refused(self, texts: pa.Array) -> str | None:
-        """The first cell that this type would not hold as it is."""
-        refused = _first_false(texts, pc.match_substring_regex(texts, self.pattern))
-        if refused is None and self.accepts is not None:
-            return _first_false(texts, self.accepts(texts))
-        return refused
-
-
-def _first_false(texts: pa.Array, fits: pa.Array) -> str | None:
-    place = pc.index(pc.fill_null(fits, True), False).as_py()
-    return None if place < 0 else str(texts[place])
-
-
-def _few_digits(texts: pa.Array) -> pa.Array:
-    return pc.less_equal(pc.utf8_length(pc.replace_substring_regex(texts, "[-.]", "")), EXACT_DIGITS)
-
-
-def _castable(type: pa.DataType) -> Callable[[pa.Array], pa.Array]:
-    def accepts(texts: pa.Array) -> pa.Array:
-        try:
-            texts.cast(type)
-        except pa.ArrowInvalid:
-            return pa.array([_casts(text, type) for text in texts])
-        return pc.is_valid(texts)
-
-    return accepts
-
-
-def _casts(text: pa.Scalar, type: pa.DataType) -> bool:
-    try:
-        text.cast(type)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-_FLOAT = r"^-?\d(\.\d{1,16})?[eE][+-]?\d{1,2}$|^(0|-?[1-9]\d{0,14}|-?(0|[1-9]\d{0,14})\.\d{1,2})$"
-_DECIMAL = r"^(0|-?[1-9]\d*|-?(0|[1-9]\d*)\.\d+)$"
-_MOMENT = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?"
-CANDIDATES = [
-    Candidate("integer", types.BigInteger(), r"^(0|-?[1-9]\d{0,17})$", "a whole number"),
-    Candidate("decimal", types.Numeric(), _DECIMAL, "a decimal number of at most 15 digits", _few_digits),
-    Candidate("float", types.Double(), _FLOAT, "a floating-point number"),
-    Candidate("boolean", types.Boolean(), r"^(?i:true|false)$", "true or false"),
-    Candidate("date", types.Date(), r"^\d{4}-\d\d-\d\d$", "a day", _castable(pa.date32())),
-    Candidate("time", types.DateTime(), rf"{_MOMENT}$", "a time without a zone", _castable(pa.timestamp("us"))),
-]  # fmt: skip
-ZONED = Candidate(
-    "time with zone", types.DateTime(timezone=True), rf"{_MOMENT}(Z|[+-]\d\d:\d\d)$", "a time with a zone",
-    _castable(pa.timestamp("us", "UTC")),
-)  # fmt: skip
+_TEXT_BY_INTENT = rf"{NUMBER_LIKE}|^(?i:true|false)$"
 
 
 @dataclass
 class _Column:
-    alive: list[Candidate]
-    has_values: bool = False
-    refused: tuple[Candidate, str] | None = None
+    """What is known of a column; of its families the first one left decides."""
 
-    def feed(self, cells: pa.Array) -> None:
-        texts = trimmed(cells)
-        if not self.alive or texts.null_count == len(texts):
+    families: list[Family]
+    has_values: bool = False
+    has_gaps: bool = False
+    refused: Refused | None = None
+    is_text: Refused | None = None
+
+    def feed(self, part: Part) -> None:
+        gaps = part.texts.null_count
+        self.has_gaps = self.has_gaps or gaps > 0
+        if gaps == len(part.texts):
             return
         self.has_values = True
-        lost: list[tuple[Candidate, str]] = []
-        for candidate in list(self.alive):
-            cell = candidate.first_refused(texts)
-            if cell is not None:
-                self.alive.remove(candidate)
-                lost.append((candidate, cell))
+        if part.marked is not None and self.is_text is None:
+            self._note_text(part, part.marked)
+        if self.is_text is not None:
+            return
+        for family in list(self.families):
+            refused = family.feed(part)
+            if refused:
+                self.families.remove(family)
+                self._note_refused(refused)
+
+    def _note_text(self, part: Part, texts: pa.BooleanArray) -> None:
+        like = pc.and_(texts, pc.match_substring_regex(part.texts, _TEXT_BY_INTENT))
+        cell = part.first_false(pc.invert(like))
+        self.is_text = None if cell is None else Refused("is text in the file", cell)
+
+    def _note_refused(self, refused: Refused) -> None:
         # what held out longest explains best why a column is text; of several, the plainest
-        self.refused = lost[0] if lost else self.refused
+        if self.refused is None or refused.cell.line > self.refused.cell.line:
+            self.refused = refused
 
     def decide(self) -> Decision:
         if not self.has_values:
             return Decision(types.Text(), "there is no value in the whole file")
-        if self.alive:
-            chosen = self.alive[0]
-            return Decision(chosen.type, f"every value is {chosen.what}")
-        assert self.refused is not None
-        candidate, cell = self.refused
-        if cell.lstrip("-").isdigit():  # leading zeros, or too many digits
-            return Decision(types.Text(), f"{quoted(cell)} would not be the same as a number")
-        return Decision(types.Text(), f"{quoted(cell)} is not {candidate.what}")
+        if self.is_text is not None:
+            return self.is_text.as_text()
+        decided = self.families[0].decide() if self.families else self.refused
+        assert decided is not None
+        return decided.as_text() if isinstance(decided, Refused) else decided
 
 
 class Inference:
     """Feed it every batch of a file, then ask for the columns.
 
     Args:
-        has_zones: whether the database has times with a zone; where it has none they stay text.
+        database: where the table will be.
         options: how cells are understood.
         types: of the columns for which the file itself says it.
+        columns: file column -> table column where that is another one; an option may name either.
+        typed: whether the file has types of its own, so that only its texts may be in a notation of their own.
     """
 
     def __init__(
         self,
-        has_zones: bool = True,
+        database: Database,
         options: ValueOptions | None = None,
         types: Mapping[str, pa.DataType] | None = None,
+        columns: Mapping[str, str | None] | None = None,
+        *,
+        typed: bool = False,
     ) -> None:
+        self._database = database
         self._options = options or ValueOptions()
         self._types = types or {}
-        self._candidates = [*CANDIDATES, *([ZONED] if has_zones else [])]
+        self._renamed = columns or {}
+        self._typed = typed
+        # what has marks of its own may have to stand in quotes, and is a number all the same
+        self._ignores_quotes = not typed and number_notation(self._options) is not None
+        self._known: dict[str, Decision | None] = {}
         self._columns: dict[str, _Column] = {}
 
     def feed(self, batch: Batch) -> None:
         """Take a batch of text columns into account."""
         for name, column in zip(batch.table.column_names, batch.table.columns, strict=True):
-            known = self._columns.setdefault(name, _Column(list(self._candidates)))
-            for chunk in column.chunks:
-                known.feed(chunk)
+            if name not in self._columns:
+                self._begin(name)
+            if self._known[name] is None:
+                self._feed(self._columns[name], name, column, batch)
+            elif column.null_count:
+                self._columns[name].has_gaps = True
 
     def columns(self) -> dict[str, Decision]:
         """The decision for each column seen."""
-        return {name: column.decide() for name, column in self._columns.items()}
+        return {name: self._known[name] or column.decide() for name, column in self._columns.items()}
+
+    def always_filled(self) -> list[str]:
+        """The columns that have a value in every row."""
+        return [name for name, column in self._columns.items() if not column.has_gaps]
+
+    def _begin(self, name: str) -> None:
+        self._known[name] = self._given(name) or decided_by_file(self._types.get(name), self._database)
+        # texts of a file with types of its own are no numbers in any notation
+        numbers = None if self._typed else number_notation(self._options)
+        dates = date_notation(self._options, name, self._renamed.get(name))
+        times = Times(self._database, self._options.time_zone, dates)
+        self._columns[name] = _Column([Numbers(self._database, numbers), Booleans(), times])
+
+    def _given(self, name: str) -> Decision | None:
+        given = self._options.types
+        asked = given.get(name) or given.get(self._renamed.get(name) or "")
+        if asked is None:
+            return None
+        type = type_named(asked)
+        loses_zone = isinstance(type, types.DateTime) and type.timezone and not self._database.has_time_zones
+        return Decision(type, "types says so" + (f"; {self._database.name} keeps it in UTC" if loses_zone else ""))
+
+    def _feed(self, known: _Column, name: str, column: pa.ChunkedArray, batch: Batch) -> None:
+        start = 0
+        words, marks = self._options.null_values, batch.texts.get(name)
+        for chunk in column.chunks:
+            size = len(chunk)
+            lines = batch.lines if size == len(batch.lines) else batch.lines.slice(start, size)
+            marked = None if marks is None or self._ignores_quotes else marks.slice(start, size)
+            texts = trimmed(emptied(chunk, words) if words else chunk)
+            known.feed(Part(texts, lines, self._typed, marked))
+            start += size

@@ -1,41 +1,69 @@
 """What an import's first phase leaves for the second one, as JSON; the table that it creates included."""
 
+from collections.abc import Collection
 from typing import Any
 
-import sqlalchemy
 from pydantic import BaseModel, Field
-from sqlalchemy import Column, Engine, Table
+from sqlalchemy import Column, Connection, Engine, Table, types
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
-from sqlalchemy.types import TypeEngine
 
-from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.naming import new_table
-from batch_jobs.strategies.tables.importing.inference import Decision
-
-_TYPE_ARGUMENTS = ("precision", "scale", "timezone", "length")
+from batch_jobs.strategies.tables.importing.families import Decision
+from batch_jobs.strategies.tables.importing.newtypes import (
+    exists,
+    least_row_bytes,
+    made_type,
+    type_arguments,
+    type_name,
+)
 
 
 class ColumnToCreate(BaseModel):
-    """A column of the table to create: its SQLAlchemy type by name, and why it was chosen."""
+    """A column of the table to create: its type, and why it was chosen.
+
+    ``type`` is SQLAlchemy's name of it, ``item`` that of an array's elements; ``cell`` and ``line`` are the cell that
+    decided, if one did.
+    """
 
     name: str
     type: str
     arguments: dict[str, Any]
     why: str
+    item: str | None = None
+    cell: str | None = None
+    line: int | None = None
 
     @classmethod
     def decided(cls, name: str, decision: Decision) -> "ColumnToCreate":
         """The column that was decided on."""
-        given = {argument: getattr(decision.type, argument, None) for argument in _TYPE_ARGUMENTS}
-        arguments = {argument: value for argument, value in given.items() if value not in (None, False)}
-        return cls(name=name, type=type(decision.type).__name__, arguments=arguments, why=decision.why)
+        item = decision.type.item_type if isinstance(decision.type, types.ARRAY) else None
+        cell = decision.cell
+        return cls(
+            name=name,
+            type=type_name(decision.type),
+            arguments=type_arguments(item or decision.type),
+            why=decision.why,
+            item=None if item is None else type_name(item),
+            cell=cell.text if cell else None,
+            line=cell.line if cell else None,
+        )
 
     def column(self, key: list[str]) -> Column[Any]:
         """The column for SQLAlchemy."""
-        kind: type[TypeEngine[Any]] = getattr(sqlalchemy, self.type)
-        return Column(self.name, kind(**self.arguments), primary_key=self.name in key, autoincrement=False)
+        made = made_type(self.item or self.type, self.arguments)
+        return Column(
+            self.name,
+            types.ARRAY(made) if self.item else made,
+            primary_key=self.name in key,
+            autoincrement=False,
+        )
+
+    def __str__(self) -> str:
+        """For people: its name and type."""
+        return f"{self.name} {self.type}" + (f" of {self.item}" if self.item else "")
 
 
 def table_to_create(engine: Engine, name: str, columns: list[ColumnToCreate], key: list[str]) -> Table:
@@ -45,26 +73,52 @@ def table_to_create(engine: Engine, name: str, columns: list[ColumnToCreate], ke
         JobRefused: this database cannot have such a table.
     """
     limits = database_of(engine)
-    if len(columns) > limits.max_columns:
+    most = limits.max_columns - 1  # where rows wait to be compared, each has a number too
+    if len(columns) > most:
         raise JobRefused(
-            f"the file has {len(columns)} columns and a table of {limits.name} holds {limits.max_columns}; "
+            f"the file has {len(columns)} columns and an import into a new table of {limits.name} takes {most}; "
             'leave some out with columns {"name": null}'
         )
     too_long = [column.name for column in columns if len(column.name.encode()) > limits.max_name_bytes]
     if too_long:
         raise JobRefused(f"{too_long[0]!r} is too long for a column's name; map it to a shorter one with columns")
-    return new_table(engine, name, [column.column(key) for column in columns])
+    table = new_table(engine, name, [column.column(key) for column in columns])
+    for column in table.columns:
+        if not exists(column.type, engine.dialect):
+            raise JobRefused(f"{limits.name} has no type {column.type} for the column {column.name}; change types")
+    return table
 
 
-def create(engine: Engine, table: Table) -> None:
-    """Create the table unless it is there, as it is when an earlier attempt got that far.
+def check_row_size(database: Database, table: Table, always_filled: Collection[str]) -> None:
+    """Refuse a table of which no row would fit into the database.
+
+    Args:
+        database: where it will be.
+        table: which is not created yet.
+        always_filled: the columns that have a value in every row.
+
+    Raises:
+        JobRefused: it says how many bytes fit.
+    """
+    if database.max_row_bytes is None:
+        return
+    least = least_row_bytes([column.type for column in table.columns if column.name in always_filled])
+    if least > database.max_row_bytes:
+        raise JobRefused(
+            f"each row needs at least {least:,} bytes for its {len(table.columns)} columns and one of {database.name} "
+            f'holds {database.max_row_bytes:,}; leave some columns out with columns {{"name": null}}, or make them '
+            "smaller with types, such as smallint"
+        )
+
+
+def create(connection: Connection, table: Table) -> None:
+    """Create the table in the connection's transaction.
 
     Raises:
         JobRefused: the database does not want to.
     """
     try:
-        with engine.begin() as connection:
-            connection.execute(CreateTable(table, if_not_exists=True))
+        connection.execute(CreateTable(table))
     except DBAPIError as error:
         reason = " ".join(str(error.orig).split())
         raise JobRefused(f"the table {table.fullname} could not be created: {reason}") from error

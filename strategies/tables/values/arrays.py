@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch_jobs.strategies.tables.importing.keys import canonical
+
 SHOWN = 40  # characters of a bad cell in a message
 
 
@@ -44,6 +46,11 @@ def matching(pattern: str) -> Callable[[pa.Array], bool]:
     return lambda texts: pc.all(pc.match_substring_regex(texts, pattern)).as_py() is not False
 
 
+def any_of(*tests: Callable[[pa.Array], bool]) -> Callable[[pa.Array], bool]:
+    """Tells whether all cells pass one of the tests, the first of which should be the one that most pass."""
+    return lambda texts: any(test(texts) for test in tests)
+
+
 def digits_or(pattern: str) -> Callable[[pa.Array], bool]:
     """Tells whether all cells are made of digits, which is seen much faster, or match the pattern."""
     by_pattern = matching(pattern)
@@ -57,20 +64,54 @@ class Parsed:
         type: Arrow's type of the values.
         plain: tells whether cells may be cast; if Arrow then casts them, they mean to it what they mean to ``parse``.
         parse: turns one cell into a value, or raises ``ValueError`` with what is wrong with it.
+        kept: tells whether values that were cast say what their cells say; where they always do, it is left out.
     """
 
-    def __init__(self, type: pa.DataType, plain: Callable[[pa.Array], bool], parse: Callable[[str], Any]) -> None:
-        self._type, self._plain, self._parse = type, plain, parse
+    def __init__(
+        self,
+        type: pa.DataType,
+        plain: Callable[[pa.Array], bool],
+        parse: Callable[[str], Any],
+        kept: Callable[[pa.Array, pa.Array], bool] | None = None,
+    ) -> None:
+        self._type, self._plain, self._parse, self._kept = type, plain, parse, kept
 
     def convert(self, cells: pa.Array) -> Converted:
         """Turn cells of text into values of the column."""
         texts = trimmed(cells)
         if self._plain(texts):
             try:
-                return Converted(texts.cast(self._type))
+                values = texts.cast(self._type)
+                if self._kept is None or self._kept(texts, values):
+                    return Converted(values)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
                 pass  # a cell is out of range or no such day, or Arrow has no such cast: the slow way tells
         return each(texts, self._type, self._parse)
+
+
+class Beyond:
+    """A kind beside whose values the database has others, which only its server reads, from text.
+
+    Args:
+        kind: what takes the usual values.
+        beyond: gives the text of such another value, or ``None`` where a cell is none.
+    """
+
+    def __init__(self, kind: Kind, beyond: Callable[[str], str | None]) -> None:
+        self._kind, self._beyond = kind, beyond
+
+    def convert(self, cells: pa.Array) -> Converted:
+        """Turn cells of text into values of the column; into text all of them where one is such another value."""
+        converted = self._kind.convert(cells)
+        if not converted.bad:
+            return converted
+        found = {index: self._beyond(cells[index].as_py().strip()) for index, _ in converted.bad}
+        if not any(found.values()):
+            return converted
+        texts = canonical(pa.chunked_array([converted.values])).to_pylist()
+        for index, text in found.items():
+            texts[index] = text
+        return Converted(pa.array(texts, pa.string()), [bad for bad in converted.bad if found[bad[0]] is None])
 
 
 def each(texts: pa.Array, type: pa.DataType, parse: Callable[[str], Any]) -> Converted:

@@ -1,21 +1,27 @@
 """A batch of the file as rows of the table: typed, with every bad cell found."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Table
+from sqlalchemy import Column, Table, types
 
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN, Reject
 from batch_jobs.strategies.tables.formats.reading import Batch
 from batch_jobs.strategies.tables.importing.keys import canonical
+from batch_jobs.strategies.tables.values.arrays import Converted
 from batch_jobs.strategies.tables.values.formulas import restore
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of, missing
+from batch_jobs.strategies.tables.values.notation import Notation, emptied, notation_of, read_plain
 from batch_jobs.strategies.tables.values.options import ValueOptions
+
+Mask = npt.NDArray[np.bool_]
 
 SURPLUS = "more cells than the header has columns; correct the row and empty this cell"
 
@@ -29,8 +35,8 @@ class Checked:
     key: list[str]
     good: npt.NDArray[np.bool_]
     rejects: list[Reject] = field(default_factory=list)
-    #: The rows that have no cell for a column, by the column: what is there is left as it is.
-    absent: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    #: By column, the cells to be left: as they are in the table, or as the column has them by itself.
+    absent: dict[str, Mask] = field(default_factory=dict)
 
     @cached_property
     def lines(self) -> npt.NDArray[np.int64]:
@@ -85,6 +91,8 @@ class Converter:
         key: the columns of the key, which may not be empty.
         restores: whether the file may have formulas that an export neutralised.
         options: how cells are understood.
+        typed: whether the file has types of its own, so that only its texts may be in a notation of their own.
+        has_json: whether it has JSON of its own, so that its texts are texts in JSON too.
     """
 
     def __init__(
@@ -94,50 +102,103 @@ class Converter:
         key: list[str],
         restores: bool,
         options: ValueOptions | None = None,
+        *,
+        typed: bool = False,
+        has_json: bool = False,
     ) -> None:
-        self._mapping = mapping
-        self._kinds: dict[str, Kind] = {column: kind_of(table.columns[column]) for column in mapping.values()}
-        self._missing = {column: missing(table.columns[column]) for column in mapping.values()}
-        self._missing |= dict.fromkeys(key, "is part of the key and may not be empty")
-        self._key = key
-        self._restores = restores
         self._options = options or ValueOptions()
+        self._mapping = mapping
+        self._key = key
+        self._restores, self._typed = restores, typed
+        self._columns = {
+            name: _column(name, table.columns[column], column in key, self._options, has_json)
+            for name, column in mapping.items()
+        }
 
     def check(self, batch: Batch) -> Checked:
         """Convert a batch; all that is wrong with a row is reported, not only the first thing."""
         values: dict[str, pa.Array] = {}
-        bad: list[tuple[int, str, str]] = []
-        absent = self._absent(batch)
+        absent: dict[str, Mask] = {}
+        bad = [(cell.index, cell.column, cell.message) for cell in batch.bad_cells if cell.column in self._mapping]
+        unread: dict[str, set[int]] = {}
+        for index, name, _ in bad:
+            unread.setdefault(name, set()).add(index)
         for name, column in self._mapping.items():
-            values[column], wrong = self._convert(column, _whole(batch.table.column(name)), absent.get(column))
-            bad += [(index, name, message) for index, message in wrong]
-        bad += [(cell.index, cell.column, cell.message) for cell in batch.bad_cells if cell.column in self._mapping]
+            converted, left = self._convert(batch, name, unread.get(name, frozenset()))
+            values[column] = converted.values
+            bad += [(index, name, message) for index, message in converted.bad]
+            if left is not None and left.any():
+                absent[column] = left
         bad += _surplus(batch.table)
-        good = np.ones(batch.table.num_rows, dtype=np.bool_)
-        checked = Checked(batch, pa.table(values), self._key, good, absent=absent)
+        checked = Checked(
+            batch, pa.table(values), self._key, np.ones(batch.table.num_rows, dtype=np.bool_), absent=absent
+        )
         checked.rejects = [Reject(row.line, None, row.message, row.row) for row in batch.bad_rows]
         for index, name, message in sorted(bad, key=lambda found: found[0]):
             checked.refuse(index, message, name)
         return checked
 
-    def _absent(self, batch: Batch) -> dict[str, npt.NDArray[np.bool_]]:
-        return {
-            column: batch.absent[name].to_numpy(zero_copy_only=False)
-            for name, column in self._mapping.items()
-            if name in batch.absent and column not in self._key
-        }
+    def _convert(self, batch: Batch, name: str, unread: Set[int]) -> tuple[Converted, Mask | None]:
+        """A column's values, and which of its cells are to be left as they are or as the column has them by itself."""
+        column = self._columns[name]
+        cells = _whole(batch.table.column(name))
+        cells = restore(cells) if self._restores else cells
+        filled = emptied(cells, self._options.null_values) if self._options.null_values else cells
+        read = self._read(column, filled, batch.texts.get(name))
+        converted = column.kind.convert(read.values)
+        bad = [*read.bad, *converted.bad]
+        known = {*unread, *(index for index, _ in bad)}
+        left = None
+        if not column.is_key and (name in batch.absent or column.leaves_empty):
+            left = _flags(batch.absent.get(name), len(cells))
+            if column.leaves_empty:
+                # a word for nothing is a value that was given
+                given = _flags(pc.is_null(filled)) & _flags(pc.is_valid(cells))
+                left |= _flags(pc.is_null(converted.values)) & ~given
+            left[list(known)] = False
+        if column.missing and converted.values.null_count:
+            empty = _flags(pc.is_null(converted.values)) & ~(_flags(None, len(cells)) if left is None else left)
+            bad += [(index, column.missing) for index in np.flatnonzero(empty).tolist() if index not in known]
+        return Converted(converted.values, bad), left
 
-    def _convert(
-        self, column: str, cells: pa.Array, absent: npt.NDArray[np.bool_] | None
-    ) -> tuple[pa.Array, Sequence[tuple[int, str]]]:
-        converted = self._kinds[column].convert(restore(cells) if self._restores else cells)
-        message = self._missing[column]
-        if not message or not converted.values.null_count:
-            return converted.values, converted.bad
-        known = {index for index, _ in converted.bad}
-        nulls = pc.is_null(converted.values).to_numpy(zero_copy_only=False)
-        empty = np.flatnonzero(nulls if absent is None else nulls & ~absent).tolist()
-        return converted.values, [*converted.bad, *((index, message) for index in empty if index not in known)]
+    def _read(self, column: "_Column", cells: pa.Array, texts: pa.BooleanArray | None) -> Converted:
+        """The cells as plain text."""
+        bad: list[tuple[int, str]] = []
+        if column.notation is not None:
+            plain = read_plain(column.notation, cells, self._typed, texts)
+            cells, bad = plain.values, plain.bad
+        if column.is_json_text and texts is not None:
+            written = [None if cell is None else json.dumps(cell, ensure_ascii=False) for cell in cells.to_pylist()]
+            cells = pc.if_else(texts, pa.array(written, pa.string()), cells)
+        return Converted(cells, bad)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """How the cells of one column become values."""
+
+    kind: Kind
+    notation: Notation | None
+    missing: str | None
+    is_key: bool
+    leaves_empty: bool
+    is_json_text: bool
+
+
+def _column(name: str, column: Column[Any], is_key: bool, options: ValueOptions, has_json: bool) -> _Column:
+    return _Column(
+        kind_of(column, options.time_zone),
+        notation_of(column.type, options, name, column.name),
+        "is part of the key and may not be empty" if is_key else missing(column),
+        is_key,
+        options.empty == "keep" or (options.empty == "default" and missing(column, has_default=True) is None),
+        has_json and isinstance(column.type, types.JSON),
+    )
+
+
+def _flags(values: pa.BooleanArray | None, size: int = 0) -> Mask:
+    """A mask that may be written to; nothing is marked where there is none."""
+    return np.zeros(size, np.bool_) if values is None else np.array(values.to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

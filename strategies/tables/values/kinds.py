@@ -3,8 +3,6 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
@@ -13,118 +11,34 @@ import pyarrow.compute as pc
 from sqlalchemy import Column, types
 from sqlalchemy.dialects import postgresql
 
+from batch_jobs.strategies.sdk.database import Database
 from batch_jobs.strategies.tables.databases.naming import database_of_column
 from batch_jobs.strategies.tables.values.arrays import (
+    Beyond,
     Converted,
     Kind,
     Parsed,
-    digits_or,
     each,
     has_nul,
-    matching,
     quoted,
     trimmed,
 )
+from batch_jobs.strategies.tables.values.moments import (
+    Moments,
+    beyond_days,
+    beyond_moments,
+    beyond_times,
+    clock_text,
+    day,
+    time_of_day,
+)
+from batch_jobs.strategies.tables.values.nested import ArrayOf
+from batch_jobs.strategies.tables.values.numbers import Numeric, endless_numeric, integer, real
 
 __all__ = ["Converted", "Kind", "kind_of", "missing"]
 
-WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?")
-PLAIN = r"^(0|-?[1-9]\d*|-?(0|[1-9]\d*)\.\d*[1-9]|(0|-?[1-9]\d*)\.\d*0)$"  # and not -0
-NOT_FINITE = frozenset({"nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"})
 TRUE = ("true", "t", "yes", "y", "1", "on")
 FALSE = ("false", "f", "no", "n", "0", "off")
-LARGEST_PRECISION = 38  # digits of Arrow's decimals
-
-
-def integer(bits: int) -> Parsed:
-    """Whole numbers of this many bits, with a sign."""
-    low, high = -(1 << bits - 1), (1 << bits - 1) - 1
-
-    def parse(cell: str) -> int:
-        if not WHOLE.fullmatch(cell):
-            raise ValueError(f"{quoted(cell)} is not a whole number")
-        value = int(cell.partition(".")[0])
-        if not low <= value <= high:
-            raise ValueError(f"{quoted(cell)} is not between {low} and {high}")
-        return value
-
-    type = {16: pa.int16(), 32: pa.int32()}.get(bits, pa.int64())
-    return Parsed(type, digits_or(r"^-?\d+$"), parse)
-
-
-def real() -> Parsed:
-    """Floating-point numbers, NaN and infinity among them."""
-
-    def parse(cell: str) -> float:
-        if not NUMBER.fullmatch(cell) and cell.lower() not in NOT_FINITE:
-            raise ValueError(f"{quoted(cell)} is not a number")
-        return float(cell)
-
-    return Parsed(pa.float64(), digits_or(r"^-?\d+(\.\d+)?([eE][+-]?\d{1,3})?$"), parse)
-
-
-class Numeric:
-    """Exact decimal numbers: with a precision and a scale as Arrow's decimals, without as their shortest text."""
-
-    def __init__(self, precision: int | None, scale: int | None) -> None:
-        self._scale = scale or 0
-        self._whole = None if precision is None else precision - self._scale
-        exact = precision is not None and precision <= LARGEST_PRECISION and 0 <= self._scale <= precision
-        self._type = pa.decimal128(precision, self._scale) if exact else pa.string()
-        self._parsed = Parsed(self._type, _short(digits_or(PLAIN)), self._parse)
-
-    def convert(self, cells: pa.Array) -> Converted:
-        """Turn cells of text into values of the column."""
-        if self._type != pa.string():
-            return self._parsed.convert(cells)
-        texts = trimmed(cells)
-        if self._whole is None and matching(PLAIN)(texts):
-            return Converted(_shortest(texts))
-        return each(texts, self._type, self._parse)
-
-    def _parse(self, cell: str) -> Any:
-        value = _decimal(cell)
-        if self._whole is not None and value:
-            _, digits, exponent = value.as_tuple()
-            fraction = max(0, -int(exponent))
-            if fraction > self._scale:
-                raise ValueError(f"{quoted(cell)} has {fraction} decimals where the column has {self._scale}")
-            if len(digits) + int(exponent) > self._whole:
-                raise ValueError(f"{quoted(cell)} has more than {self._whole} digits before the point")
-        return value if self._type != pa.string() else format(value, "f")
-
-
-def _short(are_plain: Callable[[pa.Array], bool]) -> Callable[[pa.Array], bool]:
-    """Whether cells are plain and short: of more digits than a decimal holds, Arrow drops some without an error."""
-
-    def are_short(texts: pa.Array) -> bool:
-        longest = pc.max(pc.binary_length(texts)).as_py()
-        return (longest is None or longest <= LARGEST_PRECISION) and are_plain(texts)
-
-    return are_short
-
-
-def _shortest(texts: pa.Array) -> pa.Array:
-    """Plain decimals without needless zeros at their end."""
-    fractions = pc.ends_with(texts, "0")
-    if not pc.any(fractions).as_py():
-        return texts
-    return pc.replace_substring_regex(pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1"), r"\.$", "")
-
-
-def _decimal(cell: str) -> Decimal:
-    if not NUMBER.fullmatch(cell):
-        raise ValueError(f"{quoted(cell)} is not a number")
-    try:
-        value = Decimal(cell)
-    except InvalidOperation:
-        raise ValueError(f"{quoted(cell)} is not a number") from None
-    sign, digits, exponent = value.as_tuple()
-    # like normalize(), which would round to the context's precision
-    kept = "".join(map(str, digits)).rstrip("0")
-    dropped = len(digits) - len(kept)
-    return Decimal((sign, tuple(map(int, kept)), int(exponent) + dropped)) if kept else Decimal(0)
 
 
 class Boolean:
@@ -139,66 +53,6 @@ class Boolean:
         unknown = pc.and_(pc.is_valid(texts), pc.invert(known))
         indices = pc.indices_nonzero(unknown).to_pylist()
         return Converted(values, [(i, f"{quoted(cells[i].as_py())} is neither true nor false") for i in indices])
-
-
-DAY = re.compile(r"\d{4}-\d\d-\d\d")
-MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?\s*(Z|z|[+-]\d\d(:?\d\d)?)?)?")
-
-
-def day() -> Parsed:
-    """Days; a time is refused unless it is midnight, which is how spreadsheets write a day."""
-
-    def parse(cell: str) -> date:
-        moment = _moment(cell, "a day such as 2026-01-31")
-        if moment.time() != time():
-            raise ValueError(f"{quoted(cell)} has a time and the column holds days")
-        return moment.date()
-
-    return Parsed(pa.date32(), digits_or(r"^\d{4}-\d\d-\d\d$"), parse)
-
-
-def moment(zoned: bool) -> Parsed:
-    """Moments: in a column with a time zone one without is taken for UTC, in one without a zone is refused."""
-
-    def parse(cell: str) -> datetime:
-        value = _moment(cell, "a time such as 2026-01-31 13:45:00")
-        if zoned:
-            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        if value.tzinfo is not None:
-            raise ValueError(f"{quoted(cell)} has a time zone and the column has none")
-        return value
-
-    if zoned:
-        return Parsed(
-            pa.timestamp("us", "UTC"),
-            matching(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$"),
-            parse,
-        )
-    return Parsed(pa.timestamp("us"), matching(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?$"), parse)
-
-
-def time_of_day() -> Parsed:
-    """Times of a day."""
-
-    def parse(cell: str) -> time:
-        try:
-            value = time.fromisoformat(cell)
-        except ValueError:
-            raise ValueError(f"{quoted(cell)} is not a time such as 13:45:00") from None
-        if value.tzinfo is not None:
-            raise ValueError(f"{quoted(cell)} has a time zone and the column has none")
-        return value
-
-    return Parsed(pa.time64("us"), matching(r"^\d\d:\d\d:\d\d(\.\d{1,6})?$"), parse)
-
-
-def _moment(cell: str, wanted: str) -> datetime:
-    if not MOMENT.fullmatch(cell):
-        raise ValueError(f"{quoted(cell)} is not {wanted}")
-    try:
-        return datetime.fromisoformat(re.sub(r"\s+(?=[+-]|Z|z)", "", cell).replace("z", "Z"))
-    except ValueError:
-        raise ValueError(f"{quoted(cell)} is not {wanted}: there is no such day or time") from None
 
 
 HEX = re.compile(r"(\\x)?([0-9A-Fa-f]{2})*")
@@ -250,6 +104,10 @@ class Choice:
         return Converted(pc.if_else(wrong, pa.scalar(None, pa.string()), cells), bad)
 
 
+#: A NUL character in JSON, as opposed to a backslash before u0000.
+NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
+
+
 class Json:
     """JSON, as it is written."""
 
@@ -260,12 +118,16 @@ class Json:
 
 def _json(cell: str) -> str:
     try:
-        json.loads(cell)
+        json.loads(cell, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise ValueError(f"{quoted(cell)} is not JSON") from None
-    if "\\u0000" in cell:
+    if NUL.search(cell):
         raise ValueError(f"{quoted(cell)} has a NUL character")
     return cell
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(word)  # NaN and Infinity, which Python reads
 
 
 def never(texts: pa.Array) -> bool:
@@ -296,42 +158,88 @@ def binary() -> Parsed:
     return Parsed(pa.binary(), never, parse)
 
 
-#: SQLAlchemy type -> kind, the special before the general; what is not here goes to the database as text.
-KINDS: list[tuple[type[types.TypeEngine[Any]], Callable[[Any], Kind]]] = [
-    (types.Boolean, lambda type: Boolean()),
-    (types.SmallInteger, lambda type: integer(16)),
-    (types.BigInteger, lambda type: integer(64)),
-    (types.Float, lambda type: real()),
-    (types.Numeric, lambda type: Numeric(type.precision, type.scale)),
-    (types.DateTime, lambda type: moment(zoned=bool(type.timezone))),
-    (types.Date, lambda type: day()),
-    (types.Time, lambda type: Text() if type.timezone else time_of_day()),
-    (types.Enum, lambda type: Choice(list(type.enums))),
-    (types.Uuid, lambda type: uuid()),
-    (types.JSON, lambda type: Json()),
-    (types.LargeBinary, lambda type: binary()),
-    (postgresql.BYTEA, lambda type: binary()),
-    (types.String, lambda type: Text(type.length)),
-]
-INTEGER_BITS = 32  # of the standard's INTEGER
+#: How wide an INTEGER of the standard is, and a DOUBLE PRECISION.
+INTEGER_BITS, DOUBLE_BITS = 32, 64
 
 
-def kind_of(column: Column[Any]) -> Kind:
-    """The kind of a column of the target."""
-    type = column.type
-    if isinstance(type, types.Integer) and not isinstance(type, (types.SmallInteger, types.BigInteger)):
-        database = database_of_column(column)
-        return integer(database.integer_bits if database else INTEGER_BITS)
-    for known, make in KINDS:
-        if isinstance(type, known):
-            return make(type)
-    return Text()
+class Kinds:
+    """The kinds of a database's columns.
+
+    Args:
+        database: whose columns they are; ``None`` for those of no database, of which only what all have is taken.
+        zone: where times without a zone are local; UTC where there is none.
+    """
+
+    def __init__(self, database: Database | None, zone: str | None = None) -> None:
+        self._database, self._zone = database, zone
+        #: SQLAlchemy type -> kind, the special before the general; what is not here goes to the database as text.
+        self._makers: list[tuple[type[types.TypeEngine[Any]], Callable[[Any], Kind]]] = [
+            (types.Boolean, lambda type: Boolean()),
+            (types.SmallInteger, lambda type: integer(16)),
+            (types.BigInteger, lambda type: integer(64)),
+            (types.Integer, lambda type: integer(database.integer_bits if database else INTEGER_BITS)),
+            (types.Float, self._real),
+            (types.Numeric, self._numeric),
+            (types.DateTime, self._moments),
+            (types.Date, lambda type: self._with(day(), beyond_days)),
+            (types.Time, self._times),
+            (types.Interval, lambda type: clock_text(_digits(type))),
+            (postgresql.INTERVAL, lambda type: clock_text(_digits(type))),
+            (types.Enum, lambda type: Choice(list(type.enums))),
+            (types.Uuid, lambda type: uuid()),
+            (types.JSON, lambda type: Json()),
+            (types.ARRAY, self._array),
+            (types.LargeBinary, lambda type: binary()),
+            (postgresql.BYTEA, lambda type: binary()),
+            (types.String, lambda type: Text(type.length)),
+        ]
+
+    def of(self, type: types.TypeEngine[Any]) -> Kind:
+        """The kind of a column of this type."""
+        return next((make(type) for known, make in self._makers if isinstance(type, known)), Text())
+
+    def _with(self, kind: Kind, beyond: Callable[[str], str | None]) -> Kind:
+        return Beyond(kind, beyond) if self._database and self._database.has_endless_values else kind
+
+    def _real(self, type: types.Float[Any]) -> Kind:
+        single = self._database is not None and isinstance(type, types.REAL)
+        bits = self._database.real_bits if single and self._database else DOUBLE_BITS
+        return real(bits, self._database is None or self._database.has_nan)
+
+    def _numeric(self, type: types.Numeric[Any]) -> Kind:
+        as_float = self._database is not None and not self._database.has_decimals
+        return self._with(Numeric(type.precision, type.scale, as_float), endless_numeric(type.precision))
+
+    def _moments(self, type: types.DateTime) -> Kind:
+        zoned, digits = bool(type.timezone), _digits(type)
+        return self._with(Moments(zoned, self._zone, digits), beyond_moments(zoned, self._zone, digits))
+
+    def _times(self, type: types.Time) -> Kind:
+        digits = _digits(type)
+        return clock_text(digits) if type.timezone else self._with(time_of_day(digits), beyond_times)
+
+    def _array(self, type: types.ARRAY[Any]) -> Kind:
+        return ArrayOf(self.of(type.item_type), isinstance(type.item_type, types.JSON))
 
 
-def missing(column: Column[Any]) -> str | None:
-    """What to say of a cell that is empty where the column needs a value; ``None`` where it does not."""
-    # a default does not help: the cell is written as it is, and it is empty
-    if column.nullable or _is_serial(column):
+def _digits(type: Any) -> int | None:
+    return getattr(type, "precision", None)
+
+
+def kind_of(column: Column[Any], zone: str | None = None) -> Kind:
+    """The kind of a column of the target; times without a zone are local in ``zone``, or else in UTC."""
+    return Kinds(database_of_column(column), zone).of(column.type)
+
+
+def missing(column: Column[Any], has_default: bool = False) -> str | None:
+    """What to say of a cell that is empty where the column needs a value; ``None`` where it does not.
+
+    Args:
+        column: of the target.
+        has_default: whether an empty cell means what the column has by itself.
+    """
+    # otherwise a default does not help: the cell is written as it is, and it is empty
+    if column.nullable or _is_serial(column) or (has_default and column.server_default is not None):
         return None
     return "is empty; the column needs a value"
 

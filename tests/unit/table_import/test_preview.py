@@ -71,7 +71,7 @@ def test_each_column_of_a_new_table_is_told_with_its_type_and_why(importing):
     told = [entry.message for entry in job.result.stat_descriptors if entry.name in ("Table", "Column")]
     assert told == [
         "fresh will be created",
-        "code Text, because 'A-001' is not a whole number",
+        "code Text, because 'A-001' on line 2 is not a whole number",
         "n BigInteger, because every value is a whole number",
     ]
 

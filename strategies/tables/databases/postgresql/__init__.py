@@ -33,6 +33,9 @@ class Postgresql(Database):
     max_columns = 1600
     max_name_bytes = 63
     exact_collation = '"C"'
+    has_endless_values = True
+    has_arrays = True
+    max_row_bytes = 8160
     written_order = "ctid"
     row_errors = (
         psycopg.DataError,

@@ -32,6 +32,9 @@ class Sqlite(Database):
     is_embedded = True
     has_time_zones = False
     integer_bits = 64
+    real_bits = 64
+    has_decimals = False
+    has_nan = False
     numbers_integer_keys = True
     differs = "IS NOT"
     lower = "unicode_lower"
