@@ -59,7 +59,7 @@ def read_cells(block: bytes, previous: int) -> Cells:
         NotPlain: it is not in the plain form.
     """
     tags = _Tags(block)
-    rows, cells = tags.places(b"row"), tags.places(b"c")
+    rows, cells = tags.rows(), tags.places(b"c")
     lines = _lines(tags, rows, previous)
     row = np.searchsorted(rows, cells) - 1
     if (not len(rows) and len(tags.start)) or (row < 0).any():
@@ -86,18 +86,24 @@ class _Tags:
         if len(self.start) != len(self.end) or (self.end < self.start).any() or (self.end[:-1] > self.start[1:]).any():
             raise NotPlain
         self.first, self._second = self.bytes[self.start + 1], self.bytes[self.start + 2]
+        self._one_letter = _ENDS_NAME[self._second]
         if ((self.first == ord("!")) | (self.first == ord("?"))).any():
             raise NotPlain
 
-    def places(self, name: bytes) -> Integers:
-        """Which tags open an element of this name."""
-        found = self.first == name[0]
-        if len(name) == 1:
-            return np.flatnonzero(found & _ENDS_NAME[self._second])
-        places = np.flatnonzero(found & (self._second == name[1]))
+    def places(self, *names: bytes) -> Integers:
+        """Which tags open an element of one of these names, which are of one letter."""
+        found = self.first == names[0][0]
+        for name in names[1:]:
+            found |= self.first == name[0]
+        return np.flatnonzero(found & self._one_letter)
+
+    def rows(self) -> Integers:
+        """Which tags open a row."""
+        places = np.flatnonzero((self.first == ord("r")) & (self._second == ord("o")))
         start = self.start[places]
-        same = [self.bytes[start + offset] == letter for offset, letter in enumerate(name, 1)]
-        return places[np.logical_and.reduce([*same, _ENDS_NAME[self.bytes[start + len(name) + 1]]])]
+        named: Flags = (self.bytes[start + 3] == ord("w")) & _ENDS_NAME[self.bytes[start + 4]]
+        rows: Integers = places[named]
+        return rows
 
     def begins(self, places: Integers, offset: int, text: bytes) -> bool | None:
         """Whether all these tags have a text at this offset; ``None`` where only some do."""
@@ -150,7 +156,7 @@ def _columns(tags: _Tags, cells: Integers, row: Integers, lines: Integers) -> tu
 
 def _values(tags: _Tags, cells: Integers) -> tuple[pa.BinaryArray, Integers]:
     """The texts of values, and which cells they are of."""
-    places = np.sort(np.concatenate([tags.places(b"v"), tags.places(b"t")]))
+    places = tags.places(b"v", b"t")
     closed = tags.bytes[tags.end[places] - 1] == ord("/")
     following = np.minimum(places + 1, len(tags.start) - 1)
     if (tags.first[following] != ord("/"))[~closed].any():

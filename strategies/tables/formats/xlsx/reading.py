@@ -17,6 +17,7 @@ from batch_jobs.strategies.tables.formats.xlsx.plain import Damaged, NotPlain, b
 from batch_jobs.strategies.tables.formats.xlsx.rows import MOST_CELLS, Rows, first_rows, joined, no_rows, rows_of
 from batch_jobs.strategies.tables.formats.xlsx.texts import Texts, shared_texts
 from batch_jobs.strategies.tables.formats.xlsx.workbook import Sheet, Workbook
+from batch_jobs.strategies.tables.prefetch import prefetched
 
 ROWS = 5_000
 MAX_COLUMNS = 16_384
@@ -115,10 +116,11 @@ class XlsxReader(Reader):
     def _pieces(self, workbook: Workbook, first: int) -> Iterator[Rows]:
         """The rows from a number on."""
         texts = self._texts_of(workbook)
-        for cells in _cells(workbook, self._sheet):
-            if len(cells.lines) and cells.lines[-1] >= first:
-                yield from rows_of(cells, *texts.read(cells), self.columns, first)
-                first = max(first, int(cells.lines[-1]) + 1)
+        with prefetched(_cells(workbook, self._sheet)) as found:
+            for cells in found:
+                if len(cells.lines) and cells.lines[-1] >= first:
+                    yield from rows_of(cells, *texts.read(cells), self.columns, first)
+                    first = max(first, int(cells.lines[-1]) + 1)
 
 
 def _cells(workbook: Workbook, sheet: Sheet) -> Iterator[Cells]:
