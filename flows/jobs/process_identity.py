@@ -4,8 +4,6 @@ import os
 import socket
 from dataclasses import dataclass
 
-import psutil
-
 START_TOLERANCE = 1.0  # seconds; a pid given again belongs to a process that started later
 
 
@@ -20,12 +18,16 @@ class ProcessIdentity:
     @classmethod
     def current(cls) -> "ProcessIdentity":
         """This process."""
+        import psutil  # where it is needed: listing jobs does not
+
         return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
 
     def is_known_dead(self) -> bool:
         """Whether the process is surely gone: on this machine it can be seen, elsewhere it cannot."""
         if self.host != socket.gethostname():
             return False
+        import psutil
+
         try:
             process = psutil.Process(self.pid)
             alive = abs(process.create_time() - self.started_at) < START_TOLERANCE

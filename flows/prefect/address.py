@@ -2,7 +2,6 @@
 
 import json
 import os
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -82,6 +81,8 @@ def _environment() -> dict[str, str | None]:
 
 
 def _active_profile(values: dict[str, str | None]) -> tuple[str, dict[str, Any]]:
+    import tomllib
+
     home = Path(values.get("PREFECT_HOME") or "~/.prefect").expanduser()
     path = Path(values.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
     try:

@@ -5,14 +5,16 @@ The row, its events, Prefect's parameters and every answer hold ``**********`` i
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.secret_fields.masking import OpenedContext
-from batch_jobs.flows.secret_fields.sealing import Seal
+
+if TYPE_CHECKING:
+    from batch_jobs.flows.secret_fields.sealing import Seal
 
 #: Where a secret stands in a context, and the secret.
 Place = tuple[list[str | int], str]
@@ -26,7 +28,7 @@ class ContextSecrets:
         seal: gives what they are sealed with; called only where there is a secret.
     """
 
-    def __init__(self, store: JobStore, seal: Callable[[], Seal]) -> None:
+    def __init__(self, store: JobStore, seal: "Callable[[], Seal]") -> None:
         self._store = store
         self._seal = seal
 
