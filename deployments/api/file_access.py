@@ -10,6 +10,7 @@ from batch_jobs.flows.errors import JobUnknown
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
 from batch_jobs.strategies.sdk.files import plain_key
+from batch_jobs.strategies.tables.formats.packing import split_member
 
 UPLOADS, JOBS = "uploads", "jobs"
 #: Fields of a context that name a file by whatever key; anywhere else a key is known by its first folder.
@@ -69,7 +70,7 @@ class FileAccess:
         """
         for field, text in _texts(context):
             try:
-                plain = plain_key(text)
+                plain = plain_key(split_member(text)[0] if field in FILE_FIELDS else text)
             except FileKeyUnsafe:
                 if field in FILE_FIELDS:
                     raise

@@ -1,5 +1,6 @@
 """What an import's first phase leaves for the second one, as JSON; the table that it creates included."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy
@@ -11,8 +12,10 @@ from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.sdk.lines import place_of
 from batch_jobs.strategies.tables.databases.naming import new_table
 from batch_jobs.strategies.tables.importing.inference import Decision
+from batch_jobs.strategies.tables.importing.inputs import PlannedFile
 
 _TYPE_ARGUMENTS = ("precision", "scale", "timezone", "length")
 
@@ -83,22 +86,30 @@ class SampledChange(BaseModel):
     """One field that an import changes, before and after."""
 
     line: int
+    file: str | None = None
     key: dict[str, str]
     column: str
     before: str | None
     after: str | None
 
 
+def place_lines(shown: Sequence[SampledChange], files: Sequence[PlannedFile]) -> None:
+    """Say of what is shown on which line of which file it is, where there are several."""
+    for change in shown if len(files) > 1 else ():
+        file, change.line = place_of(change.line)
+        change.file = files[file].key
+
+
 class ImportPlan(BaseModel):
     """Everything decided before the first row is written.
 
     ``mapping`` goes from the file's columns to the table's; ``file`` says how the file was read, ``found`` is for a
-    reader to begin with; ``checksum`` and ``version`` tell whether the file is still the same; ``creates`` has the
-    columns of a table to create; ``repeats`` is the key of the file of rows whose key an earlier row has.
+    reader to begin with; ``files`` tell whether they are still the same, ``checksum`` is that of all; ``creates`` has
+    the columns of a table to create; ``repeats`` is the key of the file of rows whose key an earlier row has.
     """
 
     checksum: str = ""
-    version: str | None = None
+    files: list[PlannedFile] = Field(default_factory=list)
     file: dict[str, str] = Field(default_factory=dict)
     found: dict[str, Any] | None = None
     mapping: dict[str, str]
