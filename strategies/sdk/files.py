@@ -120,6 +120,11 @@ class FileStore:
         return f"{self._root.rstrip('/')}/{plain_key(key)}"
 
 
+def is_pattern(key: str) -> bool:
+    """Whether a key may mean several files."""
+    return WILD.search(key) is not None
+
+
 def plain_key(key: str) -> str:
     """A key in the one form that the store reads it as: ``a//./b`` is ``a/b``.
 
