@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -62,8 +62,8 @@ class Sources:
                 url, f"no source like this is allowed; the setting BATCH_JOBS_SOURCES says which are, such as {wanted}"
             )
 
-    def fetch(self, url: str, files: FileStore, key: str) -> None:
-        """Fetch a file into the store, whole or not at all.
+    def fetch(self, url: str, files: FileStore, key: str, meanwhile: Callable[[], None]) -> None:
+        """Fetch a file into the store, whole or not at all; ``meanwhile`` is called now and then and may raise.
 
         Raises:
             SourceRefused: it may not be read, is not there, is too large, or takes too long.
@@ -73,6 +73,7 @@ class Sources:
         with files.writing(key) as target:
             for block in self._bounded(url, self._web(url) if is_web else _elsewhere(url)):
                 target.write(block)
+                meanwhile()
 
     def _bounded(self, url: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
         done, until = 0, time.monotonic() + self.seconds
@@ -199,8 +200,9 @@ def _elsewhere(url: str) -> Iterator[bytes]:
         raise SourceRefused(url, f"addresses of {scheme} need a package; run `pip install {package}`") from None
     except ValueError:
         raise SourceRefused(url, f"nothing here reads addresses of {scheme}") from None
-    except OSError as error:
-        reason = " ".join(str(error.strerror or error).split()).replace(url, masked(url))
+    except Exception as error:  # each package has errors of its own
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = " ".join(said.split()).replace(url, masked(url))
         raise SourceRefused(url, f"it could not be fetched: {reason}") from None
 
 

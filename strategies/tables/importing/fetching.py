@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, Field, SecretStr
 
+from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.files import harmless_name
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.sources import masked
@@ -23,9 +24,17 @@ class SourceOption(BaseModel):
 
 
 def name_of(source: SecretStr | None) -> str:
-    """How the file is called in the store, with the name of the file in it where one is named."""
+    """How the file is called in the store, with the name of the file in it where one is named.
+
+    Raises:
+        ContextRefused: it is no address.
+    """
     url, hash, member = (source.get_secret_value() if source else "").strip().partition(MEMBER)
-    return f"{harmless_name(unquote(PurePosixPath(urlsplit(url).path).name))}{hash}{member}"
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        raise ContextRefused("source is no address such as https://files.example.com/prices.csv") from None
+    return f"{harmless_name(unquote(PurePosixPath(path).name))}{hash}{member}"
 
 
 def fetched(job: JobRun, source: SecretStr) -> str:
@@ -37,6 +46,6 @@ def fetched(job: JobRun, source: SecretStr) -> str:
     url, hash, member = source.get_secret_value().strip().partition(MEMBER)
     key = f"jobs/{job.id}/source/{name_of(source).partition(MEMBER)[0]}"
     if not job.files.exists(key):
-        job.sources.fetch(url, job.files, key)
+        job.sources.fetch(url, job.files, key, job.stop_if_asked)
     job.describe("import-source", "Source", f"{masked(url)}, fetched as {key} ({job.files.size(key):,} bytes)")
     return f"{key}{hash}{member}"

@@ -160,10 +160,11 @@ def test_a_missing_package_is_named(preview):
 
 
 @pytest.mark.parametrize(
-    "source", ["prices.csv", "https://", "simplecache::https://files.example.com/x.csv", "https://h:x/"]
+    "source",
+    ["prices.csv", "https://", "simplecache::https://files.example.com/x.csv", "https://h:x/", "https://[::bad/x.csv"],
 )
 def test_what_is_no_address_is_refused(preview, source):
-    with pytest.raises(JobRefused, match=r"source is no address|no source like this"):
+    with pytest.raises((ContextRefused, JobRefused), match=r"source is no address|no source like this"):
         preview(source, ["https://*/*"])
 
 
