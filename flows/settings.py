@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from batch_jobs.strategies.sdk.database import database_of_url, is_database_url
 from batch_jobs.strategies.sdk.registry import BUILT_IN
+from batch_jobs.strategies.sdk.sources import Sources
 
 PREFIX = "BATCH_JOBS_"
 ENV_FILE = ".env"
@@ -73,6 +74,15 @@ class Settings(BaseSettings):
         description="Requests one key may make, such as `100/second`; as many refused ones may come from one address.",
     )
     max_upload_bytes: PositiveInt = Field(1 << 30, description="Bytes that the files of one upload may have.")
+    sources: str = Field(
+        "",
+        description="Addresses from which imports may fetch files, such as `https://files.example.com/*`, separated by"
+        " commas; default: none.",
+    )
+    source_max_bytes: PositiveInt | None = Field(
+        None, description="Bytes that a fetched file may have; default MAX_UPLOAD_BYTES."
+    )
+    source_timeout: PositiveFloat = Field(600, description="Seconds that fetching a file may take.")
     link_seconds: PositiveInt = Field(3600, description="How long a download link works.")
     medusa_compat: bool = Field(
         False, description="Answer with Medusa v1's status codes and texts, also where ours are better."
@@ -112,6 +122,14 @@ class Settings(BaseSettings):
             raise ValueError("it is no address such as https://shop.example.com")
         return url.rstrip("/")
 
+    @field_validator("sources")
+    @classmethod
+    def _known_sources(cls, patterns: str) -> str:
+        for pattern in patterns.split(",") if patterns.strip() else ():
+            if "://" not in pattern:
+                raise ValueError(f"{pattern.strip()!r} is no address such as https://files.example.com/*")
+        return patterns
+
     @field_validator("files_url")
     @classmethod
     def _known_files(cls, url: str) -> str:
@@ -140,6 +158,12 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """The file store, the default filled in."""
         return self.files_url or (self.home / "files").as_uri()
+
+    @property
+    def allowed_sources(self) -> Sources:
+        """Where imports may fetch files from."""
+        allowed = tuple(pattern.strip() for pattern in self.sources.split(",") if pattern.strip())
+        return Sources(allowed, self.source_max_bytes or self.max_upload_bytes, self.source_timeout)
 
     @property
     def strategy_folders(self) -> list[Path]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Table, select
@@ -12,7 +12,6 @@ from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import (
     ContextRefused,
-    InputChanged,
     InputRefused,
     JobRefused,
     TooManyRejects,
@@ -23,14 +22,21 @@ from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table, shown
 from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format, refuse_unheeded
-from batch_jobs.strategies.tables.formats.options import ReadingOptions, ReadOptions
-from batch_jobs.strategies.tables.formats.packing import split_member
-from batch_jobs.strategies.tables.formats.reading import Input, NotAsItBegan, Reader
+from batch_jobs.strategies.tables.formats.options import ReadingOptions
+from batch_jobs.strategies.tables.formats.reading import NotAsItBegan, Reader
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
 from batch_jobs.strategies.tables.importing.creation import Creation
+from batch_jobs.strategies.tables.importing.fetching import SourceOption, fetched, name_of
 from batch_jobs.strategies.tables.importing.inference import Inference
+from batch_jobs.strategies.tables.importing.inputs import Inputs, checksum_of, chosen_keys
 from batch_jobs.strategies.tables.importing.mapping import choose_key, map_columns, match_table, unique_key
-from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPlan, check_row_size, table_to_create
+from batch_jobs.strategies.tables.importing.plan import (
+    ColumnToCreate,
+    ImportPlan,
+    check_row_size,
+    place_lines,
+    table_to_create,
+)
 from batch_jobs.strategies.tables.importing.preview import Preview
 from batch_jobs.strategies.tables.importing.removing import REMOVING, MissingRows, objection, remove_missing
 from batch_jobs.strategies.tables.importing.repeats import HashedKeys, Repeats, read_repeats
@@ -41,6 +47,7 @@ from batch_jobs.strategies.tables.values.converting import Checked, Converter
 from batch_jobs.strategies.tables.values.options import ValueOptions
 
 DESCRIBED_COLUMNS = 20
+DESCRIBED_FILES = 20
 
 TEMPLATE = """\
 code,name,price,stock,available_from
@@ -53,8 +60,11 @@ A-003,Bowl,9.90,,
 class Loading(BaseModel):
     """What to load, where, and how rows that are there already are met."""
 
-    file_key: str = Field(
-        title="File", description="Key of the file in the file store, as `batch-jobs files list` shows it"
+    file_key: str | list[str] | None = Field(
+        default=None,
+        title="File",
+        description="Key of the file in the file store, as `batch-jobs files list` shows it; several, or a pattern "
+        "such as uploads/*.csv, are loaded one after the other; archive.zip#prices.csv is a file in an archive",
     )
     table: str = Field(
         title="Table",
@@ -86,7 +96,7 @@ class Loading(BaseModel):
     format: FormatName | None = Field(None, title="Format", description="Default: by the file's name")
 
 
-class TableImportContext(SyncOptions, ValueOptions, ReadingOptions, Loading):
+class TableImportContext(SyncOptions, ValueOptions, ReadingOptions, SourceOption, Loading):
     """What to load and where, how the file is read, how its cells are understood, and what happens to other rows."""
 
 
@@ -99,7 +109,12 @@ class TableImport(BatchJobStrategy):
 
     def prepare(self, context: TableImportContext) -> TableImportContext:
         """Refuse what cannot be meant."""
-        if not context.table.strip() or not context.file_key.strip():
+        keys = [context.file_key] if isinstance(context.file_key, str) else context.file_key or []
+        if context.source and keys:
+            raise ContextRefused("give either file_key or source")
+        if context.source is None and context.file_key is None:
+            raise ContextRefused("the context of table-import is wrong: file_key is missing", ["file_key"])
+        if not context.table.strip() or not (keys or context.source) or not all(key.strip() for key in keys):
             raise ContextRefused("table-import needs a file_key and the name of a table")
         refuse_own(context.table)
         if len(set(context.key)) < len(context.key):
@@ -107,17 +122,17 @@ class TableImport(BatchJobStrategy):
         if context.mode != "sync" and context.asks_for_removal:
             raise ContextRefused("missing, where and max_removed are for mode sync; leave them out or set mode to sync")
         with suppress(InputRefused):  # a name that tells no format is reported with the file
-            refuse_unheeded(context, get_format(context.format) if context.format else format_of(context.file_key))
+            name = keys[0] if keys else name_of(context.source)
+            refuse_unheeded(context, get_format(context.format) if context.format else format_of(name))
         return context
 
     def pre_process(self, job: JobRun) -> None:
         """Read the whole file: decide, count, find everything that is wrong; the target is only read."""
         if job.checkpoint is not None and "checksum" in job.plan:
             return  # part of the file is in; to compare with that would make a new plan of half the work
-        version = job.files.version(split_member(job.context.file_key)[0])
-        file = _input(job)
-        format = _format(job.context, file)
-        reader = _open(job, format, file)
+        inputs = Inputs(job, _keys(job))
+        format = inputs.format(job.context.format)
+        reader = inputs.reader(format, job.context)
         try:
             plan = self._look(job, format, reader)
         except NotAsItBegan:
@@ -125,7 +140,9 @@ class TableImport(BatchJobStrategy):
             job.rejects.restart()
             plan = self._look(job, format, reader)
         plan.file, plan.found = reader.described, reader.found
-        plan.version, plan.checksum = version, file.checksum
+        plan.files = inputs.look_at(reader, plan.total)
+        plan.checksum = checksum_of(plan.files)
+        place_lines([*plan.sample, *plan.rejects], plan.files)
         job.progress.total = plan.total + plan.counts.remove
         job.plan.update(plan.as_json())
         _describe(job, plan)
@@ -136,14 +153,13 @@ class TableImport(BatchJobStrategy):
     def process(self, job: JobRun) -> None:
         """Load the file, chunk by chunk, from the checkpoint on."""
         plan = ImportPlan.model_validate(job.plan)
-        file = _input(job)
-        if plan.version != job.files.version(split_member(job.context.file_key)[0]) and plan.checksum != file.checksum:
-            raise InputChanged(job.context.file_key)
-        format = _format(job.context, file)
+        inputs = Inputs(job, [file.key for file in plan.files])
+        inputs.refuse_changed(plan.files)
+        format = inputs.format(job.context.format)
         table, creation = _table(job, plan)
         destination = _destination(job, plan, table, exists=not creation.is_due)
         loader = database_of(job.target).loader(destination)
-        reader = _open(job, format, file, plan.found)
+        reader = inputs.reader(format, job.context, plan.found)
         if job.checkpoint != REMOVING:
             converter = _converter(job, format, table, plan.mapping, plan.key)
             _load_all(job, plan, Chunking(reader, converter, loader, destination), creation)
@@ -195,16 +211,9 @@ class TableImport(BatchJobStrategy):
         return plan, table, True
 
 
-def _input(job: JobRun) -> Input:
-    return Input(partial(job.open_input, split_member(job.context.file_key)[0]), job.context.file_key)
-
-
-def _format(context: TableImportContext, file: Input) -> Format:
-    return get_format(context.format) if context.format else format_of(file.table_name)
-
-
-def _open(job: JobRun, format: Format, file: Input, found: dict[str, Any] | None = None) -> Reader:
-    return format.reader(file, ReadOptions.of(job.context, found))
+def _keys(job: JobRun) -> list[str]:
+    context: TableImportContext = job.context
+    return [fetched(job, context.source)] if context.source else chosen_keys(job.files, context.file_key or [])
 
 
 def _infer(job: JobRun, format: Format, reader: Reader) -> Inference:
@@ -323,6 +332,11 @@ def _limit_rejects(job: JobRun, rejected: int, written: str) -> None:
 def _describe(job: JobRun, plan: ImportPlan) -> None:
     table, counts = job.context.table, plan.counts
     job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in plan.file.items()))
+    for number, file in enumerate(plan.files[:DESCRIBED_FILES] if len(plan.files) > 1 else (), 1):
+        rows = count_rows(file.rows or 0)
+        job.describe(f"import-file-{number}", "File", f"{file.key}: {rows}, SHA-256 {file.checksum}")
+    if len(plan.files) > DESCRIBED_FILES:
+        job.describe("import-files", "Files", f"and {len(plan.files) - DESCRIBED_FILES} more")
     if plan.creates is not None:
         job.describe("import-table", "Table", f"{table} will be created")
         _describe_columns(job, plan.creates)

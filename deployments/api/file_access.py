@@ -9,7 +9,8 @@ from batch_jobs.deployments.api.errors import FileInUse
 from batch_jobs.flows.errors import JobUnknown
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
-from batch_jobs.strategies.sdk.files import plain_key
+from batch_jobs.strategies.sdk.files import is_pattern, plain_key
+from batch_jobs.strategies.tables.formats.packing import split_member
 
 UPLOADS, JOBS = "uploads", "jobs"
 #: Fields of a context that name a file by whatever key; anywhere else a key is known by its first folder.
@@ -60,16 +61,17 @@ class FileAccess:
         self._uploads.mark_deleted(plain)
         return known
 
-    def check_context(self, context: Mapping[str, Any]) -> None:
-        """Let no job read a file that its creator may not read.
+    def check_context(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Let no job read a file that its creator may not read; a pattern means those files that they may.
 
         Raises:
             FileMissing: a key in the context names such a file, or, where a file is surely meant, none.
             FileKeyUnsafe: it is no key, where a file is surely meant.
         """
-        for field, text in _texts(context):
+        resolved = {name: self._resolved(part) if name in FILE_FIELDS else part for name, part in context.items()}
+        for field, text in _texts(resolved):
             try:
-                plain = plain_key(text)
+                plain = plain_key(split_member(text)[0] if field in FILE_FIELDS else text)
             except FileKeyUnsafe:
                 if field in FILE_FIELDS:
                     raise
@@ -77,12 +79,28 @@ class FileAccess:
             named = field in FILE_FIELDS or plain.split("/")[0] in (UPLOADS, JOBS)
             if named and not self._is_own(plain):
                 raise FileMissing(plain)
+        return resolved
+
+    def _resolved(self, keys: Any) -> Any:
+        """Keys, with one's own files in place of patterns; who may read everything need not be bound to them."""
+        entries = keys if isinstance(keys, list) else [keys]
+        if self._sees_everything or not any(isinstance(entry, str) and is_pattern(entry) for entry in entries):
+            return keys
+        return [key for entry in entries for key in (self._own(entry) if isinstance(entry, str) else [entry])]
+
+    def _own(self, entry: str) -> list[str]:
+        own = [key for key in self._files.matching(entry) if self._is_own(plain_key(split_member(key)[0]))]
+        return own or [entry]
+
+    @property
+    def _sees_everything(self) -> bool:
+        return self._caller.may(Right.EVERYBODYS) and self._caller.may(Right.FILES)
 
     def _is_own(self, plain: str) -> bool:
         area, _, rest = plain.partition("/")
         if area == JOBS and rest:
             return self._job_of(plain) is not None
-        if self._caller.may(Right.EVERYBODYS) and self._caller.may(Right.FILES):
+        if self._sees_everything:
             return True
         upload = self._uploads.get(plain) if area == UPLOADS else None
         return upload is not None and upload.owner == self._caller.name

@@ -20,7 +20,8 @@ def read_context(model: type[BaseModel], pairs: Sequence[str], whole: str | None
 
     Args:
         model: the strategy's ``Context``.
-        pairs: each ``KEY=VALUE``; ``KEY=@PATH`` puts a file into the store and means its key, ``@@`` means ``@``.
+        pairs: each ``KEY=VALUE``; ``KEY=@PATH`` puts a file into the store and means its key, ``@@`` means ``@``. A
+            key that takes a list may come several times.
         whole: a JSON object, or ``@FILE`` with one; ``pairs`` add to it.
         put: puts a file into the store.
 
@@ -28,15 +29,17 @@ def read_context(model: type[BaseModel], pairs: Sequence[str], whole: str | None
         UsageRefused: it cannot be read.
     """
     context = _whole(whole) if whole is not None else {}
-    files: dict[str, Path] = {}
+    files: list[tuple[str, Path]] = []
     for pair in pairs:
         key, text = _split(pair)
         if text.startswith("@") and not text.startswith("@@"):
-            files[key] = _readable(Path(text[1:]).expanduser())
+            files.append((key, _readable(Path(text[1:]).expanduser())))
         else:
             value = _value(_field(model, key), key, text[1:] if text.startswith("@@") else text)
-            _add(context, key, value)
-    return {**context, **{key: put(path) for key, path in files.items()}}
+            _add(model, context, key, value)
+    for key, path in files:
+        _add(model, context, key, put(path))
+    return context
 
 
 def _split(pair: str) -> tuple[str, str]:
@@ -68,11 +71,16 @@ def _readable(path: Path) -> Path:
         raise UsageRefused(f"the file {path} cannot be read: {error.strerror}") from None
 
 
-def _add(context: dict[str, Any], key: str, value: Any) -> None:
-    if isinstance(value, list) and isinstance(context.get(key), list):
-        context[key] = [*context[key], *value]
+def _add(model: type[BaseModel], context: dict[str, Any], key: str, value: Any) -> None:
+    field, before = _field(model, key), context.get(key)
+    if before is not None and field is not None and any(_is_list(kind) for kind in _kinds(field.annotation)):
+        context[key] = [*_as_list(before), *_as_list(value)]
     else:
         context[key] = value
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _field(model: type[BaseModel], key: str) -> FieldInfo | None:
@@ -85,7 +93,7 @@ def _field(model: type[BaseModel], key: str) -> FieldInfo | None:
 
 def _value(field: FieldInfo | None, key: str, text: str) -> Any:
     kinds = _kinds(field.annotation) if field else [str]
-    if str in kinds:
+    if str in kinds and not _is_json_of(kinds, text):
         return text
     if text == "null" and type(None) in kinds:
         return None
@@ -94,6 +102,18 @@ def _value(field: FieldInfo | None, key: str, text: str) -> Any:
     if any(_is_mapping(kind) for kind in kinds):
         return _json(key, text)
     return _literal(kinds, text)
+
+
+def _is_json_of(kinds: list[Any], text: str) -> bool:
+    """Whether a field takes text and more, and this is a list or a mapping for it."""
+    fits = {"[": any(map(_is_list, kinds)), "{": any(map(_is_mapping, kinds))}
+    if not fits.get(text[:1]):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _kinds(annotation: Any) -> list[Any]:

@@ -79,6 +79,7 @@ class JobFlowRun:
             RowReport(self._store, job, opened, shown.show_progress, self._is_leaving),
             logger,
             self._workspace.settings.chunk_size,
+            self._workspace.settings.allowed_sources,
         )
 
         def run_step(step: Step) -> None:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
@@ -13,6 +14,8 @@ from ulid import ULID
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
 
 COPY_BYTES = 1 << 20
+#: What makes a key a pattern.
+WILD = re.compile(r"[*?\[]")
 #: How the name of a file ends that is still being written. No key ends so: what is not listed cannot be opened either.
 UNFINISHED = ".part"
 
@@ -92,6 +95,22 @@ class FileStore:
             if not path.endswith(UNFINISHED)
         ]
 
+    def matching(self, key: str) -> Sequence[str]:
+        """The key itself, or where it is a pattern such as ``uploads/*.csv`` the keys that match it, sorted.
+
+        ``*`` stands for any text, folders included, ``?`` for one character and ``[ab]`` for one of some. Of an
+        archive's files, which come after ``#``, nothing is looked at.
+
+        Raises:
+            FileKeyUnsafe: it points out of the store.
+        """
+        place, hash, member = key.partition("#")
+        if not WILD.search(place) or self.exists(place):
+            return [key]
+        pattern = plain_key(place)
+        folder = pattern[: WILD.search(pattern).start()].rpartition("/")[0]  # type: ignore[union-attr]
+        return [f"{file.key}{hash}{member}" for file in self.list(folder) if fnmatchcase(file.key, pattern)]
+
     def remove(self, prefix: str) -> None:
         """Remove a file, or a folder with all its files; fine when there is none."""
         if self._fs.exists(self._path(prefix)):
@@ -99,6 +118,11 @@ class FileStore:
 
     def _path(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{plain_key(key)}"
+
+
+def is_pattern(key: str) -> bool:
+    """Whether a key may mean several files."""
+    return WILD.search(key) is not None
 
 
 def plain_key(key: str) -> str:

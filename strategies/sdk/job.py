@@ -14,6 +14,7 @@ from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.files import FileStore, harmless_name
 from batch_jobs.strategies.sdk.rejects import PART_SIZE, Reject, RejectLog
 from batch_jobs.strategies.sdk.result import Counters, JobResult, Progress
+from batch_jobs.strategies.sdk.sources import Sources
 
 DEFAULT_CHUNK_SIZE = 10_000
 
@@ -53,7 +54,7 @@ class SilentReport:
 
 @dataclass
 class JobParts:
-    """What a run works with: the target database, the files, the checkpoint, and where it reports."""
+    """What a run works with: the target database, the files, the checkpoint, where it reports and may fetch from."""
 
     target: Engine
     files: FileStore
@@ -61,6 +62,7 @@ class JobParts:
     report: Report = field(default_factory=SilentReport)
     logger: Any = field(default_factory=lambda: logging.getLogger("batch_jobs"))
     chunk_size: int = DEFAULT_CHUNK_SIZE
+    sources: Sources = field(default_factory=Sources)
 
 
 class JobRun:
@@ -86,6 +88,7 @@ class JobRun:
         self.result = result or JobResult()
         self.plan: dict[str, Any] = dict(plan or {})
         self.files = parts.files
+        self.sources = parts.sources
         self.progress = Progress(self.result, self.save)
         self.rejects = RejectLog(parts.files, identity.id)
         self._report = parts.report

@@ -9,13 +9,16 @@ from itertools import groupby
 from typing import BinaryIO
 
 from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.lines import place_of
 
 #: What the rejects file has beside the input's own columns; an import of such a file leaves them out.
 LINE_COLUMN = "reject_line"
 REASON_COLUMN = "reject_reason"
+#: Which file the line is of, where there are several.
+FILE_COLUMN = "reject_file"
 #: Cells beyond the header's last column.
 SURPLUS_COLUMN = "reject_surplus"
-OWN_COLUMNS = (LINE_COLUMN, REASON_COLUMN)
+OWN_COLUMNS = (LINE_COLUMN, REASON_COLUMN, FILE_COLUMN)
 
 PART_SIZE = 10_000  # rejects held in memory at most, outside chunks
 
@@ -56,6 +59,8 @@ class RejectLog:
         self._key = f"jobs/{job_id}/rejects.csv"
         self._pending: list[Reject] = []
         self._found_before = 0
+        #: The input files in their order, where there are several.
+        self.files: tuple[str, ...] = ()
 
     def restart(self) -> None:
         """Forget what an earlier look at the input found."""
@@ -101,11 +106,11 @@ class RejectLog:
         with closing(sqlite3.connect("")) as parts:
             parts.execute("CREATE TABLE reject (line INTEGER, phase INTEGER, reason TEXT, cells TEXT)")
             parts.executemany("INSERT INTO reject VALUES (?, ?, ?, ?)", self._stored(last_chunk))
-            columns = _columns(parts)
+            columns = _columns(parts, (*OWN_COLUMNS,) if self.files else (LINE_COLUMN, REASON_COLUMN))
             if not columns:
                 return None
             with self._files.writing(self._key) as stream:
-                rows = _write_csv(stream, columns, _rejected_rows(parts))
+                rows = _write_csv(stream, columns, self._placed(_rejected_rows(parts)))
         return RejectsFile(self._key, rows)
 
     def _stored(self, last_chunk: int) -> Iterator[tuple[int, int, str, str]]:
@@ -118,6 +123,15 @@ class RejectLog:
                     found = Reject(**json.loads(text))
                     yield found.line, phase, found.reason, json.dumps(found.row)
 
+    def _placed(self, rows: Iterable[tuple[int, dict[str, str | None]]]) -> Iterator[dict[str, str | None]]:
+        """The rows, each with its line and its file."""
+        for line, row in rows:
+            file, number = place_of(line)
+            row[LINE_COLUMN] = str(number)
+            if self.files:
+                row[FILE_COLUMN] = self.files[file]
+            yield row
+
     def _chunk_key(self, number: int) -> str:
         return f"{self._folder}/chunk/{number:08d}.jsonl"
 
@@ -127,11 +141,11 @@ class RejectLog:
         self._pending.clear()
 
 
-def _columns(parts: sqlite3.Connection) -> list[str]:
+def _columns(parts: sqlite3.Connection, own_columns: tuple[str, ...]) -> list[str]:
     seen: dict[str, None] = {}
     for (cells,) in parts.execute("SELECT DISTINCT (SELECT json_group_array(key) FROM json_each(cells)) FROM reject"):
         seen.update(dict.fromkeys(json.loads(cells)))
-    own = dict.fromkeys(OWN_COLUMNS)
+    own = dict.fromkeys(own_columns)
     return [*(name for name in seen if name not in own), *own] if seen or _any(parts) else []
 
 
@@ -139,13 +153,13 @@ def _any(parts: sqlite3.Connection) -> bool:
     return parts.execute("SELECT 1 FROM reject LIMIT 1").fetchone() is not None
 
 
-def _rejected_rows(parts: sqlite3.Connection) -> Iterator[dict[str, str | None]]:
+def _rejected_rows(parts: sqlite3.Connection) -> Iterator[tuple[int, dict[str, str | None]]]:
     found = parts.execute("SELECT line, phase, reason, cells FROM reject ORDER BY line, phase DESC, rowid")
     for line, reasons in groupby(found, key=lambda row: row[0]):
         first, *others = reasons
         latest = [first, *(other for other in others if other[1] == first[1])]
         reason = "; ".join(dict.fromkeys(row[2] for row in latest))
-        yield {**json.loads(first[3]), LINE_COLUMN: str(line), REASON_COLUMN: reason}
+        yield line, {**json.loads(first[3]), REASON_COLUMN: reason}
 
 
 def _write_csv(stream: BinaryIO, columns: list[str], rows: Iterable[Mapping[str, str | None]]) -> int:

@@ -13,6 +13,7 @@ from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import DEFAULT_CHUNK_SIZE, JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.sdk.result import JobResult
+from batch_jobs.strategies.sdk.sources import Sources
 
 
 def run_strategy(
@@ -23,6 +24,7 @@ def run_strategy(
     files: FileStore | None = None,
     dry_run: bool = False,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    sources: Sources | None = None,
 ) -> JobResult:
     """Run the hooks of a strategy in this process and return the job's result.
 
@@ -33,6 +35,7 @@ def run_strategy(
         files: where its input and output files are; a temporary folder by default.
         dry_run: stop after ``pre_process``.
         chunk_size: rows a chunk should have.
+        sources: what it may fetch from elsewhere; nothing by default.
 
     Raises:
         ContextRefused: ``prepare`` refuses the context.
@@ -42,7 +45,8 @@ def run_strategy(
     prepared = strategy.prepare(strategy.Context.model_validate(given))
     job_id = f"batch_{ULID()}"
     store = files or FileStore(tempfile.mkdtemp(prefix="batch-jobs-"))
-    parts = JobParts(target, store, CheckpointStore(target, job_id, token=1), chunk_size=chunk_size)
+    checkpoints = CheckpointStore(target, job_id, token=1)
+    parts = JobParts(target, store, checkpoints, chunk_size=chunk_size, sources=sources or Sources())
     job = JobRun(JobIdentity(job_id, strategy.batch_type, prepared, dry_run), parts)
     hooks.pre_process(strategy, job)
     if not dry_run:

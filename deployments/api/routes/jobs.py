@@ -48,10 +48,10 @@ def create(
 ) -> Response:
     """Record a job; Prefect runs it at once, or as soon as it can be reached."""
     caller.require_type(body.type)
-    FileAccess(api, caller).check_context(body.context)
+    context = FileAccess(api, caller).check_context(body.context)
     job = api.service.record(
         body.type,
-        body.context,
+        context,
         dry_run=body.dry_run,
         created_by=caller.name,
         trigger=Trigger.API,

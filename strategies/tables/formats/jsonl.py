@@ -39,6 +39,8 @@ class JsonLinesReader(Reader):
     ``columns`` are the keys seen so far.
     """
 
+    names_its_columns = False
+
     def __init__(
         self, source: Input, options: ReadOptions | None = None, rows: int = ROWS, sample: int = SAMPLE
     ) -> None:

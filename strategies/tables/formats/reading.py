@@ -13,6 +13,7 @@ from typing import IO, Any, BinaryIO, cast
 
 import pyarrow as pa
 
+from batch_jobs.strategies.sdk.lines import named
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
 from batch_jobs.strategies.tables.formats.options import ReadOptions
 from batch_jobs.strategies.tables.formats.packing import (
@@ -88,6 +89,12 @@ class Batch:
     bad_cells: list[BadCell] = field(default_factory=list)
     texts: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
     absent: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
+    #: The names of all files where there are several, whose lines are then numbered on from one to the next.
+    files: tuple[str, ...] = ()
+
+    def place(self, line: int) -> str:
+        """A line for people, with its file where there are several."""
+        return named(line, self.files)
 
 
 class NotAsItBegan(Exception):
@@ -105,6 +112,8 @@ class Reader(ABC):
     columns: list[str]
     #: What was decided about the file, for people: format, delimiter, encoding.
     described: dict[str, str]
+    #: Whether the file says which columns it has; otherwise each row does, and may lack some.
+    names_its_columns: bool = True
     #: The columns' types where the file itself has them; their cells are still given as text.
     types: Mapping[str, pa.DataType] = MappingProxyType({})
 
@@ -178,6 +187,14 @@ class Input:
     def table_name(self) -> str:
         """The name that tells the format: without what it is packed in."""
         return bare_name(self.member or self.name)
+
+    def forget(self) -> None:
+        """Let go of what is kept of it; the next pass fetches it again."""
+        self.head, self.head_is_all = bytearray(), False
+        for copy in (self._held, self._unpacked):
+            if copy is not None:
+                copy.close()
+        self._held = self._unpacked = None
 
     def held(self) -> BinaryIO:
         """Open a copy of the bytes as they are, which can be read here and there; fetched once."""

@@ -1,6 +1,6 @@
 """What an import's first phase leaves for the second one, as JSON; the table that it creates included."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -10,8 +10,10 @@ from sqlalchemy.schema import CreateTable
 
 from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.sdk.lines import place_of
 from batch_jobs.strategies.tables.databases.naming import new_table
 from batch_jobs.strategies.tables.importing.families import Decision
+from batch_jobs.strategies.tables.importing.inputs import PlannedFile
 from batch_jobs.strategies.tables.importing.newtypes import (
     exists,
     least_row_bytes,
@@ -145,6 +147,7 @@ class SampledReject(BaseModel):
     """One of the first reasons for refusing rows."""
 
     line: int
+    file: str | None = None
     column: str | None
     message: str
 
@@ -153,25 +156,33 @@ class SampledChange(BaseModel):
     """One field that an import changes, before and after."""
 
     line: int
+    file: str | None = None
     key: dict[str, str]
     column: str
     before: str | None
     after: str | None
 
 
+def place_lines(shown: Sequence[SampledChange | SampledReject], files: Sequence[PlannedFile]) -> None:
+    """Say of what is shown on which line of which file it is, where there are several."""
+    for sample in shown if len(files) > 1 else ():
+        file, sample.line = place_of(sample.line)
+        sample.file = files[file].key
+
+
 class ImportPlan(BaseModel):
     """Everything decided before the first row is written.
 
     ``mapping`` goes from the file's columns to the table's; ``file`` says how the file was read, ``found`` is for a
-    reader to begin with; ``checksum`` and ``version`` tell whether the file is still the same; ``creates`` has the
-    columns of a table to create; ``repeats`` is the key of the file of rows whose key an earlier row has. ``columns``
-    says by column of the table how many rows change in it; ``sample``, ``rejects`` and ``removed`` are the first
-    changes, the first rejects, and the keys of the first rows to remove, of which there may be ``max_removed``;
+    reader to begin with; ``files`` tell whether they are still the same, ``checksum`` is that of all; ``creates`` has
+    the columns of a table to create; ``repeats`` is the key of the file of rows whose key an earlier row has.
+    ``columns`` says by column of the table how many rows change in it; ``sample``, ``rejects`` and ``removed`` are the
+    first changes, the first rejects, and the keys of the first rows to remove, of which there may be ``max_removed``;
     ``kept`` are columns of the file that known rows do not get anew; ``refused`` is why the job goes no further.
     """
 
     checksum: str = ""
-    version: str | None = None
+    files: list[PlannedFile] = Field(default_factory=list)
     file: dict[str, str] = Field(default_factory=dict)
     found: dict[str, Any] | None = None
     mapping: dict[str, str]

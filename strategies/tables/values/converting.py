@@ -77,9 +77,8 @@ class Checked:
         """Refuse rows whose key is on an earlier line: line -> that line."""
         if first_lines:
             for index in np.flatnonzero(np.isin(self.lines, list(first_lines))).tolist():
-                self.refuse(
-                    index, f"key {self.key_text(index)} is already on line {first_lines[int(self.lines[index])]}"
-                )
+                place = self.batch.place(first_lines[int(self.lines[index])])
+                self.refuse(index, f"key {self.key_text(index)} is already on {place}")
 
 
 class Converter:

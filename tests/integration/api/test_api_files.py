@@ -328,3 +328,20 @@ with serving(workspace) as url, httpx.Client(base_url=url, headers={{"x-medusa-a
     send(client, 200 << 20)
     print(int(peak_mb() - before))
 """
+
+
+def test_a_pattern_means_one_s_own_files_and_nobody_else_s(api: Served):
+    alice, bob = api.by("alice"), api.by("bob")
+    mine = [upload(alice, b"a\n1\n", name=name).json()["uploads"][0]["key"] for name in ("x.csv", "y.csv")]
+    theirs = upload(bob, b"a\n2\n", name="z.csv").json()["uploads"][0]["key"]
+
+    def create(file_key: Any) -> httpx.Response:
+        context = {"file_key": file_key, "table": "goods"}
+        return alice.post("/admin/batch-jobs", json={"type": "table-import", "context": context, "dry_run": True})
+
+    made = create("uploads/*.csv")
+    assert made.status_code == 201
+    assert made.json()["batch_job"]["context"]["file_key"] == mine
+    assert create([mine[1], mine[0]]).json()["batch_job"]["context"]["file_key"] == [mine[1], mine[0]]
+    for refused in (theirs, [mine[0], theirs], "uploads/*z.csv", f"{theirs}#a.csv", f"{theirs[:-5]}?.csv"):
+        assert create(refused).status_code == 404

@@ -46,16 +46,12 @@ def test_a_byte_order_mark_is_written_and_an_import_reads_over_it(files, product
 
 @pytest.mark.parametrize("file_format", ["csv", "tsv"])
 def test_numbers_nothing_and_days_are_written_as_asked_for(files, events, file_format):
-    written = files.text(
-        table="events", format=file_format, decimal=",", null="NULL", date_format="%d.%m.%Y", columns=None or []
-    )
+    written = files.text(table="events", format=file_format, decimal=",", null="NULL", date_format="%d.%m.%Y")
 
     mark = "," if file_format == "csv" else "\t"
     price = '"-1,25"' if file_format == "csv" else "-1,25"
     first, second, third = written.splitlines()[1:]
-    assert first == mark.join(["1", price, "29.02.2024", "29.02.2024", "13:05:06", "1.5"]) or first.startswith(
-        mark.join(["1", price, "29.02.2024", "29.02.2024", "13:05:06"])
-    )
+    assert first == mark.join(["1", price, "29.02.2024", "29.02.2024", "13:05:06", "1.5"])
     assert second == mark.join(["2", "NULL", "NULL", "NULL", "NULL", '"NULL"'])
     assert "15.03.0044" in third
     assert third.endswith(f'{mark}""')
@@ -96,7 +92,7 @@ def test_columns_are_renamed_and_ordered_downwards(files, products):
     (named,) = [line.message for line in result.stat_descriptors if line.key == "export-columns"]
     assert named == "SKU, stock"
     (taken,) = [line.message for line in result.stat_descriptors if line.key == "export-options"]
-    assert taken == "rename {'code': 'SKU'}, order_by ['-code']" or "rename {'code': 'SKU'}" in taken
+    assert taken == "order_by ['-code'], rename {'code': 'SKU'}"
 
 
 def test_a_column_whose_name_begins_with_a_dash_is_that_column(files, run_sql):

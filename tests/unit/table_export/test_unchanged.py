@@ -7,6 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.sdk.testing import run_strategy
+from batch_jobs.strategies.table_import import TableImport
 from batch_jobs.strategies.tables.databases.sqlite.moments import as_text, same_time
 
 
@@ -210,3 +212,36 @@ def test_parquet_keeps_numbers_with_a_precision(files, run_sql):
 
     with files.store.open(files.export(table="t", format="parquet").file_key) as stream:
         assert pq.read_table(stream).column("n").to_pylist() == [Decimal("1.50")]
+
+
+@pytest.mark.parametrize(
+    ("there", "comes", "updated"),
+    [
+        ('{"a": [1, 2.50], "b": "ü"}', '{"b":"\\u00fc","a":[1,2.5]}', 0),
+        ('{"a": 1}', '{"a": true}', 1),
+        ('"x"', '"y"', 1),
+        ("12345678901234567890.1", "12345678901234567890.2", 1),
+    ],
+)
+def test_D4_json_that_means_the_same_is_unchanged(files, target, there, comes, updated):
+    with target.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, j JSON)")
+        connection.exec_driver_sql(f"INSERT INTO t VALUES (1, '{there}')")
+    with files.store.writing("in.csv") as stream:
+        quoted = comes.replace('"', '""')
+        stream.write(f'id,j\n1,"{quoted}"\n'.encode())
+
+    context = {"file_key": "in.csv", "table": "t", "mode": "upsert"}
+    result = run_strategy(TableImport(), context, target=target, files=files.store)
+
+    assert (result.updated, result.unchanged) == (updated, 1 - updated)
+
+
+def test_D4_json_that_jsonb_cannot_hold_is_compared_all_the_same(files, run_sql, only_postgresql):
+    run_sql("""CREATE TABLE t (id INTEGER PRIMARY KEY, j JSON)""")
+    run_sql(r"""INSERT INTO t VALUES (1, '"\\u0000"'), (2, '"\\ud83d"')""".replace("\\\\", "\\"))
+    with files.store.writing("in.csv") as stream:
+        stream.write(b'id,j\n1,"""a"""\n2,"""b"""\n')
+
+    context = {"file_key": "in.csv", "table": "t", "mode": "upsert"}
+    assert run_strategy(TableImport(), context, target=files.target, files=files.store).updated == 2

@@ -22,8 +22,9 @@ FRESH_SECONDS = 1.0
 #: Sorting is done in memory, not on the server's disk. And of rows just loaded the planner knows nothing: it would take
 #: many for few and look each of them up, which takes longer with every row; hashing whole tables does not.
 MANY_ROWS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_nestloop = off")
-#: JSON without the blanks between its values; texts in it are kept.
-WITHOUT_BLANKS = r"""regexp_replace(CAST({0} AS TEXT), '("(?:[^"\\]|\\.)*")|\s+', '\1', 'g')"""
+#: Whether two cells are the same JSON, by jsonb, which has an equality; what jsonb cannot hold is compared by its text.
+SAME_JSON = r"""(CASE WHEN CAST({0} AS TEXT) ~* '\\u(0000|d[89a-f])' OR CAST({1} AS TEXT) ~* '\\u(0000|d[89a-f])'
+    THEN FALSE ELSE CAST(CAST({0} AS TEXT) AS JSONB) IS NOT DISTINCT FROM CAST(CAST({1} AS TEXT) AS JSONB) END)"""
 
 
 class Postgresql(Database):
@@ -74,11 +75,10 @@ class Postgresql(Database):
             connection.exec_driver_sql(setting)
 
     def same_meaning(self, type: TypeEngine[Any], left: str, right: str) -> str | None:
-        """The type json keeps its blanks, and has no equality of its own."""
+        """The type json keeps the text that was written, and has no equality."""
         if not isinstance(type, JSON) or isinstance(type, postgresql.JSONB):
             return None
-        before, after = (WITHOUT_BLANKS.format(cell) for cell in (left, right))
-        return f"{before} IS NOT DISTINCT FROM {after}"
+        return SAME_JSON.format(left, right)
 
     def insert(self, table: Table) -> Any:
         """PostgreSQL's own INSERT."""

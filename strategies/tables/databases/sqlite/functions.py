@@ -1,14 +1,14 @@
 """SQL functions of our own: whether two cells mean the same though they are written differently."""
 
-import re
+import json
 import sqlite3
+from decimal import Decimal
+from typing import Any
 
 from batch_jobs.strategies.tables.databases.sqlite.moments import Cell, same_time
 
 SAME_TIME = "batch_job_same_time"
 SAME_JSON = "batch_job_same_json"
-#: A text in JSON, or blanks between values.
-_TEXT_OR_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
 
 
 def register(connection: sqlite3.Connection) -> None:
@@ -18,10 +18,21 @@ def register(connection: sqlite3.Connection) -> None:
 
 
 def _same_json(left: Cell, right: Cell) -> bool:
-    if not isinstance(left, str) or not isinstance(right, str):
-        return left == right
-    return _without_blanks(left) == _without_blanks(right)
+    try:
+        return bool(_meaning(left) == _meaning(right))
+    except (ValueError, TypeError, ArithmeticError, RecursionError):
+        return False
 
 
-def _without_blanks(text: str) -> str:
-    return _TEXT_OR_BLANKS.sub(lambda found: found[1] or "", text)
+def _meaning(cell: Cell) -> Any:
+    # numbers are marked, since Python takes true for 1
+    text = cell if isinstance(cell, str) else json.dumps(cell)
+    return json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_refuse)
+
+
+def _number(text: str) -> tuple[Decimal]:
+    return (Decimal(text),)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
