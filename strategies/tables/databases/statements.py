@@ -47,6 +47,11 @@ class Statements:
         return f"({' OR '.join(self.differences.values()) or 'FALSE'})"
 
     @cached_property
+    def counts(self) -> str:
+        """How many rows are there already, and how many of them differ."""
+        return f"SELECT count(*), sum(CASE WHEN {self.changed} THEN 1 ELSE 0 END) {self.join}"
+
+    @cached_property
     def known(self) -> str:
         """Which rows are there already."""
         return f"SELECT stage.{ROW} {self.join} ORDER BY stage.{ROW}"

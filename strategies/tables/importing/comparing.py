@@ -104,11 +104,6 @@ class _Statements(Statements):
     """Values are fetched as their texts: Python has no day after the year 9999, and no infinity of days."""
 
     @cached_property
-    def counts(self) -> str:
-        """How many rows are there already, and how many of them differ."""
-        return f"SELECT count(*), sum(CASE WHEN {self.changed} THEN 1 ELSE 0 END) {self.join}"
-
-    @cached_property
     def by_column(self) -> str:
         """How many rows differ in each column, and how many of these lose their value."""
         sums = ", ".join(

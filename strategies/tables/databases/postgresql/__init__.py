@@ -21,6 +21,8 @@ FRESH_SECONDS = 1.0
 #: Sorting is done in memory, not on the server's disk. And of rows just loaded the planner knows nothing: it would take
 #: many for few and look each of them up, which takes longer with every row; hashing whole tables does not.
 MANY_ROWS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_nestloop = off")
+#: A commit that waits for the disk waits for all before it.
+COMMIT_LAZILY = "SET LOCAL synchronous_commit = off"
 
 
 class Postgresql(Database):
@@ -59,8 +61,8 @@ class Postgresql(Database):
         return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext(:name))"), {"name": name}))
 
     def commit_lazily(self, connection: Connection) -> None:
-        """By ``synchronous_commit``; a commit that waits for the disk waits for all before it."""
-        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+        """By ``synchronous_commit``."""
+        connection.exec_driver_sql(COMMIT_LAZILY)
 
     def expect_many_rows(self, connection: Connection) -> None:
         """Hash and sort in memory rather than look up row by row."""
