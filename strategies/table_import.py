@@ -117,11 +117,11 @@ class TableImport(BatchJobStrategy):
         format = _format(job.context)
         reader = _open(job, format, file)
         try:
-            plan = self._look(job, format, reader)
+            plan = self._look(job, reader)
         except NotAsItBegan:
             reader.settle()
             job.rejects.restart()
-            plan = self._look(job, format, reader)
+            plan = self._look(job, reader)
         plan.file, plan.found = reader.described, reader.found
         plan.version, plan.checksum = version, file.checksum
         job.progress.total = plan.total + plan.counts.remove
@@ -139,26 +139,24 @@ class TableImport(BatchJobStrategy):
             raise InputChanged(job.context.file_key)
         format = _format(job.context)
         table = _table(job, plan)
-        destination = _destination(job, plan, table)
+        destination = _destination(job, plan, table, exists=plan.creates is None)
         loader = database_of(job.target).loader(destination)
         reader = _open(job, format, file, plan.found)
         if job.checkpoint != REMOVING:
-            converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets, job.context)
-            _load_all(job, plan, Chunking(reader, converter, loader, destination))
+            _load_all(job, plan, Chunking(reader, _converter(job, table, plan), loader, destination))
         if job.context.mode == "sync" and plan.creates is None:
-            keys = {name: column for name, column in plan.mapping.items() if column in plan.key}
-            converter = Converter(table, keys, plan.key, format.for_spreadsheets, job.context)
-            remove_missing(job, _checked(reader, converter), destination, loader, plan.max_removed)
+            keys = _checked(reader, _converter(job, table, plan, of_key_only=True))
+            remove_missing(job, keys, destination, loader, plan.max_removed)
 
     def build_template(self) -> str:
         """A small CSV file."""
         return TEMPLATE
 
-    def _look(self, job: JobRun, format: Format, reader: Reader) -> ImportPlan:
+    def _look(self, job: JobRun, reader: Reader) -> ImportPlan:
         """Decide, and look at every row."""
         plan, table, exists = self._decide(job, reader)
         destination = _destination(job, plan, table, exists)
-        converter = Converter(table, plan.mapping, plan.key, format.for_spreadsheets, job.context)
+        converter = _converter(job, table, plan)
         has_rows = exists and bool(destination.key) and _has_rows(job, table)
         preview = Preview(job, partial(_checked, reader, converter), destination, has_rows)
         plan.kept = destination.given_out
@@ -206,6 +204,11 @@ def _infer(job: JobRun, reader: Reader) -> Inference:
     return inference
 
 
+def _converter(job: JobRun, table: Table, plan: ImportPlan, of_key_only: bool = False) -> Converter:
+    mapping = {name: column for name, column in plan.mapping.items() if column in plan.key or not of_key_only}
+    return Converter(table, mapping, plan.key, _format(job.context).for_spreadsheets, job.context)
+
+
 def _checked(reader: Reader, converter: Converter) -> Iterator[Checked]:
     known = len(reader.columns)
     # splitting the file and converting cells take about as long: one thread each
@@ -216,13 +219,13 @@ def _checked(reader: Reader, converter: Converter) -> Iterator[Checked]:
             yield converter.check(batch)
 
 
-def _destination(job: JobRun, plan: ImportPlan, table: Table, exists: bool = True) -> Destination:
+def _destination(job: JobRun, plan: ImportPlan, table: Table, exists: bool) -> Destination:
     context: TableImportContext = job.context
     columns = list(plan.mapping.values())
     if context.mode == "append":
         return Destination(table, columns, [], context.mode)
     collations = unique_key(job.target, table, plan.key).collations if exists else {}
-    return Destination(table, columns, plan.key, context.mode, collations)
+    return Destination(table, columns, plan.key, context.mode, collations, resets=context.empty == "default")
 
 
 def _file_keys(job: JobRun, destination: Destination, exists: bool) -> HashedKeys | StagedKeys:
