@@ -28,7 +28,13 @@ from batch_jobs.strategies.tables.formats.reading import Input, NotAsItBegan, Re
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.mapping import choose_key, map_columns, match_table, unique_key
-from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPlan, create, table_to_create
+from batch_jobs.strategies.tables.importing.plan import (
+    ColumnChanges,
+    ColumnToCreate,
+    ImportPlan,
+    create,
+    table_to_create,
+)
 from batch_jobs.strategies.tables.importing.preview import Preview
 from batch_jobs.strategies.tables.importing.removing import REMOVING, MissingRows, objection, remove_missing
 from batch_jobs.strategies.tables.importing.repeats import HashedKeys, Repeats, read_repeats
@@ -301,6 +307,8 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
         _describe_columns(job, plan.creates)
     job.describe("import-create", "To create", f"{count_rows(counts.create)} will be created in {table}")
     job.describe("import-update", "To update", f"{count_rows(counts.update)} will be updated")
+    if plan.columns:
+        job.describe("import-changes", "Changes", _changes(plan.columns))
     job.describe("import-unchanged", "Unchanged", f"{count_rows(counts.unchanged)} already as in the file")
     if plan.kept:
         job.describe(
@@ -310,6 +318,14 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
         marked = "deleted" if job.context.missing == DELETE else "marked"
         job.describe("import-remove", "To remove", f"{count_rows(counts.remove)} not in the file will be {marked}")
     job.describe("import-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")
+
+
+def _changes(columns: dict[str, ColumnChanges]) -> str:
+    shown_columns = [
+        f"{name}: {count_rows(changes.changed)}" + (f", {changes.emptied} emptied" if changes.emptied else "")
+        for name, changes in sorted(columns.items(), key=lambda item: -item[1].changed)
+    ]
+    return "; ".join(shown_columns[:DESCRIBED_COLUMNS])
 
 
 def _describe_columns(job: JobRun, columns: list[ColumnToCreate]) -> None:
