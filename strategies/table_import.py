@@ -31,6 +31,7 @@ from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.inputs import Inputs, checksum_of, chosen_keys
 from batch_jobs.strategies.tables.importing.mapping import choose_key, map_columns, match_table, unique_key
 from batch_jobs.strategies.tables.importing.plan import (
+    ColumnChanges,
     ColumnToCreate,
     ImportPlan,
     check_row_size,
@@ -157,16 +158,15 @@ class TableImport(BatchJobStrategy):
         inputs.refuse_changed(plan.files)
         format = inputs.format(job.context.format)
         table, creation = _table(job, plan)
-        destination = _destination(job, plan, table, exists=not creation.is_due)
+        destination = _destination(job, plan, table, exists=plan.creates is None)
         loader = database_of(job.target).loader(destination)
         reader = inputs.reader(format, job.context, plan.found)
         if job.checkpoint != REMOVING:
-            converter = _converter(job, format, table, plan.mapping, plan.key)
+            converter = _converter(job, format, table, plan)
             _load_all(job, plan, Chunking(reader, converter, loader, destination), creation)
         if job.context.mode == "sync" and plan.creates is None:
-            keys = {name: column for name, column in plan.mapping.items() if column in plan.key}
-            converter = _converter(job, format, table, keys, plan.key)
-            remove_missing(job, _checked(reader, converter), destination, loader, plan.max_removed)
+            keys = _checked(reader, _converter(job, format, table, plan, of_key_only=True))
+            remove_missing(job, keys, destination, loader, plan.max_removed)
 
     def build_template(self) -> str:
         """A small CSV file."""
@@ -176,7 +176,7 @@ class TableImport(BatchJobStrategy):
         """Decide, and look at every row."""
         plan, table, exists = self._decide(job, format, reader)
         destination = _destination(job, plan, table, exists)
-        converter = _converter(job, format, table, plan.mapping, plan.key)
+        converter = _converter(job, format, table, plan)
         has_rows = exists and bool(destination.key) and _has_rows(job, table)
         preview = Preview(job, partial(_checked, reader, converter), destination, has_rows)
         plan.kept = destination.given_out
@@ -231,9 +231,10 @@ def _refuse_unknown_columns(context: TableImportContext, mapping: dict[str, str]
         raise JobRefused(f"{option} names {shown(columns)}, which is not loaded; what is: {shown(list(mapping))}")
 
 
-def _converter(job: JobRun, format: Format, table: Table, mapping: dict[str, str], key: list[str]) -> Converter:
+def _converter(job: JobRun, format: Format, table: Table, plan: ImportPlan, of_key_only: bool = False) -> Converter:
+    mapping = {name: column for name, column in plan.mapping.items() if column in plan.key or not of_key_only}
     return Converter(
-        table, mapping, key, format.for_spreadsheets, job.context, typed=format.typed, has_json=format.has_json
+        table, mapping, plan.key, format.for_spreadsheets, job.context, typed=format.typed, has_json=format.has_json
     )
 
 
@@ -247,13 +248,13 @@ def _checked(reader: Reader, converter: Converter) -> Iterator[Checked]:
             yield converter.check(batch)
 
 
-def _destination(job: JobRun, plan: ImportPlan, table: Table, exists: bool = True) -> Destination:
+def _destination(job: JobRun, plan: ImportPlan, table: Table, exists: bool) -> Destination:
     context: TableImportContext = job.context
     columns = list(plan.mapping.values())
     if context.mode == "append":
         return Destination(table, columns, [], context.mode)
     collations = unique_key(job.target, table, plan.key).collations if exists else {}
-    return Destination(table, columns, plan.key, context.mode, collations)
+    return Destination(table, columns, plan.key, context.mode, collations, resets=context.empty == "default")
 
 
 def _file_keys(job: JobRun, destination: Destination, exists: bool) -> HashedKeys | StagedKeys:
@@ -342,6 +343,8 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
         _describe_columns(job, plan.creates)
     job.describe("import-create", "To create", f"{count_rows(counts.create)} will be created in {table}")
     job.describe("import-update", "To update", f"{count_rows(counts.update)} will be updated")
+    if plan.columns:
+        job.describe("import-changes", "Changes", _changes(plan.columns))
     job.describe("import-unchanged", "Unchanged", f"{count_rows(counts.unchanged)} already as in the file")
     if plan.kept:
         job.describe(
@@ -351,6 +354,14 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
         marked = "deleted" if job.context.missing == DELETE else "marked"
         job.describe("import-remove", "To remove", f"{count_rows(counts.remove)} not in the file will be {marked}")
     job.describe("import-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")
+
+
+def _changes(columns: dict[str, ColumnChanges]) -> str:
+    shown_columns = [
+        f"{name}: {count_rows(changes.changed)}" + (f", {changes.emptied} emptied" if changes.emptied else "")
+        for name, changes in sorted(columns.items(), key=lambda item: -item[1].changed)
+    ]
+    return "; ".join(shown_columns[:DESCRIBED_COLUMNS])
 
 
 def _describe_columns(job: JobRun, columns: list[ColumnToCreate]) -> None:

@@ -1,7 +1,7 @@
 """Putting rows into a table: what the loaders of all databases have in common."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -22,7 +22,8 @@ class Destination:
     """Where rows go: the table, the columns that the file has for it, the key, and what a known key means.
 
     ``key`` is empty in mode ``append``. ``collations`` are those of key columns whose unique index takes texts for
-    equal that are not the same.
+    equal that are not the same. ``resets`` says that what a row does not have is set to its default in a known row;
+    otherwise it is left as it is.
     """
 
     table: Table
@@ -30,6 +31,9 @@ class Destination:
     key: list[str]
     mode: str
     collations: Mapping[str, str] = field(default_factory=dict)
+    resets: bool = False
+    #: Columns that known rows get their default in, and the SQL of that.
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def others(self) -> list[str]:
@@ -59,7 +63,18 @@ class Destination:
 
     def only(self, columns: Sequence[str]) -> "Destination":
         """The same for rows that have but these columns."""
-        return Destination(self.table, list(columns), self.key, self.mode, self.collations)
+        lacking = [name for name in self.columns if name not in columns and name not in self.given_out]
+        defaults = {name: _default(self.column(name)) for name in lacking} if self.resets else {}
+        known = {name: default for name, default in defaults.items() if default is not None}
+        return replace(self, columns=list(columns), defaults=known)
+
+
+def _default(column: Column[Any]) -> str | None:
+    """The SQL of a column's default; ``None`` where it is a number that is given out once only."""
+    if column.server_default is None:
+        return "NULL" if column.identity is None else None
+    default = str(getattr(column.server_default, "arg", ""))
+    return None if not default or "nextval(" in default else f"({default})"
 
 
 def is_required(column: Column[Any]) -> bool:

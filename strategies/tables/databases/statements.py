@@ -36,15 +36,17 @@ class Statements:
     @cached_property
     def differences(self) -> dict[str, str]:
         """That a column differs between the target and the stage, by the column."""
-        return {
-            name: difference(self.database, self.destination, name, "target", "stage")
-            for name in self.destination.others
-        }
+        return differences(self.database, self.destination, "target", "stage")
 
     @cached_property
     def changed(self) -> str:
         """That any column differs."""
         return f"({' OR '.join(self.differences.values()) or 'FALSE'})"
+
+    @cached_property
+    def counts(self) -> str:
+        """How many rows are there already, and how many of them differ."""
+        return f"SELECT count(*), sum(CASE WHEN {self.changed} THEN 1 ELSE 0 END) {self.join}"
 
     @cached_property
     def known(self) -> str:
@@ -64,8 +66,7 @@ class Statements:
     @cached_property
     def update(self) -> str | None:
         """Update the rows that are there where they differ; ``None`` where there is nothing to set."""
-        quoted = self.database.quoted
-        sets = ", ".join(f"{quoted(name)} = stage.{quoted(name)}" for name in self.destination.others)
+        sets = assignments(self.database, self.destination, "stage")
         if not sets:
             return None
         return f"UPDATE {self.table} AS target SET {sets} FROM {STAGE} AS stage WHERE {self.same} AND {self.changed}"
@@ -94,27 +95,44 @@ def key_cell(database: Database, destination: Destination, name: str, side: str)
 
 def upsert_clause(database: Database, destination: Destination) -> str:
     """What to do with a row whose key is there: nothing, or an update where it differs."""
-    quoted = database.quoted
     target = f"ON CONFLICT ({database.names(destination.key)}) DO"
-    if destination.mode not in UPDATING or not destination.others:
+    sets = assignments(database, destination, "EXCLUDED")
+    if destination.mode not in UPDATING or not sets:
         return f"{target} NOTHING"
     table = database.quoted_table(destination.table)
-    sets = ", ".join(f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in destination.others)
-    changes = " OR ".join(difference(database, destination, name, table, "EXCLUDED") for name in destination.others)
+    changes = " OR ".join(differences(database, destination, table, "EXCLUDED").values())
     return f"{target} UPDATE SET {sets} WHERE {changes}"
 
 
-def difference(database: Database, destination: Destination, name: str, left: str, right: str) -> str:
-    """The SQL condition that a column differs between two tables; what looks different is, whatever the collation."""
+def new_values(database: Database, destination: Destination, source: str) -> dict[str, str]:
+    """The SQL of what a known row gets, by column: the source's values, and defaults."""
+    return {name: f"{source}.{database.quoted(name)}" for name in destination.others} | dict(destination.defaults)
+
+
+def assignments(database: Database, destination: Destination, source: str) -> str:
+    """What an UPDATE of a known row sets."""
+    values = new_values(database, destination, source)
+    return ", ".join(f"{database.quoted(name)} = {value}" for name, value in values.items())
+
+
+def differences(database: Database, destination: Destination, target: str, source: str) -> dict[str, str]:
+    """The SQL conditions that a known row gets something else than it has, by column."""
+    return {
+        name: difference(database, destination, name, f"{target}.{database.quoted(name)}", value)
+        for name, value in new_values(database, destination, source).items()
+    }
+
+
+def difference(database: Database, destination: Destination, name: str, before: str, after: str) -> str:
+    """The SQL condition that two values of a column differ; what looks different is, whatever the collation."""
     column = _base(destination.column(name).type)
-    cells = (f"{side}.{database.quoted(name)}" for side in (left, right))
+    cells = [before, after]
     if _compares_by_text(column):
-        cells = (f"CAST({cell} AS TEXT)" for cell in cells)
+        cells = [f"CAST({cell} AS TEXT)" for cell in cells]
     if _compares_by_text(column) or (isinstance(column, String) and not isinstance(column, Enum)):
-        cells = (f"{cell} COLLATE {database.exact_collation}" for cell in cells)
-    before, after = cells
-    differs = f"{before} {database.differs} {after}"
-    same = database.same_meaning(column, before, after)
+        cells = [f"{cell} COLLATE {database.exact_collation}" for cell in cells]
+    differs = f" {database.differs} ".join(cells)
+    same = database.same_meaning(column, *cells)
     return f"({differs} AND NOT {same})" if same else differs
 
 

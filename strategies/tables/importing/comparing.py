@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.database import Database
 from batch_jobs.strategies.tables.databases.loading import ROW, Destination, Loader
-from batch_jobs.strategies.tables.databases.statements import Statements
+from batch_jobs.strategies.tables.databases.statements import Statements, new_values
 from batch_jobs.strategies.tables.importing.bisect import RefusedRow, bisect
 from batch_jobs.strategies.tables.importing.plan import ColumnChanges
 
@@ -85,11 +85,11 @@ class Comparison:
         return found
 
     def _by_column(self, sums: Sequence[int]) -> dict[str, ColumnChanges]:
-        pairs = zip(self._destination.others, sums[0::2], sums[1::2], strict=True)
+        pairs = zip(self._sql.differences, sums[0::2], sums[1::2], strict=True)
         return {name: ColumnChanges(changed=changed, emptied=emptied) for name, changed, emptied in pairs if changed}
 
     def _changes(self, found: Iterable[tuple[Any, ...]]) -> list[Change]:
-        key, others = self._destination.key, self._destination.others
+        key, others = self._destination.key, list(self._sql.differences)
         changes: list[Change] = []
         for row in found:
             names = dict(zip(key, map(str, row[1 : 1 + len(key)]), strict=True))
@@ -104,16 +104,15 @@ class _Statements(Statements):
     """Values are fetched as their texts: Python has no day after the year 9999, and no infinity of days."""
 
     @cached_property
-    def counts(self) -> str:
-        """How many rows are there already, and how many of them differ."""
-        return f"SELECT count(*), sum(CASE WHEN {self.changed} THEN 1 ELSE 0 END) {self.join}"
+    def _after(self) -> dict[str, str]:
+        return new_values(self.database, self.destination, "stage")
 
     @cached_property
     def by_column(self) -> str:
         """How many rows differ in each column, and how many of these lose their value."""
         sums = ", ".join(
             f"sum(CASE WHEN {differs} THEN 1 ELSE 0 END), "
-            f"sum(CASE WHEN {differs} AND stage.{self.database.quoted(name)} IS NULL THEN 1 ELSE 0 END)"
+            f"sum(CASE WHEN {differs} AND {self._after[name]} IS NULL THEN 1 ELSE 0 END)"
             for name, differs in self.differences.items()
         )
         return f"SELECT {sums} {self.join} AND {self.changed}"
@@ -124,7 +123,7 @@ class _Statements(Statements):
         quoted, shown = self.database.quoted, self.database.shown
         keys = ", ".join(shown(f"stage.{quoted(name)}") for name in self.destination.key)
         fields = "".join(
-            f", {shown(f'target.{quoted(name)}')}, {shown(f'stage.{quoted(name)}')}, {differs}"
+            f", {shown(f'target.{quoted(name)}')}, {shown(self._after[name])}, {differs}"
             for name, differs in self.differences.items()
         )
         return (

@@ -23,11 +23,6 @@ class Creation:
     def __init__(self, table: Table | None) -> None:
         self._table = table
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the table is still to be created."""
-        return self._table is not None
-
     @contextmanager
     def by_first_row(self, connection: Connection, has_rows: bool) -> Iterator[Done]:
         """Have the table there while a chunk is written, and keep it if a row came in.

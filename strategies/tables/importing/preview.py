@@ -64,7 +64,9 @@ class Preview:
         with prefetched(self._look()) as batches:
             for checked in batches:
                 self._first_look(checked, keys)
-        return self._look_again(keys) if keys.settle() else None
+        repeats = self._look_again(keys) if keys.settle() else None
+        self.columns = {name: changes for name, changes in self.columns.items() if changes.changed}
+        return repeats
 
     def _first_look(self, checked: Checked, keys: FileKeys) -> None:
         self._job.stop_if_asked()

@@ -82,3 +82,23 @@ def test_A8_a_new_row_without_what_it_needs_is_a_reject(importing, run_sql, mode
 
     assert (job.result.created, job.result.rejected) == (1, 1)
     assert "a new row needs a value for name" in importing.rejects(job.result)[1]
+
+
+def test_with_empty_default_a_known_row_gets_the_default_too(importing, pairs):
+    content = '{"id":1,"a":"new"}\n{"id":2,"b":"new"}\n{"id":4,"a":"four"}\n'
+    job = importing.preview(content, name="in.jsonl", table="t", mode="upsert", empty="default")
+    assert job.plan["columns"] == {"a": {"changed": 2, "emptied": 1}, "b": {"changed": 2, "emptied": 0}}
+    assert ("b", "b1", "of the table") in [
+        (change["column"], change["before"], change["after"]) for change in job.plan["sample"]
+    ]
+
+    hooks.process(TableImport(), job)
+
+    assert (job.result.created, job.result.updated) == (1, 2)
+    assert pairs() == [
+        (1, "new", "of the table"),
+        (2, None, "new"),
+        (3, "a3", "b3"),
+        (4, "four", "of the table"),
+    ]
+    assert importing(content, name="in.jsonl", table="t", mode="upsert", empty="default").unchanged == 3

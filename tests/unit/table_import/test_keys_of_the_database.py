@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Engine
 from sqlalchemy.exc import NotSupportedError
 
 from batch_jobs.strategies.sdk import hooks
@@ -48,14 +47,13 @@ ON_SQLITE = {
 
 
 def cases() -> list[object]:
-    given = [("postgresql", name, *case) for name, case in ON_POSTGRES.items()]
+    given = [("postgres", name, *case) for name, case in ON_POSTGRES.items()]
     given += [("sqlite", name, *case) for name, case in ON_SQLITE.items()]
     return [pytest.param(*case, id=f"{case[0]} {case[1]}") for case in given]
 
 
-def only_on(target: Engine, dialect: str) -> None:
-    if target.dialect.name != dialect:
-        pytest.skip(f"a case of {dialect}")
+on_postgresql = pytest.mark.parametrize("target_url", ["postgres"], indirect=True)
+on_sqlite = pytest.mark.parametrize("target_url", ["sqlite"], indirect=True)
 
 
 def make(run_sql: Callable[[str], object], *statements: str) -> None:
@@ -67,11 +65,10 @@ def make(run_sql: Callable[[str], object], *statements: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["insert", "upsert", "sync"])
-@pytest.mark.parametrize(("dialect", "name", "statements", "one", "same"), cases())
+@pytest.mark.parametrize(("target_url", "name", "statements", "one", "same"), cases(), indirect=["target_url"])
 def test_A6_A6b_C4_of_keys_equal_to_the_database_the_first_goes_in(
-    importing, run_sql, target, mode, dialect, name, statements, one, same
+    importing, run_sql, mode, name, statements, one, same
 ):
-    only_on(target, dialect)
     make(run_sql, *statements)
     columns, key = ("k,b,v", ["k", "b"]) if name == "two columns" else ("k,v", ["k"])
     job = importing.preview(f"{columns}\n{one},x\n{same},y\n", table="t", mode=mode, key=key)
@@ -86,11 +83,8 @@ def test_A6_A6b_C4_of_keys_equal_to_the_database_the_first_goes_in(
     assert "is already on line 2" in reject
 
 
-@pytest.mark.parametrize(("dialect", "name", "statements", "one", "same"), cases())
-def test_C4_a_key_equal_to_one_of_the_table_is_that_row(
-    importing, run_sql, target, dialect, name, statements, one, same
-):
-    only_on(target, dialect)
+@pytest.mark.parametrize(("target_url", "name", "statements", "one", "same"), cases(), indirect=["target_url"])
+def test_C4_a_key_equal_to_one_of_the_table_is_that_row(importing, run_sql, name, statements, one, same):
     make(run_sql, *statements)
     columns, key = ("k,b,v", ["k", "b"]) if name == "two columns" else ("k,v", ["k"])
     assert importing(f"{columns}\n{one},x\n", table="t", mode="upsert", key=key).created == 1
@@ -114,8 +108,8 @@ def test_a_change_of_case_alone_is_written_though_the_collation_takes_it_for_equ
     assert run_sql("SELECT v FROM t") == [("ABC",)]
 
 
-def test_C4_a_bad_key_of_such_a_type_is_a_reject_and_hinders_no_other(importing, run_sql, target):
-    only_on(target, "postgresql")
+@on_postgresql
+def test_C4_a_bad_key_of_such_a_type_is_a_reject_and_hinders_no_other(importing, run_sql):
     run_sql("CREATE TABLE t (k inet PRIMARY KEY, v text)")
 
     result = importing("k,v\nnowhere,x\n10.0.0.1,y\n", table="t", mode="upsert")
@@ -123,8 +117,8 @@ def test_C4_a_bad_key_of_such_a_type_is_a_reject_and_hinders_no_other(importing,
     assert (result.created, result.rejected) == (1, 1)
 
 
-def test_C6_a_unique_column_of_sqlite_is_found_wherever_it_is_declared(importing, run_sql, target):
-    only_on(target, "sqlite")
+@on_sqlite
+def test_C6_a_unique_column_of_sqlite_is_found_wherever_it_is_declared(importing, run_sql):
     run_sql(
         'CREATE TABLE t ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "slug" varchar(50) NOT NULL UNIQUE, "v" text)'
     )
@@ -133,8 +127,8 @@ def test_C6_a_unique_column_of_sqlite_is_found_wherever_it_is_declared(importing
     assert importing("slug,v\na,y\n", table="t", mode="upsert", key=["slug"]).updated == 1
 
 
-def test_a_deferrable_key_is_none_to_match_by(importing, run_sql, target):
-    only_on(target, "postgresql")
+@on_postgresql
+def test_a_deferrable_key_is_none_to_match_by(importing, run_sql):
     run_sql("CREATE TABLE t (k int UNIQUE DEFERRABLE, v text)")
 
     with pytest.raises(Exception, match="no unique index on exactly k"):

@@ -19,6 +19,8 @@ def test_the_preview_counts_and_shows_changes_and_writes_nothing(importing, prod
         {"line": 3, "key": {"code": "B"}, "column": "name", "before": "Bread", "after": "Brot"},
         {"line": 3, "key": {"code": "B"}, "column": "stock", "before": "2", "after": "5"},
     ]
+    assert job.plan["columns"] == {"name": {"changed": 1, "emptied": 0}, "stock": {"changed": 1, "emptied": 0}}
+    assert "name: 1 row; stock: 1 row" in [entry.message for entry in job.result.stat_descriptors]
     assert job.result.count == 3
     assert products() == before
 
@@ -43,6 +45,27 @@ def test_what_the_preview_counts_is_what_happens(importing, products):
         "reject": told.rejected,
     }
     assert told.advancement_count == told.count == 64
+
+
+def test_changes_are_counted_by_column_and_a_repeated_row_takes_its_own_back(importing, products):
+    content = "code,name,stock,note\nA,Apple,5,\nB,Brot,2,keep\nA,Other,6,x\n"
+    job = importing.preview(content, table="products", mode="upsert")
+
+    assert job.plan["counts"] == {"create": 0, "update": 2, "unchanged": 0, "remove": 0, "reject": 1}
+    assert {name: tuple(changes.values()) for name, changes in job.plan["columns"].items()} == {
+        "name": (1, 0),
+        "stock": (1, 0),
+        "note": (1, 1),
+    }
+    assert job.plan["rejects"] == [{"line": 4, "column": None, "message": "key code=A is already on line 2"}]
+
+
+def test_the_plan_has_the_first_rejects_by_line(importing, products):
+    content = "code,name,stock\n" + "".join(f"K{number},n,x\n" for number in range(50))
+    job = importing.preview(content, table="products", mode="upsert")
+
+    assert [reject["line"] for reject in job.plan["rejects"]] == list(range(2, 22))
+    assert job.plan["rejects"][0]["column"] == "stock"
 
 
 def test_a_dry_run_leaves_a_sqlite_file_as_it_is(importing, products, target):

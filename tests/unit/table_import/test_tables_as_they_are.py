@@ -1,19 +1,13 @@
 """Tables that people have: sequences, partitions, policies, views, columns that the file lacks or cannot set."""
 
 import pytest
-from sqlalchemy import Engine
 
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.table_import import TableImport
 
-
-@pytest.fixture
-def on_postgresql(target: Engine) -> Engine:
-    if target.dialect.name != "postgresql":
-        pytest.skip("a case of PostgreSQL")
-    return target
+on_postgresql = pytest.mark.parametrize("target_url", ["postgres"], indirect=True)
 
 
 IDS = {
@@ -26,7 +20,8 @@ IDS = {
 
 @pytest.mark.parametrize("mode", ["append", "insert", "upsert"])
 @pytest.mark.parametrize("id_column", IDS.values(), ids=IDS)
-def test_A7_the_sequence_stands_after_the_greatest_id_given(importing, run_sql, on_postgresql, mode, id_column):
+@on_postgresql
+def test_A7_the_sequence_stands_after_the_greatest_id_given(importing, run_sql, mode, id_column):
     run_sql("CREATE SEQUENCE numbers")
     run_sql(f"CREATE TABLE t (id {id_column}, title text)")
 
@@ -35,7 +30,8 @@ def test_A7_the_sequence_stands_after_the_greatest_id_given(importing, run_sql, 
     assert run_sql("INSERT INTO t (title) VALUES ('new') RETURNING id") == [(8,)]
 
 
-def test_A7_a_sequence_is_never_lowered_nor_raised_for_a_rejected_row(importing, run_sql, on_postgresql):
+@on_postgresql
+def test_A7_a_sequence_is_never_lowered_nor_raised_for_a_rejected_row(importing, run_sql):
     run_sql("CREATE TABLE t (id serial PRIMARY KEY, n int CHECK (n < 5))")
     run_sql("SELECT setval('t_id_seq', 100)")
 
@@ -44,7 +40,8 @@ def test_A7_a_sequence_is_never_lowered_nor_raised_for_a_rejected_row(importing,
     assert run_sql("INSERT INTO t (n) VALUES (0) RETURNING id") == [(101,)]
 
 
-def test_C2_an_upsert_into_a_partitioned_table(importing, run_sql, on_postgresql):
+@on_postgresql
+def test_C2_an_upsert_into_a_partitioned_table(importing, run_sql):
     run_sql("CREATE TABLE t (id int, day date, v text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day)")
     run_sql("CREATE TABLE t25 PARTITION OF t FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')")
     run_sql("INSERT INTO t VALUES (1, '2025-03-01', 'old'), (3, '2025-03-01', 'same')")
@@ -57,7 +54,8 @@ def test_C2_an_upsert_into_a_partitioned_table(importing, run_sql, on_postgresql
 
 
 @pytest.mark.parametrize("mode", ["upsert", "update", "sync"])
-def test_C3_the_id_that_the_database_alone_gives_out_stays(importing, run_sql, on_postgresql, mode):
+@on_postgresql
+def test_C3_the_id_that_the_database_alone_gives_out_stays(importing, run_sql, mode):
     run_sql("CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text UNIQUE, title text)")
     run_sql("INSERT INTO t (code, title) VALUES ('A', 'old')")
     content = "id,code,title\n70,A,x\n80,B,y\n"
@@ -73,7 +71,8 @@ def test_C3_the_id_that_the_database_alone_gives_out_stays(importing, run_sql, o
 
 
 @pytest.mark.parametrize("max_rejects", [None, 0])
-def test_C5_C5b_rows_that_python_cannot_hold_are_compared_all_the_same(importing, run_sql, on_postgresql, max_rejects):
+@on_postgresql
+def test_C5_C5b_rows_that_python_cannot_hold_are_compared_all_the_same(importing, run_sql, max_rejects):
     run_sql("CREATE TABLE t (id int PRIMARY KEY, day date, at timestamptz)")
     run_sql("INSERT INTO t VALUES (1, 'infinity', '-infinity'), (2, '0044-03-15 BC', NULL), (3, '10000-01-01', NULL)")
     content = "id,day,at\n" + "".join(f"{id},2026-01-0{id},\n" for id in (1, 2, 3))
@@ -89,7 +88,8 @@ def test_C5_C5b_rows_that_python_cannot_hold_are_compared_all_the_same(importing
     assert run_sql("SELECT day::text FROM t ORDER BY id") == [("2026-01-01",), ("2026-01-02",), ("2026-01-03",)]
 
 
-def test_C5_an_infinite_key_is_removed_by_its_own_value(importing, run_sql, on_postgresql):
+@on_postgresql
+def test_C5_an_infinite_key_is_removed_by_its_own_value(importing, run_sql):
     run_sql("CREATE TABLE t (day date PRIMARY KEY, v text)")
     run_sql("INSERT INTO t VALUES ('infinity', 'x'), ('2026-01-01', 'y')")
 
@@ -111,7 +111,7 @@ def test_an_undecodable_text_of_sqlite_is_compared_and_shown(importing, run_sql,
 
 
 @pytest.fixture
-def as_app(on_postgresql, run_sql, importing):
+def as_app(target, run_sql, importing):
     """Imports as a role to which a policy applies."""
     run_sql(
         "DO $$ BEGIN CREATE ROLE rows_of_a LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
@@ -122,13 +122,14 @@ def as_app(on_postgresql, run_sql, importing):
     run_sql("CREATE POLICY p ON t USING (tenant = 'a') WITH CHECK (tenant = 'a')")
     run_sql("GRANT ALL ON t TO rows_of_a")
     run_sql("GRANT ALL ON SCHEMA public TO rows_of_a")
-    engine = make_engine(on_postgresql.url.set(username="rows_of_a").render_as_string(hide_password=False))
+    engine = make_engine(target.url.set(username="rows_of_a").render_as_string(hide_password=False))
     importing.target = engine
     yield importing
     engine.dispose()
 
 
 @pytest.mark.parametrize("mode", ["append", "insert", "upsert"])
+@on_postgresql
 def test_C9_a_row_against_the_policy_is_a_reject_and_others_go_in(as_app, run_sql, mode):
     result = as_app("id,tenant\n1,a\n2,b\n3,a\n", table="t", mode=mode)
 
@@ -138,6 +139,7 @@ def test_C9_a_row_against_the_policy_is_a_reject_and_others_go_in(as_app, run_sq
     assert (again.created, again.unchanged) == (1, 2)
 
 
+@on_postgresql
 def test_C9_a_row_whose_key_is_hidden_is_a_reject(as_app, run_sql):
     result = as_app("id,tenant\n1,a\n9,a\n", table="t", mode="upsert")
 
@@ -145,6 +147,7 @@ def test_C9_a_row_whose_key_is_hidden_is_a_reject(as_app, run_sql):
     assert run_sql("SELECT * FROM t ORDER BY id") == [(1, "a"), (9, "b")]
 
 
+@on_postgresql
 def test_C9_a_role_that_may_not_write_at_all_is_no_matter_of_rows(as_app, run_sql):
     run_sql("REVOKE INSERT, UPDATE ON t FROM rows_of_a")
 
@@ -153,7 +156,8 @@ def test_C9_a_role_that_may_not_write_at_all_is_no_matter_of_rows(as_app, run_sq
     assert as_app.rejects(as_app.jobs[-1].result) == []
 
 
-def test_C10_an_append_to_a_view_that_takes_rows(importing, run_sql, on_postgresql):
+@on_postgresql
+def test_C10_an_append_to_a_view_that_takes_rows(importing, run_sql):
     run_sql("CREATE TABLE b (id int PRIMARY KEY, v text)")
     run_sql("CREATE VIEW t AS SELECT id, v FROM b WHERE id < 10 WITH CHECK OPTION")
 
@@ -194,7 +198,8 @@ BEGIN IF n = 2 THEN RAISE EXCEPTION 'will not' USING ERRCODE = '{state}'; END IF
 
 
 @pytest.mark.parametrize("state", ["XX000", "22000", "P0001", "23514"])
-def test_C16_a_value_that_only_the_server_refuses_is_a_reject(importing, run_sql, on_postgresql, state):
+@on_postgresql
+def test_C16_a_value_that_only_the_server_refuses_is_a_reject(importing, run_sql, state):
     run_sql(PICKY.format(state=state))
     run_sql("CREATE TABLE t (id int PRIMARY KEY, n int, m int GENERATED ALWAYS AS (picky(n)) STORED)")
 
@@ -205,7 +210,8 @@ def test_C16_a_value_that_only_the_server_refuses_is_a_reject(importing, run_sql
 
 
 @pytest.mark.parametrize("state", ["57P01", "53200", "58030", "XX001", "42501"])
-def test_C16_what_is_not_about_a_value_is_no_reject(importing, run_sql, on_postgresql, state):
+@on_postgresql
+def test_C16_what_is_not_about_a_value_is_no_reject(importing, run_sql, state):
     run_sql(PICKY.format(state=state))
     run_sql("CREATE TABLE t (id int PRIMARY KEY, n int, m int GENERATED ALWAYS AS (picky(n)) STORED)")
 
@@ -213,7 +219,8 @@ def test_C16_what_is_not_about_a_value_is_no_reject(importing, run_sql, on_postg
         importing("id,n\n1,1\n2,2\n3,3\n", table="t", mode="upsert")
 
 
-def test_C16_a_name_that_a_type_looks_up_in_vain_is_a_reject(importing, run_sql, on_postgresql):
+@on_postgresql
+def test_C16_a_name_that_a_type_looks_up_in_vain_is_a_reject(importing, run_sql):
     run_sql("CREATE TABLE t (id int PRIMARY KEY, of regclass)")
 
     result = importing("id,of\n1,t\n2,nowhere\n3,pg_class\n", table="t", mode="upsert")

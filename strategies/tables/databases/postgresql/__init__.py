@@ -25,6 +25,8 @@ MANY_ROWS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_nestloop = off")
 #: Whether two cells are the same JSON, by jsonb, which has an equality; what jsonb cannot hold is compared by its text.
 SAME_JSON = r"""(CASE WHEN CAST({0} AS TEXT) ~* '\\u(0000|d[89a-f])' OR CAST({1} AS TEXT) ~* '\\u(0000|d[89a-f])'
     THEN FALSE ELSE CAST(CAST({0} AS TEXT) AS JSONB) IS NOT DISTINCT FROM CAST(CAST({1} AS TEXT) AS JSONB) END)"""
+#: A commit that waits for the disk waits for all before it.
+COMMIT_LAZILY = "SET LOCAL synchronous_commit = off"
 
 
 class Postgresql(Database):
@@ -66,8 +68,8 @@ class Postgresql(Database):
         return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext(:name))"), {"name": name}))
 
     def commit_lazily(self, connection: Connection) -> None:
-        """By ``synchronous_commit``; a commit that waits for the disk waits for all before it."""
-        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+        """By ``synchronous_commit``."""
+        connection.exec_driver_sql(COMMIT_LAZILY)
 
     def expect_many_rows(self, connection: Connection) -> None:
         """Hash and sort in memory rather than look up row by row."""

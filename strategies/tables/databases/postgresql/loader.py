@@ -13,13 +13,14 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.database import Database
 from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, STAGE, UPDATING, Destination, Removal, Written
+from batch_jobs.strategies.tables.databases.postgresql import COMMIT_LAZILY
 from batch_jobs.strategies.tables.databases.postgresql.sequences import Sequences
 from batch_jobs.strategies.tables.databases.statements import Statements, key_cell, upsert_clause
 
 #: What a COPY into the table itself may raise though an INSERT would do: row security, a view with rules.
 DIRECT_ERRORS: tuple[type[Exception], ...] = (psycopg.NotSupportedError, psycopg.ProgrammingError)
 #: The planner knows nothing of rows just staged, and would rather read the whole target for each batch.
-LOOK_UP_EACH = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+LOOK_UP_EACH = "; ".join(f"SET LOCAL enable_{way} = off" for way in ("hashjoin", "mergejoin", "memoize", "bitmapscan"))
 FETCHED = 1_000
 FROM_CSV = "FROM STDIN (FORMAT csv)"
 
@@ -33,6 +34,7 @@ class PostgresqlLoader:
         self._sequences = Sequences(database, destination)
         self._by_columns: dict[tuple[str, ...], _Statements] = {}
         self._has_row_versions = True
+        self._stage_is_empty = False
         self._sql = self._statements(destination.columns)
         self._expects_new = destination.creates
 
@@ -55,13 +57,15 @@ class PostgresqlLoader:
 
     def begin(self, connection: Connection, last: bool) -> None:
         """Make the connection's stage, once; have deferred constraints checked while a row can still be refused."""
-        _driver(connection).execute("SET CONSTRAINTS ALL IMMEDIATE")
+        settings = ["SET CONSTRAINTS ALL IMMEDIATE"]
         if not last:
             # rows and checkpoint are in one commit, so that losing both with the server only repeats the chunk;
             # the last chunk waits for the disk, and with it for all before it
-            self._database.commit_lazily(connection)
+            settings.append(COMMIT_LAZILY)
         if self._destination.mode in UPDATING:
-            _driver(connection).execute(LOOK_UP_EACH)
+            settings.append(LOOK_UP_EACH)
+        _driver(connection).execute("; ".join(settings))  # in one round trip
+        self._stage_is_empty = True
         # pooled connections keep their temporary tables; one made for another job is replaced
         if connection.info.get(STAGE) is not self:
             _driver(connection).execute(self._sql.drop_stage)
@@ -126,10 +130,12 @@ class PostgresqlLoader:
             self._fill(connection, sql.copy_numbered, _csv(_numbered(payload.rows)))
             found.unknown = [row for (row,) in driver.execute(sql.unknown)]
         # an INSERT that meets a row locks it and writes that down, though it changes nothing; a join only reads
-        found.updated = driver.execute(sql.update).rowcount if sql.update else 0
-        if sql.destination.creates and found.updated < payload.rows.num_rows:
-            created, touched = driver.execute(sql.insert_new).fetchone()
-            found.created, found.updated = created, found.updated + touched - created
+        known, changed = driver.execute(sql.counts).fetchone()
+        if changed:
+            found.updated = driver.execute(sql.update).rowcount
+        if sql.destination.creates and known < payload.rows.num_rows:
+            found.created, touched = driver.execute(sql.insert_new).fetchone()
+            found.updated += touched - found.created
         return found
 
     def _insert(self, connection: Connection, payload: "Encoded", sql: "_Statements") -> Written:
@@ -138,7 +144,9 @@ class PostgresqlLoader:
         return Written(staged - len(known), known=known)
 
     def _fill(self, connection: Connection, copy: str, csv: bytes) -> int:
-        _driver(connection).execute(self._sql.clear_stage)
+        if not self._stage_is_empty:
+            _driver(connection).execute(self._sql.clear_stage)
+        self._stage_is_empty = False
         return _copy(connection, copy, csv)
 
     def _statements(self, columns: Sequence[str]) -> "_Statements":

@@ -81,7 +81,8 @@ def test_staging_replaces_what_was_staged_numbers_the_rows_and_leaves_the_table_
 
 def test_a_column_differs_where_its_values_do_and_null_is_a_value(goods: Engine):
     database = database_of(goods)
-    differs = difference(database, destination(goods, "upsert"), PRICE, "a", "b")
+    cells = (f"{side}.{database.quoted(PRICE)}" for side in ("a", "b"))
+    differs = difference(database, destination(goods, "upsert"), PRICE, *cells)
     pairs = "(SELECT CAST({0} AS INTEGER) AS {2}) AS a CROSS JOIN (SELECT CAST({1} AS INTEGER) AS {2}) AS b"
     with goods.connect() as connection:
 
