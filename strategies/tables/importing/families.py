@@ -51,13 +51,19 @@ class Refused:
 class Part:
     """Some cells of a column without blanks around them, and their lines.
 
-    ``marked`` are those that are texts in a file which is ``typed``.
+    ``marked`` are those that are texts in a file which is ``typed``; ``written`` are the cells as the file has them,
+    where that is not as plain text.
     """
 
     texts: pa.Array
     lines: pa.Array
     typed: bool = False
     marked: pa.BooleanArray | None = None
+    written: pa.Array | None = None
+
+    def plain(self, texts: pa.Array) -> "Part":
+        """The same cells as plain text."""
+        return Part(texts, self.lines, written=self.texts)
 
     def first_false(self, fits: pa.Array) -> Cell | None:
         """The first cell for which this is false."""
@@ -66,7 +72,8 @@ class Part:
 
     def cell(self, place: int) -> Cell:
         """A cell by its place."""
-        return Cell(str(self.texts[place]), self.lines[place].as_py())
+        texts = self.texts if self.written is None else self.written
+        return Cell(str(texts[place]), self.lines[place].as_py())
 
 
 class Family(Protocol):
@@ -120,9 +127,9 @@ class Numbers:
         """Take cells into account."""
         if self._notation is not None:
             plain = self._notation.plain(part.texts)
-            written, part = part, Part(plain.values, part.lines)
+            part = part.plain(plain.values)
             if plain.bad:
-                return self._refused(part, written.cell(plain.bad[0][0]))
+                return self._refused(part, part.cell(plain.bad[0][0]))
         if (_are_whole if self._fraction is None else _are_decimals)(part.texts):
             self._has_finite = True
         else:
@@ -216,7 +223,7 @@ class Times:
                 return Refused(f"is not as {self._notation.format}", part.cell(plain.bad[0][0]))
             if self._is_clock:
                 return None
-            part = Part(plain.values, part.lines)
+            part = part.plain(plain.values)
         for name, are_such, type in _SORTS:
             if are_such(part.texts) and _casts(part.texts, type):
                 self._note(name, part, pc.is_null(part.texts))

@@ -211,6 +211,7 @@ def _dialect(name: str) -> Any:
 def test_marks_formats_words_and_types_that_were_given(database: str):
     marks = {"decimal": ",", "thousands": ".", "database": database}
     assert decide("1.234,50", "7", **marks)[0] == "Numeric"
+    assert str(decision("1", "1.234,50", **marks).cell) == "'1.234,50' on line 3"
     assert decide("1.234", "1.234.567", **marks)[0] == "BigInteger"
     assert decide("1,234", "1.5", **marks) == ("Text", "'1.5' on line 3 is not a number")
     assert decide("31.12.2024", None, date_format="%d.%m.%Y", database=database)[0] == "Date"
