@@ -167,8 +167,9 @@ class CsvReader(Reader):
             current = self._open(stream)
             position = Position(0, self._first_line)
             for table in self._tables(stream, block, current):
-                batch, position = self._batch(table, position, current, done.record)
-                if position.record > done.record:
+                begun = position
+                batch, position = self._batch(table, begun, current, done.record)
+                if position.record > max(begun.record, done.record):
                     yield batch, position
             if current.checked is not None and current.text is not None:
                 self._survey = Survey(
