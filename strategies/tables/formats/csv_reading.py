@@ -246,7 +246,8 @@ class CsvReader(Reader):
             bad_rows += self._with_surplus(table, starts[numbers], wanted)
             table = table.select(self.columns)
         kept = table if wanted.all() else table.filter(pa.array(wanted))
-        first = {"record": max(done, begun.record), "line": int(starts[max(0, done - begun.record)])}
+        left_out = min(max(0, done - begun.record), len(counts))
+        first = {"record": max(done, begun.record), "line": int(starts[left_out])}
         lines = pa.array(starts[numbers[wanted]], pa.int64())
         return Batch(kept, lines, sorted(bad_rows, key=lambda row: row.line), first), position
 

@@ -271,7 +271,7 @@ def files(draw: st.DrawFn) -> Written:
     if has_header:
         content += record([*first], surplus) + line_end
     else:
-        for _ in range(3):  # so that most rows are as wide as they are
+        for _ in range(9):  # so that most rows are as wide as they are
             kept.append((content.count("\n") + 1, [*first]))
             content += record([*first], surplus) + line_end
     for _ in range(draw(st.integers(0, 8))):
