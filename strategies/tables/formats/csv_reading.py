@@ -167,8 +167,9 @@ class CsvReader(Reader):
             current = self._open(stream)
             position = Position(0, self._first_line)
             for table in self._tables(stream, block, current):
-                batch, position = self._batch(table, position, current, done.record)
-                if position.record > done.record:
+                begun = position
+                batch, position = self._batch(table, begun, current, done.record)
+                if position.record > max(begun.record, done.record):
                     yield batch, position
             if current.checked is not None and current.text is not None:
                 self._survey = Survey(
@@ -245,7 +246,8 @@ class CsvReader(Reader):
             bad_rows += self._with_surplus(table, starts[numbers], wanted)
             table = table.select(self.columns)
         kept = table if wanted.all() else table.filter(pa.array(wanted))
-        first = {"record": max(done, begun.record), "line": int(starts[max(0, done - begun.record)])}
+        left_out = min(max(0, done - begun.record), len(counts))
+        first = {"record": max(done, begun.record), "line": int(starts[left_out])}
         lines = pa.array(starts[numbers[wanted]], pa.int64())
         return Batch(kept, lines, sorted(bad_rows, key=lambda row: row.line), first), position
 

@@ -100,8 +100,7 @@ def find_dialect(text: str, name: str, options: ReadOptions) -> Dialect:
         options.comment or None,
         skipped=skipped,
     )
-    looked = [_look(body, dialect) for dialect in _candidates(given)]
-    best = max((look for look in looked if look is not None), key=lambda look: _fit(look.records))
+    best = max((_look(body, dialect) for dialect in _candidates(given)), key=lambda look: _fit(look.records))
     if not any(_has_value(record) for _, record in best.records):
         raise InputRefused(name, EMPTY)
     named = _named(best, name) if options.header else _unnamed(best)
@@ -130,13 +129,8 @@ def _without_lines(text: str, lines: int) -> str:
 
 
 def _candidates(given: Dialect) -> list[Dialect]:
-    """The delimiters that come into question, each with and without blanks that mean nothing."""
     delimiters = given.delimiter or DELIMITERS.replace(given.quote or "\0", "")
-    return [
-        replace(given, delimiter=delimiter, blanks=blanks)
-        for delimiter in delimiters
-        for blanks in ((True, False) if given.quote and delimiter != " " else (False,))
-    ]
+    return [replace(given, delimiter=delimiter) for delimiter in delimiters]
 
 
 @dataclass(frozen=True)
@@ -148,14 +142,20 @@ class _Look:
     records: list[tuple[int, Record]]
 
 
-def _look(text: str, dialect: Dialect) -> _Look | None:
-    """``None`` where there are no blanks between a delimiter and a quote that would mean something."""
-    if dialect.blanks and not re.search(f"[{re.escape(dialect.delimiter)}] +{re.escape(dialect.quote)}", text):
-        return None
+def _look(text: str, dialect: Dialect) -> _Look:
     plain = _rewritten(text, dialect)
-    if dialect.blanks and plain == _rewritten(text, replace(dialect, blanks=False)):
-        return None
+    if _may_have_blanks(text, dialect):
+        without = _rewritten(text, replace(dialect, blanks=True))
+        if without != plain:
+            dialect, plain = replace(dialect, blanks=True), without
     return _Look(dialect, plain, list(islice(dialect.records(plain), LOOKED_AT)))
+
+
+def _may_have_blanks(text: str, dialect: Dialect) -> bool:
+    """Whether there is any blank between a delimiter and a quote, be it in a quoted cell."""
+    if not dialect.quote or dialect.delimiter == " ":
+        return False
+    return re.search(f"[{re.escape(dialect.delimiter)}] +{re.escape(dialect.quote)}", text) is not None
 
 
 def _rewritten(text: str, dialect: Dialect) -> str:
@@ -182,7 +182,9 @@ def _unnamed(look: _Look) -> Dialect:
     widths = Counter(len(record) for _, record in look.records if _has_value(record))
     width = widths.most_common(1)[0][0]
     rows = [record for _, record in look.records if len(record) == width]
-    kept = width - 1 if width > 1 and all(not record[-1] for record in rows) and len(rows) > 1 else width
+    kept = width
+    while len(rows) > 1 and kept > 1 and not any(record[kept - 1] for record in rows):
+        kept -= 1
     columns = [numbered(position) for position in range(1, kept + 1)]
     return replace(look.dialect, columns=columns, width=width)
 
@@ -223,7 +225,8 @@ def _by_line(look: _Look) -> list[Record]:
 
 def _lacks_row_names(header: Record, rows: list[Record], look: _Look) -> bool:
     """Whether the header has no cell at all above the names of the rows, as R writes it."""
-    wider = bool(rows) and len(header) > 1 and all(len(row) == len(header) + 1 for row in rows)
+    named = len(header) > 1 and all(cell.strip() for cell in header)
+    wider = named and bool(rows) and all(len(row) == len(header) + 1 for row in rows)
     if not wider or not all(row[0] for row in rows) or all(not row[-1] for row in rows):
         return False
     # without quotes a comma may as well be a decimal mark, which makes rows wider too

@@ -18,11 +18,11 @@ MOST = 3
 
 #: What a letter's bytes are like in everyday words, by encodings of two bytes a letter.
 EVERYDAY = {
-    "cp932": re.compile(rb"[\x82\x83\x88-\x9f\xe0-\xea]."),
+    "cp932": re.compile(rb"[\x81-\x83\x88-\x9f\xe0-\xea]."),
     "gb18030": re.compile(rb"[\xb0-\xf7][\xa1-\xfe]"),
     "cp949": re.compile(rb"[\xb0-\xc8][\xa1-\xfe]"),
     "big5": re.compile(rb"[\xa4-\xc6]."),
-    "euc_jp": re.compile(rb"[\xa4\xa5\xb0-\xf4][\xa1-\xfe]"),
+    "euc_jp": re.compile(rb"[\xa1\xa4\xa5\xb0-\xf4][\xa1-\xfe]"),
 }
 #: Bytes that are not ASCII and what they stand with; letters of two bytes may have one of ASCII.
 _CELLS = re.compile(rb"[^\x00-\x2f]*[\x80-\xff][^\x00-\x2f]*+")

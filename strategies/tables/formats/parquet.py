@@ -1,8 +1,8 @@
 """Parquet: typed columns."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 
@@ -12,7 +12,9 @@ from sqlalchemy import Column
 
 from batch_jobs.strategies.sdk.errors import InputRefused, JobRefused
 from batch_jobs.strategies.tables.formats.format import Format, Writer
-from batch_jobs.strategies.tables.formats.reading import Batch, Input, Reader, ReadOptions
+from batch_jobs.strategies.tables.formats.header import numbered
+from batch_jobs.strategies.tables.formats.json_text import as_json
+from batch_jobs.strategies.tables.formats.reading import BadCell, Batch, Input, Reader, ReadOptions
 from batch_jobs.strategies.tables.formats.writing import WriteOptions
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.tables.selecting import SelectedColumn
 
 ROWS = 10_000
+OUT_OF_RANGE = "<"  # how Arrow begins the text of a time that it has no text for
 ROW_GROUP = 8 << 20  # bytes of text gathered before a row group is written
 
 
@@ -32,52 +35,117 @@ class ParquetReader(Reader):
         self._source, self._rows = source, rows
         with source.seekable() as stream:
             try:
-                self.columns = list(pq.ParquetFile(stream).schema_arrow.names)
+                schema = pq.ParquetFile(stream).schema_arrow
             except (pa.ArrowInvalid, OSError):
                 raise InputRefused(source.name, "this is not a Parquet file, or it is damaged") from None
+        if not len(schema):
+            raise InputRefused(source.name, "it has no columns")
+        self.columns = [name if name.strip() else numbered(place) for place, name in enumerate(schema.names, 1)]
         if len(set(self.columns)) < len(self.columns):
             raise InputRefused(source.name, "two of its columns have one name")
+        self.types = {name: _own_type(type) for name, type in zip(self.columns, schema.types, strict=True)}
         self.described = {"format": "parquet"}
+        unnamed = [column for column, name in zip(self.columns, schema.names, strict=True) if column != name]
+        if unnamed:
+            self.described["unnamed"] = ", ".join(unnamed)
 
     def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
-        """The batches from a batch's ``start`` on, or all of them."""
+        """The batches from a batch's ``start`` on, or all of them; an empty one where there are no rows."""
         import pyarrow.parquet as pq
 
         first, row = (start or {"row": 0})["row"], 0
         with self._source.seekable() as stream:
-            for batch in pq.ParquetFile(stream).iter_batches(self._rows, use_threads=False):
+            file = pq.ParquetFile(stream)
+            for batch in file.iter_batches(self._rows, use_threads=False):
                 if row >= first:
-                    columns = {name: as_text(batch.column(index)) for index, name in enumerate(self.columns)}
-                    lines = pa.array(range(row + 1, row + 1 + batch.num_rows), pa.int64())
-                    yield Batch(pa.table(columns), lines, [], {"row": row})
+                    yield self._batch(batch, row)
                 row += batch.num_rows
+            if not row:
+                yield self._batch(pa.RecordBatch.from_pylist([], schema=file.schema_arrow), 0)
+
+    def _batch(self, batch: pa.RecordBatch, row: int) -> Batch:
+        cells: dict[str, pa.Array] = {}
+        bad: list[BadCell] = []
+        for name, values in zip(self.columns, batch.columns, strict=True):
+            cells[name], wrong = as_text(values)
+            bad += [BadCell(index, name, message) for index, message in wrong]
+        lines = pa.array(range(row + 1, row + 1 + batch.num_rows), pa.int64())
+        return Batch(pa.table(cells), lines, [], {"row": row}, bad)
 
 
-def as_text(values: pa.Array) -> pa.Array:
-    """Values of any type as the text that an import reads them from."""
+Bad = list[tuple[int, str]]
+
+
+def _own_type(type: pa.DataType) -> pa.DataType:
+    return type.value_type if pa.types.is_dictionary(type) else type
+
+
+def as_text(values: pa.Array) -> tuple[pa.Array, Bad]:
+    """Values of any type as the text that an import reads them from, null where text would not say all of a value.
+
+    Returns:
+        The text, and what is wrong by index.
+    """
     type = values.type
     if pa.types.is_dictionary(type):
         return as_text(values.dictionary_decode())
     if pa.types.is_nested(type):
-        return pa.array([_json(value) for value in values.to_pylist()], pa.string())
+        return _each(values, lambda value: as_json(value, ", ", ": "))
     if pa.types.is_binary(type) or pa.types.is_large_binary(type) or pa.types.is_fixed_size_binary(type):
-        return pa.array([None if value is None else f"\\x{value.hex()}" for value in values.to_pylist()], pa.string())
+        return _each(values, lambda value: f"\\x{value.hex()}")
     if pa.types.is_timestamp(type):
-        return _moments(values)
-    return values.cast(pa.string())
+        return _in_microseconds(values, pa.timestamp("us", type.tz), _moments)
+    if pa.types.is_time(type):
+        return _in_microseconds(values, pa.time64("us"), lambda times: times.cast(pa.string()))
+    if pa.types.is_duration(type):
+        return _in_microseconds(values, pa.duration("us"), _durations)
+    return values.cast(pa.string()), []
+
+
+def _each(values: pa.Array, text: Callable[[Any], str]) -> tuple[pa.Array, Bad]:
+    cells: list[str | None] = []
+    bad: Bad = []
+    for index, value in enumerate(values):
+        try:
+            cells.append(text(value.as_py()) if value.is_valid else None)
+        except (ValueError, OverflowError) as error:
+            cells.append(None)
+            bad.append((index, str(error)))
+    return pa.array(cells, pa.string()), bad
+
+
+def _in_microseconds(values: pa.Array, type: pa.DataType, text: Callable[[pa.Array], pa.Array]) -> tuple[pa.Array, Bad]:
+    """Times as text; databases count in microseconds, and what lies between or outside of them is bad."""
+    rounded = values.cast(type, safe=False)
+    exact = pc.fill_null(pc.equal(rounded.cast(values.type, safe=False), values), True)
+    texts = text(rounded)
+    fits = pc.and_(exact, pc.invert(pc.fill_null(pc.starts_with(texts, OUT_OF_RANGE), False)))
+    if pc.all(fits).as_py() is not False:
+        return texts, []
+    bad = [(index, _why_not(values.slice(index, 1))) for index in pc.indices_nonzero(pc.invert(fits)).to_pylist()]
+    return pc.if_else(fits, texts, pa.scalar(None, pa.string())), bad
+
+
+def _why_not(value: pa.Array) -> str:
+    shown = value.cast(pa.string())[0].as_py()
+    if value.type.unit == "ns" and not shown.startswith(OUT_OF_RANGE):
+        return f"{shown!r} has nanoseconds, which a database does not keep"
+    return "is a time out of range"
 
 
 def _moments(values: pa.Array) -> pa.Array:
-    micro = values.cast(pa.timestamp("us", values.type.tz), safe=False)
     if values.type.tz is None:
-        return micro.cast(pa.string())
+        return values.cast(pa.string())
     return pc.binary_join_element_wise(
-        micro.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")).cast(pa.string()), "+00:00", ""
+        values.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")).cast(pa.string()), "+00:00", ""
     )
 
 
-def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, default=str, ensure_ascii=False)
+def _durations(values: pa.Array) -> pa.Array:
+    """Durations as ISO 8601 has them, in seconds."""
+    counts = values.cast(pa.int64()).to_pylist()
+    texts = [None if count is None else f"PT{Decimal(count).scaleb(-6):f}S" for count in counts]
+    return pa.array(texts, pa.string())
 
 
 class ParquetWriter:

@@ -78,7 +78,7 @@ class PlainText(io.RawIOBase):
         text = self._last + block
         found = escaped.search(text)
         if found:
-            raise BackslashQuote(self._done, text.count(b"\n", 0, found.end()) - self._last.count(b"\n"))
+            raise BackslashQuote(self._done, text.count(b"\n", 0, found.end() - 1) - self._last.count(b"\n"))
 
 
 def _rewritten(blocks: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:

@@ -180,7 +180,7 @@ def _guessed(block: bytes, place: int) -> Survey | None:
 
 def _known(name: str, encoding: str) -> str:
     try:
-        b"".decode(encoding)  # which says of hex and the like that they are not for text
+        b"a".decode(encoding, errors="ignore")  # which says of hex and the like that they are not for text
         return codecs.lookup(encoding).name
     except LookupError:
         raise InputRefused(name, f"there is no encoding {encoding!r}; utf-8 and cp1252 are usual ones") from None

@@ -139,6 +139,13 @@ def test_a_cell_of_many_megabytes_is_read():
     assert sum(batch.table.num_rows for batch in batches) == 2
 
 
+def test_a_long_cell_behind_many_blocks_is_read():
+    content = b"a,b\n" + b"1,x\n" * 1_000_000 + b'2,"' + b"y" * 3_000_000 + b'"\n3,z\n'
+    batches = read(content)
+    assert sum(batch.table.num_rows for batch in batches) == 1_000_002
+    assert batches[-1].lines.to_pylist()[-2:] == [1_000_002, 1_000_003]
+
+
 def test_ten_thousand_columns_are_read():
     header = ",".join(f"c{i}" for i in range(10_000))
     content = f"{header}\n{','.join(map(str, range(10_000)))}\n".encode()
