@@ -23,7 +23,7 @@ from batch_jobs.strategies.tables.importing.fetching import SourceOption, fetche
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.inputs import Inputs, checksum_of, chosen_keys
 from batch_jobs.strategies.tables.importing.mapping import check_unique, choose_key, map_columns, match_table
-from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPlan, create, place_lines, table_to_create
+from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, ImportPlan, create, placed, table_to_create
 from batch_jobs.strategies.tables.importing.preview import Preview
 from batch_jobs.strategies.tables.importing.repeats import Repeats
 from batch_jobs.strategies.tables.prefetch import prefetched
@@ -123,7 +123,7 @@ class TableImport(BatchJobStrategy):
         plan.file, plan.found = reader.described, reader.found
         plan.files = inputs.look_at(reader, plan.total)
         plan.checksum = checksum_of(plan.files)
-        place_lines(plan.sample, plan.files)
+        plan.sample = placed(plan.sample, plan.files)
         job.progress.total = plan.total
         job.plan.update(plan.as_json())
         _describe(job, plan)

@@ -86,18 +86,30 @@ class SampledChange(BaseModel):
     """One field that an import changes, before and after."""
 
     line: int
-    file: str | None = None
     key: dict[str, str]
     column: str
     before: str | None
     after: str | None
 
 
-def place_lines(shown: Sequence[SampledChange], files: Sequence[PlannedFile]) -> None:
-    """Say of what is shown on which line of which file it is, where there are several."""
-    for change in shown if len(files) > 1 else ():
-        file, change.line = place_of(change.line)
-        change.file = files[file].key
+class PlacedChange(SampledChange):
+    """A change of a row in one of several files; the line is that within its file."""
+
+    file: str
+
+
+Shown = list[PlacedChange | SampledChange]
+
+
+def placed(shown: Shown, files: Sequence[PlannedFile]) -> Shown:
+    """What is shown, with its file where there are several."""
+    if len(files) == 1:
+        return shown
+    places = [place_of(change.line) for change in shown]
+    return [
+        PlacedChange(**{**change.model_dump(), "line": line, "file": files[file].key})
+        for change, (file, line) in zip(shown, places, strict=True)
+    ]
 
 
 class ImportPlan(BaseModel):
@@ -117,7 +129,7 @@ class ImportPlan(BaseModel):
     creates: list[ColumnToCreate] | None = None
     total: int = 0
     counts: Counts = Field(default_factory=Counts)
-    sample: list[SampledChange] = Field(default_factory=list)
+    sample: Shown = Field(default_factory=list)
     repeats: str | None = None
 
     def as_json(self) -> dict[str, Any]:
