@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Column, Connection, Engine, Table, types
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
@@ -143,31 +143,34 @@ class ColumnChanges(BaseModel):
     emptied: int = 0
 
 
-class SampledReject(BaseModel):
-    """One of the first reasons for refusing rows."""
+class Sampled(BaseModel):
+    """Something about a row of the input; ``file`` is given where there are several."""
 
     line: int
-    file: str | None = None
+    file: str | None = Field(default=None, exclude_if=lambda file: file is None)
+
+
+class SampledReject(Sampled):
+    """One of the first reasons for refusing rows."""
+
     column: str | None
     message: str
 
 
-class SampledChange(BaseModel):
+class SampledChange(Sampled):
     """One field that an import changes, before and after."""
 
-    line: int
-    file: str | None = None
     key: dict[str, str]
     column: str
     before: str | None
     after: str | None
 
 
-def place_lines(shown: Sequence[SampledChange | SampledReject], files: Sequence[PlannedFile]) -> None:
+def place_lines(shown: Sequence[Sampled], files: Sequence[PlannedFile]) -> None:
     """Say of what is shown on which line of which file it is, where there are several."""
-    for sample in shown if len(files) > 1 else ():
-        file, sample.line = place_of(sample.line)
-        sample.file = files[file].key
+    for sampled in shown if len(files) > 1 else ():
+        file, sampled.line = place_of(sampled.line)
+        sampled.file = files[file].key
 
 
 class ImportPlan(BaseModel):
@@ -181,10 +184,12 @@ class ImportPlan(BaseModel):
     ``kept`` are columns of the file that known rows do not get anew; ``refused`` is why the job goes no further.
     """
 
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
     checksum: str = ""
     files: list[PlannedFile] = Field(default_factory=list)
     file: dict[str, str] = Field(default_factory=dict)
-    found: dict[str, Any] | None = None
+    found: dict[str, Any] | None = Field(default=None, alias="_found")
     mapping: dict[str, str]
     key: list[str]
     creates: list[ColumnToCreate] | None = None
@@ -197,7 +202,7 @@ class ImportPlan(BaseModel):
     max_removed: int = 0
     kept: list[str] = Field(default_factory=list)
     refused: str | None = None
-    repeats: str | None = None
+    repeats: str | None = Field(default=None, alias="_repeats")
 
     def as_json(self) -> dict[str, Any]:
         """The plan as ``job.plan`` keeps it."""
