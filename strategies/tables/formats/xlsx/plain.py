@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 BLOCK = 1 << 20
 #: Bytes; one row or text that is longer is a bomb, or no row at all.
 LONGEST = 1 << 26
+LONGEST_HEAD = 1 << 24  # bytes before the first one
 _ENCODING = re.compile(rb"""^\s*<\?xml[^>]*encoding=["']([^"']*)""")
 
 
@@ -50,7 +51,7 @@ def blocks(xml: Iterable[bytes], container: bytes, item: bytes) -> Iterator[byte
         held = held + piece
         if closing in held[-len(piece) - len(closing) :]:
             break
-        cut = held.rfind(item)
+        cut = held.rfind(item, max(0, len(held) - len(piece) - len(item)))  # nothing was found in what is older
         if cut > 0:
             yield _with_plain_line_ends(held[:cut])
             held = held[cut:]
@@ -76,7 +77,7 @@ def _after_opening(xml: Iterator[bytes], opening: bytes) -> bytes | None:
             _check_encoding(head)
             # a space keeps apart what has been read from nothing
             return None if head[end - 1 : end] == b"/" else b" " + head[end + 1 :]
-        if len(head) > LONGEST:
+        if len(head) > LONGEST_HEAD:
             break
     raise NotPlain
 
