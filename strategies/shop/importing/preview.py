@@ -11,15 +11,15 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.importing.planning import SAMPLE_SIZE, Changes, Checked, Planned, Planner, Tally
-from batch_jobs.strategies.shop.importing.row_errors import refuse_rows
+from batch_jobs.strategies.shop.importing.row_errors import Mask, refuse_rows
 from batch_jobs.strategies.shop.importing.work_file import read_groups, writing_work_file
 from batch_jobs.strategies.tables.importing.plan import SampledChange
 from batch_jobs.strategies.tables.prefetch import prefetched
 
 T = TypeVar("T")
 
-#: The column of the file that says which keys are unchanged, group by group.
-UNCHANGED = pa.schema([("unchanged", pa.bool_())])
+#: The columns of the file that says which keys are unchanged and which are refused, group by group.
+MARKS = pa.schema([("unchanged", pa.bool_()), ("refused", pa.bool_())])
 
 
 def preview(job: JobRun, connections: list[Connection], planner: Planner) -> Tally:
@@ -35,10 +35,11 @@ def preview(job: JobRun, connections: list[Connection], planner: Planner) -> Tal
     not_taken: list[dict[str, Any]] = []
     job.plan["unchanged"] = f"jobs/{job.id}/unchanged.arrow"
     with ExitStack() as open_things:
-        marks = open_things.enter_context(writing_work_file(job.files, job.plan["unchanged"], UNCHANGED))
+        marks = open_things.enter_context(writing_work_file(job.files, job.plan["unchanged"], MARKS))
         for checked, planned in open_things.enter_context(_looked_over(job, connections, planner)):
             job.stop_if_asked()
-            marks.write(pa.table([pa.array(planned.unchanged)], schema=UNCHANGED))
+            marked = [pa.array(planned.unchanged), pa.array(_refused_keys(checked, planned))]
+            marks.write(pa.table(marked, schema=MARKS))
             refused = np.flatnonzero(planned.refused)
             refuse_rows(job, checked.group, refused, planned.errors, planner.with_its_key)
             tally.add(planned.changes.tally)
@@ -50,6 +51,12 @@ def preview(job: JobRun, connections: list[Connection], planner: Planner) -> Tal
     job.plan["sample"] = [change.model_dump() for change in sample]
     job.plan["not_taken"] = not_taken
     return tally
+
+
+def _refused_keys(checked: Checked, planned: Planned) -> Mask:
+    refused = np.zeros(checked.keys, dtype=bool)
+    refused[checked.key_of[planned.refused]] = True
+    return refused
 
 
 @contextmanager

@@ -26,11 +26,12 @@ Finish = Callable[[Connection], None]
 
 @dataclass
 class Written:
-    """What became of a group; ``checked`` are its rows without those that the preview found unchanged."""
+    """What became of a group; ``checked`` are its rows without those that the preview found unchanged or refused."""
 
     checked: Checked
     units: int
     refused: Mask
+    refused_before: int = 0
     tally: Tally = field(default_factory=Tally)
     errors: list[RowError] = field(default_factory=list)
 
@@ -44,18 +45,20 @@ class Written:
 def groups_to_write(job: JobRun, planner: Planner, first: int = 0) -> Iterator[tuple[int, Written]]:
     """The groups from this one on, with their number.
 
-    What the preview found unchanged is not looked at again: the plan that was shown leaves it alone.
+    What the preview found unchanged or refused is not looked at again: the plan that was shown leaves it alone, and
+    what an earlier group did meanwhile, such as to free a SKU, must not let a refused row in.
     """
     groups = read_groups(job.files, job.plan["work_file"], first)
     marks = read_groups(job.files, job.plan["unchanged"], first)
     for (number, group), (_, marked) in zip(groups, marks, strict=True):
-        unchanged = marked.column(0).to_numpy()
-        to_do = ~unchanged[np.cumsum(run_starts(group)) - 1]
+        unchanged, refused = marked.column("unchanged").to_numpy(), marked.column("refused").to_numpy()
+        key_of = np.cumsum(run_starts(group)) - 1
+        to_do = ~(unchanged | refused)[key_of]
         rows = int(to_do.sum())
         checked = planner.check(group if rows == len(to_do) else group.filter(pa.array(to_do)))
-        tally = planner.tally_unchanged(int(unchanged.sum()), len(to_do) - rows)
+        tally = planner.tally_unchanged(int(unchanged.sum()), int(unchanged[key_of].sum()))
         units = planner.units(len(unchanged), len(to_do))
-        yield number, Written(checked, units, np.zeros(rows, dtype=bool), tally)
+        yield number, Written(checked, units, np.zeros(rows, dtype=bool), int(refused[key_of].sum()), tally)
 
 
 def write_group(job: JobRun, planner: Planner, number: int, written: Written, finish: Finish) -> None:
@@ -129,6 +132,7 @@ def _count(job: JobRun, planner: Planner, written: Written) -> None:
     tally = written.tally
     job.count(created=tally.created, updated=tally.updated, unchanged=tally.unchanged)
     job.progress.advance(written.units)
+    job.progress.counters.rejected += written.refused_before
     _refuse(job, planner, written.checked, written.refused, written.errors)
 
 
