@@ -62,6 +62,10 @@ OPTION = re.compile(r"Option (\d+) (Name|Value)")
 IMAGE = re.compile(r"Image (\d+) Url")
 CHANNEL = re.compile(r"Sales Channel (\d+) (Id|Name|Description)")
 CATEGORY = re.compile(r"Product Category (\d+) (Handle|Name|Description)")
+#: The same, as people write them; and codes that Medusa's tables have and its files have not.
+REGION_PRICE_ROUGHLY = re.compile(r"price (.+) \[([a-z]{3})\]", re.IGNORECASE)
+CURRENCY_PRICE_ROUGHLY = re.compile(r"(?:variant )?price \[?\(?([a-z]{3})\)?\]?", re.IGNORECASE)
+NO_COLUMN = re.compile(r"\b(ean|upc)\b", re.IGNORECASE)
 #: What a name with a number in it looks like, for suggestions.
 PATTERNED = (
     "Option 1 Name",
@@ -157,14 +161,33 @@ def refuse_unknown(file: str, kind: str, unknown: list[str], known: Iterable[str
     """
     if not unknown:
         return
-    by_lower = {name.lower(): name for name in known}
-    near = get_close_matches(unknown[0].lower(), by_lower, 1, 0.75)
-    hint = f"did you mean {by_lower[near[0]]}? " if near else ""
     raise InputRefused(
         file,
-        f"{kind} has no column {shown(unknown)}; {hint}rename it, or leave it out with "
+        f"{kind} has no column {shown(unknown)}; {_hint(unknown[0], list(known))}rename it, or leave it out with "
         f'columns {{"{unknown[0]}": null}}',
     )
+
+
+def _hint(name: str, known: list[str]) -> str:
+    if NO_COLUMN.search(name):
+        return "Medusa's files have none for EAN and UPC; "
+    near = _nearest(name, known)
+    return f"did you mean {near}? " if near else ""
+
+
+def _nearest(name: str, known: list[str]) -> str | None:
+    words = " ".join(name.split())
+    if price := REGION_PRICE_ROUGHLY.fullmatch(words):
+        return f"Price {price[1]} [{price[2].upper()}]"
+    if price := CURRENCY_PRICE_ROUGHLY.fullmatch(words):
+        return f"Price {price[1].upper()}"
+    by_lower = {own.lower(): own for own in known}
+    # what is left out most is the word that says whose it is
+    for wanted in (words.lower(), f"product {words.lower()}", f"variant {words.lower()}"):
+        if wanted in by_lower:
+            return by_lower[wanted]
+    near = get_close_matches(words.lower(), by_lower, 1, 0.75)
+    return by_lower[near[0]] if near else None
 
 
 def _pair(file: str, number: int, found: dict[str, str]) -> tuple[str, str]:

@@ -85,10 +85,10 @@ def _channels(
 ) -> tuple[pa.Array, list[RowError]]:
     if not cells:
         return pa.nulls(products.count, pa.string()), []  # a description alone names no channel
-    # Medusa's own export has the name where the id belongs
     named = pc.coalesce(*cells)
     ids, names = whole(shop.channels.column("id")), whole(shop.channels.column("name"))
-    found = ids.take(pc.coalesce(where(named, ids), where(named, names)))
+    # Medusa's own export has the name where the id belongs, and an id of another shop means the one of this name
+    found = ids.take(pc.coalesce(*(where(given, known) for given in cells for known in (ids, names))))
     unknown = np.flatnonzero(is_null(found) & ~is_null(named)).tolist()
     return found, [
         RowError(

@@ -26,6 +26,7 @@ from batch_jobs.strategies.shop.importing.work_file import LINE
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.prices.money import Money
 from batch_jobs.strategies.shop.products.agreement import differing_cells
+from batch_jobs.strategies.shop.products.codes import blank_cells, long_codes
 from batch_jobs.strategies.shop.state import PriceColumn, whole
 from batch_jobs.strategies.tables.values.formulas import restore
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of
@@ -149,6 +150,8 @@ class ProductConverter:
         for name, kind in self._product_kinds.items():
             column, field_name = self._headers.fixed[name], PRODUCT_FIELDS[name]
             values, found = _converted(rows, column, kind, field_name in REQUIRED_OF_PRODUCT)
+            if field_name == "handle":
+                found += [*blank_cells(values, column), *long_codes(values, column)]
             products.products[field_name] = values
             errors += [RowError(int(products.first[error.row]), error.column, error.message) for error in found]
         for name, field_name in ((PRODUCT_ID, "id"), (COLLECTION, "collection"), (TYPE, "type"), (TAGS, "tags")):
@@ -165,6 +168,8 @@ class ProductConverter:
         for name, kind in self._variant_kinds.items():
             column, field_name = self._headers.fixed[name], VARIANT_FIELDS[name]
             values, found = _converted(rows, column, kind, field_name in REQUIRED_OF_VARIANT)
+            if field_name in ("sku", "barcode"):
+                found += long_codes(values, column)
             products.variants[field_name] = values
             errors += found
         products.variants["id"] = pa.nulls(rows.num_rows, pa.string())

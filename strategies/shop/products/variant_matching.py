@@ -11,6 +11,8 @@ from batch_jobs.strategies.shop.products.option_state import OptionState
 from batch_jobs.strategies.shop.products.rows import ProductRows
 from batch_jobs.strategies.shop.state import where, whole
 
+PADDED = ", without the blanks around it"
+
 
 def match_by_codes(matched: Matched) -> None:
     """Find variants by id, and without one by SKU."""
@@ -42,7 +44,9 @@ def match_by_options(matched: Matched, options: OptionState, rules: Rules) -> No
 
 def variant_errors(matched: Matched, rules: Rules, headers: ProductHeaders) -> list[RowError]:
     """What is wrong with the variants that rows mean, and with those that they do not."""
-    return [*_Errors(matched, rules, headers).all(), *_lacking(matched, headers)]
+    errors = _Errors(matched, rules, headers).all()
+    padded = {error.row for error in errors if error.message.endswith(PADDED)}
+    return [*errors, *(error for error in _lacking(matched, headers) if error.row not in padded)]
 
 
 class _Codes:
@@ -111,6 +115,7 @@ class _Errors:
             "variant {} has this barcode",
             self._ids.take(by_barcode),
         )
+        self._refuse_padded()
         self._refuse(repeated(at), id_column or sku, "another row of this file is the same variant as this one")
         if self._strict:
             self._refuse(
@@ -120,6 +125,17 @@ class _Errors:
                 self._ids.take(by_sku),
             )
         return self._errors
+
+    def _refuse_padded(self) -> None:
+        """Refuse new SKUs that a variant of the shop has without the blanks around them."""
+        skus = self._products.variants.get("sku")
+        if skus is None:
+            return
+        bare = pc.utf8_trim_whitespace(skus)
+        padded = self._matched.is_new_variant & pc.fill_null(pc.not_equal(bare, skus), False).to_numpy(False)
+        if padded.any():
+            there = where(bare, whole(self._matched.variant_state.column("sku")))
+            self._refuse(padded & ~is_null(there), self._fixed[SKU], "the shop has {}" + PADDED, bare)
 
     def _refuse(self, mask: Mask, column: str | None, message: str, names: pa.Array | None = None) -> None:
         for variant in np.flatnonzero(mask).tolist():

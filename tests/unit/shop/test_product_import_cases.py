@@ -1,10 +1,14 @@
 """What people reported of other shops' imports, and what is right; each of a kind."""
 
+import re
+
 import pytest
 
 from batch_jobs.strategies.product_export import ProductExport
 from batch_jobs.strategies.product_import import ProductImport
 from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.shop.importing.headers import read_product_headers
 
 BASE = """\
 Product Handle;Product Title;Product Subtitle;Product Description;Product Status;Product Tags;Product Type;\
@@ -302,3 +306,65 @@ def test_R16_the_template_imports_as_it_is_any_number_of_times(shop):
     for outcome in ("created", "unchanged", "unchanged"):
         result = load(shop, ProductImport().build_template())
         assert (getattr(result, outcome), result.rejected) == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("column", "hint"),
+    [
+        ("Price eur", "did you mean Price EUR?"),
+        ("price eu [eur]", "did you mean Price eu [EUR]?"),
+        ("Price (EUR)", "did you mean Price EUR?"),
+        ("Tags", "did you mean Product Tags?"),
+        ("SKU", "did you mean Variant SKU?"),
+        ("barcode", "did you mean Variant Barcode?"),
+        ("Variant EAN", "Medusa's files have none for EAN and UPC"),
+        ("Variant UPC", "Medusa's files have none for EAN and UPC"),
+        ("product titel", "did you mean Product Title?"),
+    ],
+)
+def test_an_unknown_column_is_answered_with_the_one_that_is_meant(column, hint):
+    with pytest.raises(JobRefused) as refused:
+        read_product_headers("f.csv", {"Product Handle": "Product Handle", column: column})
+    assert hint in str(refused.value)
+
+
+def test_a_handle_of_blanks_is_refused(shop):
+    result = load(shop, VARIANTS + "  ;Hat;One;H-1;1;;\n")
+    assert reasons(shop, result) == [(2, "Product Handle: is blank; it needs a value")]
+
+
+@pytest.mark.parametrize(
+    "head", ["Product Handle;Variant SKU", "Product Handle;Variant SKU;Variant Title;Variant Inventory Quantity"]
+)
+def test_a_sku_with_blanks_around_it_is_refused_by_its_column(stocked, head):
+    result = load(stocked, f"{head}\nshirt;SH-S {';S;1' * head.count('Title')}\n")
+    assert reasons(stocked, result) == [(2, "Variant SKU: the shop has SH-S, without the blanks around it")]
+
+
+@pytest.mark.parametrize("column", ["Product Handle", "Variant SKU", "Variant Barcode"])
+def test_a_code_that_no_index_can_hold_is_refused_by_its_column(shop, column):
+    row = {"Product Handle": "hat", "Product Title": "Hat", "Variant Title": "One", "Variant SKU": "H"}
+    row |= {"Variant Inventory Quantity": "1", "Variant Barcode": "1", column: "x" * 9000}
+    result = load(shop, f"{';'.join(row)}\n{';'.join(row.values())}\n")
+    assert reasons(shop, result) == [(2, f"{column}: has 9000 bytes; at most 2600 can be looked up")]
+
+
+def test_a_foreign_channel_id_means_the_channel_of_its_name(stocked):
+    head = "Product Handle;Variant SKU;Sales Channel 1 Id;Sales Channel 1 Name\n"
+    result = load(stocked, head + "mug;MUG;sc_of_another_shop;Kiosk\n")
+    assert (result.updated, result.rejected) == (1, 0)
+    assert (
+        sum(n for (handle, name), n in stocked.picture()["channel"].items() if (handle, name) == ("mug", "Kiosk")) == 1
+    )
+
+
+def test_the_first_line_is_medusas_and_people_get_others(stocked):
+    job = stocked.preview(ProductImport(), file_key=stocked.put("Product Handle;Variant SKU;Price EUR\nmug;MUG;9\n"))
+    first = job.result.stat_descriptors[0]
+    assert (first.key, first.name) == ("product-import-count", "Products/variants to import")
+    assert re.findall(r"\d+", first.message) == ["0", "0", "0", "1"]
+    assert first.message.startswith("There will be 0 products created (0  updated).\n             0 variants")
+    lines = {entry.name: entry.message for entry in job.result.summary}
+    assert lines["To update"] == "0 products and 1 variant"
+    assert lines["Prices"] == "0 added, 1 changed, 0 removed"
+    assert not any("\n" in message or "  " in message for message in lines.values())
