@@ -33,8 +33,8 @@ from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.prefetch import prefetched
 
 
-class GroupedImportContext(ReadingOptions):
-    """What all imports of a shop take."""
+class GroupedLoading(BaseModel):
+    """Which file an import of a shop takes, and how it meets what is wrong with it."""
 
     file_key: str = Field(
         title="File",
@@ -59,6 +59,10 @@ class GroupedImportContext(ReadingOptions):
         title="All or nothing",
         description="One transaction for the whole file, and no reject at all, as Medusa has it",
     )
+
+
+class GroupedImportContext(ReadingOptions, GroupedLoading):
+    """What all imports of a shop take."""
 
 
 class GroupedImport(BatchJobStrategy, abstract=True):
