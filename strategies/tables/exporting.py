@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from gzip import GzipFile
 from pathlib import PurePosixPath
@@ -50,17 +50,23 @@ class Export:
     def _write_parts(self, rows: Rows, size: int, advance: Callable[[int], None]) -> None:
         name = PurePosixPath(self._name)
         inside = self._compression if self._compression != "zip" else None
-        with self._job.write_output(f"{name.stem}.zip") as stream, _zip(stream, bool(inside)) as archive:
-            for number, part in enumerate(_parts(rows, size, self._format.nests), 1):
+        batches = rows.source.batches(rows.connection, rows.selection, self._format.nests)
+        with (
+            self._job.write_output(f"{name.stem}.zip") as stream,
+            _zip(stream, bool(inside)) as archive,
+            closing(batches),  # type: ignore[type-var]  # a read that a stop leaves half done would block the connection
+        ):
+            for number, part in enumerate(_parts(rows, batches, size), 1):
                 member = f"{name.stem}-{number:04d}{name.suffix}"
                 with archive.open(f"{member}.{inside}" if inside else member, "w", force_zip64=True) as raw:
                     with packed(cast(BinaryIO, raw), member, inside) as unpacked:
                         self._write(part, unpacked, advance)
 
     def _write(self, rows: Rows, stream: BinaryIO, advance: Callable[[int], None]) -> None:
-        for count in self._format.write(rows, stream, self._options):
-            advance(count)
-            self._job.stop_if_asked()
+        with closing(self._format.write(rows, stream, self._options)) as written:  # type: ignore[type-var]
+            for count in written:
+                advance(count)
+                self._job.stop_if_asked()
 
 
 def packed(stream: BinaryIO, name: str, compression: str | None) -> AbstractContextManager[BinaryIO]:
@@ -106,9 +112,9 @@ def _member(stream: BinaryIO, name: str) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, member)
 
 
-def _parts(rows: Rows, size: int, nested: bool) -> Iterator[Rows]:
+def _parts(rows: Rows, batches: Iterator[pa.Table], size: int) -> Iterator[Rows]:
     """Rows as several exports of at most so many rows; each is to be written before the next one is asked for."""
-    source = _PartSource(rows.source.batches(rows.connection, rows.selection, nested), size)
+    source = _PartSource(batches, size)
     while source.begin():
         yield replace(rows, source=source)
 
