@@ -71,7 +71,7 @@ class PriceListImport(GroupedImport):
             if not state.texts(f"SELECT id FROM price_list WHERE deleted_at IS NULL AND id = {list_id}", "id").num_rows:
                 raise JobRefused(f"there is no price list with the id {job.context.price_list_id}")
             prices = f"SELECT CAST(count(*) AS text) AS number FROM money_amount WHERE price_list_id = {list_id}"
-            job.plan["prices_before"] = int(state.texts(prices, "number")["number"][0].as_py())
+            job.plan["_prices_before"] = int(state.texts(prices, "number")["number"][0].as_py())
         super().pre_process(job)
 
     def read_headers(self, context: PriceListImportContext, columns: list[str]) -> PriceListHeaders:
@@ -118,10 +118,10 @@ class PriceListImport(GroupedImport):
     def _plan_removal(self, job: JobRun, tally: Tally) -> None:
         """Decide whether the variants that are not in the file lose their prices, and say what the list loses."""
         goes_in = tally.variants_created + tally.variants_updated + tally.variants_unchanged
-        is_rejects_file = LINE_COLUMN in job.plan["columns"]
+        is_rejects_file = LINE_COLUMN in job.plan["_columns"]
         nothing_goes_in = bool(tally.rows_rejected and not goes_in)
-        job.plan["removes_others"] = job.context.mode == "replace" and not is_rejects_file and not nothing_goes_in
-        if job.plan["removes_others"]:
+        job.plan["_removes_others"] = job.context.mode == "replace" and not is_rejects_file and not nothing_goes_in
+        if job.plan["_removes_others"]:
             message = f"{self._others(job, tally)} prices of variants that are not in the file"
         elif job.context.mode == "merge":
             message = "no prices of variants that are not in the file, as mode is merge"
@@ -135,7 +135,7 @@ class PriceListImport(GroupedImport):
     def _others(self, job: JobRun, tally: Tally) -> int:
         """How many prices the variants have that the file does not name."""
         if not tally.rows_rejected:
-            return int(job.plan["prices_before"]) - tally.prices_met
+            return int(job.plan["_prices_before"]) - tally.prices_met
         # a refused row may name a second variant, so its prices are counted as they will be removed
         link, money = tables.product_variant_money_amount, tables.money_amount
         with job.target.begin() as connection, self._kept_variants(job, connection):
@@ -146,7 +146,7 @@ class PriceListImport(GroupedImport):
 
     def finish(self, job: JobRun, connection: Connection) -> None:
         """Remove the prices of all variants that the file does not name."""
-        if not job.plan["removes_others"]:
+        if not job.plan["_removes_others"]:
             return
         link, money = tables.product_variant_money_amount, tables.money_amount
         of_list = money.c.price_list_id == job.context.price_list_id
@@ -161,10 +161,10 @@ class PriceListImport(GroupedImport):
         """Fill ``KEPT`` with the variants that the file names, those of refused rows included."""
         database = database_of(connection)
         state = StateReader(connection)
-        headers = self.read_headers(job.context, job.plan["columns"])
+        headers = self.read_headers(job.context, job.plan["_columns"])
         KEPT.create(connection)
         loader = database.loader(Destination(KEPT, ["variant_id"], [], "append"))
-        for _, group in read_groups(job.files, job.plan["work_file"]):
+        for _, group in read_groups(job.files, job.plan["_work_file"]):
             named = [whole(group.column(KEY))]
             if job.plan["counts"]["rows_rejected"]:
                 named.append(variants_by_sku(state, headers, group))

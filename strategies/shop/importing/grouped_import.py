@@ -84,7 +84,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
 
     def pre_process(self, job: JobRun) -> None:
         """Put the rows together and find what they would do and everything that is wrong; the target is only read."""
-        if job.checkpoint is not None and "work_file" in job.plan:
+        if job.checkpoint is not None and "_work_file" in job.plan:
             return  # part of it is in; to compare with that would make a new plan of half the work
         file = _open(job)
         headers = self.read_headers(job.context, file.columns)
@@ -98,7 +98,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             )
             with writing_work_file(job.files, key, grouping.schema) as writer:
                 grouping.write(writer)
-            job.plan.update(work_file=key, columns=file.columns, groups=writer.groups)
+            job.plan.update(_work_file=key, _columns=file.columns, _groups=writer.groups)
             planning = self.planning(job, read_shop(state), headers)
             with source.beside(connection) as others, planning as planner:
                 tally = preview(job, [connection, *others], planner)
@@ -113,12 +113,12 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             shop = read_shop(StateReader(connection))
         first = 0 if job.checkpoint is None else job.checkpoint + 1
         finish = partial(self.finish, job)
-        if not job.plan["groups"] and job.checkpoint is None:
+        if not job.plan["_groups"] and job.checkpoint is None:
             with job.chunk(cursor=0) as connection:
                 finish(connection)
-        if first >= job.plan["groups"]:
+        if first >= job.plan["_groups"]:
             return
-        headers = self.read_headers(job.context, job.plan["columns"])
+        headers = self.read_headers(job.context, job.plan["_columns"])
         with (
             self.planning(job, shop, headers) as planner,
             prefetched(groups_to_write(job, planner, first)) as groups,

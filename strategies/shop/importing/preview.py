@@ -33,9 +33,9 @@ def preview(job: JobRun, connections: list[Connection], planner: Planner) -> Tal
     tally, units = Tally(), 0
     sample: list[SampledChange] = []
     not_taken: list[dict[str, Any]] = []
-    job.plan["unchanged"] = f"jobs/{job.id}/unchanged.arrow"
+    job.plan["_unchanged"] = f"jobs/{job.id}/unchanged.arrow"
     with ExitStack() as open_things:
-        marks = open_things.enter_context(writing_work_file(job.files, job.plan["unchanged"], MARKS))
+        marks = open_things.enter_context(writing_work_file(job.files, job.plan["_unchanged"], MARKS))
         for checked, planned in open_things.enter_context(_looked_over(job, connections, planner)):
             job.stop_if_asked()
             marked = [pa.array(planned.unchanged), pa.array(_refused_keys(checked, planned))]
@@ -66,7 +66,7 @@ def _looked_over(
     """All groups in their order."""
     turns = len(connections)
     checked = [
-        (planner.check(group) for _, group in read_groups(job.files, job.plan["work_file"], turn, turns))
+        (planner.check(group) for _, group in read_groups(job.files, job.plan["_work_file"], turn, turns))
         for turn in range(turns)
     ]
     with ExitStack() as open_things:

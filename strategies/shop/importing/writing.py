@@ -48,8 +48,8 @@ def groups_to_write(job: JobRun, planner: Planner, first: int = 0) -> Iterator[t
     What the preview found unchanged or refused is not looked at again: the plan that was shown leaves it alone, and
     what an earlier group did meanwhile, such as to free a SKU, must not let a refused row in.
     """
-    groups = read_groups(job.files, job.plan["work_file"], first)
-    marks = read_groups(job.files, job.plan["unchanged"], first)
+    groups = read_groups(job.files, job.plan["_work_file"], first)
+    marks = read_groups(job.files, job.plan["_unchanged"], first)
     for (number, group), (_, marked) in zip(groups, marks, strict=True):
         unchanged, refused = marked.column("unchanged").to_numpy(), marked.column("refused").to_numpy()
         key_of = np.cumsum(run_starts(group)) - 1
@@ -63,7 +63,7 @@ def groups_to_write(job: JobRun, planner: Planner, first: int = 0) -> Iterator[t
 
 def write_group(job: JobRun, planner: Planner, number: int, written: Written, finish: Finish) -> None:
     """Write a group in a chunk of its own; what is refused becomes a reject and the rest goes in."""
-    is_last = number + 1 == job.plan["groups"]
+    is_last = number + 1 == job.plan["_groups"]
     try:
         with job.chunk(cursor=number) as connection:
             if not is_last:
@@ -83,7 +83,7 @@ def write_group(job: JobRun, planner: Planner, number: int, written: Written, fi
 
 def write_at_once(job: JobRun, planner: Planner, groups: Iterable[tuple[int, Written]], finish: Finish) -> None:
     """Write all groups in one chunk, or nothing when a row is refused."""
-    with job.chunk(cursor=job.plan["groups"] - 1) as connection:
+    with job.chunk(cursor=job.plan["_groups"] - 1) as connection:
         for _, written in groups:
             job.stop_if_asked()
             _write(connection, planner, written)

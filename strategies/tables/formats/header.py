@@ -1,10 +1,13 @@
 """The names of the columns, and first lines that do not look like names."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 
+#: A plain number.
+NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)?\s*")
 USUAL = 0.6  # share of the rows below a title that are as wide as most
 
 
@@ -71,7 +74,8 @@ def _titles(rows: Sequence[Sequence[str | None]]) -> tuple[int, int, int] | None
     if not below:
         return None
     usual = Counter(below).most_common(1)[0][0]
-    named = _leading(rows[first]) + _filled(rows[first])
+    # empty cells at the beginning may stand for names of rows; above a row of names they do not
+    named = _filled(rows[first]) + (0 if _are_names(rows[first + 1 :], usual) else _leading(rows[first]))
     start = next((index for index in range(first + 1, len(rows)) if widths[index] * 2 > usual), len(rows))
     rest = [width for width in widths[start:] if width]
     if usual < 2 or named * 2 > usual or len(rest) < 2 or rest.count(usual) < USUAL * len(rest):
@@ -87,6 +91,13 @@ def _filled(row: Sequence[str | None]) -> int:
     return sum(bool(cell and cell.strip()) for cell in row)
 
 
+def _are_names(rows: Sequence[Sequence[str | None]], width: int) -> bool:
+    """Whether rows begin with one of names: full, without a number, above rows that have numbers."""
+    filled = [row for row in rows if _filled(row)]
+    numbers = [sum(bool(NUMBER.fullmatch(cell or "")) for cell in row) for row in filled]
+    return bool(filled) and _filled(filled[0]) == width and not numbers[0] and any(numbers[1:])
+
+
 def _leading(row: Sequence[str | None]) -> int:
-    """Empty cells at the beginning: names of rows have none in many files."""
+    """Empty cells at the beginning."""
     return next((position for position, cell in enumerate(row) if cell and cell.strip()), 0)

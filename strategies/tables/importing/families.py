@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from sqlalchemy import types
 
 from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.sdk.lines import named
 from batch_jobs.strategies.tables.values.arrays import matching, quoted
 from batch_jobs.strategies.tables.values.moments import are_naive, are_zoned
 from batch_jobs.strategies.tables.values.notation import DateNotation, Notation, read_plain
@@ -17,13 +18,14 @@ from batch_jobs.strategies.tables.values.numbers import EXACT_DIGITS, first_inex
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the file, as it is written there."""
+    """A cell of the input, as it is written there; ``files`` are the names of all files where there are several."""
 
     text: str
     line: int
+    files: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{quoted(self.text)} on line {self.line}"
+        return f"{quoted(self.text)} on {named(self.line, self.files)}"
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,11 @@ class Part:
     typed: bool = False
     marked: pa.BooleanArray | None = None
     written: pa.Array | None = None
+    files: tuple[str, ...] = ()
 
     def plain(self, texts: pa.Array) -> "Part":
         """The same cells as plain text."""
-        return Part(texts, self.lines, written=self.texts)
+        return Part(texts, self.lines, written=self.texts, files=self.files)
 
     def first_false(self, fits: pa.Array) -> Cell | None:
         """The first cell for which this is false."""
@@ -73,7 +76,7 @@ class Part:
     def cell(self, place: int) -> Cell:
         """A cell by its place."""
         texts = self.texts if self.written is None else self.written
-        return Cell(str(texts[place]), self.lines[place].as_py())
+        return Cell(str(texts[place]), self.lines[place].as_py(), self.files)
 
 
 class Family(Protocol):

@@ -147,5 +147,5 @@ class Inference:
             lines = batch.lines if size == len(batch.lines) else batch.lines.slice(start, size)
             marked = None if marks is None or self._ignores_quotes else marks.slice(start, size)
             texts = trimmed(emptied(chunk, words) if words else chunk)
-            known.feed(Part(texts, lines, self._typed, marked))
+            known.feed(Part(texts, lines, self._typed, marked, files=batch.files))
             start += size

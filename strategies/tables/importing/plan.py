@@ -50,7 +50,7 @@ class ColumnToCreate(BaseModel):
             why=decision.why,
             item=None if item is None else type_name(item),
             cell=cell.text if cell else None,
-            line=cell.line if cell else None,
+            line=place_of(cell.line)[1] if cell else None,
         )
 
     def column(self, key: list[str]) -> Column[Any]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Column, Table, types
 
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN, Reject
-from batch_jobs.strategies.tables.formats.reading import Batch
+from batch_jobs.strategies.tables.formats.reading import BadCell, Batch
 from batch_jobs.strategies.tables.importing.keys import canonical
 from batch_jobs.strategies.tables.values.arrays import Converted
 from batch_jobs.strategies.tables.values.formulas import restore
@@ -118,7 +118,7 @@ class Converter:
         """Convert a batch; all that is wrong with a row is reported, not only the first thing."""
         values: dict[str, pa.Array] = {}
         absent: dict[str, Mask] = {}
-        bad = [(cell.index, cell.column, cell.message) for cell in batch.bad_cells if cell.column in self._mapping]
+        bad = [(cell.index, cell.column, cell.message) for cell in batch.bad_cells if self._is_wanted(batch, cell)]
         unread: dict[str, set[int]] = {}
         for index, name, _ in bad:
             unread.setdefault(name, set()).add(index)
@@ -136,6 +136,13 @@ class Converter:
         for index, name, message in sorted(bad, key=lambda found: found[0]):
             checked.refuse(index, message, name)
         return checked
+
+    def _is_wanted(self, batch: Batch, cell: BadCell) -> bool:
+        """Whether a cell goes into the table, and not by one of the words for nothing, such as an error of Excel's."""
+        if cell.column not in self._mapping:
+            return False
+        text = batch.table.column(cell.column)[cell.index].as_py()
+        return text is None or text.strip() not in self._options.null_values
 
     def _convert(self, batch: Batch, name: str, unread: Set[int]) -> tuple[Converted, Mask | None]:
         """A column's values, and which of its cells are to be left as they are or as the column has them by itself."""

@@ -131,9 +131,14 @@ def _largest(bits: int) -> float:
     return float(np.finfo(np.float64 if bits == 64 else np.float32).max)
 
 
+def _is_finite(value: float, bits: int) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(value if bits == 64 else np.float32(value)))
+
+
 def _exact_float(cell: str, bits: int) -> float:
     value = float(cell)
-    if abs(value) > _largest(bits):
+    if not _is_finite(value, bits):
         raise ValueError(f"{quoted(cell)} is too large for a floating-point number of {bits} bits")
     if not value and _DIGIT.search(re.split("[eE]", cell)[0]):
         raise ValueError(f"{quoted(cell)} is too small for a floating-point number of {bits} bits")

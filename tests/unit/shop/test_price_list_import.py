@@ -349,8 +349,8 @@ def test_the_preview_removes_adds_and_refuses_what_the_run_does(lists, before, r
         assert gone == set()
     others = [row for row in with_prices if row[0] not in named]
     said = messages(job)["price-list-import-remove"]
-    assert said.startswith("no prices" if not job.plan["removes_others"] else f"{len(others)} prices")
-    assert [row for row in after if row[0] not in named] == ([] if job.plan["removes_others"] else others)
+    assert said.startswith("no prices" if not job.plan["_removes_others"] else f"{len(others)} prices")
+    assert [row for row in after if row[0] not in named] == ([] if job.plan["_removes_others"] else others)
 
 
 def as_file(rows):

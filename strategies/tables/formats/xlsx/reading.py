@@ -42,7 +42,7 @@ class XlsxReader(Reader):
             self.described = {"format": "xlsx", "sheet": self._sheet.shown}
             others = [sheet.shown for sheet in workbook.sheets if sheet != self._sheet]
             if others:
-                self.described["other sheets"] = ", ".join(others)
+                self.described["other_sheets"] = ", ".join(others)
             self._read_header(workbook)
         self._rows = max(1, min(rows, MOST_CELLS // len(self.columns)))
 
@@ -103,7 +103,7 @@ class XlsxReader(Reader):
             names.pop()
         given = [numbered(number) for number, name in enumerate(names, 1) if not name]
         if given:
-            self.described["columns without a name"] = ", ".join(given)
+            self.described["unnamed"] = ", ".join(given)
         return [name or numbered(number) for number, name in enumerate(names, 1)]
 
     def _texts_of(self, workbook: Workbook) -> Texts:

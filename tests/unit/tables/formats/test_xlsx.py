@@ -117,8 +117,10 @@ def test_A2_a_formula_beyond_the_header_that_was_never_computed_is_a_cell_too():
 )
 def test_A3_titles_above_the_header_are_refused_and_left_out_on_demand(above: list[list[Any]], skipped: int):
     content = workbook(*above, ["id", "v", "w"], [1, 2, 3], [4, 5, 6])
-    message = f"1 cell and the rows below have 3; leave it out with skip_rows {skipped};"
-    with pytest.raises(InputRefused, match=f"the first line does not look like a header: it has {message}"):
+    message = (
+        rf"not look like a header: (it has|they have) 1 cell and .* 3; leave (it|them) out with skip_rows {skipped};"
+    )
+    with pytest.raises(InputRefused, match=message):
         xlsx_reader(content)
 
     reader = xlsx_reader(content, skip_rows=skipped)
@@ -148,7 +150,7 @@ def test_A4_the_first_visible_sheet_is_read_and_the_others_are_named(hidden: str
     reader = xlsx_reader(sheets(hidden, "visible", "visible", active=1))
     assert rows(reader) == [{"of 2": "2"}]
     assert reader.described == {
-        "format": "xlsx", "sheet": "Sheet 2", "other sheets": "Sheet 1 (hidden), Sheet 3"
+        "format": "xlsx", "sheet": "Sheet 2", "other_sheets": "Sheet 1 (hidden), Sheet 3"
     }  # fmt: skip
 
 
@@ -294,7 +296,7 @@ def test_C7_a_number_that_is_kept_as_text_is_exact_and_marked_as_text():
 def test_C14_a_column_without_a_name_gets_one_and_those_at_the_end_are_none():
     reader = xlsx_reader(workbook([None, "b", None, "d", None], [1, 2, 3, 4], [5, 6, 7, 8]))
     assert reader.columns == ["column_1", "b", "column_3", "d"]
-    assert reader.described["columns without a name"] == "column_1, column_3"
+    assert reader.described["unnamed"] == "column_1, column_3"
     assert rows(reader)[0] == {"column_1": "1", "b": "2", "column_3": "3", "d": "4"}
 
 
