@@ -21,7 +21,7 @@ from batch_jobs.strategies.shop.importing.headers import (
     read_product_headers,
 )
 from batch_jobs.strategies.shop.importing.planning import Tally
-from batch_jobs.strategies.shop.layouts.reading import layout_columns, refuse_currency
+from batch_jobs.strategies.shop.layouts.reading import layout_columns, refuse_currency, refuse_other_layout
 from batch_jobs.strategies.shop.products.get_or_create import open_value_tables
 from batch_jobs.strategies.shop.products.matching import Rules
 from batch_jobs.strategies.shop.products.plan_lines import plan_lines
@@ -81,6 +81,7 @@ class ProductImport(GroupedImport):
 
     def read_headers(self, context: ProductImportContext, columns: list[str]) -> ProductHeaders:
         """Medusa's columns of a product file."""
+        refuse_other_layout(context, columns)
         return read_product_headers(context.file_key, self.mapping(context, columns).columns)
 
     def mapping(self, context: ProductImportContext, columns: list[str]) -> ColumnMapping:

@@ -43,6 +43,8 @@ class Layout(ABC):
     name: ClassVar[str]
     #: Columns by which such a file is known, in any case.
     needed: ClassVar[tuple[str, ...]]
+    #: Those that no other shop's file has together.
+    marks: ClassVar[tuple[str, ...]]
     #: Medusa's columns without their number, and what the file may call what they are made of.
     read: ClassVar[dict[str, tuple[str, ...]]]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
 from batch_jobs.strategies.shop.importing.columns import ARROW, is_made
 from batch_jobs.strategies.shop.layouts.layout import Layout, Row
@@ -43,6 +43,22 @@ def refuse_currency(layout: str, currency: str | None) -> None:
         raise ContextRefused(f"layout {layout} needs a currency, such as eur: its files do not say what prices are in")
     if layout == MEDUSA and currency is not None:
         raise ContextRefused("currency is for the layouts of other shops; Medusa's columns of prices name their own")
+
+
+def refuse_other_layout(context: Any, columns: list[str]) -> None:
+    """Refuse a file that is read as Medusa's and has the header of another shop's.
+
+    Raises:
+        InputRefused: names the layout.
+    """
+    names = {column.strip().lower() for column in columns}
+    for layout in LAYOUTS.values() if context.layout == MEDUSA and not context.columns else ():
+        if names.issuperset(mark.lower() for mark in layout.marks):
+            raise InputRefused(
+                context.file_key,
+                f"it looks like a product file of {layout.name}; set layout to {layout.name}, and currency to what its "
+                "prices are in",
+            )
 
 
 def layout_columns(context: Any, columns: list[str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class Shopify(Layout):
 
     name: ClassVar[str] = "shopify"
     needed: ClassVar[tuple[str, ...]] = ("Title",)
+    marks: ClassVar[tuple[str, ...]] = ("Title", "Vendor", "Option1 Value")
     read: ClassVar[dict[str, tuple[str, ...]]] = {
         "Product Handle": ("Handle", "URL handle"),
         "Product Title": ("Title",),

@@ -182,6 +182,12 @@ def test_a_file_that_is_not_in_the_layout_is_refused(shop):
         load(shop, "woocommerce", "Name,SKU\nx,y\n")
 
 
+@pytest.mark.parametrize("name", ["shopify", "woocommerce"])
+def test_a_file_of_another_shop_is_known_by_its_header(shop, name):
+    with pytest.raises(InputRefused, match=f"it looks like a product file of {name}; set layout to {name}"):
+        shop.run(ProductImport(), file_key=shop.put(FILES / f"{name}.csv"))
+
+
 @given(st.integers(0, 10**7), st.integers(0, 99), st.sampled_from(["{},{:02}", "{:,}.{:02}", "{}.{:02}"]))
 def test_a_decimal_mark_is_understood_where_only_one_reading_is_possible(units, cents, written):
     assert with_point(written.format(units, cents)) == f"{units}.{cents:02}"
