@@ -22,7 +22,7 @@ from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table, shown
 from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format, refuse_unheeded
-from batch_jobs.strategies.tables.formats.options import ReadingOptions
+from batch_jobs.strategies.tables.formats.options import ReadingOptions, given_options
 from batch_jobs.strategies.tables.formats.reading import NotAsItBegan, Reader
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
 from batch_jobs.strategies.tables.importing.creation import Creation
@@ -141,6 +141,7 @@ class TableImport(BatchJobStrategy):
             job.rejects.restart()
             plan = self._look(job, format, reader)
         plan.file, plan.found = reader.described, reader.found
+        plan.options = given_options(job.context, ReadingOptions, ValueOptions, SyncOptions)
         plan.files = inputs.look_at(reader, plan.total)
         plan.checksum = checksum_of(plan.files)
         place_lines([*plan.sample, *plan.rejects], plan.files)

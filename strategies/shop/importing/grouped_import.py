@@ -29,7 +29,7 @@ from batch_jobs.strategies.tables.formats.format import (
     open_reader,
     refuse_unheeded,
 )
-from batch_jobs.strategies.tables.formats.options import ReadingOptions, ReadOptions
+from batch_jobs.strategies.tables.formats.options import ReadingOptions, ReadOptions, given_options
 from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.prefetch import prefetched
 
@@ -103,6 +103,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             with source.beside(connection) as others, planning as planner:
                 tally = preview(job, [connection, *others], planner)
         self.describe_plan(job, tally)  # first, for Medusa's admin reads the first line
+        job.plan["options"] = given_options(job.context, ReadingOptions)
         job.plan["file"] = file.described
         job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in file.described.items()))
         limit_rejects(job, tally.rows_rejected, "nothing was written")

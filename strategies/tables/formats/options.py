@@ -49,3 +49,12 @@ class ReadOptions(ReadingOptions):
         """The reading options that a context has; the others keep their defaults."""
         given = {name: getattr(context, name) for name in ReadingOptions.model_fields if hasattr(context, name)}
         return cls(**given, found=found)
+
+
+def given_options(context: BaseModel, *models: type[BaseModel]) -> dict[str, Any]:
+    """The options of these models that a context has otherwise than by default, as JSON."""
+    fields = {name: field for model in models for name, field in model.model_fields.items()}
+    given = {name: value for name, value in context.model_dump(mode="json").items() if name in fields}
+    return {
+        name: value for name, value in given.items() if value != fields[name].get_default(call_default_factory=True)
+    }

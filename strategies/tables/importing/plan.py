@@ -176,9 +176,10 @@ def place_lines(shown: Sequence[Sampled], files: Sequence[PlannedFile]) -> None:
 class ImportPlan(BaseModel):
     """Everything decided before the first row is written.
 
-    ``mapping`` goes from the file's columns to the table's; ``file`` says how the file was read, ``found`` is for a
-    reader to begin with; ``files`` tell whether they are still the same, ``checksum`` is that of all; ``creates`` has
-    the columns of a table to create; ``repeats`` is the key of the file of rows whose key an earlier row has.
+    ``mapping`` goes from the file's columns to the table's; ``options`` are those that were given; ``file`` says how
+    the file was read, ``found`` is for a reader to begin with; ``files`` tell whether they are still the same, and
+    ``checksum`` is that of all; ``creates`` has the columns of a table to create; ``repeats`` is the key of the file of
+    rows whose key an earlier row has.
     ``columns`` says by column of the table how many rows change in it; ``sample``, ``rejects`` and ``removed`` are the
     first changes, the first rejects, and the keys of the first rows to remove, of which there may be ``max_removed``;
     ``kept`` are columns of the file that known rows do not get anew; ``refused`` is why the job goes no further.
@@ -188,6 +189,7 @@ class ImportPlan(BaseModel):
 
     checksum: str = ""
     files: list[PlannedFile] = Field(default_factory=list)
+    options: dict[str, Any] = Field(default_factory=dict)
     file: dict[str, str] = Field(default_factory=dict)
     found: dict[str, Any] | None = Field(default=None, alias="_found")
     mapping: dict[str, str]

@@ -52,6 +52,11 @@ def test_B5_the_plan_has_the_cell_that_decided_and_its_line(importing):
     ]  # fmt: skip
 
 
+def test_the_plan_has_the_options_that_were_given(importing):
+    job = importing.preview("a;b\n1,5;x\n", table="t", delimiter=";", decimal=",", types={"b": "varchar(5)"})
+    assert job.plan["options"] == {"delimiter": ";", "decimal": ",", "types": {"b": "varchar(5)"}}
+
+
 def test_B6_no_table_is_left_where_every_row_is_rejected(importing, target):
     result = importing("id,lat\n1,0.5,x\n2,0.7,y\n", table="t")
     assert (result.created, result.rejected) == (0, 2)
