@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
     JSON,
@@ -98,6 +98,7 @@ def test_export_then_import_reports_every_row_unchanged(files, target, file_form
     table = everything("everything")
 
     @settings(max_examples=25)
+    @example([dict.fromkeys(cells) | {"data": "\U00010000"}])
     @given(rows_of(file_format))
     def check(rows):
         numbered = [{"id": index, **row} for index, row in enumerate(rows)]

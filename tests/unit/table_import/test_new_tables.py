@@ -73,7 +73,7 @@ def test_B6_the_table_comes_with_the_first_row_that_is_good(importing, target, r
 
 def test_B6_no_table_is_left_by_a_job_that_fails_or_stops_before_its_first_chunk(importing, target, monkeypatch):
     with pytest.raises(TooManyRejects):
-        importing("id\n,\n1\n", table="t", key=["id"], mode="upsert", max_rejects=0)
+        importing("id,v\n,a\n1,b\n", table="t", key=["id"], mode="upsert", max_rejects=0)
     assert not has_table(target)
 
     job = importing.preview("id\n1\n2\n", table="t")
