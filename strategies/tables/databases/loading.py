@@ -120,7 +120,10 @@ class Loader(Protocol):
         """Make a transaction ready for ``write`` and ``stage``; ``last`` when no other follows."""
 
     def write(self, connection: Connection, payload: Any) -> Written:
-        """Write rows in the connection's transaction; raises what the database says of a row that it refuses."""
+        """Write rows in the connection's transaction; raises what the database says of a row that it refuses.
+
+        Without ``begin`` before it, only rows that are surely new can be written.
+        """
 
     def note_numbers(self, connection: Connection, rows: pa.Table) -> None:
         """Have numbers that the database gives out itself go on after those that these rows brought along."""

@@ -300,7 +300,7 @@ def test_a_preview_of_many_groups_tells_everything_in_the_order_of_the_file(shop
 
     job = shop.preview(ProductImport(), file_key=shop.put(HEAD + "".join(changed)))
 
-    assert job.plan["groups"] == 4
+    assert job.plan["_groups"] == 4
     assert [change["after"] for change in job.plan["sample"]] == [f"Mug {number}" for number in (0, 1, 2, 4, 5, 7, 8)]
     assert [line for line, _ in reasons(shop, job.result)] == [5, 8]
 
