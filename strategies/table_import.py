@@ -167,7 +167,7 @@ class TableImport(BatchJobStrategy):
             _load_all(job, plan, Chunking(reader, converter, loader, destination), creation)
         if job.context.mode == "sync" and plan.creates is None:
             keys = _checked(reader, _converter(job, format, table, plan, of_key_only=True))
-            remove_missing(job, keys, destination, loader, plan.max_removed)
+            remove_missing(job, keys, destination, loader, plan.max_removed or 0)
 
     def build_template(self) -> str:
         """A small CSV file."""

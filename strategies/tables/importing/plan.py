@@ -201,7 +201,7 @@ class ImportPlan(BaseModel):
     sample: list[SampledChange] = Field(default_factory=list)
     rejects: list[SampledReject] = Field(default_factory=list)
     removed: list[dict[str, str]] = Field(default_factory=list)
-    max_removed: int = 0
+    max_removed: int | None = None
     kept: list[str] = Field(default_factory=list)
     refused: str | None = None
     repeats: str | None = Field(default=None, alias="_repeats")
