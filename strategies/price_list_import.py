@@ -51,7 +51,7 @@ class PriceListImportContext(GroupedImportContext):
 
 
 class PriceListImport(GroupedImport):
-    """Replace the prices of a price list by those of a CSV file, each variant's at once."""
+    """Replace the prices of a price list by those of a file, each variant's at once."""
 
     identifier = "price-list-import-strategy"
     batch_type = "price-list-import"
