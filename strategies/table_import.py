@@ -61,8 +61,8 @@ A-003,Bowl,9.90,,
 class Loading(BaseModel):
     """What to load, where, and how rows that are there already are met."""
 
-    file_key: str | list[str] | None = Field(
-        default=None,
+    file_key: str | list[str] = Field(
+        default="",
         title="File",
         description="Key of the file in the file store, as `batch-jobs files list` shows it; several, or a pattern "
         "such as uploads/*.csv, are loaded one after the other; archive.zip#prices.csv is a file in an archive",
@@ -110,10 +110,11 @@ class TableImport(BatchJobStrategy):
 
     def prepare(self, context: TableImportContext) -> TableImportContext:
         """Refuse what cannot be meant."""
-        keys = [context.file_key] if isinstance(context.file_key, str) else context.file_key or []
+        keys = [context.file_key] if isinstance(context.file_key, str) else context.file_key
+        keys = keys if "file_key" in context.model_fields_set else []
         if context.source and keys:
             raise ContextRefused("give either file_key or source")
-        if context.source is None and context.file_key is None:
+        if context.source is None and "file_key" not in context.model_fields_set:
             raise ContextRefused("the context of table-import is wrong: file_key is missing", ["file_key"])
         if not context.table.strip() or not (keys or context.source) or not all(key.strip() for key in keys):
             raise ContextRefused("table-import needs a file_key and the name of a table")
@@ -214,7 +215,7 @@ class TableImport(BatchJobStrategy):
 
 def _keys(job: JobRun) -> list[str]:
     context: TableImportContext = job.context
-    return [fetched(job, context.source)] if context.source else chosen_keys(job.files, context.file_key or [])
+    return [fetched(job, context.source)] if context.source else chosen_keys(job.files, context.file_key)
 
 
 def _infer(job: JobRun, format: Format, reader: Reader) -> Inference:

@@ -70,7 +70,7 @@ def test_a_job_is_started_from_its_form_previewed_resumed_and_watched_to_its_res
     fields = page.locator("textarea")
     fields.nth(0).fill(key)
     fields.nth(1).fill("airports")
-    page.locator("label:has(input[type=checkbox])").first.click()
+    page.locator("label:has(input[type=checkbox])").last.click()
     keep(page, "prefect-form")
     page.get_by_role("button", name="Submit").click()
 
