@@ -111,7 +111,8 @@ class TableImport(BatchJobStrategy):
     def prepare(self, context: TableImportContext) -> TableImportContext:
         """Refuse what cannot be meant."""
         keys = [context.file_key] if isinstance(context.file_key, str) else context.file_key
-        keys = keys if "file_key" in context.model_fields_set else []
+        if context.source and not any(keys):
+            keys = []
         if context.source and keys:
             raise ContextRefused("give either file_key or source")
         if context.source is None and "file_key" not in context.model_fields_set:
