@@ -13,7 +13,7 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.tables.formats.csv_writing import csv_rows
+from batch_jobs.strategies.tables.formats.csv_writing import copy_by_arrow
 from batch_jobs.strategies.tables.formats.format import Format, Rows
 from batch_jobs.strategies.tables.formats.writing import WriteOptions, WritingOptions
 from batch_jobs.strategies.tables.selecting import Selection
@@ -145,7 +145,5 @@ class _PartSource:
         self, connection: Connection, selection: Selection, delimiter: str, neutralise: bool, stream: BinaryIO
     ) -> Iterator[int]:
         """The next rows as CSV made by Arrow."""
-        options = WriteOptions(neutralise=neutralise)
-        for batch in self.batches(connection, selection):
-            stream.write(csv_rows(selection.columns, batch.columns, delimiter, options))
-            yield batch.num_rows
+        batches = self.batches(connection, selection)
+        return copy_by_arrow(batches, selection.columns, delimiter, neutralise, stream)

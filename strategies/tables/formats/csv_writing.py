@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch_jobs.strategies.tables.formats.writing import WriteOptions, dated, with_decimal
+from batch_jobs.strategies.tables.formats.writing import WriteOptions, dated, text_of, with_decimal
 from batch_jobs.strategies.tables.values.formulas import neutralise as neutralised
 
 if TYPE_CHECKING:
@@ -26,6 +26,20 @@ def write_csv(rows: "Rows", stream: BinaryIO, options: WriteOptions, delimiter: 
     for batch in rows.batches():
         cells = dated(batch, rows.columns, options.date_format).columns
         stream.write(csv_rows(rows.columns, cells, delimiter, options))
+        yield batch.num_rows
+
+
+def copy_by_arrow(
+    batches: Iterator[pa.Table],
+    columns: "Sequence[SelectedColumn]",
+    delimiter: str,
+    neutralise: bool,
+    stream: BinaryIO,
+) -> Iterator[int]:
+    """Write rows of text as CSV where a database does not; yields the number of rows now and then."""
+    options = WriteOptions(neutralise=neutralise)
+    for batch in batches:
+        stream.write(csv_rows(columns, batch.columns, delimiter, options))
         yield batch.num_rows
 
 
@@ -48,7 +62,7 @@ def csv_lines(columns: list[pa.Array], delimiter: str, null: str = "") -> memory
     """Lines of CSV in UTF-8; cells are text and get quotes only where they need them, a null is ``null`` without."""
     quoted = [_quoted(pc.cast(column, pa.large_string()), delimiter, null) for column in columns]
     quoted[-1] = _joined(quoted[-1], _text("\n"), "")
-    return _bytes_of(_joined(*quoted, delimiter))
+    return text_of(_joined(*quoted, delimiter))
 
 
 def csv_header(names: list[str], delimiter: str) -> memoryview:
@@ -77,9 +91,3 @@ def _text(text: str) -> pa.Scalar:
 def _joined(*parts: pa.Array | pa.Scalar | str) -> pa.Array:
     *cells, between = parts
     return pc.binary_join_element_wise(*cells, _text(between), null_handling="replace", null_replacement="")
-
-
-def _bytes_of(lines: pa.Array) -> memoryview:
-    offsets, data = lines.buffers()[1:]
-    ends = memoryview(offsets).cast("q")
-    return memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]] if data else memoryview(b"")

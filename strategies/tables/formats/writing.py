@@ -134,3 +134,10 @@ def _moment(cell: str) -> datetime | None:
         return datetime.combine(datetime(1900, 1, 1), time.fromisoformat(cell))
     except ValueError:
         return None
+
+
+def text_of(lines: pa.LargeStringArray) -> memoryview:
+    """The texts of an array after each other."""
+    offsets, data = lines.buffers()[1:]
+    ends = memoryview(offsets).cast("q")
+    return memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]] if data else memoryview(b"")

@@ -12,8 +12,7 @@ from sqlalchemy import Connection, Engine, inspect, types
 from batch_jobs.strategies.sdk.database import Database
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.sqlite.moments import are_milliseconds, as_text, is_julian, without_zone
-from batch_jobs.strategies.tables.formats.csv_writing import csv_rows
-from batch_jobs.strategies.tables.formats.writing import WriteOptions
+from batch_jobs.strategies.tables.formats.csv_writing import copy_by_arrow
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection, nested
 
 VIEW = "batch_job_query"
@@ -85,10 +84,8 @@ class SqliteSource:
         self, connection: Connection, selection: Selection, delimiter: str, neutralise: bool, stream: BinaryIO
     ) -> Iterator[int]:
         """Write the rows as CSV made by Arrow."""
-        options = WriteOptions(neutralise=neutralise)
-        for batch in self.batches(connection, selection):
-            stream.write(csv_rows(selection.columns, batch.columns, delimiter, options))
-            yield batch.num_rows
+        batches = self.batches(connection, selection)
+        return copy_by_arrow(batches, selection.columns, delimiter, neutralise, stream)
 
     def _declared(self, query: str) -> dict[str, types.TypeEngine[Any]]:
         # a view knows the declared types of what it passes through; another connection makes it, this one may not write

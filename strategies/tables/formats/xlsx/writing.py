@@ -10,6 +10,7 @@ from sqlalchemy import String
 from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.tables.formats.writing import text_of
 from batch_jobs.strategies.tables.formats.xlsx.written import CellRefused, written
 from batch_jobs.strategies.tables.values.formulas import neutralise as neutralised
 
@@ -102,13 +103,6 @@ class XlsxWriter:
             lines = pc.binary_join_element_wise(opening, *columns, closing, nothing)
             self._sheet.write(text_of(lines))
             self._rows += len(lines)
-
-
-def text_of(lines: pa.LargeStringArray) -> memoryview:
-    """The texts of an array after each other."""
-    offsets, data = lines.buffers()[1:]
-    ends = memoryview(offsets).cast("q")
-    return memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]] if data else memoryview(b"")
 
 
 def check_size(rows: int, columns: int) -> None:
