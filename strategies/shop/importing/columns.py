@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.shop.state import whole
 from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.formats.reading import Batch, Reader
 from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT
@@ -144,7 +145,7 @@ class _Cells:
         above: list[tuple[str | None, str | None]] = [(None, None)]  # the last cell with a value, and where it holds
 
         def make(rows: pa.Table) -> pa.Array:
-            cells = _emptied(_whole(rows.column(self.source)))
+            cells = _emptied(whole(rows.column(self.source)))
             if self.rule.fill_down:
                 cells, above[0] = self._filled_down(rows, cells, above[0])
             return self._translated(cells)
@@ -197,7 +198,3 @@ class _WithMadeColumns(Reader):
 def _emptied(cells: pa.Array) -> pa.Array:
     """Empty texts as nulls."""
     return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
-
-
-def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
