@@ -4,7 +4,7 @@ What is made for Medusa stands beside the file's own cells, so that a rejects fi
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any
 
@@ -80,10 +80,12 @@ class LayoutReader(Reader):
     Args:
         reader: the file, settled.
         layout: what its columns mean.
+        wanted: columns that are taken beside those that the layout reads.
     """
 
-    def __init__(self, reader: Reader, layout: Layout) -> None:
+    def __init__(self, reader: Reader, layout: Layout, wanted: Collection[str] = ()) -> None:
         self._reader, self._layout = reader, layout
+        self._taken = layout.heeded().union(wanted)
         layout.prepare(self._rows)
         notes: Counter[str] = Counter()
         targets: dict[str, None] = {}
@@ -102,9 +104,11 @@ class LayoutReader(Reader):
 
     def _rows(self) -> Iterator[Row]:
         for batch in self._reader.batches():
-            rows = [
-                Row(line, cells) for line, cells in zip(batch.lines.to_pylist(), batch.table.to_pylist(), strict=True)
-            ]
+            bad = {
+                cell.index: f"{cell.column}: {cell.message}" for cell in batch.bad_cells if cell.column in self._taken
+            }
+            cells_of = zip(batch.lines.to_pylist(), batch.table.to_pylist(), strict=True)
+            rows = [Row(line, cells, bad.get(index)) for index, (line, cells) in enumerate(cells_of)]
             rows += [Row(bad.line, bad.row, bad.message) for bad in batch.bad_rows]
             yield from sorted(rows, key=lambda row: row.line) if batch.bad_rows else rows
 

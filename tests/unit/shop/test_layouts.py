@@ -1,5 +1,6 @@
 """Product files of other shops go in as they are; what they have and Medusa does not is named in the plan."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from batch_jobs.strategies.product_import import ProductImport
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused
 from batch_jobs.strategies.shop.layouts.layout import with_point
+from support.workbooks import workbook
 
 FILES = Path(__file__).parent / "layouts"
 PRODUCTS = "SELECT handle, title, subtitle, description, status, thumbnail, external_id FROM product ORDER BY handle"
@@ -186,6 +188,21 @@ def test_a_file_that_is_not_in_the_layout_is_refused(shop):
 def test_a_file_of_another_shop_is_known_by_its_header(shop, name):
     with pytest.raises(InputRefused, match=f"it looks like a product file of {name}; set layout to {name}"):
         shop.run(ProductImport(), file_key=shop.put(FILES / f"{name}.csv"))
+
+
+def test_a_cell_of_another_shops_workbook_that_has_no_value_is_a_reject_not_an_empty_one(shop):
+    with (FILES / "shopify.csv").open(newline="") as file:
+        names, *found = csv.reader(file)
+    priced = next(row for row in found if row[names.index("Variant Price")])
+    priced[names.index("Variant Price")] = "=1+1"
+    key = shop.put(workbook(names, *found), "products.xlsx")
+
+    result = shop.run(ProductImport(), file_key=key, layout="shopify", currency="EUR")
+
+    assert any(
+        row["reject_reason"].startswith("Variant Price: has a formula that was never computed")
+        for row in shop.rejects(result)
+    )
 
 
 @given(st.integers(0, 10**7), st.integers(0, 99), st.sampled_from(["{},{:02}", "{:,}.{:02}", "{}.{:02}"]))
