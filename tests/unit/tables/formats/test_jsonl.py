@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.jsonl import JsonLinesReader
-from batch_jobs.strategies.tables.formats.reading import BadCell, Batch, Input, Reader
+from batch_jobs.strategies.tables.formats.reading import BadCell, Batch, Input
+from support.batches import resumes, rows
 
 
 def opened(content: str | bytes, **given: Any) -> JsonLinesReader:
@@ -21,17 +22,6 @@ def opened(content: str | bytes, **given: Any) -> JsonLinesReader:
 def only_batch(content: str | bytes) -> Batch:
     (batch,) = opened(content).batches()
     return batch
-
-
-def rows(reader: Reader) -> list[dict[str, str | None]]:
-    return [row for batch in reader.batches() for row in batch.table.to_pylist()]
-
-
-def resumes(reader: Reader) -> None:
-    batches = list(reader.batches())
-    assert len(batches) > 1
-    for index, batch in enumerate(batches):
-        assert list(reader.batches(batch.start)) == batches[index:]
 
 
 def test_json_lines_keep_numbers_exactly_and_nested_values_as_json():

@@ -11,18 +11,8 @@ import pytest
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.parquet import ParquetReader
-from batch_jobs.strategies.tables.formats.reading import BadCell, Batch, Input, Reader
-
-
-def rows(reader: Reader) -> list[dict[str, str | None]]:
-    return [row for batch in reader.batches() for row in batch.table.to_pylist()]
-
-
-def resumes(reader: Reader) -> None:
-    batches = list(reader.batches())
-    assert len(batches) > 1
-    for index, batch in enumerate(batches):
-        assert list(reader.batches(batch.start)) == batches[index:]
+from batch_jobs.strategies.tables.formats.reading import BadCell, Batch, Input
+from support.batches import resumes, rows
 
 
 def parquet(table: pa.Table) -> io.BytesIO:

@@ -10,13 +10,10 @@ import pytest
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.reading import BadRow, Reader
+from support.batches import rows
 from tests.support.workbooks import by_hand, replaced, workbook, xlsx_reader
 
 NEVER_COMPUTED = "has a formula that was never computed; open the file in Excel and save it"
-
-
-def rows(reader: Reader) -> list[dict[str, str | None]]:
-    return [row for batch in reader.batches() for row in batch.table.to_pylist()]
 
 
 def lines(reader: Reader) -> list[int]:
