@@ -111,13 +111,12 @@ class TableImport(BatchJobStrategy):
     def prepare(self, context: TableImportContext) -> TableImportContext:
         """Refuse what cannot be meant."""
         keys = [context.file_key] if isinstance(context.file_key, str) else context.file_key
-        if context.source and not any(keys):
-            keys = []
-        if context.source and keys:
+        if context.source and any(keys):
             raise ContextRefused("give either file_key or source")
         if context.source is None and "file_key" not in context.model_fields_set:
             raise ContextRefused("the context of table-import is wrong: file_key is missing", ["file_key"])
-        if not context.table.strip() or not (keys or context.source) or not all(key.strip() for key in keys):
+        names_files = bool(keys) and all(key.strip() for key in keys)
+        if not context.table.strip() or not (context.source or names_files):
             raise ContextRefused("table-import needs a file_key and the name of a table")
         refuse_own(context.table)
         if len(set(context.key)) < len(context.key):
@@ -125,7 +124,7 @@ class TableImport(BatchJobStrategy):
         if context.mode != "sync" and context.asks_for_removal:
             raise ContextRefused("missing, where and max_removed are for mode sync; leave them out or set mode to sync")
         with suppress(InputRefused):  # a name that tells no format is reported with the file
-            name = keys[0] if keys else name_of(context.source)
+            name = name_of(context.source) if context.source else keys[0]
             refuse_unheeded(context, get_format(context.format) if context.format else format_of(name))
         return context
 
