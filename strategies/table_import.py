@@ -164,10 +164,11 @@ class TableImport(BatchJobStrategy):
         loader = database_of(job.target).loader(destination)
         reader = inputs.reader(format, job.context, plan.found)
         if job.checkpoint != REMOVING:
-            converter = _converter(job, format, table, plan)
+            converter = _converter(job, format, table, plan.mapping, plan.key)
             _load_all(job, plan, Chunking(reader, converter, loader, destination), creation)
         if job.context.mode == "sync" and plan.creates is None:
-            keys = _checked(reader, _converter(job, format, table, plan, of_key_only=True))
+            of_key = {name: column for name, column in plan.mapping.items() if column in plan.key}
+            keys = _checked(reader, _converter(job, format, table, of_key, plan.key))
             remove_missing(job, keys, destination, loader, plan.max_removed or 0)
 
     def build_template(self) -> str:
@@ -178,7 +179,7 @@ class TableImport(BatchJobStrategy):
         """Decide, and look at every row."""
         plan, table, exists = self._decide(job, format, reader)
         destination = _destination(job, plan, table, exists)
-        converter = _converter(job, format, table, plan)
+        converter = _converter(job, format, table, plan.mapping, plan.key)
         has_rows = exists and bool(destination.key) and _has_rows(job, table)
         preview = Preview(job, partial(_checked, reader, converter), destination, has_rows)
         plan.kept = destination.given_out
@@ -233,10 +234,9 @@ def _refuse_unknown_columns(context: TableImportContext, mapping: dict[str, str]
         raise JobRefused(f"{option} names {shown(columns)}, which is not loaded; what is: {shown(list(mapping))}")
 
 
-def _converter(job: JobRun, format: Format, table: Table, plan: ImportPlan, of_key_only: bool = False) -> Converter:
-    mapping = {name: column for name, column in plan.mapping.items() if column in plan.key or not of_key_only}
+def _converter(job: JobRun, format: Format, table: Table, mapping: dict[str, str], key: list[str]) -> Converter:
     return Converter(
-        table, mapping, plan.key, format.for_spreadsheets, job.context, typed=format.typed, has_json=format.has_json
+        table, mapping, key, format.for_spreadsheets, job.context, typed=format.typed, has_json=format.has_json
     )
 
 

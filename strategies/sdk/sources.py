@@ -55,8 +55,8 @@ class Sources:
         Raises:
             SourceRefused: names the setting that would allow it.
         """
-        if not self._pattern_of(_parts(url)):
-            parts = _parts(url)
+        parts = _parts(url)
+        if not self._pattern_of(parts):
             wanted = f"{parts.scheme}://{_host(parts)}/*"
             raise SourceRefused(
                 url, f"no source like this is allowed; the setting BATCH_JOBS_SOURCES says which are, such as {wanted}"
