@@ -20,7 +20,7 @@ demo: .venv/runtime ## set up and import, look at and export a table
 
 test: check ## set up, check and run the tests
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not large and not soak and not browser and not node and not medusa"
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not long and not large and not soak and not browser and not node and not medusa"
 
 check: .venv/dev ## format, lint, types, and who imports whom
 	@echo "checking format, lint, types and imports"

@@ -62,7 +62,7 @@ def counts(job: Job) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_S1_an_import_killed_at_random_moments_and_retried_ends_as_a_clean_run(runs: Runs, tmp_path: Path):
     write_input(tmp_path / "goods.csv")
     prepare_table(runs)

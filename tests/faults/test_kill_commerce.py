@@ -44,7 +44,7 @@ def clean(tmp_path: Path, products_file: Path) -> tuple[object, ...]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_S1_a_product_import_killed_at_random_moments_ends_as_a_clean_one(
     runs: Runs, products_file: Path, clean: tuple[object, ...]
 ):

@@ -28,7 +28,7 @@ def test_prefect_yaml_lists_every_strategy_of_the_project_with_its_description()
     assert {"flows/scheduled.py:reconcile", "flows/scheduled.py:prune"} < set(listed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_prefect_deploy_all_and_prefects_own_worker_run_jobs_and_ours_does_so_in_its_pool(
     tmp_path_factory: pytest.TempPathFactory, postgres_url: str
 ):

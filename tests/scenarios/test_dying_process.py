@@ -7,7 +7,7 @@ import pytest
 from batch_jobs.flows.jobs.transitions import Status
 from support.serving import Served, write_strategy
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 PLAIN = '''"""Does nothing."""
 

@@ -15,7 +15,7 @@ from batch_jobs.flows.jobs.transitions import Status
 from support.servers import PrefectServer, free_port, give_database, prefect_server, wait_until
 from support.serving import Served
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def test_S30_a_job_created_while_prefect_is_down_is_started_once_when_it_is_back(
