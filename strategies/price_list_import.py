@@ -74,7 +74,7 @@ class PriceListImport(GroupedImport):
             job.plan["_prices_before"] = int(state.texts(prices, "number")["number"][0].as_py())
         super().pre_process(job)
 
-    def read_headers(self, context: PriceListImportContext, columns: list[str]) -> PriceListHeaders:
+    def read_headers(self, file: str, context: PriceListImportContext, columns: list[str]) -> PriceListHeaders:
         """Medusa's columns of a price list's file."""
         names = self.mapping(context, columns).columns
         prices: list[PriceHeader] = []
@@ -85,12 +85,10 @@ class PriceListImport(GroupedImport):
                 prices.append(price)
             elif name not in (VARIANT_ID, SKU):
                 unknown.append(column)
-        refuse_unknown(context.file_key, "a price list's file", unknown, (VARIANT_ID, SKU, "Price EUR"))
+        refuse_unknown(file, "a price list's file", unknown, (VARIANT_ID, SKU, "Price EUR"))
         headers = PriceListHeaders(names.get(VARIANT_ID), names.get(SKU), prices)
         if not prices or (headers.variant_id is None and headers.sku is None):
-            raise InputRefused(
-                context.file_key, f"it needs a column {VARIANT_ID} or {SKU}, and one of prices such as Price EUR"
-            )
+            raise InputRefused(file, f"it needs a column {VARIANT_ID} or {SKU}, and one of prices such as Price EUR")
         return headers
 
     def key_of(self, state: StateReader, headers: PriceListHeaders, rows: pa.Table) -> pa.Array:
@@ -100,7 +98,8 @@ class PriceListImport(GroupedImport):
     def planning(self, job: JobRun, shop: Shop, headers: PriceListHeaders) -> AbstractContextManager[PriceListPlanner]:
         """Plans prices."""
         replace = job.context.mode == "replace"
-        return nullcontext(PriceListPlanner(shop, headers, job.context.price_list_id, replace=replace))
+        list_id, place = job.context.price_list_id, job.rejects.place
+        return nullcontext(PriceListPlanner(shop, headers, list_id, place, replace=replace))
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen; the first line is Medusa's, which counts rows."""
@@ -161,7 +160,7 @@ class PriceListImport(GroupedImport):
         """Fill ``KEPT`` with the variants that the file names, those of refused rows included."""
         database = database_of(connection)
         state = StateReader(connection)
-        headers = self.read_headers(job.context, job.plan["_columns"])
+        headers = self.planned_headers(job)
         KEPT.create(connection)
         loader = database.loader(Destination(KEPT, ["variant_id"], [], "append"))
         for _, group in read_groups(job.files, job.plan["_work_file"]):

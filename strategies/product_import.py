@@ -21,7 +21,7 @@ from batch_jobs.strategies.shop.importing.headers import (
     read_product_headers,
 )
 from batch_jobs.strategies.shop.importing.planning import Tally
-from batch_jobs.strategies.shop.layouts.reading import layout_columns, refuse_currency, refuse_other_layout
+from batch_jobs.strategies.shop.layouts.reading import MEDUSA, layout_columns, refuse_currency, refuse_other_layout
 from batch_jobs.strategies.shop.products.get_or_create import open_value_tables
 from batch_jobs.strategies.shop.products.matching import Rules
 from batch_jobs.strategies.shop.products.plan_lines import plan_lines
@@ -79,10 +79,10 @@ class ProductImport(GroupedImport):
         refuse_currency(context.layout, context.currency)
         return cast(ProductImportContext, super().prepare(context))
 
-    def read_headers(self, context: ProductImportContext, columns: list[str]) -> ProductHeaders:
+    def read_headers(self, file: str, context: ProductImportContext, columns: list[str]) -> ProductHeaders:
         """Medusa's columns of a product file."""
-        refuse_other_layout(context, columns)
-        return read_product_headers(context.file_key, self.mapping(context, columns).columns)
+        refuse_other_layout(file, context, columns)
+        return read_product_headers(file, self.mapping(context, columns).columns)
 
     def mapping(self, context: ProductImportContext, columns: list[str]) -> ColumnMapping:
         """What the file's columns are to the import; of another shop's file, what its layout makes of them."""
@@ -104,7 +104,8 @@ class ProductImport(GroupedImport):
     def planning(self, job: JobRun, shop: Shop, headers: ProductHeaders) -> Iterator[ProductPlanner]:
         """Plans products."""
         with open_value_tables() as value_tables:
-            yield ProductPlanner(shop, headers, Rules(job.context.match, job.context.mode), value_tables)
+            rules = Rules(job.context.match, job.context.mode, of_another_shop=job.context.layout != MEDUSA)
+            yield ProductPlanner(shop, headers, rules, value_tables, job.rejects.place)
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen; the first line is Medusa's to the letter, for its admin reads the numbers out of it."""

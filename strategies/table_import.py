@@ -26,9 +26,8 @@ from batch_jobs.strategies.tables.formats.options import ReadingOptions, given_o
 from batch_jobs.strategies.tables.formats.reading import NotAsItBegan, Reader
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
 from batch_jobs.strategies.tables.importing.creation import Creation
-from batch_jobs.strategies.tables.importing.fetching import SourceOption, fetched, name_of
 from batch_jobs.strategies.tables.importing.inference import Inference
-from batch_jobs.strategies.tables.importing.inputs import Inputs, checksum_of, chosen_keys
+from batch_jobs.strategies.tables.importing.inputs import InputOptions, Inputs, checksum_of, input_keys
 from batch_jobs.strategies.tables.importing.mapping import choose_key, map_columns, match_table, unique_key
 from batch_jobs.strategies.tables.importing.plan import (
     ColumnChanges,
@@ -59,14 +58,8 @@ A-003,Bowl,9.90,,
 
 
 class Loading(BaseModel):
-    """What to load, where, and how rows that are there already are met."""
+    """Where rows go, and how rows that are there already are met."""
 
-    file_key: str | list[str] = Field(
-        default="",
-        title="File",
-        description="Key of the file in the file store, as `batch-jobs files list` shows it; several, or a pattern "
-        "such as uploads/*.csv, are loaded one after the other; archive.zip#prices.csv is a file in an archive",
-    )
     table: str = Field(
         title="Table",
         description="Where the rows go: table or schema.table; created when it does not exist",
@@ -97,7 +90,7 @@ class Loading(BaseModel):
     format: FormatName | None = Field(None, title="Format", description="Default: by the file's name")
 
 
-class TableImportContext(SyncOptions, ValueOptions, ReadingOptions, SourceOption, Loading):
+class TableImportContext(SyncOptions, ValueOptions, ReadingOptions, Loading, InputOptions):
     """What to load and where, how the file is read, how its cells are understood, and what happens to other rows."""
 
 
@@ -110,21 +103,15 @@ class TableImport(BatchJobStrategy):
 
     def prepare(self, context: TableImportContext) -> TableImportContext:
         """Refuse what cannot be meant."""
-        keys = [context.file_key] if isinstance(context.file_key, str) else context.file_key
-        if context.source and any(keys):
-            raise ContextRefused("give either file_key or source")
-        if context.source is None and "file_key" not in context.model_fields_set:
-            raise ContextRefused("the context of table-import is wrong: file_key is missing", ["file_key"])
-        names_files = bool(keys) and all(key.strip() for key in keys)
-        if not context.table.strip() or not (context.source or names_files):
-            raise ContextRefused("table-import needs a file_key and the name of a table")
+        name = context.first_name(self.batch_type)
+        if not context.table.strip():
+            raise ContextRefused("table-import needs the name of a table")
         refuse_own(context.table)
         if len(set(context.key)) < len(context.key):
             raise ContextRefused(f"key names a column twice: {', '.join(context.key)}")
         if context.mode != "sync" and context.asks_for_removal:
             raise ContextRefused("missing, where and max_removed are for mode sync; leave them out or set mode to sync")
         with suppress(InputRefused):  # a name that tells no format is reported with the file
-            name = name_of(context.source) if context.source else keys[0]
             refuse_unheeded(context, get_format(context.format) if context.format else format_of(name))
         return context
 
@@ -132,7 +119,7 @@ class TableImport(BatchJobStrategy):
         """Read the whole file: decide, count, find everything that is wrong; the target is only read."""
         if job.checkpoint is not None and "checksum" in job.plan:
             return  # part of the file is in; to compare with that would make a new plan of half the work
-        inputs = Inputs(job, _keys(job))
+        inputs = Inputs(job, input_keys(job))
         format = inputs.format(job.context.format)
         reader = inputs.reader(format, job.context)
         try:
@@ -143,9 +130,9 @@ class TableImport(BatchJobStrategy):
             plan = self._look(job, format, reader)
         plan.file, plan.found = reader.described, reader.found
         plan.options = given_options(job.context, ReadingOptions, ValueOptions, SyncOptions)
-        plan.files = inputs.look_at(reader, plan.total)
+        plan.files = inputs.look_at(plan.total)
         plan.checksum = checksum_of(plan.files)
-        place_lines([*plan.sample, *plan.rejects], plan.files)
+        place_lines([*plan.sample, *plan.rejects], [file.key for file in plan.files])
         job.progress.total = plan.total + plan.counts.remove
         job.plan.update(plan.as_json())
         _describe(job, plan)
@@ -212,11 +199,6 @@ class TableImport(BatchJobStrategy):
             return plan, created, False
         assert table is not None
         return plan, table, True
-
-
-def _keys(job: JobRun) -> list[str]:
-    context: TableImportContext = job.context
-    return [fetched(job, context.source)] if context.source else chosen_keys(job.files, context.file_key)
 
 
 def _infer(job: JobRun, format: Format, reader: Reader) -> Inference:

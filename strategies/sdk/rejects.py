@@ -2,14 +2,14 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import BinaryIO
 
 from batch_jobs.strategies.sdk.files import FileStore
-from batch_jobs.strategies.sdk.lines import place_of
+from batch_jobs.strategies.sdk.lines import named, place_of
 
 #: What the rejects file has beside the input's own columns; an import of such a file leaves them out.
 LINE_COLUMN = "reject_line"
@@ -61,6 +61,14 @@ class RejectLog:
         self._found_before = 0
         #: The input files in their order, where there are several.
         self.files: tuple[str, ...] = ()
+
+    def name_files(self, keys: Sequence[str]) -> None:
+        """Say which input files the lines are of, in their order; a single one needs no name."""
+        self.files = tuple(keys) if len(keys) > 1 else ()
+
+    def place(self, line: int) -> str:
+        """A line of the input for people, with its file where there are several."""
+        return named(line, self.files)
 
     def restart(self) -> None:
         """Forget what an earlier look at the input found."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/writing-a-strategy.md", "docs/running-jobs.md", "docs/medusa.md"]
+PAGES = ["README.md", "docs/writing-a-strategy.md", "docs/running-jobs.md", "docs/medusa.md", "docs/moving-shops.md"]
 BLOCK = re.compile(r"^```(python|bash)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -55,8 +55,8 @@ def test_the_code_blocks_of_a_page_run(page: str, prefect_server: dict[str, str]
         "BATCH_JOBS_HOME": str(tmp_path / "home"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    prepared = [Block("bash", None, IMPORT_AIRPORTS), *found] if page == "README.md" else found
-    for block in prepared:
+    before = [Block("bash", None, BEFORE[page])] if page in BEFORE else []
+    for block in [*before, *found]:
         if block.file:
             (tmp_path / block.file).write_text(block.text)
             continue
@@ -86,7 +86,15 @@ def test_git_ignores_what_the_pages_write_into_a_clone():
 
 
 AIRPORTS = f"-c file_key=@{ROOT}/examples/airports.csv -c table=airports -c mode=upsert -c key=iata"
-IMPORT_AIRPORTS = f"batch-jobs run table-import {AIRPORTS}"
+#: What a reader of a page has before its first block.
+BEFORE = {
+    "README.md": f"batch-jobs run table-import {AIRPORTS}",
+    "docs/moving-shops.md": f"""
+        batch-jobs db upgrade --commerce
+        cp {ROOT}/tests/unit/shop/layouts/shopify.csv products_export.csv
+        batch-jobs template product-import > product-export.csv
+    """,
+}
 
 
 def test_the_public_names_of_strategies_are_all_documented():

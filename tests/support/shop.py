@@ -19,6 +19,7 @@ from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.sdk.result import JobResult
+from batch_jobs.strategies.sdk.sources import Sources
 from batch_jobs.strategies.shop.medusa import order_tables, payment_tables, tables
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "medusa"
@@ -171,6 +172,7 @@ class Shop:
     files: FileStore
     chunk_size: int = 40
     reports: list[Any] = field(default_factory=list)
+    sources: Sources = field(default_factory=Sources)
 
     def put(self, content: str | bytes | Path, name: str = "in.csv") -> str:
         data = content.read_bytes() if isinstance(content, Path) else content
@@ -188,7 +190,9 @@ class Shop:
         self, identity: JobIdentity, result: JobResult | None = None, plan: dict[str, Any] | None = None
     ) -> JobRun:
         checkpoints = CheckpointStore(self.target, identity.id, identity.attempt)
-        parts = JobParts(self.target, self.files, checkpoints, *self.reports[-1:], chunk_size=self.chunk_size)
+        parts = JobParts(
+            self.target, self.files, checkpoints, *self.reports[-1:], chunk_size=self.chunk_size, sources=self.sources
+        )
         return JobRun(identity, parts, result, plan)
 
     def preview(self, strategy: BatchJobStrategy, **context: Any) -> JobRun:

@@ -5,12 +5,11 @@ from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.importing.columns import ColumnMapping, Columns, map_file
 from batch_jobs.strategies.shop.importing.formulas import WithMarkedFormulas
@@ -21,27 +20,25 @@ from batch_jobs.strategies.shop.importing.work_file import writing_work_file
 from batch_jobs.strategies.shop.importing.writing import groups_to_write, limit_rejects, write_at_once, write_group
 from batch_jobs.strategies.shop.layouts.reading import in_layout
 from batch_jobs.strategies.shop.state import Shop, StateReader, read_shop
-from batch_jobs.strategies.tables.formats.format import (
-    Format,
-    FormatName,
-    format_of,
-    get_format,
-    open_reader,
-    refuse_unheeded,
-)
-from batch_jobs.strategies.tables.formats.options import ReadingOptions, ReadOptions, given_options
+from batch_jobs.strategies.tables.formats.format import FormatName, get_format, refuse_unheeded
+from batch_jobs.strategies.tables.formats.options import ReadingOptions, given_options
 from batch_jobs.strategies.tables.formats.reading import Reader
+from batch_jobs.strategies.tables.importing.inputs import (
+    InputOptions,
+    Inputs,
+    format_named,
+    input_keys,
+    shown_files,
+)
 from batch_jobs.strategies.tables.prefetch import prefetched
+
+#: Medusa's files need not have a name that tells their format.
+UNNAMED = "csv"
 
 
 class GroupedLoading(BaseModel):
-    """Which file an import of a shop takes, and how it meets what is wrong with it."""
+    """How an import of a shop meets what is wrong with its file."""
 
-    file_key: str = Field(
-        title="File",
-        description="Key of the file in the file store, as `batch-jobs files list` shows it",
-        validation_alias=AliasChoices("file_key", "fileKey"),
-    )
     format: FormatName | None = Field(None, title="Format", description="Default: by the file's name, else csv")
     columns: Columns = Field(
         default_factory=dict,
@@ -62,7 +59,7 @@ class GroupedLoading(BaseModel):
     )
 
 
-class GroupedImportContext(ReadingOptions, GroupedLoading):
+class GroupedImportContext(ReadingOptions, GroupedLoading, InputOptions):
     """What all imports of a shop take."""
 
 
@@ -77,25 +74,27 @@ class GroupedImport(BatchJobStrategy, abstract=True):
 
     def prepare(self, context: Any) -> Any:
         """Refuse what cannot be meant."""
-        if not context.file_key.strip():
-            raise ContextRefused(f"{self.batch_type} needs a file_key")
-        refuse_unheeded(context, _format(context))
+        name = context.first_name(self.batch_type)
+        refuse_unheeded(context, get_format(context.format) if context.format else format_named(name, UNNAMED))
         return context
 
     def pre_process(self, job: JobRun) -> None:
         """Put the rows together and find what they would do and everything that is wrong; the target is only read."""
         if job.checkpoint is not None and "_work_file" in job.plan:
             return  # part of it is in; to compare with that would make a new plan of half the work
-        file = _open(job)
-        headers = self.read_headers(job.context, file.columns)
+        keys = input_keys(job)
+        job.plan["_files"] = keys
+        inputs = Inputs(job, keys)
+        read = self._read(job, inputs)
+        file = in_layout(read, job.context, shown_files(keys))
+        headers = self.read_headers(shown_files(keys), job.context, file.columns)
         reader = self.mapping(job.context, file.columns).reader(file)
         key = f"jobs/{job.id}/rows.arrow"
         source = database_of(job.target).source(job.target)
         with source.reading() as connection:
             state = StateReader(connection)
-            grouping = Grouping(
-                reader, partial(self.key_of, state, headers), self.distinct(headers), job.chunk_size, job.stop_if_asked
-            )
+            key_of, distinct = partial(self.key_of, state, headers), self.distinct(headers)
+            grouping = Grouping(reader, key_of, distinct, job.chunk_size, job.stop_if_asked, job.rejects.place)
             with writing_work_file(job.files, key, grouping.schema) as writer:
                 grouping.write(writer)
             job.plan.update(_work_file=key, _columns=file.columns, _groups=writer.groups)
@@ -105,11 +104,13 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         self.describe_plan(job, tally)  # first, for Medusa's admin reads the first line
         job.plan["options"] = given_options(job.context, ReadingOptions)
         job.plan["file"] = file.described
+        job.plan["files"] = [planned.model_dump() for planned in inputs.look_at(None)]
         job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in file.described.items()))
         limit_rejects(job, tally.rows_rejected, "nothing was written")
 
     def process(self, job: JobRun) -> None:
         """Write group by group, from the checkpoint on; in one transaction when it is to be all or nothing."""
+        job.rejects.name_files(job.plan["_files"])
         with database_of(job.target).source(job.target).reading() as connection:
             shop = read_shop(StateReader(connection))
         first = 0 if job.checkpoint is None else job.checkpoint + 1
@@ -119,7 +120,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
                 finish(connection)
         if first >= job.plan["_groups"]:
             return
-        headers = self.read_headers(job.context, job.plan["_columns"])
+        headers = self.planned_headers(job)
         with (
             self.planning(job, shop, headers) as planner,
             prefetched(groups_to_write(job, planner, first)) as groups,
@@ -130,8 +131,24 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             for number, written in groups:
                 write_group(job, planner, number, written, finish)
 
-    def read_headers(self, context: Any, columns: list[str]) -> Any:
+    def _read(self, job: JobRun, inputs: Inputs) -> Reader:
+        """The files as one, settled; what no spreadsheet opens with its formulas marked, as a rejects file has them."""
+        format = inputs.format(job.context.format, UNNAMED)
+        reader = inputs.reader(format, job.context)
+        reader.settle()
+        return reader if format.for_spreadsheets else WithMarkedFormulas(reader)
+
+    def planned_headers(self, job: JobRun) -> Any:
+        """What the columns of the file mean that the plan was made for."""
+        return self.read_headers(shown_files(job.plan["_files"]), job.context, job.plan["_columns"])
+
+    def read_headers(self, file: str, context: Any, columns: list[str]) -> Any:
         """What the columns of the file mean.
+
+        Args:
+            file: its name, for errors.
+            context: the job's.
+            columns: the file's.
 
         Raises:
             JobRefused: a column is unknown or missing.
@@ -164,24 +181,3 @@ class GroupedImport(BatchJobStrategy, abstract=True):
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen."""
         raise NotImplementedError
-
-
-def _open(job: JobRun) -> Reader:
-    context, format = job.context, _format(job.context)
-    reader = open_reader(
-        partial(job.open_input, context.file_key),
-        context.file_key,
-        format=format.name,
-        options=ReadOptions.of(context),
-    )
-    return in_layout(reader if format.for_spreadsheets else WithMarkedFormulas(reader), context)
-
-
-def _format(context: GroupedImportContext) -> Format:
-    """Medusa's files need not have a name that tells their format."""
-    if context.format:
-        return get_format(context.format)
-    try:
-        return format_of(context.file_key)
-    except InputRefused:
-        return get_format("csv")

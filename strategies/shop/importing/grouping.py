@@ -50,14 +50,24 @@ class Grouping:
         distinct: what may not be repeated.
         size: rows that a group has, about; a key with more is not cut.
         heed: called for every batch; raises when the job is to stop.
+        place: a line for people.
     """
 
-    def __init__(self, reader: Reader, key_of: KeyOf, distinct: Distinct, size: int, heed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        key_of: KeyOf,
+        distinct: Distinct,
+        size: int,
+        heed: Callable[[], None],
+        place: Callable[[int], str],
+    ) -> None:
         self._reader = reader
         self._key_of = key_of
         self._distinct = distinct
         self._size = size
         self._heed = heed
+        self._place = place
         self.schema = schema_of(reader.columns)
 
     def write(self, writer: WorkFileWriter) -> None:
@@ -120,7 +130,7 @@ class Grouping:
                 key = rows.column(KEY)[index].as_py() if name in self._distinct.by_key else None
                 first = _earlier(first_lines, name, value, key, line)
                 if first is not None:
-                    found.setdefault(index, []).append([name, f"{value!r} is already on line {first}"])
+                    found.setdefault(index, []).append([name, f"{value!r} is already on {self._place(first)}"])
         return found
 
 

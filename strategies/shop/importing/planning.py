@@ -10,7 +10,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Table
 
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError
-from batch_jobs.strategies.tables.importing.plan import SampledChange
+from batch_jobs.strategies.tables.importing.plan import SampledChange, SampledReject
 
 Indices = npt.NDArray[np.int64]
 SAMPLE_SIZE = 20
@@ -32,6 +32,8 @@ class Tally:
     variants_left_alone: int = 0
     #: Cells that are not heeded, because another row's counts.
     cells_not_taken: int = 0
+    #: Categories of another shop that this one does not have, product by product.
+    categories_unknown: int = 0
     #: Prices that the variants of a file have in its price list so far.
     prices_met: int = 0
     prices_added: int = 0
@@ -104,7 +106,7 @@ class Changes:
     deletes: list[tuple[Table, list[dict[str, Any]]]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     sample: list[SampledChange] = field(default_factory=list)
-    not_taken: list[dict[str, Any]] = field(default_factory=list)
+    not_taken: list[SampledReject] = field(default_factory=list)
 
     def make(self, table: Table, rows: pa.Table) -> None:
         """Insert rows that others may refer to, if there are any."""
@@ -129,8 +131,16 @@ class Changes:
     def leave_out(self, line: int, column: str, message: str) -> None:
         """Count a cell that is not heeded, and keep the first ones."""
         self.tally.cells_not_taken += 1
+        self._keep(line, column, message)
+
+    def leave_out_category(self, line: int, column: str, message: str) -> None:
+        """Count a category that the shop does not have, and keep the first ones."""
+        self.tally.categories_unknown += 1
+        self._keep(line, column, message)
+
+    def _keep(self, line: int, column: str, message: str) -> None:
         if len(self.not_taken) < SAMPLE_SIZE:
-            self.not_taken.append({"line": line, "column": column, "message": message})
+            self.not_taken.append(SampledReject(line=line, column=column, message=message))
 
     def show(self, line: int, key: dict[str, str], column: str, before: str | None, after: str | None) -> None:
         """Add a changed field to the sample, while it is small."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import zip_longest
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.importing.planning import SAMPLE_SIZE, Changes, Checked, Planned, Planner, Tally
 from batch_jobs.strategies.shop.importing.row_errors import Mask, refuse_rows
 from batch_jobs.strategies.shop.importing.work_file import read_groups, writing_work_file
-from batch_jobs.strategies.tables.importing.plan import SampledChange
+from batch_jobs.strategies.tables.importing.plan import SampledChange, SampledReject, place_lines
 from batch_jobs.strategies.tables.prefetch import prefetched
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def preview(job: JobRun, connections: list[Connection], planner: Planner) -> Tal
     """
     tally, units = Tally(), 0
     sample: list[SampledChange] = []
-    not_taken: list[dict[str, Any]] = []
+    not_taken: list[SampledReject] = []
     job.plan["_unchanged"] = f"jobs/{job.id}/unchanged.arrow"
     with ExitStack() as open_things:
         marks = open_things.enter_context(writing_work_file(job.files, job.plan["_unchanged"], MARKS))
@@ -48,8 +48,9 @@ def preview(job: JobRun, connections: list[Connection], planner: Planner) -> Tal
             not_taken += planned.changes.not_taken[: SAMPLE_SIZE - len(not_taken)]
     job.progress.total = units
     job.plan.update(tally.as_json())
+    place_lines([*sample, *not_taken], job.plan["_files"])
     job.plan["sample"] = [change.model_dump() for change in sample]
-    job.plan["not_taken"] = not_taken
+    job.plan["not_taken"] = [cell.model_dump() for cell in not_taken]
     return tally
 
 

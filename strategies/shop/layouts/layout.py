@@ -1,5 +1,7 @@
 """What a layout is: it turns the rows of another shop's file into the cells of Medusa's columns, row by row."""
 
+import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -121,6 +123,18 @@ def with_point(number: str) -> str:
     if len(parts) > 1 and any(len(part) != 3 for part in parts[1:]):
         return number
     return f"{''.join(parts)}.{fraction}"
+
+
+def slug(name: str) -> str:
+    """A handle as a shop makes it of a name: lower case, without accents, words joined by hyphens."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    return re.sub(r"[\W_]+", "-", plain.lower()).strip("-")
+
+
+def categories(paths: list[str]) -> Cells:
+    """The handles of categories, each given as a path such as ``Clothing > Hats``, whose last one is meant."""
+    handles = [slug(path.rpartition(">")[2]) for path in paths]
+    return numbered("Product Category {} Handle", list(dict.fromkeys(filter(None, handles))))
 
 
 def words(text: str) -> list[str]:

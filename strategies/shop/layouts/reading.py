@@ -25,12 +25,12 @@ LAYOUTS: dict[str, type[Layout]] = {layout.name: layout for layout in (Shopify, 
 ROWS = 5_000
 
 
-def in_layout(reader: Reader, context: Any) -> Reader:
-    """The file as its layout has it, where the context names one."""
+def in_layout(reader: Reader, context: Any, file: str) -> Reader:
+    """The file as its layout has it, where the context names one; ``file`` is its name, for errors."""
     layout = getattr(context, "layout", MEDUSA)
     if layout == MEDUSA:
         return reader
-    return LayoutReader(reader, LAYOUTS[layout](context.file_key, reader.columns, context.currency))
+    return LayoutReader(reader, LAYOUTS[layout](file, reader.columns, context.currency))
 
 
 def refuse_currency(layout: str, currency: str | None) -> None:
@@ -45,7 +45,7 @@ def refuse_currency(layout: str, currency: str | None) -> None:
         raise ContextRefused("currency is for the layouts of other shops; Medusa's columns of prices name their own")
 
 
-def refuse_other_layout(context: Any, columns: list[str]) -> None:
+def refuse_other_layout(file: str, context: Any, columns: list[str]) -> None:
     """Refuse a file that is read as Medusa's and has the header of another shop's.
 
     Raises:
@@ -55,7 +55,7 @@ def refuse_other_layout(context: Any, columns: list[str]) -> None:
     for layout in LAYOUTS.values() if context.layout == MEDUSA and not context.columns else ():
         if names.issuperset(mark.lower() for mark in layout.marks):
             raise InputRefused(
-                context.file_key,
+                file,
                 f"it looks like a product file of {layout.name}; set layout to {layout.name}, and currency to what its "
                 "prices are in",
             )

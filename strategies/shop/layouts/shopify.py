@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import ClassVar
 
-from batch_jobs.strategies.shop.layouts.layout import Cells, Layout, Row, numbered, whole, words
+from batch_jobs.strategies.shop.layouts.layout import Cells, Layout, Row, categories, numbered, whole, words
 
 OPTIONS = (1, 2, 3)
 STATUSES = {"active": "published", "draft": "draft", "archived": "draft"}
@@ -27,6 +27,7 @@ class Shopify(Layout):
         "Published": ("Published", "Published on online store"),
         "Product Type": ("Type",),
         "Product Tags": ("Tags",),
+        "Product Category Handle": ("Product Category", "Product category"),
         "Image Url": ("Image Src", "Product image URL"),
         "Image Position": ("Image Position",),
         "Variant Image": ("Variant Image", "Variant image URL"),
@@ -91,6 +92,7 @@ class Shopify(Layout):
         cells.setdefault("Product Handle", None)
         if self.column(*self.read["Product Tags"]):
             cells["Product Tags"] = ",".join(words(first("Product Tags") or "")) or None
+        cells |= categories([first("Product Category Handle") or ""])
         cells["Product Status"] = self._status(first("Product Status"), first("Published"), notes)
         images = self._images(rows)
         return {**cells, **numbered("Image {} Url", images)}

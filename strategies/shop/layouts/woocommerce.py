@@ -1,19 +1,31 @@
 """WooCommerce's product export: a parent's data on its own row, its variations anywhere in the file."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
 
-from batch_jobs.strategies.shop.layouts.layout import Cells, Layout, Row, Rows, numbered, whole, with_point, words
+from batch_jobs.strategies.shop.layouts.layout import (
+    Cells,
+    Layout,
+    Row,
+    Rows,
+    categories,
+    numbered,
+    slug,
+    whole,
+    with_point,
+    words,
+)
 from batch_jobs.strategies.shop.layouts.parents import Parents
 
 GRAMS = {"kg": "1000", "g": "1", "lbs": "453.59237", "lb": "453.59237", "oz": "28.349523125"}
 STATUSES = {"1": "published", "0": "draft", "-1": "draft", "true": "published", "false": "draft"}
 BACKORDERS = {"0": "false", "1": "true", "notify": "true", "no": "false", "yes": "true", "": "false"}
 SIZES = ("Length", "Width", "Height")
+#: Between two categories; one that has a comma in its name is written with a backslash before it.
+_NEXT_CATEGORY = re.compile(r"(?<!\\),")
 #: Between two images; a url may have a comma in it.
 _NEXT_IMAGE = re.compile(r",\s+|,(?=https?://)")
 _MEASURE = re.compile(r"(weight|length|width|height) \((.+)\)")
@@ -33,6 +45,7 @@ class WooCommerce(Layout):
         "Product Status": ("Published",),
         "Product Tags": ("Tags",),
         "Product External Id": ("ID",),
+        "Product Category Handle": ("Categories",),
         "Kind": ("Type", "Parent", "In stock?"),
         "Image Url": ("Images",),
         "Option Name": ("Attribute {} name",),
@@ -68,7 +81,7 @@ class WooCommerce(Layout):
             if "variation" in kinds:
                 self._parents.note_variation(self._read(row, "Parent"), self._images(row))
             else:
-                self._parents.note(row, self._read(row, "ID"), self._read(row, "SKU"), _slug(self._read(row, "Name")))
+                self._parents.note(row, self._read(row, "ID"), self._read(row, "SKU"), slug(self._read(row, "Name")))
 
     def convert(self, rows: Iterator[Row], notes: Counter[str]) -> Iterator[Row]:
         """The simple products and the variations, each with its product's cells."""
@@ -114,7 +127,7 @@ class WooCommerce(Layout):
     def _product_cells(self, row: Row) -> Cells:
         name, number = self._read(row, "Name"), self._read(row, "ID")
         cells: Cells = {
-            "Product Handle": self._parents.handle(row.line, _slug(name), number),
+            "Product Handle": self._parents.handle(row.line, slug(name), number),
             "Product Title": name or None,
             "Product Status": STATUSES.get(self._read(row, "Published").lower(), self._read(row, "Published")) or None,
         }
@@ -125,6 +138,7 @@ class WooCommerce(Layout):
             cells["Product Tags"] = ",".join(words(self._read(row, "Tags"))) or None
         if self.column("ID"):
             cells["Product External Id"] = number or None
+        cells |= categories([path.replace("\\,", ",") for path in _NEXT_CATEGORY.split(self._read(row, "Categories"))])
         of_variations = self._parents.images(number, self._read(row, "SKU"))
         return {**cells, **numbered("Image {} Url", list(dict.fromkeys([*self._images(row), *of_variations])))}
 
@@ -173,12 +187,6 @@ class WooCommerce(Layout):
 
 def _match(column: str) -> re.Match[str] | None:
     return _MEASURE.fullmatch(column.strip().lower())
-
-
-def _slug(name: str) -> str:
-    """A handle as a shop makes it of a name: lower case, without accents, words joined by hyphens."""
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
-    return re.sub(r"[\W_]+", "-", plain.lower()).strip("-")
 
 
 def _unescaped(text: str) -> str:

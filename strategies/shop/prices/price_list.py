@@ -1,5 +1,6 @@
 """Groups of a price list's file: from rows to changes of the list's prices."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,12 +121,22 @@ class PriceListPlanner:
         shop: currencies and regions.
         headers: the file's columns.
         price_list_id: the list.
+        place: a line for people.
         replace: whether a variant of the file loses the prices in the list that the file does not give it.
     """
 
     with_its_key = "another row of this variant is refused"
 
-    def __init__(self, shop: Shop, headers: PriceListHeaders, price_list_id: str, *, replace: bool) -> None:
+    def __init__(
+        self,
+        shop: Shop,
+        headers: PriceListHeaders,
+        price_list_id: str,
+        place: Callable[[int], str],
+        *,
+        replace: bool,
+    ) -> None:
+        self._place = place
         self._headers = headers
         self._list = price_list_id
         self._replace = replace
@@ -207,12 +218,12 @@ class PriceListPlanner:
     def _twice(self, checked: Checked, given: GivenPrices) -> list[RowError]:
         keys = joined(*(pa.array(part).cast(pa.string()) for part in (checked.key_of[given.variant], given.column)))
         first = where(keys, keys)
-        lines = checked.group.column(LINE)
+        lines = checked.group.column(LINE).to_numpy()[given.variant]
         return [
             RowError(
                 int(given.variant[index]),
                 self._prices[int(given.column[index])].column,
-                f"this variant's price is already on line {lines[int(given.variant[first[index].as_py()])]}",
+                f"this variant's price is already on {self._place(int(lines[first[index].as_py()]))}",
             )
             for index in np.flatnonzero(repeated(keys)).tolist()
         ]

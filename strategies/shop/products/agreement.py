@@ -1,5 +1,7 @@
 """Whether all rows of a product say the same of it. Medusa: its first row is the one that counts."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -13,7 +15,9 @@ from batch_jobs.strategies.tables.values.arrays import quoted
 Indices = npt.NDArray[np.int64]
 
 
-def differing_cells(group: pa.Table, product_of: Indices, first: Indices, columns: list[str]) -> list[RowError]:
+def differing_cells(
+    group: pa.Table, product_of: Indices, first: Indices, columns: list[str], place: Callable[[int], str]
+) -> list[RowError]:
     """The cells that differ from that of their product's first row; an empty one differs from none.
 
     Args:
@@ -21,6 +25,7 @@ def differing_cells(group: pa.Table, product_of: Indices, first: Indices, column
         product_of: by row, its product.
         first: by product, its first row.
         columns: those that are the product's.
+        place: a line for people.
     """
     if len(first) == len(product_of):
         return []
@@ -35,7 +40,7 @@ def differing_cells(group: pa.Table, product_of: Indices, first: Indices, column
             line = group.column(LINE)[int(first[product_of[row]])].as_py()
             cell, taken = cells[row].as_py(), firsts[row].as_py()
             message = (
-                f"is {quoted(cell)} where line {line} of the same product has {quoted(taken) if taken else 'none'}"
+                f"is {quoted(cell)} where {place(line)} of the same product has {quoted(taken) if taken else 'none'}"
             )
             found.append(RowError(row, column, message))
     return found

@@ -32,11 +32,13 @@ class Rules:
     """How products are matched.
 
     ``match`` is ``id`` for Medusa's strictness: a handle or SKU that is there is not matched but refused. ``mode``
-    may allow only new products, or only those that are there.
+    may allow only new products, or only those that are there. ``of_another_shop`` is a file whose categories are those
+    of another shop.
     """
 
     match: Literal["handle", "id"] = "handle"
     mode: Literal["upsert", "create", "update"] = "upsert"
+    of_another_shop: bool = False
 
 
 @dataclass

@@ -32,6 +32,13 @@ def plan_lines(tally: Tally) -> Iterator[tuple[str, str, str]]:
     if tally.variants_left_alone:
         variants = count(tally.variants_left_alone, "variant", "variants")
         yield "left-alone", "Not in the file", f"{variants} of these products; left as they are"
+    if tally.categories_unknown:
+        categories = count(tally.categories_unknown, "category", "categories")
+        yield (
+            "unknown",
+            "Left out",
+            f"{categories} of products that the shop does not have; make them first to take them",
+        )
     if tally.cells_not_taken:
         cells = count(tally.cells_not_taken, "cell", "cells")
         yield "not-taken", "Not taken", f"{cells} of later rows differ from their product's first row, which counts"

@@ -1,5 +1,7 @@
 """Product groups: from rows to changes of the shop."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
@@ -28,16 +30,24 @@ class ProductPlanner:
         headers: the file's columns.
         rules: how products are matched.
         value_tables: types, tags and images.
+        place: a line for people.
     """
 
     with_its_key = "another row of this product is refused"
 
-    def __init__(self, shop: Shop, headers: ProductHeaders, rules: Rules, value_tables: ValueTables) -> None:
+    def __init__(
+        self,
+        shop: Shop,
+        headers: ProductHeaders,
+        rules: Rules,
+        value_tables: ValueTables,
+        place: Callable[[int], str],
+    ) -> None:
         self._shop = shop
         self._headers = headers
         self._rules = rules
         self._prices = shop.price_columns(headers.prices)
-        self._converter = ProductConverter(headers, self._prices)
+        self._converter = ProductConverter(headers, self._prices, place)
         self._value_tables = value_tables
         self._columns = {(price.currency, price.region_id): price.column for price in self._prices}
         self._regions = {region_id: name for name, ids in shop.regions.items() for region_id in ids.values()}
@@ -70,6 +80,8 @@ class ProductPlanner:
         if products.count:
             unchanged[~bad] = ~self._plan(state, matched, options, references, changes)
         self._note_not_taken(checked, bad, changes)
+        for cell in references.unknown_categories:
+            changes.leave_out_category(_line(checked, cell), str(cell.column), cell.message)
         changes.tally.rows_rejected = int(bad[checked.key_of].sum())
         return Planned(changes, errors, bad[checked.key_of], unchanged)
 
@@ -77,8 +89,7 @@ class ProductPlanner:
         """Count and show the cells of later rows that are not those of their product."""
         for cell in checked.rows.not_taken:
             if not bad[checked.key_of[cell.row]]:
-                line = int(checked.group.column(LINE)[cell.row].as_py())
-                changes.leave_out(line, str(cell.column), cell.message)
+                changes.leave_out(_line(checked, cell), str(cell.column), cell.message)
 
     def _meet(
         self, state: StateReader, products: ProductRows
@@ -89,7 +100,7 @@ class ProductPlanner:
         match_by_options(matched, there, self._rules)
         errors += variant_errors(matched, self._rules, self._headers)
         options, of_options = plan_options(matched, there, self._headers.options)
-        references, of_references = find_references(state, products, self._shop, self._headers)
+        references, of_references = find_references(state, products, self._shop, self._headers, self._rules)
         # of a row that means another product, options are compared with the wrong ones
         wrong = {error.row for error in errors}
         more = [error for error in (*of_options, *of_references) if error.row not in wrong]
@@ -113,3 +124,7 @@ class ProductPlanner:
         if region_id is not None:
             own = f"Price {self._regions.get(region_id, region_id)} [{currency.upper()}]"
         return self._columns.get((currency, region_id), own)
+
+
+def _line(checked: Checked, cell: RowError) -> int:
+    return int(checked.group.column(LINE)[cell.row].as_py())

@@ -61,8 +61,9 @@ class ProductPlan:
     def plan(self, shop: Shop, headers: ProductHeaders) -> Mask:
         """Plan all changes; returns by product whether it is new or changed."""
         images, tags = self._images(), self._tags()
-        channels = self._referred(CHANNELS, self._references.channel_ids)
-        categories = self._referred(CATEGORIES, self._references.category_ids)
+        channel_ids, category_ids = self._references.channel_ids, self._references.category_ids
+        channels = self._referred(CHANNELS, channel_ids, np.full(self._matched.products.count, bool(channel_ids)))
+        categories = self._referred(CATEGORIES, category_ids, self._references.sets_categories)
         fields = self._fields(images)
         changed = fields.changed | images.changed | tags.changed | channels.changed | categories.changed
         self._insert(fields)
@@ -102,9 +103,8 @@ class ProductPlan:
             replaced &= ~same_lists(cells, have)
         return link_changes(links, have, members_of_lists(cells), replaced)
 
-    def _referred(self, table: LinkTable, cells: list[pa.Array]) -> LinkChanges:
+    def _referred(self, table: LinkTable, cells: list[pa.Array], replaced: Mask) -> LinkChanges:
         links, have = read_links(self._state, table, self._matched.known_product_ids if cells else _none())
-        replaced = np.full(self._matched.products.count, bool(cells))
         return link_changes(links, have, members_of_cells(cells), replaced)
 
     def _fields(self, images: LinkChanges) -> FieldChanges:

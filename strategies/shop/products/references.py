@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.shop.importing.headers import COLLECTION, ProductHeaders
-from batch_jobs.strategies.shop.importing.row_errors import RowError
+from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError
 from batch_jobs.strategies.shop.medusa import tables
-from batch_jobs.strategies.shop.products.matching import is_null
+from batch_jobs.strategies.shop.products.matching import Rules, is_null
 from batch_jobs.strategies.shop.products.rows import ProductRows
 from batch_jobs.strategies.shop.state import Shop, StateReader, where, whole
 from batch_jobs.strategies.tables.databases.naming import shown
@@ -19,6 +19,8 @@ from batch_jobs.strategies.tables.databases.naming import shown
 class References:
     """By product: the id of its collection, and for each numbered sales channel and category the id of that.
 
+    ``sets_categories`` says by product whether the file decides which categories it has; ``unknown_categories`` are the
+    cells of another shop's file that name none of the shop's.
     ``deleted_collections`` are, by product, handles of collections that are there but deleted, to be made anew with
     their ``deleted_titles``.
     """
@@ -26,14 +28,20 @@ class References:
     collection_ids: pa.Array
     channel_ids: list[pa.Array]
     category_ids: list[pa.Array]
+    sets_categories: Mask
+    unknown_categories: list[RowError]
     deleted_collections: pa.Array
     deleted_titles: dict[str, str]
 
 
 def find_references(
-    state: StateReader, products: ProductRows, shop: Shop, headers: ProductHeaders
+    state: StateReader, products: ProductRows, shop: Shop, headers: ProductHeaders, rules: Rules
 ) -> tuple[References, list[RowError]]:
-    """Find them. Medusa drops a sales channel that it does not know without a word; here it is an error."""
+    """Find them. Medusa drops a sales channel that it does not know without a word; here it is an error.
+
+    Another shop has categories of its own: those that are not there too are left out, and a product of which none is
+    there stays in its categories.
+    """
     handles = products.products.get("collection", pa.nulls(products.count, pa.string()))
     collection_ids, errors = _by_handle(state, products, "product_collection", headers.fixed.get(COLLECTION), handles)
     deleted = _deleted_collections(state, handles.filter(pc.is_null(collection_ids))) if errors else {}
@@ -45,13 +53,21 @@ def find_references(
         ids, found = _channels(products, shop, columns, cells)
         channel_ids.append(ids)
         errors += found
-    category_ids = []
-    for column, handles in zip(headers.categories, products.categories, strict=True):
-        ids, found = _by_handle(state, products, "product_category", column, handles)
+    category_ids, unknown = [], []
+    for column, named in zip(headers.categories, products.categories, strict=True):
+        ids, found = _by_handle(state, products, "product_category", column, named)
         category_ids.append(ids)
-        errors += found
+        unknown += found
+    sets_categories = np.full(products.count, bool(category_ids))
+    if rules.of_another_shop:
+        sets_categories = ~np.logical_and.reduce([is_null(ids) for ids in category_ids], initial=True) & sets_categories
+    else:
+        errors, unknown = errors + unknown, []
     made_anew = pc.if_else(remade, handles, pa.scalar(None, pa.string()))
-    return References(collection_ids, channel_ids, category_ids, made_anew, deleted), errors
+    return (
+        References(collection_ids, channel_ids, category_ids, sets_categories, unknown, made_anew, deleted),
+        errors,
+    )
 
 
 def _deleted_collections(state: StateReader, handles: pa.Array) -> dict[str, str]:

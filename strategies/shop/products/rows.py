@@ -1,5 +1,6 @@
 """A group of rows as products and variants: typed, with everything that is wrong with it by itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -114,11 +115,13 @@ class ProductConverter:
     Args:
         headers: the file's columns.
         prices: where each column of prices goes.
+        place: a line for people.
     """
 
-    def __init__(self, headers: ProductHeaders, prices: list[PriceColumn]) -> None:
+    def __init__(self, headers: ProductHeaders, prices: list[PriceColumn], place: Callable[[int], str]) -> None:
         self._headers = headers
         self._prices = prices
+        self._place = place
         self._product_kinds = _kinds(tables.product, PRODUCT_FIELDS, headers)
         self._variant_kinds = _kinds(tables.product_variant, VARIANT_FIELDS, headers)
         self._money = [Money(price.currency) for price in prices]
@@ -139,9 +142,9 @@ class ProductConverter:
             *self._convert_variants(products, group),
             *self._convert_prices(products, group),
             *self._pair_options(products, group),
-            *differing_cells(group, product_of, first, self._id_column),
+            *differing_cells(group, product_of, first, self._id_column, self._place),
         ]
-        products.not_taken = differing_cells(group, product_of, first, self._columns_of_product)
+        products.not_taken = differing_cells(group, product_of, first, self._columns_of_product, self._place)
         # of a row that could not even be split, the cells mean nothing
         return products, errors + [error for error in found if error.row not in in_error]
 

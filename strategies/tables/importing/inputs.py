@@ -5,9 +5,9 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 
-from batch_jobs.strategies.sdk.errors import InputChanged, InputRefused, JobRefused
+from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, InputRefused, JobRefused
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.tables.formats.format import Format, format_of, get_format
@@ -15,6 +15,38 @@ from batch_jobs.strategies.tables.formats.many import ManyReader
 from batch_jobs.strategies.tables.formats.options import ReadOptions
 from batch_jobs.strategies.tables.formats.packing import split_member
 from batch_jobs.strategies.tables.formats.reading import Input, Reader
+from batch_jobs.strategies.tables.importing.fetching import SourceOption, fetched, name_of
+
+SHOWN_FILES = 3
+
+
+class InputOptions(SourceOption):
+    """Which files an import reads."""
+
+    file_key: str | list[str] = Field(
+        default="",
+        title="File",
+        description="Key of the file in the file store, as `batch-jobs files list` shows it; several, or a pattern "
+        "such as uploads/*.csv, are loaded one after the other; archive.zip#prices.csv is a file in an archive",
+        validation_alias=AliasChoices("file_key", "fileKey"),
+    )
+
+    def first_name(self, batch_type: str) -> str:
+        """The name of the first file, which tells the format of all.
+
+        Raises:
+            ContextRefused: no file is named, or a file and a source are.
+        """
+        keys = [self.file_key] if isinstance(self.file_key, str) else self.file_key
+        if self.source and any(keys):
+            raise ContextRefused("give either file_key or source")
+        if self.source:
+            return name_of(self.source)
+        if "file_key" not in self.model_fields_set:
+            raise ContextRefused(f"the context of {batch_type} is wrong: file_key is missing", ["file_key"])
+        if not keys or not all(key.strip() for key in keys):
+            raise ContextRefused(f"{batch_type} needs a file_key")
+        return keys[0]
 
 
 class PlannedFile(BaseModel):
@@ -38,11 +70,11 @@ class Inputs:
         self._job = job
         self._files = [Input(partial(job.open_input, split_member(key)[0]), key) for key in keys]
         self.planned = [PlannedFile(key=key, version=job.files.version(split_member(key)[0])) for key in keys]
-        if len(keys) > 1:
-            job.rejects.files = tuple(keys)
+        self._many: ManyReader | None = None
+        job.rejects.name_files(keys)
 
-    def format(self, given: str | None) -> Format:
-        """The format of all files: as given, or by their names.
+    def format(self, given: str | None, unnamed: str | None = None) -> Format:
+        """The format of all files: as given, or by their names; ``unnamed`` is that of files whose name tells none.
 
         Raises:
             InputRefused: a name tells none, or another one than the first file's.
@@ -50,9 +82,9 @@ class Inputs:
         if given:
             return get_format(given)
         first, *others = self._files
-        format = format_of(first.table_name)
+        format = format_named(first.table_name, unnamed)
         for other in others:
-            if (found := format_of(other.table_name)) is not format:
+            if (found := format_named(other.table_name, unnamed)) is not format:
                 raise InputRefused(
                     other.name, f"it is {found.name} and {first.name} is {format.name}; load it by itself"
                 )
@@ -66,11 +98,12 @@ class Inputs:
 
         if len(self._files) == 1:
             return open_one(self._files[0], found)
-        return ManyReader(self._files, open_one, found)
+        self._many = ManyReader(self._files, open_one, found)
+        return self._many
 
-    def look_at(self, reader: Reader, total: int) -> list[PlannedFile]:
-        """The files as they were read: with their checksums and their rows."""
-        rows = reader.rows if isinstance(reader, ManyReader) else [total]
+    def look_at(self, total: int | None) -> list[PlannedFile]:
+        """The files as they were read: with their checksums and their rows, those of a single one being ``total``."""
+        rows = [total] if self._many is None else self._many.rows
         for planned, file, count in zip(self.planned, self._files, rows, strict=True):
             planned.checksum, planned.rows = file.checksum, count
         return self.planned
@@ -84,6 +117,36 @@ class Inputs:
         for before, now, file in zip(planned, self.planned, self._files, strict=True):
             if before.version != now.version and before.checksum != file.checksum:
                 raise InputChanged(before.key)
+
+
+def format_named(name: str, unnamed: str | None = None) -> Format:
+    """The format that a file's name tells, or the one of files whose name tells none.
+
+    Raises:
+        InputRefused: it tells none, and there is none for such files.
+    """
+    try:
+        return format_of(name)
+    except InputRefused:
+        if unnamed is None:
+            raise
+        return get_format(unnamed)
+
+
+def input_keys(job: JobRun) -> list[str]:
+    """The keys of the files that a job's context means; a source is fetched for it.
+
+    Raises:
+        JobRefused: there is none, or it may not be read.
+    """
+    context: InputOptions = job.context
+    return [fetched(job, context.source)] if context.source else chosen_keys(job.files, context.file_key)
+
+
+def shown_files(keys: Sequence[str]) -> str:
+    """Files for people: all of a few, else the first ones."""
+    named = ", ".join(keys[:SHOWN_FILES])
+    return named if len(keys) <= SHOWN_FILES else f"{named} and {len(keys) - SHOWN_FILES} more"
 
 
 def chosen_keys(files: FileStore, given: str | list[str]) -> list[str]:

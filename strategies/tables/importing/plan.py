@@ -166,11 +166,11 @@ class SampledChange(Sampled):
     after: str | None
 
 
-def place_lines(shown: Sequence[Sampled], files: Sequence[PlannedFile]) -> None:
+def place_lines(shown: Sequence[Sampled], files: Sequence[str]) -> None:
     """Say of what is shown on which line of which file it is, where there are several."""
     for sampled in shown if len(files) > 1 else ():
         file, sampled.line = place_of(sampled.line)
-        sampled.file = files[file].key
+        sampled.file = files[file]
 
 
 class ImportPlan(BaseModel):

@@ -68,7 +68,7 @@ def said(result):
 def test_the_plan_says_what_of_shopify_was_left_out(shop):
     message = said(load(shop, "shopify"))
     assert "layout 'shopify'" in message
-    assert "Vendor, Product Category" in message
+    assert "Vendor, Variant Fulfillment Service" in message
     assert "prices before a reduction, which are left out: 1" in message
     assert "variants without a stock, which get 0: 1" in message
 
@@ -130,7 +130,6 @@ def test_woocommerces_export_goes_in_as_it_is(shop):
     assert sorted(shop.rows(IMAGES)) == [("tee", f"https://w/{name}.jpg") for name in "12s"]
     assert sorted(shop.picture()["tag"]) == [("tee", "new"), ("tee", "tee")]
     assert sorted(row[4] for row in shop.picture()["option value"]) == ["M", "S"]
-    assert "Categories" in said(result)
     assert "sale prices, which are left out: 1" in said(result)
 
 
@@ -227,3 +226,68 @@ def test_from_one_medusa_to_another_the_messages_say_what_is_to_be_done(shop):
     ]
     without_ids = {"Product Id": None, "Variant Id": None}
     assert shop.run(ProductImport(), file_key=shop.put(content), columns=without_ids).created == 4
+
+
+def make_category(shop, handle, rank):
+    shop.rows(
+        "INSERT INTO product_category (id, name, handle, mpath, rank, description) "
+        f"VALUES ('pcat_{handle}', '{handle}', '{handle}', 'pcat_{handle}.', {rank}, '')"
+    )
+
+
+CATEGORIES = (
+    "SELECT p.handle, k.product_category_id FROM product_category_product k JOIN product p ON p.id = k.product_id "
+    "ORDER BY 1, 2"
+)
+
+
+def test_categories_that_the_shop_has_are_taken_and_the_others_are_counted_and_shown(shop):
+    make_category(shop, "tees", 0)
+    make_category(shop, "clothing", 1)
+    job = shop.preview(
+        ProductImport(), file_key=shop.put(FILES / "woocommerce.csv"), layout="woocommerce", currency="eur"
+    )
+    assert (job.plan["counts"]["categories_added"], job.plan["counts"]["categories_unknown"]) == (3, 0)
+    load(shop, "woocommerce")
+    assert shop.rows(CATEGORIES) == [("cap", "pcat_clothing"), ("tee", "pcat_clothing"), ("tee", "pcat_tees")]
+
+    make_category(shop, "hats", 2)
+    load(shop, "shopify")
+    assert ("wool-hat", "pcat_hats") in shop.rows(CATEGORIES)
+
+
+def test_categories_that_the_shop_does_not_have_are_left_out_and_take_a_product_out_of_none(shop):
+    result = load(shop, "woocommerce")
+    lines = {entry.key: entry.message for entry in result.stat_descriptors}
+    assert lines["product-import-unknown"].startswith("3 categories of products that the shop does not have")
+    make_category(shop, "own", 0)
+    shop.rows("INSERT INTO product_category_product SELECT 'pcat_own', id FROM product")
+
+    job = shop.preview(
+        ProductImport(), file_key=shop.put(FILES / "woocommerce.csv"), layout="woocommerce", currency="eur"
+    )
+
+    assert job.plan["counts"]["categories_removed"] == 0
+    assert sorted(cell["message"] for cell in job.plan["not_taken"]) == [
+        "there is no category with the handle clothing",
+        "there is no category with the handle clothing",
+        "there is no category with the handle tees",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "handles"),
+    [
+        ("Home & Garden > Lamps", ["lamps"]),
+        (r"Cups\, Mugs", ["cups-mugs"]),
+        ("Hats, Men > Hats", ["hats"]),
+        ("Été > Crème brûlée", ["creme-brulee"]),
+    ],
+)
+def test_a_category_is_meant_by_the_last_name_of_its_path(shop, cell, handles):
+    for number, handle in enumerate(handles):
+        make_category(shop, handle, number)
+    content = f'ID,Type,SKU,Name,Published,Regular price,Categories\n1,simple,A,Thing,1,5,"{cell}"\n'
+    result = load(shop, "woocommerce", content)
+    assert result.rejected == 0
+    assert [category for _, category in shop.rows(CATEGORIES)] == [f"pcat_{handle}" for handle in handles]
