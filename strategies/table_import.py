@@ -20,7 +20,13 @@ from batch_jobs.strategies.sdk.errors import (
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination
-from batch_jobs.strategies.tables.databases.naming import find_table, refuse_own, require_table, shown
+from batch_jobs.strategies.tables.databases.naming import (
+    find_table,
+    refuse_own,
+    refuse_unwritable,
+    require_table,
+    shown,
+)
 from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format, refuse_unheeded
 from batch_jobs.strategies.tables.formats.options import ReadingOptions, given_options
 from batch_jobs.strategies.tables.formats.reading import NotAsItBegan, Reader
@@ -187,6 +193,7 @@ class TableImport(BatchJobStrategy):
         mapping = map_columns(reader.columns, context.columns)
         _refuse_unknown_columns(context, mapping)
         if table is not None:
+            refuse_unwritable(job.target, table, context.mode)
             mapping = match_table(mapping, table, context.mode)
         key = choose_key(context.mode, context.key, table, list(mapping.values()))
         plan = ImportPlan(mapping=mapping, key=key)

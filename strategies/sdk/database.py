@@ -114,6 +114,10 @@ class Database:
         """An identifier as SQL writes it, for the driver as it is (SQLAlchemy doubles ``%`` for its placeholders)."""
         return '"' + name.replace('"', '""') + '"'
 
+    def column_identity(self, name: str) -> str:
+        """What is the same for names that mean one column to the database."""
+        return name
+
     def quoted_table(self, table: Table) -> str:
         """The table's name in SQL, with its schema when it was given with one."""
         return ".".join(self.quoted(part) for part in (table.schema, table.name) if part)
@@ -153,6 +157,16 @@ class Database:
     def unique_keys(self, connection: Connection, table: Table) -> list[UniqueKey]:
         """The columns kept unique for every row at once: by primary key, constraints and whole unique indexes."""
         raise NotImplementedError
+
+    def why_not_writable(self, connection: Connection, table: Table, mode: str) -> str | None:
+        """Why a table takes no rows in this mode, for a person; ``None`` where it does, as far as is known.
+
+        Args:
+            connection: to the database.
+            table: is there.
+            mode: of ``table-import``.
+        """
+        return None
 
     def distinguishes_by_text(self, column: Column[Any]) -> bool:
         """Whether values of a column are equal where their usual texts are, and only there."""

@@ -77,6 +77,11 @@ def _default(column: Column[Any]) -> str | None:
     return None if not default or "nextval(" in default else f"({default})"
 
 
+def refers_to_itself(table: Table) -> bool:
+    """Whether a row may need another one of the same table, such as its parent."""
+    return any(key.target_fullname.rpartition(".")[0] == table.fullname for key in table.foreign_keys)
+
+
 def is_required(column: Column[Any]) -> bool:
     """Whether a row cannot be inserted without a value for this column."""
     filled = column.server_default is not None or column.identity is not None or column.computed is not None

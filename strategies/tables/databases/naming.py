@@ -58,6 +58,18 @@ def require_table(engine: Engine, name: str) -> Table:
     return table
 
 
+def refuse_unwritable(engine: Engine, table: Table, mode: str) -> None:
+    """Refuse a table that takes no rows, before any is looked at.
+
+    Raises:
+        JobRefused: says why, such as a view.
+    """
+    with engine.connect() as connection:
+        reason = database_of(engine).why_not_writable(connection, table, mode)
+    if reason:
+        raise JobRefused(reason)
+
+
 def new_table(engine: Engine, name: str, columns: list[Column[object]]) -> Table:
     """A table of this name that is not there yet."""
     schema, bare = _readings(name)[-1]

@@ -11,6 +11,9 @@ from batch_jobs.strategies.sdk.database import database_of
 
 T = TypeVar("T")
 
+#: How often rows that may wait for others are tried again, each time from the other end.
+PASSES = 8
+
 
 @dataclass(frozen=True)
 class Part(Generic[T]):
@@ -53,6 +56,24 @@ def bisect(
         return _halves(connection, rows, action, start)
     savepoint.commit()
     return [Part(start, rows.num_rows, outcome)], []
+
+
+def bisect_in_any_order(
+    connection: Connection, rows: pa.Table, action: Callable[[pa.Table], T]
+) -> tuple[list[Part[T]], list[RefusedRow]]:
+    """As ``bisect``, of rows that may refer to each other: those that are refused are tried again after the others."""
+    parts, refused = bisect(connection, rows, action)
+    found = parts
+    for _ in range(PASSES):
+        if not found or not refused:
+            break
+        found, waiting = [], refused[::-1]
+        refused = []
+        for row in waiting:
+            more, bad = bisect(connection, rows.slice(row.index, 1), action, row.index)
+            found, refused = found + more, refused + bad
+        parts = parts + found
+    return parts, sorted(refused, key=lambda row: row.index)
 
 
 def _halves(

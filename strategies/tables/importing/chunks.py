@@ -10,10 +10,10 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.rejects import Reject
-from batch_jobs.strategies.tables.databases.loading import Destination, Loader, Written
+from batch_jobs.strategies.tables.databases.loading import Destination, Loader, Written, refers_to_itself
 from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.importing.absence import Indices, by_absence
-from batch_jobs.strategies.tables.importing.bisect import bisect
+from batch_jobs.strategies.tables.importing.bisect import bisect, bisect_in_any_order
 from batch_jobs.strategies.tables.importing.refusing import Words
 from batch_jobs.strategies.tables.importing.repeats import Repeats
 from batch_jobs.strategies.tables.values.converting import Checked, Converter
@@ -148,7 +148,8 @@ def _write_piece(connection: Connection, loader: Loader, piece: Piece, words: Wo
         # the whole piece was encoded beforehand, by another thread; its parts only where a row is refused
         return loader.write(connection, piece.payload if rows is piece.rows else loader.encode(rows))
 
-    parts, refused = bisect(connection, piece.rows, write)
+    bisecting = bisect_in_any_order if refers_to_itself(words.destination.table) else bisect
+    parts, refused = bisecting(connection, piece.rows, write)
     for part in parts:
         written = part.outcome
         outcome.created += written.created

@@ -1,5 +1,6 @@
 """Families of types that a column may have: each goes over the cells until one is none of its own."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -79,6 +80,11 @@ class Part:
         return Cell(str(texts[place]), self.lines[place].as_py(), self.files)
 
 
+def _hint(text: str) -> str:
+    """What would make more of a text than text, where people write such values so."""
+    return next((hint for looks_like, hint in HINTS if looks_like.fullmatch(text)), "")
+
+
 class Family(Protocol):
     """Types of one sort."""
 
@@ -104,6 +110,13 @@ class Booleans:
 
 #: No leading zeros, which a number would lose.
 NUMBER = r"^[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?$"
+#: How people write what needs an option to be read.
+HINTS = (
+    (re.compile(r"[+-]?\d{1,3},\d{3}"), "; is it one with decimal or thousands set to a comma?"),
+    (re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"), "; is it one with thousands set to a comma?"),
+    (re.compile(r"[+-]?(\d+|\d{1,3}([. ]\d{3})+),\d+"), "; is it one with decimal set to a comma?"),
+    (re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{2}|\d{4})( .*)?"), "; is it a day with a date_format?"),
+)
 NUMBER_LIKE = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?$"
 ENDLESS = r"^[+-]?(?i:inf|infinity)$"
 #: A plus and so many digits are what telephone numbers have.
@@ -168,7 +181,7 @@ class Numbers:
             return Refused("would not be the same as a number", cell)  # leading zeros, a telephone number
         before = part.texts.filter(pc.less(part.lines, cell.line))
         are_whole = self._fraction is None and _first_not_whole(Part(before, part.lines)) is None
-        return Refused("is not a whole number" if are_whole else "is not a number", cell)
+        return Refused(f"is not a {'whole ' * are_whole}number{_hint(cell.text)}", cell)
 
     def decide(self) -> Decision | Refused:
         """The type that holds all cells."""

@@ -84,11 +84,23 @@ def table_to_create(engine: Engine, name: str, columns: list[ColumnToCreate], ke
     too_long = [column.name for column in columns if len(column.name.encode()) > limits.max_name_bytes]
     if too_long:
         raise JobRefused(f"{too_long[0]!r} is too long for a column's name; map it to a shorter one with columns")
+    _refuse_equal_names(limits, [column.name for column in columns])
     table = new_table(engine, name, [column.column(key) for column in columns])
     for column in table.columns:
         if not exists(column.type, engine.dialect):
             raise JobRefused(f"{limits.name} has no type {column.type} for the column {column.name}; change types")
     return table
+
+
+def _refuse_equal_names(database: Database, names: list[str]) -> None:
+    first: dict[str, str] = {}
+    for name in names:
+        same = first.setdefault(database.column_identity(name), name)
+        if same != name:
+            raise JobRefused(
+                f"{same!r} and {name!r} are one column to {database.name}; give one another name with columns "
+                f'{{"{name}": "{name}_2"}}, or leave it out'
+            )
 
 
 def check_row_size(database: Database, table: Table, always_filled: Collection[str]) -> None:

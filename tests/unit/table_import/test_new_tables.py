@@ -152,3 +152,30 @@ def test_an_array_type_is_kept_in_the_plan(importing, target, run_sql):
     assert (job.plan["creates"][0]["type"], job.plan["creates"][0]["item"]) == ("ARRAY", "Integer")
     hooks.process(TableImport(), job)
     assert run_sql("SELECT a FROM t") == [([1, 2],)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [
+        ("31.12.2026", "; is it a day with a date_format?"),
+        ("1/2/26", "; is it a day with a date_format?"),
+        ("31-12-2026 10:30", "; is it a day with a date_format?"),
+        ("1,50", "; is it one with decimal set to a comma?"),
+        ("1.234,50", "; is it one with decimal set to a comma?"),
+        ("1,500", "; is it one with decimal or thousands set to a comma?"),
+        ("1,234,567.8", "; is it one with thousands set to a comma?"),
+        ("1.2.3", ""),
+        ("mug", ""),
+    ],
+)
+def test_the_reason_for_text_names_the_option_that_would_read_what_looks_like_more(importing, cell, hint):
+    job = importing.preview(f"n;v\n1;{cell}\n", table="t")
+    assert job.plan["creates"][1]["why"] == f"{cell!r} on line 2 is not a whole number{hint}"
+
+
+@pytest.mark.parametrize("target_url", ["sqlite"], indirect=True)
+def test_two_columns_that_are_one_to_the_database_are_refused_with_a_way_out(importing, target):
+    with pytest.raises(JobRefused, match="'Name' and 'name' are one column to sqlite; give one another name"):
+        importing.preview("Name,name\n1,2\n", table="t")
+    importing("Name,name,Ä,ä\n1,2,3,4\n", table="t", columns={"name": "name_2"})
+    assert list(columns(target)) == ["Name", "name_2", "Ä", "ä"]

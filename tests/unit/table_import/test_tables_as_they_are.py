@@ -151,7 +151,7 @@ def test_C9_a_row_whose_key_is_hidden_is_a_reject(as_app, run_sql):
 def test_C9_a_role_that_may_not_write_at_all_is_no_matter_of_rows(as_app, run_sql):
     run_sql("REVOKE INSERT, UPDATE ON t FROM rows_of_a")
 
-    with pytest.raises(Exception, match="permission denied"):
+    with pytest.raises(Exception, match="may not load into"):
         as_app("id,tenant\n1,a\n", table="t")
     assert as_app.rejects(as_app.jobs[-1].result) == []
 
@@ -231,3 +231,71 @@ def test_C16_a_name_that_a_type_looks_up_in_vain_is_a_reject(importing, run_sql)
 def test_an_update_of_a_table_that_is_not_there_is_refused(importing):
     with pytest.raises(JobRefused, match="there is no table t"):
         importing("id,n\n1,1\n", table="t", mode="update", key=["id"])
+
+
+def test_rows_that_refer_to_later_ones_go_in_beside_rows_that_are_refused(importing, run_sql):
+    run_sql("CREATE TABLE t (id VARCHAR(2) PRIMARY KEY, parent VARCHAR(2) REFERENCES t (id))")
+    importing.chunk_size = 100
+
+    result = importing("id,parent\n1,2\n2,\n3,9\n4,3\n5,6\n6,1\na,z\nz,\n", table="t", mode="upsert")
+
+    assert (result.created, result.rejected) == (6, 2)
+    assert run_sql("SELECT id FROM t ORDER BY id") == [("1",), ("2",), ("5",), ("6",), ("a",), ("z",)]
+    assert [line.split(",")[:3] for line in importing.rejects(result)[1:]] == [["3", "9", "4"], ["4", "3", "5"]]
+
+
+@on_postgresql
+def test_a_reference_that_is_looked_at_late_may_be_to_a_later_row_too(importing, run_sql):
+    run_sql("CREATE TABLE t (id int PRIMARY KEY, parent int REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)")
+    importing.chunk_size = 100
+    result = importing("id,parent\n1,2\n2,\n3,9\n", table="t")
+    assert (result.created, result.rejected) == (2, 1)
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("relation", "reason"),
+    [
+        ("CREATE VIEW t AS SELECT 1 AS id UNION SELECT 2", "is a view that PostgreSQL puts no rows into"),
+        ("CREATE MATERIALIZED VIEW t AS SELECT 1 AS id", "is a materialized view, which only its query fills"),
+    ],
+)
+def test_what_takes_no_rows_is_refused_before_any_is_looked_at(importing, run_sql, relation, reason):
+    run_sql(relation)
+    with pytest.raises(JobRefused, match=reason):
+        importing.preview("id\n1\n", table="t")
+
+
+@pytest.mark.parametrize("target_url", ["sqlite"], indirect=True)
+def test_a_view_of_sqlite_takes_rows_by_a_trigger_only(importing, run_sql):
+    run_sql("CREATE TABLE behind (id)")
+    run_sql("CREATE VIEW t AS SELECT id FROM behind")
+    with pytest.raises(JobRefused, match="is a view without an INSTEAD OF trigger"):
+        importing.preview("id\n1\n", table="T")
+    run_sql("CREATE TRIGGER x INSTEAD OF INSERT ON t BEGIN INSERT INTO behind VALUES (new.id); END")
+    importing("id\n1\n", table="t")
+    assert run_sql("SELECT * FROM behind") == [("1",)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "granted", "lacking"),
+    [
+        ("append", "SELECT", "INSERT"),
+        ("upsert", "SELECT, INSERT", "UPDATE"),
+        ("update", "UPDATE", "SELECT"),
+        ("insert", "INSERT", "SELECT"),
+    ],
+)
+@on_postgresql
+def test_what_a_role_may_not_do_is_said_before_any_row_is_looked_at(
+    importing, run_sql, target_url, mode, granted, lacking
+):
+    run_sql("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    run_sql("DO $$ BEGIN CREATE ROLE loader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    run_sql(f"GRANT {granted} ON t TO loader")
+    importing.target = make_engine(target_url.replace("//postgres:", "//loader:"))
+    try:
+        with pytest.raises(JobRefused, match=f'the role loader may not load into "t".*GRANT {lacking} ON'):
+            importing.preview("id,v\n1,x\n", table="t", mode=mode)
+    finally:
+        importing.target.dispose()

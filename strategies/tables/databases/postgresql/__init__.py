@@ -119,6 +119,12 @@ class Postgresql(Database):
 
         return unique_keys(connection, self.quoted_table(table))
 
+    def why_not_writable(self, connection: Connection, table: Table, mode: str) -> str | None:
+        """By what kind of relation it is, and by the role's privileges."""
+        from batch_jobs.strategies.tables.databases.postgresql.writable import why_not_writable
+
+        return why_not_writable(connection, self.quoted_table(table), mode)
+
     def distinguishes_by_text(self, column: Column[Any]) -> bool:
         """By the column's type."""
         from batch_jobs.strategies.tables.databases.postgresql.keys import distinguishes_by_text

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, Column, Connection, Date, DateTime, Engine, Table, Time, create_engine, event
+from sqlalchemy import JSON, Column, Connection, Date, DateTime, Engine, Table, Time, create_engine, event, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 60
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+#: Of a view, how many triggers stand in for writing; no row where it is none.
+VIEW_TRIGGERS = text(
+    "SELECT (SELECT count(*) FROM sqlite_master AS t WHERE t.type = 'trigger' AND t.tbl_name = v.name) "
+    "FROM sqlite_master AS v WHERE v.type = 'view' AND v.name = :name COLLATE NOCASE"
+)
 _WEEKDAY = "substr('SunMonTueWedThuFriSat', 1 + 3 * CAST(strftime('%w', {0}) AS integer), 3)"
 _MONTH = "substr('JanFebMarAprMayJunJulAugSepOctNovDec', 3 * CAST(strftime('%m', {0}) AS integer) - 2, 3)"
 _HTTP_DATE = f"{_WEEKDAY} || strftime(', %d ', {{0}}) || {_MONTH} || strftime(' %Y %H:%M:%S GMT', {{0}})"
@@ -65,6 +70,10 @@ class Sqlite(Database):
             return f"{SAME_TIME}({left}, {right})"
         return f"{SAME_JSON}({left}, {right})" if isinstance(type, JSON) else None
 
+    def column_identity(self, name: str) -> str:
+        """ASCII letters are taken for the same in either case."""
+        return "".join(letter.lower() if letter.isascii() else letter for letter in name)
+
     def insert(self, table: Table) -> Any:
         """SQLite's own INSERT."""
         return sqlite.insert(table)
@@ -82,6 +91,13 @@ class Sqlite(Database):
         from batch_jobs.strategies.tables.databases.sqlite.keys import unique_keys
 
         return unique_keys(connection, table)
+
+    def why_not_writable(self, connection: Connection, table: Table, mode: str) -> str | None:
+        """A view takes rows only by a trigger."""
+        triggers = connection.execute(VIEW_TRIGGERS, {"name": table.name}).one_or_none()
+        if triggers is None or triggers[0]:
+            return None
+        return f"{table.name} is a view without an INSTEAD OF trigger; load into the table behind it"
 
     def distinguishes_by_text(self, column: Column[Any]) -> bool:
         """By the column's type."""
