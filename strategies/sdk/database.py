@@ -75,6 +75,14 @@ class Database:
     #: What the driver raises when it refuses a row, as opposed to being unable to work.
     row_errors: ClassVar[tuple[type[Exception], ...]]
 
+    def may_pass(self, error: BaseException) -> bool:
+        """Whether the driver's error has the code of a failure that passes by itself: a deadlock, a lock not had."""
+        return False
+
+    def has_lost(self, error: BaseException) -> bool:
+        """Whether the driver's error says that the connection is lost or could not be made."""
+        return False
+
     def make_engine(self, url: URL) -> Engine:
         """An engine whose writers wait for each other, and whose lost connections are replaced."""
         raise NotImplementedError
@@ -210,6 +218,12 @@ def database_named(name: str) -> Database:
         database: type[Database] = found.load()
         return database()
     raise DatabaseUnsupported(name, sorted(entry_points(group=ENTRY_POINT_GROUP).names))
+
+
+@lru_cache
+def installed_databases() -> tuple[Database, ...]:
+    """All databases that jobs can work with here."""
+    return tuple(database_named(name) for name in sorted(entry_points(group=ENTRY_POINT_GROUP).names))
 
 
 def database_of(bind: Engine | Connection) -> Database:

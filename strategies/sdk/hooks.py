@@ -1,7 +1,13 @@
 """One attempt's way through the hooks of a strategy, whoever runs it."""
 
+import time
+
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.transient import is_transient, pauses
+
+#: How often one that waits for another try looks whether the job is to stop.
+LOOK_SECONDS = 1.0
 
 
 def pre_process(strategy: BatchJobStrategy, job: JobRun) -> None:
@@ -15,10 +21,14 @@ def pre_process(strategy: BatchJobStrategy, job: JobRun) -> None:
 
 
 def process(strategy: BatchJobStrategy, job: JobRun) -> None:
-    """Do the work from the checkpoint on; the rejects file has what was refused so far, however far it got."""
-    job.begin_processing()
+    """Do the work from the checkpoint on; the rejects file has what was refused so far, however far it got.
+
+    What the target ended for a reason that passes is done again from the checkpoint, as a retry would: the checkpoint
+    alone decides whether a chunk is in whose commit got no answer. A strategy that did something and has no chunks is
+    not run again.
+    """
     try:
-        strategy.process(job)
+        _process_until_it_passes(strategy, job)
     finally:
         job.assemble_rejects()
         job.save()
@@ -30,3 +40,37 @@ def post_process(strategy: BatchJobStrategy, job: JobRun) -> None:
     if job.progress.total is None or job.result.advancement_count >= job.progress.total:
         job.result.progress = 1.0
     job.save()
+
+
+def _process_until_it_passes(strategy: BatchJobStrategy, job: JobRun) -> None:
+    left, done = pauses(), job.chunks_done
+    while True:
+        try:
+            job.begin_processing()
+            strategy.process(job)
+            return
+        except Exception as error:
+            if not is_transient(error) or not job.can_go_on:
+                raise
+            if job.chunks_done > done:
+                left, done = pauses(), job.chunks_done
+            pause = next(left, None)
+            if pause is None:
+                raise
+            reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            job.logger.warning("the target ended a chunk (%s); it is done again in %.1f s", reason, pause)
+        _wait(job, pause)
+
+
+def _wait(job: JobRun, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            job.stop_if_asked()
+        except Exception as error:
+            if not is_transient(error):  # the job database may be away with the target
+                raise
+        left = until - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(left, LOOK_SECONDS))

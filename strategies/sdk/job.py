@@ -94,6 +94,17 @@ class JobRun:
         self._report = parts.report
         self._checkpoints = parts.checkpoints
         self._checkpoint: Checkpoint | None = None
+        self._has_begun_chunk = False
+
+    @property
+    def chunks_done(self) -> int:
+        """How many chunks are committed, by this attempt and those before it."""
+        return self._checkpoint.chunk_number if self._checkpoint else 0
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether ``process`` may run again from the checkpoint: what was done so far, if anything, is in chunks."""
+        return self._checkpoint is None or self._has_begun_chunk or self.chunks_done > 0
 
     @property
     def checkpoint(self) -> Any:
@@ -149,7 +160,8 @@ class JobRun:
             cursor: a JSON value saying where to go on after this chunk; comes back as ``job.checkpoint``.
 
         Counts what the block gave to ``job.progress.advance``, or else the rows that its statements wrote. Its end is
-        the point where a cancel or a pause takes effect. Only ``process`` may use it.
+        the point where a cancel or a pause takes effect. Only ``process`` may use it. Where the database ends it for a
+        reason that passes, such as a deadlock, ``process`` is run again from the checkpoint, some times.
 
         Raises:
             Superseded: a later attempt runs this job; nothing of the block was written.
@@ -158,6 +170,7 @@ class JobRun:
         done = self._checkpoint
         if done is None:
             raise RuntimeError("job.chunk belongs in process(); before it a job writes nothing to the target")
+        self._has_begun_chunk = True
         before = self.progress.begin_chunk()
         try:
             with self._checkpoints.transaction() as connection:

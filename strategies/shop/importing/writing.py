@@ -20,6 +20,10 @@ from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.importing.bisect import bisect
 from batch_jobs.strategies.tables.prefetch import prefetched
 
+#: By which column of these new rows are written, the first that they have: imports that run at the same time come to
+#: common rows in the same order then, so that they do not lock each other out. Those of one product stay as they are.
+WRITING_ORDER = ("handle", "sku", "product_id")
+
 #: What is to be done with the last group, in its transaction.
 Finish = Callable[[Connection], None]
 
@@ -165,7 +169,7 @@ def _insert(connection: Connection, inserts: list[tuple[Table, pa.Table]]) -> No
 def _delete(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     condition = [table.c[name] == bindparam(f"of_{name}") for name in rows[0]]
     renamed = [{f"of_{name}": value for name, value in row.items()} for row in rows]
-    connection.execute(table.delete().where(*condition), renamed)
+    connection.execute(table.delete().where(*condition), sorted(renamed, key=lambda row: [*row.values()]))
 
 
 def _update(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -173,10 +177,15 @@ def _update(connection: Connection, table: Table, rows: list[dict[str, Any]]) ->
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
     statement = update(table).where(table.c.id == bindparam("row_id")).values(**values, updated_at=func.now())
     renamed = [{"row_id": row["row_id"], **{f"new_{name}": row[name] for name in names}} for row in rows]
-    connection.execute(statement, renamed)
+    connection.execute(statement, sorted(renamed, key=lambda row: row["row_id"]))
 
 
 def _encoded(database: Database, inserts: list[tuple[Table, pa.Table]]) -> Iterator[tuple[Loader, Any]]:
     for table, rows in inserts:
         loader = database.loader(Destination(table, rows.column_names, [], "append"))
-        yield loader, loader.encode(rows)
+        yield loader, loader.encode(_ordered(rows))
+
+
+def _ordered(rows: pa.Table) -> pa.Table:
+    column = next((name for name in WRITING_ORDER if name in rows.column_names), None)
+    return rows.sort_by(column) if column else rows

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.rejects import Reject
@@ -64,6 +65,7 @@ class Chunks:
         self._reader = chunking.reader
         self._converter = chunking.converter
         self._loader = chunking.loader
+        self._key = chunking.destination.key
         self._repeats = repeats
         self._size = size
 
@@ -111,12 +113,27 @@ class Chunks:
         )
         good = np.flatnonzero(checked.good[first:end]) + first
         pieces = [
-            Piece(indices, rows, self._loader.encode(rows))
+            self._piece(indices, rows)
             for indices, rows in by_absence(checked.rows, good, checked.absent)
             if len(indices)
         ]
         cursor = {"start": checked.batch.start, "row": WHOLE if to_line is None else end}
         return Chunk(checked, pieces, rejects, end - first + unread, cursor)
+
+    def _piece(self, indices: Indices, rows: pa.Table) -> Piece:
+        indices, rows = in_key_order(indices, rows, self._key)
+        return Piece(indices, rows, self._loader.encode(rows))
+
+
+def in_key_order(indices: Indices, rows: pa.Table, key: list[str]) -> tuple[Indices, pa.Table]:
+    """Rows and their indices in the order of their key, so that imports at the same time do not lock each other out."""
+    names = [name for name in key if name in rows.column_names]
+    if not names or any(pa.types.is_nested(rows.schema.field(name).type) for name in names):
+        return indices, rows
+    order = pc.sort_indices(rows.select(names), [(name, "ascending") for name in names]).to_numpy()
+    if (order[1:] > order[:-1]).all():
+        return indices, rows
+    return indices[order], rows.take(pa.array(order))
 
 
 @dataclass

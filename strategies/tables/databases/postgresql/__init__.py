@@ -30,6 +30,10 @@ SAME_JSON = r"""(CASE WHEN
 #: A commit that waits for the disk waits for all before it.
 COMMIT_LAZILY = "SET LOCAL synchronous_commit = off"
 
+#: SQLSTATEs of failures that pass: serialization and deadlock, connections lost, too many of them, the server being
+#: restarted, a lock not had in time, a statement ended by a limit of time or by somebody else.
+PASSING_STATES = ("08", "40001", "40003", "40P01", "53300", "55P03", "57014", "57P0", "25P03", "25P04")
+
 
 class Postgresql(Database):
     """PostgreSQL by psycopg 3."""
@@ -48,6 +52,14 @@ class Postgresql(Database):
         psycopg.errors.RaiseException,  # a trigger says no
         psycopg.errors.ProgramLimitExceeded,  # a value too long for an index
     )
+
+    def may_pass(self, error: BaseException) -> bool:
+        """By SQLSTATE."""
+        return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(PASSING_STATES)
+
+    def has_lost(self, error: BaseException) -> bool:
+        """An operational error to which the server gave no code."""
+        return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
 
     def make_engine(self, url: URL) -> Engine:
         """An engine with psycopg 3, unless the URL names another driver."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.tables.databases.reading import Lookup, Source
 
 BUSY_SECONDS = 60
+PASSING_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 #: Of a view, how many triggers stand in for writing; no row where it is none.
 VIEW_TRIGGERS = text(
@@ -46,6 +47,10 @@ class Sqlite(Database):
     exact_collation = '"BINARY"'
     written_order = "rowid"
     row_errors = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError)
+
+    def may_pass(self, error: BaseException) -> bool:
+        """By the code: somebody else has the file locked."""
+        return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING_CODES
 
     def make_engine(self, url: URL) -> Engine:
         """An engine in WAL mode (readers never wait) for a file whose folder is made."""

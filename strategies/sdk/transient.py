@@ -1,0 +1,38 @@
+"""Failures of a database that pass by themselves: which they are, and how long to wait before each further try."""
+
+import random
+from collections.abc import Iterator
+
+from sqlalchemy.exc import DBAPIError
+
+from batch_jobs.strategies.sdk.database import installed_databases
+
+#: Tries in a row of which none came any further.
+TRIES = 12
+FIRST_SECONDS = 0.2
+LONGEST_SECONDS = 10.0
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether a database may do later what it did not do now, as after a deadlock or while it is restarted.
+
+    Args:
+        error: SQLAlchemy's error or the driver's own.
+    """
+    if isinstance(error, DBAPIError):
+        # drivers give lost and refused connections no code, and some of what they refuse themselves neither
+        if error.connection_invalidated or (error.statement is None and error.orig is not None):
+            return True
+        return error.orig is not None and _has_passing_code(error.orig)
+    return _has_passing_code(error) or any(database.has_lost(error) for database in installed_databases())
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait before each further try: they double, and differ so that two do not meet again."""
+    for number in range(TRIES - 1):
+        most = min(FIRST_SECONDS * 2**number, LONGEST_SECONDS)
+        yield random.uniform(most / 2, most)  # nothing is kept secret by it
+
+
+def _has_passing_code(error: BaseException) -> bool:
+    return any(database.may_pass(error) for database in installed_databases())
