@@ -10,6 +10,7 @@ from dotenv import dotenv_values
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from batch_jobs.flows.secret_fields.sealing import SHORTEST_SECRET
 from batch_jobs.strategies.sdk.database import database_of_url, is_database_url
 from batch_jobs.strategies.sdk.registry import BUILT_IN
 from batch_jobs.strategies.sdk.sources import Sources
@@ -63,7 +64,9 @@ class Settings(BaseSettings):
         " commas.",
     )
     api_public_url: str = Field(
-        "", description="The API's address as its callers know it, for links; default: as they called it."
+        "",
+        description="The API's address as its callers know it, for links; needed behind a proxy. Default: as they"
+        " called it, where that is this machine's name or address.",
     )
     api_cors_origins: str = Field(
         "", description="Origins whose pages may call the API, separated by commas; default: none."
@@ -72,6 +75,11 @@ class Settings(BaseSettings):
         "60000/minute",
         validate_default=False,
         description="Requests one key may make, such as `100/second`; as many refused ones may come from one address.",
+    )
+    api_connections_per_address: PositiveInt | None = Field(
+        None,
+        description="Connections that one address may have to the API; more where a proxy in front makes all of them."
+        " Default: half of those that are served.",
     )
     max_upload_bytes: PositiveInt = Field(1 << 30, description="Bytes that the files of one upload may have.")
     sources: str = Field(
@@ -92,6 +100,15 @@ class Settings(BaseSettings):
         SecretStr(""), description="Signs the webhook's messages; needed with WEBHOOK_URL."
     )
 
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr) -> SecretStr:
+        given = key.get_secret_value()
+        if given and len(given.strip()) < SHORTEST_SECRET:
+            advice = "and could be guessed; `openssl rand -base64 48` makes one"
+            raise ValueError(f"it is shorter than {SHORTEST_SECRET} characters {advice}")
+        return key
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
@@ -110,9 +127,11 @@ class Settings(BaseSettings):
         from limits import parse
 
         try:
-            parse(text)
+            rate = parse(text)
         except ValueError:
-            raise ValueError("it is no rate such as 100/second or 5000/hour") from None
+            rate = None
+        if rate is None or min(rate.amount, rate.multiples) < 1:
+            raise ValueError("it is no rate such as 100/second or 5000/hour")
         return text
 
     @field_validator("webhook_url", "api_public_url")

@@ -6,13 +6,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 from anyio import to_thread
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from batch_jobs.deployments.api.dependencies import Api
 from batch_jobs.deployments.api.errors import add_error_handlers
 from batch_jobs.deployments.api.middleware import RequestMiddleware
 from batch_jobs.deployments.api.openapi import document
+from batch_jobs.deployments.api.readiness import Readiness
 from batch_jobs.deployments.api.routes import files, health, jobs, strategies, stream
 from batch_jobs.deployments.api.webhook import WebhookSender
 from batch_jobs.flows.workspace import Workspace
@@ -20,8 +22,22 @@ from batch_jobs.strategies.sdk.database import CONNECTIONS
 
 DESCRIPTION = "Batch jobs: create, watch, confirm, stop. The routes under /admin are those of Medusa v1, and more."
 
+
+def _with_head(router: APIRouter) -> APIRouter:
+    """The router with HEAD where it has GET, as RFC 9110 (9.1) asks; the server leaves out the content."""
+    for route in [route for route in router.routes if isinstance(route, APIRoute) and "GET" in (route.methods or ())]:
+        router.add_api_route(
+            route.path.removeprefix(router.prefix),
+            route.endpoint,
+            methods=["HEAD"],
+            dependencies=route.dependencies,
+            include_in_schema=False,
+        )
+    return router
+
+
 #: Every route there is. Strategies come first: their path would be taken for a job's id.
-ROUTERS = tuple(part.router for part in (strategies, jobs, stream, files, health))
+ROUTERS = tuple(_with_head(part.router) for part in (strategies, jobs, stream, files, health))
 
 
 def create_app(workspace: Workspace) -> FastAPI:
@@ -44,7 +60,7 @@ def create_app(workspace: Workspace) -> FastAPI:
         lifespan=_lifespan(api, webhook),
     )
     app.state.api = api
-    app.state.readiness = health.Readiness(workspace)
+    app.state.readiness = Readiness(workspace)
     for router in ROUTERS:
         app.include_router(router)
     app.openapi = partial(document, app, app.openapi)  # type: ignore[method-assign]

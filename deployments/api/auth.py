@@ -156,9 +156,11 @@ class Authentication:
         self._limit.count(f"address {address}")
         raise NotLoggedIn
 
-    def is_valid(self, key_id: str) -> bool:
-        """Whether the key of this id still works."""
-        return bool(self.working([key_id]))
+    def holder(self, key_id: str) -> Caller | None:
+        """Who holds the key of this id, with what it may by now; ``None`` where it does not work any more."""
+        given = next((key for key in self._given.values() if key.id == key_id), None)
+        key = given or self._store.get(key_id)
+        return Caller.holding(key) if key else None
 
     def working(self, key_ids: Collection[str]) -> set[str]:
         """Which of the keys of these ids still work."""

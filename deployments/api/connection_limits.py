@@ -1,6 +1,8 @@
 """Connections that say nothing, never finish asking, do not read, speak no HTTP or are one too many are closed."""
 
 import asyncio
+import ipaddress
+from collections import Counter
 from typing import Any
 
 import h11
@@ -14,13 +16,23 @@ HEAD_SECONDS = 20.0  # for the head of a request, from the connection or the end
 UNREAD_SECONDS = 300.0  # for what waits to be read of an answer to become less; a slow reader takes it in bursts
 
 LAST_WORD = {**SECURITY_HEADERS, "Connection": "close"}
-CROWDED = error_response(
-    503,
-    "unexpected_state",
-    "there are too many connections, ask again in a second",
-    "api_error",
-    {**LAST_WORD, "Retry-After": "1"},
-)
+
+
+def _refusal(message: str) -> Any:
+    return error_response(503, "unexpected_state", message, "api_error", {**LAST_WORD, "Retry-After": "1"})
+
+
+CROWDED = _refusal("there are too many connections, ask again in a second")
+CROWDED_BY_ONE = _refusal("there are too many connections from this address, close some and ask again in a second")
+
+
+class LimitedConfig(Config):
+    """uvicorn's settings, with how many connections one address may have."""
+
+    def __init__(self, *given: Any, per_address: int, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.per_address = per_address
+        self.addresses: Counter[str] = Counter()
 
 
 class LimitedProtocol(H11Protocol):
@@ -33,25 +45,35 @@ class LimitedProtocol(H11Protocol):
 
     _waiting: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    _address: str | None = None
 
     def __init__(self, config: Config, *given: Any, **named: Any) -> None:
         super().__init__(config, *given, **named)
         self._most, self.limit_concurrency = self.limit_concurrency, None  # uvicorn's own refusal is in text
+        assert isinstance(config, LimitedConfig)
+        self._per_address, self._addresses = config.per_address, config.addresses
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait, for a request that is refused where others were here first, or not at all by far too many."""
         super().connection_made(transport)
-        if self._most and len(self.connections) > 2 * self._most:
+        self._address = address = _address(self.client[0]) if self.client else ""
+        self._addresses[address] += 1
+        from_there = self._addresses[address]
+        if (self._most and len(self.connections) > 2 * self._most) or from_there > 3 * self._per_address // 2:
+            self._leave()  # now, as those who come with it are counted before its end is noticed
             transport.abort()
             return
         if self._most and len(self.connections) > self._most:
             self.app = CROWDED
+        elif from_there > self._per_address:
+            self.app = CROWDED_BY_ONE
         self._waiting = self.loop.call_later(HEAD_SECONDS, self._close_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for any more."""
         self._stop_waiting()
         self._stop_unread()
+        self._leave()
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
@@ -83,6 +105,16 @@ class LimitedProtocol(H11Protocol):
             self.transport.write(self.conn.send(part))
         self.transport.close()
 
+    def _leave(self) -> None:
+        """Count this connection no more."""
+        self.connections.discard(self)
+        if self._address is None:
+            return
+        self._addresses[self._address] -= 1
+        if not self._addresses[self._address]:
+            del self._addresses[self._address]
+        self._address = None
+
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -100,3 +132,11 @@ class LimitedProtocol(H11Protocol):
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
+
+
+def _address(client: str) -> str:
+    """Who counts as one: an address of IPv4, of IPv6 a network of 64 bits, the least that one host is given."""
+    address = ipaddress.ip_address(client.partition("%")[0])
+    if address.version == 4:
+        return client
+    return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from batch_jobs.flows.errors import (
     ActionIllegal,
@@ -84,17 +85,24 @@ class NothingThere(BatchJobError):
 
 
 class LinkInvalid(BatchJobError):
-    """A download link that was not made here, is too old, or was made with a key that was revoked since."""
+    """A link that was not made here, is too old, or was made with a key that may not read the file any more."""
 
     def __init__(self) -> None:
         super().__init__("the link is not valid or no longer; ask for a new one")
 
 
 class FileInUse(BatchJobError):
-    """A job's file while the job is not ended."""
+    """A file of a job that is not ended, or that its context names."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"{key} belongs to a job that has not ended; nothing was deleted")
+        super().__init__(f"{key} belongs to a job that has not ended; cancel it first or wait. Nothing was deleted")
+
+
+class FileGone(BatchJobError):
+    """A context names a file that is not there any more."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"there is no file {key} any more; upload it again and name the new key. There is no job")
 
 
 class TooManyStreams(BatchJobError):
@@ -184,6 +192,7 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
     NothingThere: ErrorStatus(404, "not_found"),
     LinkInvalid: ErrorStatus(403, "not_allowed"),
     FileInUse: CONFLICT,
+    FileGone: ErrorStatus(422, "invalid_data", compat=400),
     StrategyUnknown: ErrorStatus(404, "not_found"),
     JobUnknown: ErrorStatus(404, "not_found"),
     FileMissing: ErrorStatus(404, "not_found"),
@@ -205,6 +214,8 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
 }
 #: Errors whose text is not for the outside; they get an id that is in the log beside it.
 HIDDEN = (DatabaseUnreachable, OperationalError, InterfaceError, PoolExhausted)
+#: Those that a route may have.
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 #: Starlette's own refusals, by status.
 HTTP_TYPES = {404: "not_found", 405: "not_allowed"}
 #: What a wrong field must be, in the words of Medusa's validator, by pydantic's name of what is wrong.
@@ -256,13 +267,24 @@ def add_error_handlers(app: FastAPI, compat: bool) -> None:
     async def refuse_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         kind = HTTP_TYPES.get(error.status_code, "invalid_data")
-        return error_response(error.status_code, kind, f"{error.detail}.".replace("..", "."), headers=error.headers)
+        headers = {"Allow": _allowed(app, request)} if error.status_code == 405 else error.headers
+        return error_response(error.status_code, kind, f"{error.detail}.".replace("..", "."), headers=headers)
 
     app.add_exception_handler(RequestValidationError, refuse_input)
     app.add_exception_handler(HTTPException, refuse_http)
     for kind in STATUSES:
         if kind is not Exception:  # what nobody foresaw is answered by the outermost middleware
             app.add_exception_handler(kind, refuse)
+
+
+def _allowed(app: FastAPI, request: Request) -> str:
+    """Every method of a path; the framework names those of the first of its routes."""
+    scopes = {method: {**request.scope, "method": method} for method in METHODS}
+    return ", ".join(
+        method
+        for method, scope in scopes.items()
+        if any(route.matches(scope)[0] is Match.FULL for route in app.router.routes)
+    )
 
 
 def wrong_fields(entries: Iterable[Mapping[str, Any]]) -> str:

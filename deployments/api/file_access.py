@@ -1,20 +1,19 @@
 """Who owns a file of the store, and what its key may be used for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api
-from batch_jobs.deployments.api.errors import FileInUse
+from batch_jobs.deployments.api.errors import FileGone, FileInUse
 from batch_jobs.flows.errors import JobUnknown
 from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.named_files import FILE_FIELDS, texts
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
 from batch_jobs.strategies.sdk.files import is_pattern, plain_key
 from batch_jobs.strategies.tables.formats.packing import split_member
 
 UPLOADS, JOBS = "uploads", "jobs"
-#: Fields of a context that name a file by whatever key; anywhere else a key is known by its first folder.
-FILE_FIELDS = frozenset({"file_key", "fileKey"})
 
 
 class FileAccess:
@@ -42,18 +41,22 @@ class FileAccess:
             raise FileMissing(plain)
         return plain
 
+    def owns(self, key: str) -> bool:
+        """Whether a file, there or not, is the caller's to read."""
+        return self._is_own(plain_key(key))
+
     def delete(self, key: str) -> bool:
         """Delete a file; returns whether it is gone, which it also is when it was deleted before.
 
         Raises:
-            FileInUse: it belongs to a job that has not ended.
+            FileInUse: it belongs to a job that has not ended, or such a job's context names it, whoever created it.
             FileKeyUnsafe: it is no key.
         """
         plain = plain_key(key)
         if not self._is_own(plain):
             return False
         job = self._job_of(plain)
-        if job is not None and not job.has_ended:
+        if (job is not None and not job.has_ended) or plain in self._service.files_in_use():
             raise FileInUse(plain)
         known = self._uploads.get(plain) is not None or self._files.exists(plain)
         if self._files.exists(plain):
@@ -69,7 +72,7 @@ class FileAccess:
             FileKeyUnsafe: it is no key, where a file is surely meant.
         """
         resolved = {name: self._resolved(part) if name in FILE_FIELDS else part for name, part in context.items()}
-        for field, text in _texts(resolved):
+        for field, text in texts(resolved):
             try:
                 plain = plain_key(split_member(text)[0] if field in FILE_FIELDS else text)
             except FileKeyUnsafe:
@@ -80,6 +83,22 @@ class FileAccess:
             if named and not self._is_own(plain):
                 raise FileMissing(plain)
         return resolved
+
+    def check_present(self, context: Mapping[str, Any]) -> None:
+        """Let no job be created for a file that is gone, or a pattern that no file matches.
+
+        Args:
+            context: one that was checked by ``check_context``.
+
+        Raises:
+            FileGone: a field that names files names such a one.
+        """
+        for field, text in texts(context):
+            if field not in FILE_FIELDS or not text:
+                continue
+            place, _ = split_member(text)
+            if not any(map(self._files.exists, self._files.matching(place))):
+                raise FileGone(place)
 
     def _resolved(self, keys: Any) -> Any:
         """Keys, with one's own files in place of patterns; who may read everything need not be bound to them."""
@@ -115,14 +134,3 @@ class FileAccess:
         except JobUnknown:
             return None
         return job if self._caller.owns(job) else None
-
-
-def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield field, value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _texts(part, key)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _texts(part, field)

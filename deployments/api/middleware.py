@@ -11,7 +11,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from ulid import ULID
 
-from batch_jobs.deployments.api.errors import TooLarge, TooSlow, WrongMediaType, response_to
+from batch_jobs.deployments.api.errors import InputWrong, TooLarge, TooSlow, WrongMediaType, response_to
 from batch_jobs.deployments.api.metrics import Metrics
 
 Message = MutableMapping[str, Any]
@@ -61,6 +61,7 @@ class RequestMiddleware:
         body = _Body(scope, receive)
         exchange = _Exchange(scope, body, send)
         try:
+            body.check_framing()
             await self._app(scope, body.receive, exchange.send)
         except Exception as error:
             if exchange.status:
@@ -90,14 +91,30 @@ class _Body:
         self._is_upload = scope["method"] == "POST" and scope["path"] in UPLOADS
         self._is_packed = "content-encoding" in headers
         self._declared = _declared(headers)
-        self._finished = not self._declared and "transfer-encoding" not in headers
+        self._is_chunked = "transfer-encoding" in headers
+        self._is_ambiguous = self._is_chunked and ("content-length" in headers or scope["http_version"] == "1.0")
+        self._finished = not self._declared and not self._is_chunked
         self._seen = 0
         self._until: float | None = None
+
+    @property
+    def ends_connection(self) -> bool:
+        """Whether nothing may be read of the connection after this request."""
+        return self._is_ambiguous
 
     @property
     def is_unread(self) -> bool:
         """Whether some of it is still to come."""
         return not self._finished
+
+    def check_framing(self) -> None:
+        """Refuse a body of which somebody in between may see another end than we do (RFC 9112, 6.1 and 6.3).
+
+        Raises:
+            InputWrong: it has both lengths, or is in chunks where the version knows none.
+        """
+        if self._is_ambiguous:
+            raise InputWrong("a body has either a Content-Length or, in HTTP/1.1, a Transfer-Encoding")
 
     async def receive(self) -> Message:
         """The next part.
@@ -178,10 +195,10 @@ class _Exchange:
 
     def _begin(self, message: Message) -> None:
         self.status = message["status"]
-        self._closes = self.status in UNREAD and self._body.is_unread
+        self._closes = (self.status in UNREAD or self._body.ends_connection) and self._body.is_unread
         headers = MutableHeaders(scope=message)
         headers["x-request-id"] = self.request_id
-        if self._closes:
+        if self._closes or self._body.ends_connection:
             headers["connection"] = "close"
         for name, value in SECURITY_HEADERS.items():
             headers.setdefault(name, value)

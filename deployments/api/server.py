@@ -13,13 +13,14 @@ from typing import Any
 import uvicorn
 
 from batch_jobs.deployments.api.app import create_app
-from batch_jobs.deployments.api.connection_limits import LimitedProtocol
+from batch_jobs.deployments.api.connection_limits import LimitedConfig, LimitedProtocol
 from batch_jobs.deployments.errors import AddressTaken, OpenToAll
 from batch_jobs.flows.access.keys import keys_of_setting
 from batch_jobs.flows.workspace import Workspace
 
 STOP_SECONDS = 5
 MOST_CONNECTIONS = 1000
+LEAST_PER_ADDRESS = 50  # connections of one address, where it is not set
 BACKLOG = 256
 #: Open files that are asked for, and those of them that are none of connections: databases, uploads on their way.
 FILES, OTHER_FILES = 4096, 200
@@ -81,14 +82,16 @@ def config(workspace: Workspace) -> uvicorn.Config:
     """How uvicorn serves the API."""
     files = _open_files()
     backlog = min(BACKLOG, files // 16)
-    return uvicorn.Config(
+    most = _most_connections(files, backlog)
+    return LimitedConfig(
         create_app(workspace),
+        per_address=workspace.settings.api_connections_per_address or max(LEAST_PER_ADDRESS, most // 2),
         http=LimitedProtocol,
         ws="none",
         access_log=False,
         log_level="warning",
         server_header=False,
-        limit_concurrency=_most_connections(files, backlog),
+        limit_concurrency=most,
         backlog=backlog,
         timeout_graceful_shutdown=STOP_SECONDS,
         proxy_headers=False,

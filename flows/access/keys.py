@@ -84,6 +84,14 @@ class ApiKeyStore:
             row = connection.execute(FIND, {"hash": token_hash(token)}).one_or_none()
         return ApiKey.model_validate(row) if row else None
 
+    def get(self, key_id: str) -> ApiKey | None:
+        """The key of an id, ``None`` when there is none or it was revoked."""
+        with self._reading.connect() as connection:
+            row = connection.execute(
+                select(table).where(table.c.id == key_id, table.c.revoked_at.is_(None))
+            ).one_or_none()
+        return ApiKey.model_validate(row) if row else None
+
     def valid(self, key_ids: Collection[str]) -> set[str]:
         """Which of these keys are there and not revoked."""
         if not key_ids:

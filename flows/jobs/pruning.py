@@ -1,13 +1,12 @@
 """Removes jobs that ended long ago, their files and their checkpoints; a job that has not ended is never touched."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Engine, delete, inspect, select, update
 from ulid import ULID
 
+from batch_jobs.flows.jobs.named_files import NamedFiles
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload, has_not_ended, is_kept
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
 from batch_jobs.strategies.sdk.database import for_writing
@@ -86,7 +85,7 @@ class Pruning:
 
     def _remove_uploads(self, before: datetime) -> int:
         old = [file.key for file in self._files.list(UPLOADS) if _uploaded_at(file.key) < before]
-        named = self._named() if old else set()
+        named: NamedFiles | tuple[()] = self._named() if old else ()
         unnamed = [key for key in old if key not in named]
         for key in unnamed:
             self._files.remove(key)
@@ -96,18 +95,9 @@ class Pruning:
                 connection.execute(delete(batch_job_upload).where(gone))
         return len(unnamed)
 
-    def _named(self) -> set[str]:
+    def _named(self) -> NamedFiles:
         with self._jobs.connect() as connection:
-            contexts = connection.scalars(select(batch_job.c.context).execution_options(yield_per=1_000))
-            return {text for context in contexts for text in _texts(context)}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _texts(inner)
+            return NamedFiles(connection.scalars(select(batch_job.c.context).execution_options(yield_per=1_000)))
 
 
 def _uploaded_at(key: str) -> datetime:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Engine, Select, Table, false, literal, or_, select, tuple_
 
 from batch_jobs.flows.jobs.model import OVER, Job, Trigger
+from batch_jobs.flows.jobs.named_files import NamedFiles
 from batch_jobs.flows.jobs.table import batch_job, batch_job_tally, has_not_ended, has_open_run, is_kept
 from batch_jobs.flows.jobs.transitions import RUNNABLE, Status
 
@@ -152,6 +153,12 @@ class OpenJobs:
     def unconfirmed_since(self, moment: datetime) -> list[Job]:
         """Jobs that have awaited their confirmation since before a moment."""
         return self._find(awaits_confirmation & (batch_job.c.pre_processed_at < moment.astimezone(UTC)))
+
+    def named_files(self) -> NamedFiles:
+        """The files that the contexts of jobs that have not ended name."""
+        query = select(batch_job.c.context).where(is_kept, has_not_ended)
+        with self._engine.connect() as connection:
+            return NamedFiles(connection.scalars(query.execution_options(yield_per=1_000)))
 
     def _find(self, wanted: ColumnElement[bool]) -> list[Job]:
         query = select(batch_job).where(is_kept, wanted).order_by(batch_job.c.id)

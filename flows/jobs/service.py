@@ -12,6 +12,7 @@ from batch_jobs.flows.errors import IdempotencyKeyTaken, JobActive, JobMoved, No
 from batch_jobs.flows.jobs.claims import Claims, stop_run
 from batch_jobs.flows.jobs.context import prepared_context, unique_key
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
+from batch_jobs.flows.jobs.named_files import NamedFiles
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.queries import JobFilter, Page
 from batch_jobs.flows.jobs.store import NO_RUN, JobStore, NewJob, owner
@@ -202,6 +203,14 @@ class BatchJobService:
             JobUnknown: there is no such job; it takes as long to say of one that is another's.
         """
         return self._store.find(job_id, created_by, types)
+
+    def files_in_use(self) -> NamedFiles:
+        """The files that jobs which have not ended name in their contexts."""
+        return self._store.open_jobs.named_files()
+
+    def has_idempotency_key(self, key: str | None) -> bool:
+        """Whether a job was created with this key."""
+        return key is not None and self._store.by_idempotency_key(key) is not None
 
     def events(self, job_id: str, after: int = 0) -> Sequence[JobEvent]:
         """Return a job's history, oldest first, after the event of an id; ``JobUnknown`` where there is no such job."""

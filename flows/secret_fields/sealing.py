@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from batch_jobs.flows.errors import SealBroken
+from batch_jobs.flows.errors import SealBroken, SettingWrong
 
 FILE = "secret.key"
+SHORTEST_SECRET = 32  # characters
 
 
 class Seal:
@@ -54,13 +55,21 @@ class Seal:
 
 
 def installation_secret(given: str, home: Path) -> bytes:
-    """The secret of the settings, else that of the file in ``home``, which is made when there is none."""
+    """The secret of the settings, else that of the file in ``home``, which is made when there is none.
+
+    Raises:
+        SettingWrong: the file is too short to be the one that was made.
+    """
     if given:
         return given.encode()
     path = home / FILE
     if not path.exists():
         _make(path)
-    return path.read_bytes()
+    secret = path.read_bytes()
+    if len(secret.strip()) < SHORTEST_SECRET:
+        advice = "put it back from a copy, or remove it to have one made; what the old one sealed is lost then"
+        raise SettingWrong("HOME", f"{path} has to hold at least {SHORTEST_SECRET} characters; {advice}")
+    return secret
 
 
 def _make(path: Path) -> None:

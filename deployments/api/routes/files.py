@@ -2,20 +2,19 @@
 
 import asyncio
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import ClientDisconnect
 
 from batch_jobs.deployments.api import openapi
-from batch_jobs.deployments.api.auth import Caller, Right
-from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, json_body, requires
-from batch_jobs.deployments.api.errors import InputWrong, LinkInvalid, NothingThere, TooLarge
+from batch_jobs.deployments.api.auth import Right
+from batch_jobs.deployments.api.dependencies import CurrentApi, CurrentCaller, json_body, requires
+from batch_jobs.deployments.api.errors import InputWrong, NothingThere, TooLarge
 from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.file_response import WantedRange, send_file
 from batch_jobs.deployments.api.form_uploads import OVERHEAD, FormReader
+from batch_jobs.deployments.api.links import download_link, linked_file
 from batch_jobs.deployments.api.openapi import (
     BAD_RANGE,
     DELETED,
@@ -86,7 +85,7 @@ async def upload(request: Request, api: CurrentApi, caller: CurrentCaller) -> Re
     except BaseException:
         await asyncio.to_thread(reader.undo)
         raise
-    shown = [{"url": _link(request, api, caller, key), "key": key} for key, _ in stored]
+    shown = [{"url": download_link(request, api, caller, key), "key": key} for key, _ in stored]
     return JSONResponse({"uploads": shown})
 
 
@@ -118,12 +117,11 @@ def delete(body: Annotated[FileKey, json_body(FileKey)], api: CurrentApi, caller
 def download_url(
     body: Annotated[FileKey, json_body(FileKey)], request: Request, api: CurrentApi, caller: CurrentCaller
 ) -> Response:
-    """A link that needs no key, works for a while, and dies with the key it was made with."""
+    """A link that needs no key, works for a while, and for as long as the key it was made with may read the file."""
     key = FileAccess(api, caller).readable(body.file_key)
-    return JSONResponse({"download_url": _link(request, api, caller, key)})
+    return JSONResponse({"download_url": download_link(request, api, caller, key)})
 
 
-@router.head("/files/{token}/{name}", include_in_schema=False)
 @router.get(
     "/files/{token}/{name}",
     tags=["files"],
@@ -133,12 +131,7 @@ def download_url(
 )
 def download(token: str, name: str, api: CurrentApi, wanted: WantedRange) -> Response:
     """The file of a link; `name` is what a browser calls it. One `Range` is heeded."""
-    file_key, api_key_id = _read_token(api, token)
-    if not api.authentication.is_valid(api_key_id):
-        raise LinkInvalid
-    if not api.files.exists(file_key):
-        raise FileMissing(file_key)
-    return send_file(api.files, file_key, wanted)
+    return send_file(api.files, linked_file(api, token), wanted)
 
 
 def _add_file_of_job(name: str, field: str, called: str, summary: str, what: str) -> None:
@@ -150,11 +143,9 @@ def _add_file_of_job(name: str, field: str, called: str, summary: str, what: str
         return send_file(api.files, FileAccess(api, caller).readable(key), wanted)
 
     send.__name__, send.__doc__ = name, what
-    path, allowed = f"/admin/batch-jobs/{{job_id}}/{name}", [requires(Right.FILES)]
-    router.head(path, dependencies=allowed, include_in_schema=False)(send)
     router.get(
-        path,
-        dependencies=allowed,
+        f"/admin/batch-jobs/{{job_id}}/{name}",
+        dependencies=[requires(Right.FILES)],
         tags=["batch jobs"],
         summary=summary,
         response_class=StreamingResponse,
@@ -179,23 +170,3 @@ async def _read(request: Request, reader: FormReader) -> list[tuple[str, int]]:
     except ClientDisconnect:
         raise InputWrong("the connection ended before the form did") from None
     return await asyncio.to_thread(reader.finish)
-
-
-def _link(request: Request, api: Api, caller: Caller, key: str) -> str:
-    """A link to a file: signed, and useless once its maker's key is revoked."""
-    base = api.settings.api_public_url or str(request.base_url).rstrip("/")
-    token = _tokens(api).dumps([key, caller.key_id])
-    return f"{base}/files/{token}/{quote(key.rsplit('/', 1)[-1])}"
-
-
-def _read_token(api: Api, token: str) -> tuple[str, str]:
-    """The file of a link and the id of its maker's key; raises ``LinkInvalid``: not made here, altered, or too old."""
-    try:
-        file_key, api_key_id = _tokens(api).loads(token, max_age=api.settings.link_seconds)
-    except (BadData, ValueError, TypeError):
-        raise LinkInvalid from None
-    return file_key, api_key_id
-
-
-def _tokens(api: Api) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(api.links_key, salt="download")

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from batch_jobs.deployments.api import openapi
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, json_body, requires
-from batch_jobs.deployments.api.errors import InputWrong, NothingThere
+from batch_jobs.deployments.api.errors import FileGone, InputWrong, NothingThere
 from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.list_query import ListQuery
 from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, ONE_JOB, PLAN, refusals
@@ -48,14 +48,20 @@ def create(
 ) -> Response:
     """Record a job; Prefect runs it at once, or as soon as it can be reached."""
     caller.require_type(body.type)
-    context = FileAccess(api, caller).check_context(body.context)
+    access, key = FileAccess(api, caller), _scoped(idempotency_key, caller)
+    context = access.check_context(body.context)
+    try:
+        access.check_present(context)
+    except FileGone:
+        if not api.service.has_idempotency_key(key):  # else this is the answer of before, which asked for it in time
+            raise
     job = api.service.record(
         body.type,
         context,
         dry_run=body.dry_run,
         created_by=caller.name,
         trigger=Trigger.API,
-        idempotency_key=_scoped(idempotency_key, caller),
+        idempotency_key=key,
         start_at=body.start_at,
     )
     api.starter.notify(job)

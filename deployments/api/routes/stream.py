@@ -61,7 +61,10 @@ class _Stream(StreamingResponse):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async with self._held:
-            await super().__call__(scope, receive, send)
+            if scope["method"] == "HEAD":
+                await Response(None, self.status_code, self.headers)(scope, receive, send)
+            else:
+                await super().__call__(scope, receive, send)
 
 
 class _Seen:
