@@ -13,8 +13,10 @@ from batch_jobs.deployments.errors import AlreadyServing
 from batch_jobs.deployments.prefect.connection import use_prefect
 from batch_jobs.deployments.prefect.server import USUAL_PORT, PrefectServer, free_port, running_server
 from batch_jobs.deployments.worker.environment import set_run_environment
+from batch_jobs.flows.home import close_home
 from batch_jobs.flows.prefect.address import API_URL, Announcement, find_prefect
 from batch_jobs.flows.workspace import Workspace
+from batch_jobs.strategies.sdk.closed_folders import opener
 from batch_jobs.strategies.sdk.errors import BatchJobError
 
 Say = Callable[[str], None]
@@ -29,7 +31,7 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
         PrefectDidNotStart: ours did not start, or ended and did not start again.
     """
     settings = workspace.settings
-    settings.home.mkdir(parents=True, exist_ok=True)
+    close_home(settings.home)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as held:
         held.enter_context(_only_one(settings.home))
@@ -44,7 +46,7 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
 
 @contextmanager
 def _only_one(home: Path) -> Iterator[None]:
-    with (home / "serve.lock").open("a+") as lock:
+    with open(home / "serve.lock", "a+", opener=opener) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

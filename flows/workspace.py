@@ -7,11 +7,13 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from sqlalchemy import Engine
 
 from batch_jobs.flows.database import ensure_current
 from batch_jobs.flows.errors import JobMoved, NotLaunched
+from batch_jobs.flows.home import close_home
 from batch_jobs.flows.jobs.claims import Claims
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.store import JobStore
@@ -41,21 +43,21 @@ class Workspace:
     @cached_property
     def jobs(self) -> Engine:
         """The job database, with its tables."""
-        engine = make_engine(self.settings.jobs_url)
+        engine = make_engine(self._closed(self.settings.jobs_url))
         ensure_current(engine)
         return engine
 
     @cached_property
     def target(self) -> Engine:
         """The database that strategies read and write."""
-        return make_engine(self.settings.data_url)
+        return make_engine(self._closed(self.settings.data_url))
 
     @cached_property
     def files(self) -> "FileStore":
         """The file store."""
         from batch_jobs.strategies.sdk.files import FileStore
 
-        return FileStore(self.settings.store_url)
+        return FileStore(self._closed(self.settings.store_url))
 
     @cached_property
     def strategies(self) -> Registry:
@@ -72,7 +74,8 @@ class Workspace:
         """What secrets are closed and links are signed with."""
         from batch_jobs.flows.secret_fields.sealing import Seal, installation_secret
 
-        return Seal(installation_secret(self.settings.secret_key.get_secret_value(), self.settings.home))
+        given = self.settings.secret_key.get_secret_value()
+        return Seal(installation_secret(given, self.settings.home if given else close_home(self.settings.home)))
 
     @cached_property
     def context_secrets(self) -> ContextSecrets:
@@ -129,6 +132,12 @@ class Workspace:
 
         timeout = timedelta(seconds=self.settings.heartbeat_timeout)
         return Reconciling(self.store, self.service, self.claims, self.mirror, timeout)
+
+    def _closed(self, url: str) -> str:
+        """The URL, after HOME was made and closed where it leads there: nobody needs a HOME with nothing in it."""
+        if str(self.settings.home) in unquote(url):
+            close_home(self.settings.home)
+        return url
 
     def note_end(self, flow_run_id: str, state: RunState) -> None:
         """Let the job of a run that ends in this process follow it; what waits after that is started at once.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from batch_jobs.deployments.errors import PrefectUnreachable
 from batch_jobs.deployments.prefect.server import free_port, running_server
+from batch_jobs.flows.home import close_home
 from batch_jobs.flows.prefect.address import API_URL, KnownPrefect, find_prefect
 
 
@@ -51,7 +52,7 @@ def prefect_for_this_run(home: Path, say: Callable[[str], None]) -> Iterator[Non
         return
     os.environ.setdefault("PREFECT_HOME", str(home / "prefect"))
     say("starting Prefect for this run, it takes some seconds (`batch-jobs serve` keeps one running)")
-    home.mkdir(parents=True, exist_ok=True)
+    close_home(home)
     with running_server(home, free_port()) as server:
         os.environ[API_URL] = server.api_url
         yield

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from batch_jobs.deployments.errors import PrefectDidNotStart
+from batch_jobs.strategies.sdk.closed_folders import make_folder, opener
 
 #: Where Prefect's own `prefect server start` listens.
 USUAL_PORT = 4200
@@ -47,8 +48,8 @@ class PrefectServer:
 
     def launch(self) -> None:
         """Start it, without waiting for its answer; by the main thread, as the kernel ends it with that thread."""
-        Path(self._environment["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as output:
+        make_folder(Path(self._environment["PREFECT_HOME"]))
+        with open(self.log, "ab", opener=opener) as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "batch_jobs.deployments.prefect.die_with_parent", *self._command],
                 env={**os.environ, **self._environment},
@@ -56,6 +57,7 @@ class PrefectServer:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                umask=0o077,  # what it keeps holds the contexts of jobs
             )
 
     def has_ended(self) -> bool:
@@ -94,7 +96,8 @@ def running_server(home: Path, port: int) -> Iterator[PrefectServer]:
         PrefectDidNotStart: it ended, or did not answer in time.
     """
     server = PrefectServer(home, port)
-    server.log.write_bytes(b"")
+    with open(server.log, "wb", opener=opener):  # its log begins anew
+        pass
     server.launch()
     try:
         server.await_answer()

@@ -11,6 +11,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.strategies.sdk.closed_folders import opener
 
 API_URL = "PREFECT_API_URL"
 
@@ -68,7 +69,8 @@ class Announcement:
     def kept_in(self, home: Path) -> Iterator[None]:
         """Leave the note in a home while the block runs."""
         passing = _path(home).with_suffix(".part")
-        passing.write_text(json.dumps(asdict(self)))
+        with open(passing, "w", opener=opener) as stream:
+            json.dump(asdict(self), stream)
         passing.replace(_path(home))
         try:
             yield

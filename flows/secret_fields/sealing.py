@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from batch_jobs.flows.errors import SealBroken, SettingWrong
+from batch_jobs.strategies.sdk.closed_folders import make_folder
 
 FILE = "secret.key"
 SHORTEST_SECRET = 32  # characters
@@ -73,7 +74,7 @@ def installation_secret(given: str, home: Path) -> bytes:
 
 
 def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     passing = path.with_name(f"{FILE}.{os.getpid()}.{secrets.token_hex(4)}")
     passing.touch(mode=0o600)
     passing.write_bytes(secrets.token_urlsafe(48).encode())

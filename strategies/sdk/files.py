@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from ulid import ULID
 
+from batch_jobs.strategies.sdk.closed_folders import make_folder, opener
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
 
 COPY_BYTES = 1 << 20
@@ -33,8 +34,10 @@ class FileStore:
 
     def __init__(self, url: str) -> None:
         import fsspec  # here, as settings and job lists do without it
+        from fsspec.implementations.local import LocalFileSystem
 
         self._fs, self._root = fsspec.core.url_to_fs(url)
+        self._is_local = isinstance(self._fs, LocalFileSystem)
 
     def put(self, source: BinaryIO, name: str) -> str:
         """Copy a stream into the store; return its key ``uploads/<ulid>/<name>``, the name made harmless."""
@@ -60,9 +63,8 @@ class FileStore:
         """Write a file under a temporary name; it gets its key when the block ends well, and is removed otherwise."""
         path = self._path(key)
         temporary = f"{path}.{ULID()}{UNFINISHED}"
-        self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
         try:
-            with self._fs.open(temporary, "wb") as stream:
+            with self._open_new(temporary) as stream:
                 yield stream
             self._fs.mv(temporary, path)
         except BaseException:
@@ -115,6 +117,13 @@ class FileStore:
         """Remove a file, or a folder with all its files; fine when there is none."""
         if self._fs.exists(self._path(prefix)):
             self._fs.rm(self._path(prefix), recursive=True)
+
+    def _open_new(self, path: str) -> BinaryIO:
+        if self._is_local:
+            make_folder(Path(path).parent)
+            return open(path, "wb", opener=opener)
+        self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+        return cast(BinaryIO, self._fs.open(path, "wb"))
 
     def _path(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{plain_key(key)}"

@@ -1,6 +1,7 @@
 """SQLite: a file with one writer at a time, read by all meanwhile (WAL)."""
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
 
+from batch_jobs.strategies.sdk.closed_folders import make_file, make_folder
 from batch_jobs.strategies.sdk.database import Database, UniqueKey
 from batch_jobs.strategies.tables.databases.sqlite.functions import SAME_JSON, SAME_TIME, register
 
@@ -55,8 +57,9 @@ class Sqlite(Database):
     def make_engine(self, url: URL) -> Engine:
         """An engine in WAL mode (readers never wait) for a file whose folder is made."""
         if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            make_folder(Path(url.database).parent)
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "do_connect", _make_file)
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
         return engine
@@ -139,6 +142,14 @@ class Sqlite(Database):
         from batch_jobs.strategies.tables.databases.sqlite.source import SqliteLookup
 
         return SqliteLookup(connection)
+
+
+def _make_file(dialect: Any, record: Any, arguments: list[Any], parameters: dict[str, Any]) -> None:
+    """Make the file that is about to be opened: SQLite would give it whatever the umask leaves; its WAL is as it is."""
+    path = Path(str(arguments[0]))
+    if str(path) != ":memory:" and not parameters.get("uri") and not path.exists():
+        with suppress(OSError):  # SQLite says what is wrong
+            make_file(path)
 
 
 def _configure(dbapi_connection: Any, _record: Any) -> None:
