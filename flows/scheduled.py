@@ -58,7 +58,7 @@ def create_batch_job(
 @flow(name="reconcile-batch-jobs")
 def reconcile() -> str:
     """Find and mend lost processes, jobs that Prefect does not know of, and runs that were moved by hand."""
-    done = str(current_workspace().reconciling.run())
+    done = str(current_workspace().reconciling.run_alone())
     get_run_logger().info(done)
     return done
 

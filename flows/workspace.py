@@ -3,26 +3,32 @@
 What looking up jobs does not need is imported when it is opened.
 """
 
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from batch_jobs.flows.database import ensure_current
 from batch_jobs.flows.errors import JobMoved, NotLaunched
 from batch_jobs.flows.home import close_home
 from batch_jobs.flows.jobs.claims import Claims
+from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.prefect.address import prefect_address
 from batch_jobs.flows.prefect.client import PrefectRuns, RunState
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.flows.settings import Settings, current_settings
-from batch_jobs.strategies.sdk.database import make_engine
+from batch_jobs.strategies.sdk.connecting import RUN_SECONDS, wait_for_connections
+from batch_jobs.strategies.sdk.database import database_of, make_engine, make_run_engine
 from batch_jobs.strategies.sdk.registry import Registry, load_strategies
+from batch_jobs.strategies.sdk.sessions import NAME, end_sessions_before, session_name
 
 if TYPE_CHECKING:
     from batch_jobs.flows.access.keys import ApiKeyStore
@@ -33,24 +39,59 @@ if TYPE_CHECKING:
     from batch_jobs.flows.secret_fields.sealing import Seal
     from batch_jobs.strategies.sdk.files import FileStore
 
+#: Statements on the job table follow each other at once: where nothing follows for so long, the process is gone.
+IDLE_SECONDS = 30
+
+logger = logging.getLogger("batch_jobs")
+
 
 class Workspace:
     """One installation's parts, each opened when it is first needed."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        #: Whether this process runs one job and does nothing else: then it keeps one connection where others keep many.
+        self.is_for_a_run = False
 
     @cached_property
     def jobs(self) -> Engine:
         """The job database, with its tables."""
-        engine = make_engine(self._closed(self.settings.jobs_url))
+        make = make_run_engine if self.is_for_a_run else make_engine
+        engine = wait_for_connections(make(self._closed(self.settings.jobs_url)))
+        database_of(engine).end_idle_transactions(engine, IDLE_SECONDS)
         ensure_current(engine)
         return engine
 
     @cached_property
     def target(self) -> Engine:
         """The database that strategies read and write."""
-        return make_engine(self._closed(self.settings.data_url))
+        return wait_for_connections(make_engine(self._closed(self.settings.data_url)))
+
+    @contextmanager
+    def target_of(self, job: Job, stop_if_asked: Callable[[], None]) -> Iterator[Engine]:
+        """The target for one attempt at a job: its sessions have the attempt's name, and they end with the block.
+
+        Args:
+            job: the job as this process claimed it.
+            stop_if_asked: raises when the job is to stop while a connection is waited for.
+        """
+        engine = make_run_engine(self._closed(self.settings.data_url), session_name(job.id, job.claim or 0))
+        wait_for_connections(engine, RUN_SECONDS, stop_if_asked)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    def end_sessions_of(self, job: Job) -> None:
+        """End what a lost process has left open in the target, so that nobody waits for what it has locked."""
+        engine = make_run_engine(self.settings.data_url, NAME)
+        try:
+            for left in end_sessions_before(engine, job.id, (job.claim or 0) + 1):
+                logger.warning("%s was lost: %s", job.id, left)
+        except DBAPIError as error:  # the next attempt does it
+            logger.warning("the sessions of %s could not be ended: %s", job.id, error.orig)
+        finally:
+            engine.dispose()
 
     @cached_property
     def files(self) -> "FileStore":
@@ -104,7 +145,7 @@ class Workspace:
     @cached_property
     def claims(self) -> Claims:
         """What runs do with jobs."""
-        return Claims(self.store, self.prefect, timedelta(seconds=self.settings.confirm_timeout))
+        return Claims(self.store, self.prefect, timedelta(seconds=self.settings.confirm_timeout), self.end_sessions_of)
 
     @cached_property
     def prefect(self) -> PrefectRuns:

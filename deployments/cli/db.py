@@ -68,4 +68,4 @@ def reconcile() -> None:
     """Find lost processes, runs that were moved in Prefect and jobs that wait, once; `serve` does it all the time."""
     workspace = current_workspace()
     workspace.store.tally.recount()
-    output.out.print(str(workspace.reconciling.run()))
+    output.out.print(str(workspace.reconciling.run_alone()))

@@ -8,6 +8,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_sett
 
 from batch_jobs.flows.workspace import current_workspace
 
+current_workspace().is_for_a_run = True
 with contextlib.suppress(Exception):  # a database that is away now is asked by the run itself
     current_workspace().store.by_flow_run("")
     current_workspace().jobs.dispose()  # a connection is not to be shared

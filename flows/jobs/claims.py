@@ -1,11 +1,13 @@
 """What runs do with jobs: take one to run it, and end those that nobody goes on with any more."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from batch_jobs.flows.errors import ActionIllegal, ConfirmedTooLate, JobActive, JobMoved, JobTaken, PrefectAway
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.stillness import Stillness
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.prefect.client import PrefectRuns
@@ -21,12 +23,21 @@ class Claims:
         store: the job table.
         prefect: the runs of jobs in Prefect.
         confirm_timeout: how long after its preview a job can be confirmed.
+        end_sessions: ends what a lost process has left open in the target.
     """
 
-    def __init__(self, store: JobStore, prefect: PrefectRuns, confirm_timeout: timedelta) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        prefect: PrefectRuns,
+        confirm_timeout: timedelta,
+        end_sessions: Callable[[Job], None] = lambda _job: None,
+    ) -> None:
         self._store = store
         self._prefect = prefect
         self._confirm_timeout = confirm_timeout
+        self._end_sessions = end_sessions
+        self._stillness = Stillness()
 
     def claim(self, job_id: str, flow_run_id: str | None) -> Job:
         """Make this process the one that runs the job.
@@ -64,31 +75,40 @@ class Claims:
             raise JobActive(job.type, other.id, other.status)
         return active
 
-    def fail_if_dead(self, job_id: str, timeout: timedelta | None = None) -> Job:
-        """Mark a job failed whose process is known to be dead, leave any other as it is; return it as it is then.
-
-        Args:
-            job_id: which job.
-            timeout: a process that gave no sign of life for this long counts as dead too.
-        """
+    def fail_if_dead(self, job_id: str) -> Job:
+        """Mark a job failed whose process is known to be dead, leave any other as it is; return it as it is then."""
         job = self._store.get(job_id)
-        if job.worker is None or job.has_stopped:
+        if job.worker is None or job.has_stopped or not job.has_dead_worker:
             return job
-        if job.has_dead_worker:
-            why = f"{job.worker} died"
-        elif timeout is not None and job.is_silent(timeout):
-            why = f"{job.worker} was not heard of for {timeout.total_seconds():g} s"
-        else:
-            return job
-        try:
-            return self._store.move(job, Action.FAIL, who="liveness", why=why)
-        except JobMoved:
-            return self._store.get(job_id)
+        return self._fail(job, f"{job.worker} died")
 
     def fail_lost(self, timeout: timedelta) -> int:
-        """Fail every job whose process is dead or was silent for this long; return how many."""
-        looked_at = [self.fail_if_dead(job.id, timeout) for job in self._store.open_jobs.with_workers()]
-        return sum(job.status is Status.FAILED for job in looked_at)
+        """Fail every job whose process is dead, or gave no sign of life for so long; return how many.
+
+        How long that is counts from when this object saw the last sign, see ``Stillness``.
+        """
+        seconds = timeout.total_seconds()
+        jobs = self._store.open_jobs.with_workers()
+        silent = self._stillness.look({job.id: _sign_of_life(job) for job in jobs}, seconds)
+        failed = 0
+        for job in jobs:
+            if job.has_stopped or not (job.has_dead_worker or silent[job.id] >= seconds):
+                continue
+            why = f"{job.worker} died" if job.has_dead_worker else f"{job.worker} was not heard of for {seconds:g} s"
+            failed += self._fail(job, why).status is Status.FAILED
+        return failed
+
+    def watch_anew(self) -> None:
+        """Count silence from now on, as the job table could not be seen: nobody can have given a sign of life there."""
+        self._stillness.forget()
+
+    def _fail(self, job: Job, why: str) -> Job:
+        try:
+            failed = self._store.move(job, Action.FAIL, who="liveness", why=why)
+        except JobMoved:
+            return self._store.get(job.id)
+        self._end_sessions(job)
+        return failed
 
     def expire(self, job: Job) -> Job:
         """Cancel a job that was not confirmed in time."""
@@ -123,6 +143,11 @@ class Claims:
     @property
     def _too_late(self) -> str:
         return f"it was not confirmed within {self._confirm_timeout}"
+
+
+def _sign_of_life(job: Job) -> object:
+    """What changes when the process that runs a job gives a sign of life."""
+    return job.claim, job.heartbeat_at, job.updated_at
 
 
 def stop_run(prefect: PrefectRuns, job: Job) -> None:

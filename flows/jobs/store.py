@@ -1,13 +1,14 @@
 """Every statement on the job table. A change is a compare-and-set on ``version`` that writes its event with it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
@@ -21,6 +22,8 @@ from batch_jobs.strategies.sdk.result import JobResult
 
 #: What makes a job follow no Prefect run any more.
 NO_RUN: dict[str, Any] = dict.fromkeys(("flow_run_id", "flow_run_state", "flow_run_state_name"))
+#: How often something is tried whose connection is lost: those of a pool may all be.
+LOST_TRIES = 5
 #: From these no run comes back to need the secrets of its context.
 SECRETS_END = (Status.COMPLETED, Status.CANCELED)
 
@@ -52,8 +55,32 @@ def owner(worker: ProcessIdentity | None) -> dict[str, Any]:
     return {"worker_host": worker.host, "worker_pid": worker.pid, "worker_started_at": worker.started_at}
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def again_when_lost(method: Callable[P, T]) -> Callable[P, T]:
+    """Do it again on a new connection where the one it had was lost; for what may be done twice."""
+
+    @wraps(method)
+    def steady(*args: P.args, **named: P.kwargs) -> T:
+        for _ in range(LOST_TRIES - 1):
+            try:
+                return method(*args, **named)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+        return method(*args, **named)
+
+    return steady
+
+
 class JobStore:
-    """The rows of the job table, read and changed."""
+    """The rows of the job table, read and changed.
+
+    A change whose connection was lost is made again on a new one; where it was committed and only the answer was lost,
+    that is seen by the row's version and who changed it.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.tally = JobTally(engine)
@@ -61,6 +88,7 @@ class JobStore:
         self._engine = engine
         self._reading = for_reading(engine)
 
+    @again_when_lost
     def insert(self, new: NewJob, who: str) -> Job | None:
         """Add a row, or return ``None`` when one with its id, idempotency key or active key is there."""
         now = datetime.now(UTC)
@@ -81,6 +109,7 @@ class JobStore:
             return None
         return job
 
+    @again_when_lost
     def get(self, job_id: str) -> Job:
         """Return a job.
 
@@ -90,6 +119,7 @@ class JobStore:
         with self._reading.connect() as connection:
             return self._read(connection, job_id)
 
+    @again_when_lost
     def find(self, job_id: str, created_by: str | None, types: Sequence[str] | None) -> Job:
         """Return a job, of a person or of some types where these are given; ``JobUnknown`` where there is none."""
         query = FIND[created_by is not None, types is not None]
@@ -101,6 +131,7 @@ class JobStore:
             raise JobUnknown(job_id)
         return job
 
+    @again_when_lost
     def by_idempotency_key(self, key: str) -> Job | None:
         """Return the job made with this key."""
         return self._one(select(batch_job).where(batch_job.c.idempotency_key == key))
@@ -124,6 +155,7 @@ class JobStore:
         with self._reading.connect() as connection:
             return int(connection.scalars(query).one())
 
+    @again_when_lost
     def sealed(self, job_id: str) -> str | None:
         """The sealed secrets of a job's context, ``None`` when it has none."""
         query = select(batch_job_secret.c.sealed).where(batch_job_secret.c.job_id == job_id)
@@ -141,6 +173,7 @@ class JobStore:
         query = select(batch_job).where(active | before).order_by(batch_job.c.active_key.is_(None), batch_job.c.id)
         return self._one(query.limit(1))
 
+    @again_when_lost
     def activate(self, job: Job) -> Job | None:
         """Give a queued job its turn; ``None`` while an active or an older waiting one of its key is there."""
         try:
@@ -152,6 +185,7 @@ class JobStore:
         except IntegrityError:
             return None
 
+    @again_when_lost
     def events(self, job_id: str, after: int = 0) -> list[JobEvent]:
         """Return a job's history, oldest first; with ``after`` what follows the event of this id."""
         wanted = (batch_job_event.c.job_id == job_id, batch_job_event.c.id > after)
@@ -197,31 +231,30 @@ class JobStore:
 
     def claim(self, job: Job, worker: ProcessIdentity, flow_run_id: str | None) -> Job:
         """Make a process the one that runs the job; of two that try at once one gets ``JobMoved``."""
-        with self._writing() as connection:
-            self._change(
-                connection,
-                job,
-                **owner(worker),
-                claim=job.version + 1,
-                flow_run_id=flow_run_id,
-                flow_run_state="RUNNING" if flow_run_id else None,
-                flow_run_state_name="Running" if flow_run_id else None,
-                heartbeat_at=datetime.now(UTC),
-            )
-            return self._read(connection, job.id)
+        claim = job.version + 1
+        values = {
+            "claim": claim,
+            "flow_run_id": flow_run_id,
+            "flow_run_state": "RUNNING" if flow_run_id else None,
+            "flow_run_state_name": "Running" if flow_run_id else None,
+            "heartbeat_at": datetime.now(UTC),
+        }
+        return self._written(
+            job, {**owner(worker), **values}, lambda now: (now.claim, now.worker) == (values["claim"], worker)
+        )
 
     def release(self, job: Job, **values: Any) -> Job:
         """Take the process off a job that waits for a person."""
-        with self._writing() as connection:
-            self._change(connection, job, **owner(None), **values)
-            return self._read(connection, job.id)
+        return self._written(job, {**owner(None), **values}, lambda now: now.worker is None)
 
+    @again_when_lost
     def beat(self, job_id: str, claim: int) -> bool:
         """Record that the process which runs the job lives; ``False`` when a later attempt has the job."""
         with self._writing() as connection:
             beat = update(batch_job).where(_claimed(job_id, claim)).values(heartbeat_at=datetime.now(UTC))
             return connection.execute(beat).rowcount == 1
 
+    @again_when_lost
     def save_result(self, job_id: str, claim: int, result: JobResult, plan: dict[str, Any]) -> bool:
         """Save what the run reports; ``False`` when a later attempt has the job."""
         values = {
@@ -234,6 +267,7 @@ class JobStore:
             saved = connection.execute(update(batch_job).where(_claimed(job_id, claim)).values(values))
         return saved.rowcount == 1
 
+    @again_when_lost
     def status_and_claim(self, job_id: str) -> tuple[Status, int | None]:
         """Return the two that a run looks at, at each chunk edge."""
         with self._reading.connect() as connection:
@@ -242,12 +276,14 @@ class JobStore:
             ).one()
         return Status(row.status), row.claim
 
+    @again_when_lost
     def set_flow_run(self, job: Job, flow_run_id: str) -> None:
         """Note which Prefect run is to run the job, unless a process has taken it meanwhile."""
         run = {"flow_run_id": flow_run_id, "flow_run_state": "SCHEDULED", "flow_run_state_name": "Scheduled"}
         with self._writing() as connection:
             connection.execute(update(batch_job).where(_unchanged(job)).values(**run))
 
+    @again_when_lost
     def set_flow_run_state(self, flow_run_id: str, state: str, state_name: str | None) -> None:
         """Note the state that a Prefect run is in."""
         values = {"flow_run_state": state, "flow_run_state_name": state_name}
@@ -258,19 +294,54 @@ class JobStore:
         """Return the job that a Prefect run runs."""
         return self._one(select(batch_job).where(batch_job.c.flow_run_id == flow_run_id))
 
+    @again_when_lost
     def _one(self, query: Select[Any], given: Mapping[str, Any] | None = None) -> Job | None:
         with self._reading.connect() as connection:
             row = connection.execute(query, given or {}).one_or_none()
         return Job.model_validate(row) if row else None
 
     def _changed(self, job: Job, action: str, who: str, why: str | None, **values: Any) -> Job:
-        with self._writing() as connection:
-            self._change(connection, job, **values)
-            changed = self._read(connection, job.id)
+        def record(connection: Connection, changed: Job) -> None:
             _record(connection, changed, action, job.status, who, why)
             if changed.status in SECRETS_END:
                 connection.execute(delete(batch_job_secret).where(batch_job_secret.c.job_id == job.id))
-        return changed
+
+        def is_made(now: Job) -> bool:
+            last = self.events(now.id)[-1]
+            return (last.version, last.action, last.who) == (now.version, action, who)
+
+        return self._written(job, values, is_made, record)
+
+    def _written(
+        self,
+        job: Job,
+        values: Mapping[str, Any],
+        is_made: Callable[[Job], bool],
+        record: Callable[[Connection, Job], None] = lambda _connection, _changed: None,
+    ) -> Job:
+        """Change the row as it was read, and write more in the same transaction.
+
+        Args:
+            job: the row as it was read.
+            values: the columns to set.
+            is_made: whether a row of the next version is this change, whose commit got no answer.
+            record: what else is to be written.
+        """
+        for _ in range(LOST_TRIES):
+            try:
+                with self._writing() as connection:
+                    self._change(connection, job, **values)
+                    changed = self._read(connection, job.id)
+                    record(connection, changed)
+                return changed
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                lost = error
+            now = self.get(job.id)
+            if now.version == job.version + 1 and is_made(now):
+                return now
+        raise lost
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from batch_jobs.flows.errors import JobMoved
 from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.stillness import Stillness
 from batch_jobs.flows.jobs.store import NO_RUN, JobStore
 from batch_jobs.flows.jobs.transitions import TRANSITIONS, Action, Status
 from batch_jobs.flows.prefect.client import PrefectRuns, RunState
@@ -109,6 +110,9 @@ class Mirror:
         self._store = store
         self._prefect = prefect
         self._timeout = timeout
+        self._stillness = Stillness()
+        #: How many runs seemed lost in the last round, but were not watched for long enough to say so.
+        self.suspects = 0
 
     def follow(self, run_id: str) -> None:
         """Let the job of one run follow it.
@@ -129,20 +133,33 @@ class Mirror:
     def follow_all(self, jobs: Iterable[Job]) -> int:
         """Let many jobs follow their runs, asking Prefect once for every 200; return how many were moved."""
         by_run = {job.flow_run_id: job for job in jobs if job.flow_run_id is not None}
-        states = self._prefect.states(list(by_run))
-        moved = 0
+        found = self._prefect.states(list(by_run))
+        states = {run_id: found.get(run_id, DELETED) for run_id in by_run}
+        still = self._watch(by_run, states)
+        moved = self.suspects = 0
         for run_id, job in by_run.items():
             with suppress(JobMoved):  # whoever moved it knows better, and the next round looks again
-                state = states.get(run_id, DELETED)
-                moved += self._end_lost(job, state) or self.apply(job, state)
+                moved += self._end_lost(job, states[run_id], still[run_id]) or self.apply(job, states[run_id])
         return moved
 
-    def _end_lost(self, job: Job, state: RunState) -> bool:
+    def watch_anew(self) -> None:
+        """Count silence from now on, as the job table or Prefect could not be seen."""
+        self._stillness.forget()
+
+    def _watch(self, jobs: Mapping[str, Job], states: Mapping[str, RunState]) -> Mapping[str, float]:
+        """For how many seconds each run was seen without a sign of life: the clocks that wrote them may be wrong."""
+        marks = {run_id: (states[run_id].type, states[run_id].since, job.heartbeat_at) for run_id, job in jobs.items()}
+        return self._stillness.look(marks, self._timeout.total_seconds())
+
+    def _end_lost(self, job: Job, state: RunState, still: float) -> bool:
         """End a run that nobody works on, which frees its concurrency slot, and move its job where that is open.
 
         A run that its job is to leave behind is ended first: if Prefect goes away in between, nobody would know it.
         """
         if not is_lost(job, state, self._timeout, datetime.now(UTC)):
+            return False
+        if still < self._timeout.total_seconds():
+            self.suspects += 1
             return False
         run_id, why = job.flow_run_id or "", f"its worker was not heard of for {self._timeout.total_seconds():g} s"
         if job.may_go_on:

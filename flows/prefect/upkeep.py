@@ -9,6 +9,7 @@ from batch_jobs.flows.prefect.publishing import Publisher
 from batch_jobs.flows.workspace import Workspace
 
 RECONCILE_SECONDS = 10.0
+LOOKS_PER_TIMEOUT = 4
 PUBLISH_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
@@ -17,13 +18,15 @@ logger = logging.getLogger(__name__)
 async def keep_up(workspace: Workspace) -> None:
     """Run all of it until cancelled; a part that fails is tried again, and two processes may do it at once."""
     publisher = Publisher(workspace.jobs)
+    # silence is noticed only by looking several times within the timeout
+    seconds = min(RECONCILE_SECONDS, workspace.settings.heartbeat_timeout / LOOKS_PER_TIMEOUT)
 
     async def reconcile() -> None:
         await asyncio.to_thread(workspace.reconciling.run)
 
     async with asyncio.TaskGroup() as parts:
         parts.create_task(listen(workspace.mirror))
-        parts.create_task(again_and_again(reconcile, RECONCILE_SECONDS))
+        parts.create_task(again_and_again(reconcile, seconds))
         parts.create_task(again_and_again(publisher.publish, PUBLISH_SECONDS))
 
 

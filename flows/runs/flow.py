@@ -16,6 +16,7 @@ from batch_jobs.flows.prefect.client import run_state
 from batch_jobs.flows.runs.run import JobFlowRun, this_run
 from batch_jobs.flows.workspace import Workspace, current_workspace
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.connecting import waiting_as_runs_do
 
 #: The module that holds every strategy's flow, where a worker looks for it.
 CATALOG = "batch_jobs.flows.catalog"
@@ -93,8 +94,10 @@ def _run_name() -> str:
 
 def _run_job(strategy: type[BatchJobStrategy], context: BaseModel, dry_run: bool, job_id: str) -> Any:
     workspace, run = current_workspace(), this_run()
-    job_id = job_id or _record(workspace, strategy, context, dry_run, run)
-    return JobFlowRun(workspace, strategy(), run).go(job_id)
+    workspace.is_for_a_run = run.deployment_id is not None
+    with waiting_as_runs_do():
+        job_id = job_id or _record(workspace, strategy, context, dry_run, run)
+        return JobFlowRun(workspace, strategy(), run).go(job_id)
 
 
 def _record(
@@ -117,4 +120,5 @@ def _record(
 
 def _note_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Let the row follow the run's end, and give its turn to a job that queued behind it."""
-    current_workspace().note_end(str(flow_run.id), run_state(state))
+    with waiting_as_runs_do():
+        current_workspace().note_end(str(flow_run.id), run_state(state))

@@ -1,6 +1,7 @@
 """What a run's process reports to the job's row: progress and signs of life. There it also finds that it is to stop."""
 
 import contextvars
+import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -10,11 +11,18 @@ from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.secret_fields.masking import OpenedContext
+from batch_jobs.strategies.sdk.connecting import without_waiting
+from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.result import JobResult
+from batch_jobs.strategies.sdk.transient import is_transient
 
 #: How many signs of life fit into the time after which a job counts as lost.
 BEATS_PER_TIMEOUT = 4
 LONGEST_SECONDS = 10.0
+#: After a beat that could not be recorded the next one follows sooner, so that an outage is made up for at its end.
+MISSED_SECONDS = 1.0
+
+logger = logging.getLogger("batch_jobs")
 
 
 class RowReport:
@@ -48,6 +56,22 @@ class RowReport:
         masked = JobResult.model_validate(self._opened.masked(result.model_dump(mode="json")))
         if self._store.save_result(self._job_id, self._claim, masked, self._opened.masked(plan)):
             self._show_progress(result.progress)
+
+    def save_soon(self, result: JobResult, plan: dict[str, Any]) -> None:
+        """Save the result where the job database answers at once; a save that waits follows at the phase's end."""
+        try:
+            with without_waiting():
+                self.save(result, plan)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            logger.debug("the progress of %s could not be saved: %s", self._job_id, error)
+
+    def stop_if_asked(self) -> None:
+        """Raise ``StopRequested`` when the job is to stop while something is waited for."""
+        reason = self.stop_reason()
+        if reason:
+            raise StopRequested(reason)
 
     def stop_reason(self) -> str | None:
         """Why to stop at this chunk edge, if at all."""
@@ -89,9 +113,14 @@ class Heartbeat:
         self._thread.join()
 
     def _go_on(self) -> None:
-        while not self._ended.wait(self._interval):
+        pause, is_missed = self._interval, False
+        while not self._ended.wait(pause):
             try:
-                if not self._beat():
-                    return
+                with without_waiting():
+                    if not self._beat():
+                        return
+                pause, is_missed = self._interval, False
             except Exception as error:  # a database that is away for a moment must not end the job
-                self._logger.warning("a heartbeat could not be recorded: %s", error)
+                if not is_missed:
+                    self._logger.warning("a heartbeat could not be recorded: %s", error)
+                pause, is_missed = min(self._interval, MISSED_SECONDS), True

@@ -20,6 +20,7 @@ from batch_jobs.flows.runs.artifacts import Artifacts
 from batch_jobs.flows.runs.attempt import Attempt, Outcome, Step
 from batch_jobs.flows.runs.reporting import Heartbeat, RowReport
 from batch_jobs.flows.runs.tasks import StepTasks
+from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
@@ -72,23 +73,27 @@ class JobFlowRun:
         job = self._workspace.claims.claim(job_id, self._run_id)
         opened = self._workspace.context_secrets.open(job)
         shown, logger = Artifacts(job.id, opened), get_run_logger()
-        parts = JobParts(
-            self._workspace.target,
-            self._workspace.files,
-            CheckpointStore(self._workspace.target, job.id, token=job.claim or 0),
-            RowReport(self._store, job, opened, shown.show_progress, self._is_leaving),
-            logger,
-            self._workspace.settings.chunk_size,
-            self._workspace.settings.allowed_sources,
-        )
+        report = RowReport(self._store, job, opened, shown.show_progress, self._is_leaving)
+        with self._workspace.target_of(job, report.stop_if_asked) as target:
+            parts = JobParts(
+                target,
+                self._workspace.files,
+                CheckpointStore(target, job.id, token=job.claim or 0, stop_if_asked=report.stop_if_asked),
+                report,
+                logger,
+                self._workspace.settings.chunk_size,
+                self._workspace.settings.allowed_sources,
+            )
+            return self._go(job, opened, parts, shown)
 
+    def _go(self, job: Job, opened: OpenedContext, parts: JobParts, shown: Artifacts) -> Outcome:
         def run_step(step: Step) -> None:
             self._tasks.run(step, attempt.run)
             if step.name == "pre-process":
                 shown.show_plan(attempt.run)
 
         attempt = Attempt(self._store, self._strategy, job, opened, parts, run_step)
-        beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), logger)
+        beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), parts.logger)
         with opened.masking_logs(), beating:
             try:
                 return attempt.go()

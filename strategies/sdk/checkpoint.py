@@ -1,6 +1,6 @@
 """The checkpoint of a job, kept in the target database so that it commits together with the rows it stands for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from sqlalchemy import (
 from batch_jobs.strategies.sdk.database import database_of, for_writing
 from batch_jobs.strategies.sdk.errors import Superseded
 from batch_jobs.strategies.sdk.result import Counters
+from batch_jobs.strategies.sdk.sessions import write_past_lost_attempts
 
 metadata = MetaData()
 
@@ -67,25 +68,43 @@ class CheckpointStore:
         job_id: the job that the checkpoint is of.
         token: the fencing token of this attempt; a greater one takes the right to write away from a lesser one.
         partition: which part of a partitioned job, 0 where there is but one.
+        stop_if_asked: called while a lock is waited for; raises when the waiting is to end.
     """
 
-    def __init__(self, engine: Engine, job_id: str, token: int, partition: int = 0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        job_id: str,
+        token: int,
+        partition: int = 0,
+        stop_if_asked: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._job_id = job_id
         self._token = token
         self._mine = (checkpoint_table.c.job_id == job_id) & (checkpoint_table.c.partition == partition)
         self._partition = partition
+        self._stop_if_asked = stop_if_asked
 
     def take(self) -> Checkpoint:
         """Take the right to write and return where the job stands; waits for a chunk that is being committed.
 
+        It waits for two seconds: what an earlier attempt has open for longer is ended, and is written by this one.
+
         Raises:
             Superseded: a later attempt has it already.
+            TargetLocked: somebody else has the row locked.
         """
         _create_table(self._engine)
-        with for_writing(self._engine.connect()) as connection, connection.begin():
-            if connection.execute(self._raise_token()).first() is None:
-                raise Superseded(self._job_id)
+        taken = write_past_lost_attempts(
+            self._engine,
+            self._job_id,
+            self._token,
+            self._stop_if_asked,
+            lambda connection: connection.execute(self._raise_token()).first(),
+        )
+        if taken is None:
+            raise Superseded(self._job_id)
         return self.load()
 
     def load(self) -> Checkpoint:

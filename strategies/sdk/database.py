@@ -4,7 +4,7 @@ A ``Database`` comes from the entry point group ``batch_jobs.databases``; ours a
 Nothing else branches on a dialect.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -83,9 +83,24 @@ class Database:
         """Whether the driver's error says that the connection is lost or could not be made."""
         return False
 
+    def has_no_connection_free(self, error: BaseException) -> bool:
+        """Whether the server refused to connect as it has, or this role has, as many connections as it may have."""
+        return False
+
+    def will_never_connect(self, error: BaseException) -> bool:
+        """Whether connecting will fail each time as it is asked for now, such as for a wrong password."""
+        return True
+
     def make_engine(self, url: URL) -> Engine:
         """An engine whose writers wait for each other, and whose lost connections are replaced."""
         raise NotImplementedError
+
+    def make_run_engine(self, url: URL, name: str) -> Engine:
+        """An engine for one run of a job: it keeps one connection, and where there are sessions they have this name."""
+        return self.make_engine(url)
+
+    def end_idle_transactions(self, engine: Engine, seconds: int) -> None:
+        """Let the server end transactions of this engine in which nothing is asked for so long."""
 
     def for_reading(self, engine: Engine) -> Engine:
         """The engine set for single statements that only read."""
@@ -104,6 +119,17 @@ class Database:
     def try_lock(self, connection: Connection, name: str) -> bool:
         """Lock a name as ``lock`` does, without blocking; returns whether it is locked now."""
         return True
+
+    def limit_lock_waits(self, connection: Connection, seconds: float) -> None:
+        """Let a statement of this transaction fail that waits longer for a lock; nothing where a file is locked."""
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        """Whether the driver raised this as ``limit_lock_waits`` has it."""
+        return False
+
+    def end_sessions(self, engine: Engine, is_to_end: Callable[[str], bool]) -> Sequence[str]:
+        """End other sessions of this database, by their names; returns a line for each that this role may not end."""
+        return ()
 
     def commit_lazily(self, connection: Connection) -> None:
         """Let this transaction's commit return before it is on the disk, where there is such a thing.
@@ -261,6 +287,15 @@ def make_engine(url: str) -> Engine:
         DatabaseUnsupported: nobody has said how to work with such a database.
     """
     return database_of_url(url).make_engine(make_url(url))
+
+
+def make_run_engine(url: str, name: str = "batch-jobs") -> Engine:
+    """As ``make_engine``, for one run of a job: few connections, under a name.
+
+    Raises:
+        DatabaseUnsupported: nobody has said how to work with such a database.
+    """
+    return database_of_url(url).make_run_engine(make_url(url), name)
 
 
 def for_writing(connection: Connection) -> Connection:

@@ -37,6 +37,9 @@ class Report(Protocol):
     def save(self, result: JobResult, plan: dict[str, Any]) -> None:
         """Keep the result and the plan."""
 
+    def save_soon(self, result: JobResult, plan: dict[str, Any]) -> None:
+        """Keep them where that can be done at once; a later ``save`` follows."""
+
     def stop_reason(self) -> str | None:
         """``canceled``, ``paused``, ``interrupted`` or ``superseded`` when the job is to stop at this chunk edge."""
 
@@ -45,6 +48,9 @@ class SilentReport:
     """A report nobody reads, for running a strategy by itself."""
 
     def save(self, result: JobResult, plan: dict[str, Any]) -> None:
+        """Keep nothing."""
+
+    def save_soon(self, result: JobResult, plan: dict[str, Any]) -> None:
         """Keep nothing."""
 
     def stop_reason(self) -> str | None:
@@ -89,7 +95,7 @@ class JobRun:
         self.plan: dict[str, Any] = dict(plan or {})
         self.files = parts.files
         self.sources = parts.sources
-        self.progress = Progress(self.result, self.save)
+        self.progress = Progress(self.result, self._save_soon)
         self.rejects = RejectLog(parts.files, identity.id)
         self._report = parts.report
         self._checkpoints = parts.checkpoints
@@ -196,6 +202,10 @@ class JobRun:
     def save(self) -> None:
         """Report now, without waiting for the next second."""
         self._report.save(self.result, self.plan)
+
+    def _save_soon(self) -> None:
+        # in a chunk nothing is waited for: what it has locked is waited for by others
+        self._report.save_soon(self.result, self.plan)
 
     def begin_processing(self) -> None:
         """Take the right to write, and go on from where the last attempt got to."""

@@ -4,7 +4,6 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psutil
 import pytest
 from sqlalchemy import update
 
@@ -17,9 +16,10 @@ from batch_jobs.flows.jobs.table import batch_job
 from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.prefect.client import PrefectRuns, RunState
 from support.jobs import job_in, new_job
+from support.servers import wait_until
 
 HERE = ProcessIdentity.current()
-PARENT = ProcessIdentity(HERE.host, os.getppid(), psutil.Process(os.getppid()).create_time())
+PARENT = ProcessIdentity.of(os.getppid())
 DEAD = ProcessIdentity(HERE.host, HERE.pid, 1.0)  # a process of this pid that began long before this one
 ELSEWHERE = ProcessIdentity("elsewhere", 7, 1.0)
 HOUR = timedelta(hours=1)
@@ -61,13 +61,30 @@ def test_a_job_whose_process_is_dead_fails_and_one_that_lives_or_may_live_stays(
     assert claims.fail_if_dead(unknown.id) == unknown
 
 
-def test_every_job_that_was_silent_for_the_timeout_fails_and_no_other(store: JobStore, claims: Claims):
-    silent = run_by(store, ELSEWHERE, silent_for=timedelta(minutes=2))
-    others = [run_by(store, ELSEWHERE), job_in(store, Status.PAUSED), job_in(store, Status.CREATED)]
-    assert claims.fail_lost(timedelta(minutes=1)) == 1
+def test_every_job_that_was_seen_silent_for_the_timeout_fails_and_no_other(store: JobStore, claims: Claims):
+    silent, living = run_by(store, ELSEWHERE), run_by(store, ELSEWHERE)
+    others = [job_in(store, Status.PAUSED), job_in(store, Status.CREATED)]
+    failed = 0
+
+    def one_has_failed() -> bool:
+        nonlocal failed
+        assert store.beat(living.id, living.claim or 0)
+        failed += claims.fail_lost(timedelta(seconds=0.5))
+        return failed > 0
+
+    wait_until(one_has_failed, what="the failure of the silent one")
+    assert failed == 1
     assert store.get(silent.id).status is Status.FAILED
-    assert store.events(silent.id)[-1].why == f"{ELSEWHERE} was not heard of for 60 s"
+    assert store.events(silent.id)[-1].why == f"{ELSEWHERE} was not heard of for 0.5 s"
+    assert store.get(living.id).status is Status.PROCESSING
     assert [store.get(job.id) for job in others] == others
+
+
+def test_a_clock_that_is_wrong_or_set_makes_nobody_silent(store: JobStore, claims: Claims):
+    long_ago, ahead = (run_by(store, ELSEWHERE, silent_for=hours * HOUR) for hours in (5, -5))
+    for _ in range(3):
+        assert claims.fail_lost(timedelta(minutes=1)) == 0
+    assert [store.get(job.id) for job in (long_ago, ahead)] == [long_ago, ahead]
 
 
 def test_a_preview_that_nobody_confirmed_in_time_is_canceled_and_cannot_be_confirmed(store: JobStore, claims: Claims):

@@ -229,11 +229,9 @@ def test_a_job_that_has_ended_does_not_run_again(counting: Flow[..., Any], works
 def test_a_job_that_another_living_process_runs_is_left_to_it(counting: Flow[..., Any], workspace: Workspace):
     import os
 
-    import psutil
-
     from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 
-    parent = ProcessIdentity(ProcessIdentity.current().host, os.getppid(), psutil.Process(os.getppid()).create_time())
+    parent = ProcessIdentity.of(os.getppid())
     job = workspace.service.record("counting", {"limit": 2}, worker=parent)
     with pytest.raises(JobTaken, match=f"{job.id} is being run by process {os.getppid()}"):
         counting(context={}, job_id=job.id)

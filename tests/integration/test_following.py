@@ -100,7 +100,7 @@ def test_a_lost_run_is_ended_before_its_job_lets_go_of_it(store: JobStore):
     job = job_in(store, Status.CREATED)
     store.set_flow_run(job, "run-1")
     prefect = Away()
-    mirror = Mirror(store, prefect, timedelta(seconds=60))
+    mirror = Mirror(store, prefect, timedelta(0))
     with pytest.raises(PrefectAway):
         mirror.follow_all([store.get(job.id)])
     assert store.get(job.id).flow_run_id == "run-1", "else its run would be taken for being worked on for ever"
@@ -120,5 +120,5 @@ def test_a_run_whose_job_was_taken_up_meanwhile_is_not_ended(store: JobStore):
     store.set_flow_run(job, "run-1")
     seen = store.get(job.id)
     taken = store.claim(seen, ProcessIdentity.current(), "run-1")
-    assert Mirror(store, Lost(), timedelta(seconds=60)).follow_all([seen]) == 0
+    assert Mirror(store, Lost(), timedelta(0)).follow_all([seen]) == 0
     assert store.get(job.id) == taken

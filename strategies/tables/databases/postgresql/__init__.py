@@ -1,6 +1,7 @@
 """PostgreSQL: a server with many writers, by psycopg 3."""
 
 import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -12,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.database import CONNECTIONS, Database, UniqueKey
+from batch_jobs.strategies.tables.databases.postgresql import connections
 
 if TYPE_CHECKING:
     from batch_jobs.strategies.tables.databases.loading import Destination, Loader
@@ -61,13 +63,37 @@ class Postgresql(Database):
         """An operational error to which the server gave no code."""
         return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
 
+    def has_no_connection_free(self, error: BaseException) -> bool:
+        """By the text: a connection that was not made has no SQLSTATE."""
+        return connections.NONE_FREE.search(str(error)) is not None
+
+    def will_never_connect(self, error: BaseException) -> bool:
+        """By the text, as above; what is not known passes by itself."""
+        return connections.NEVER.search(str(error)) is not None
+
     def make_engine(self, url: URL) -> Engine:
         """An engine with psycopg 3, unless the URL names another driver."""
-        if url.drivername in ("postgresql", "postgres"):
-            url = url.set(drivername="postgresql+psycopg")
-        engine = create_engine(url, pool_size=CONNECTIONS)
-        _ping_after_a_pause(engine)
-        return engine
+        return _engine(url, CONNECTIONS, connections.NAME)
+
+    def make_run_engine(self, url: URL, name: str) -> Engine:
+        """One that keeps a single connection; what a run needs beside it is closed after its use."""
+        return _engine(url, 1, name)
+
+    def end_idle_transactions(self, engine: Engine, seconds: int) -> None:
+        """By ``idle_in_transaction_session_timeout``."""
+        connections.end_idle_transactions(engine, seconds)
+
+    def limit_lock_waits(self, connection: Connection, seconds: float) -> None:
+        """By ``lock_timeout``."""
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(1000 * seconds)}")
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        """By SQLSTATE."""
+        return isinstance(error, psycopg.errors.LockNotAvailable)
+
+    def end_sessions(self, engine: Engine, is_to_end: Callable[[str], bool]) -> Sequence[str]:
+        """By ``application_name`` and ``pg_terminate_backend``."""
+        return connections.end_sessions(engine, is_to_end)
 
     def for_reading(self, engine: Engine) -> Engine:
         """Without BEGIN and COMMIT, two of the round trips of a short read."""
@@ -164,6 +190,15 @@ class Postgresql(Database):
         from batch_jobs.strategies.tables.databases.postgresql.source import PostgresqlLookup
 
         return PostgresqlLookup(connection)
+
+
+def _engine(url: URL, kept: int, name: str) -> Engine:
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg")
+    engine = create_engine(url, pool_size=kept, connect_args=connections.parameters(url, name))
+    connections.watch_from_the_server(engine)
+    _ping_after_a_pause(engine)
+    return engine
 
 
 def _ping_after_a_pause(engine: Engine) -> None:
