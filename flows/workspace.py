@@ -26,9 +26,9 @@ from batch_jobs.flows.prefect.client import PrefectRuns, RunState
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.flows.settings import Settings, current_settings
 from batch_jobs.strategies.sdk.connecting import RUN_SECONDS, wait_for_connections
-from batch_jobs.strategies.sdk.database import database_of, make_engine, make_run_engine
+from batch_jobs.strategies.sdk.database import database_of, make_engine, make_small_engine
 from batch_jobs.strategies.sdk.registry import Registry, load_strategies
-from batch_jobs.strategies.sdk.sessions import NAME, end_sessions_before, session_name
+from batch_jobs.strategies.sdk.sessions import NAME, end_sessions_before, make_attempt_engine
 
 if TYPE_CHECKING:
     from batch_jobs.flows.access.keys import ApiKeyStore
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from batch_jobs.flows.secret_fields.sealing import Seal
     from batch_jobs.strategies.sdk.files import FileStore
 
+#: How many connections a process has to the job table at most; each is used for milliseconds.
+CONNECTIONS = 5
 #: Statements on the job table follow each other at once: where nothing follows for so long, the process is gone.
 IDLE_SECONDS = 30
 
@@ -50,14 +52,14 @@ class Workspace:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        #: Whether this process runs one job and does nothing else: then it keeps one connection where others keep many.
+        #: Whether this process does one thing after the other, as one that runs a job: one connection is enough then.
         self.is_for_a_run = False
 
     @cached_property
     def jobs(self) -> Engine:
         """The job database, with its tables."""
-        make = make_run_engine if self.is_for_a_run else make_engine
-        engine = wait_for_connections(make(self._closed(self.settings.jobs_url)))
+        name, most = (f"{NAME} run", 1) if self.is_for_a_run else (NAME, CONNECTIONS)
+        engine = wait_for_connections(make_small_engine(self._closed(self.settings.jobs_url), name, most))
         database_of(engine).end_idle_transactions(engine, IDLE_SECONDS)
         ensure_current(engine)
         return engine
@@ -75,7 +77,7 @@ class Workspace:
             job: the job as this process claimed it.
             stop_if_asked: raises when the job is to stop while a connection is waited for.
         """
-        engine = make_run_engine(self._closed(self.settings.data_url), session_name(job.id, job.claim or 0))
+        engine = make_attempt_engine(self._closed(self.settings.data_url), job.id, job.claim or 0)
         wait_for_connections(engine, RUN_SECONDS, stop_if_asked)
         try:
             yield engine
@@ -84,7 +86,7 @@ class Workspace:
 
     def end_sessions_of(self, job: Job) -> None:
         """End what a lost process has left open in the target, so that nobody waits for what it has locked."""
-        engine = make_run_engine(self.settings.data_url, NAME)
+        engine = make_small_engine(self.settings.data_url, NAME, kept=1)
         try:
             for left in end_sessions_before(engine, job.id, (job.claim or 0) + 1):
                 logger.warning("%s was lost: %s", job.id, left)

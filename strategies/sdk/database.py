@@ -95,8 +95,15 @@ class Database:
         """An engine whose writers wait for each other, and whose lost connections are replaced."""
         raise NotImplementedError
 
-    def make_run_engine(self, url: URL, name: str) -> Engine:
-        """An engine for one run of a job: it keeps one connection, and where there are sessions they have this name."""
+    def make_small_engine(self, url: URL, name: str, kept: int, beyond: int) -> Engine:
+        """As ``make_engine``, for a server that may have few connections.
+
+        Args:
+            url: the database's.
+            name: what the sessions are called.
+            kept: how many connections stay open once they were needed.
+            beyond: how many more there may be at a time; who needs another one waits for one of these.
+        """
         return self.make_engine(url)
 
     def end_idle_transactions(self, engine: Engine, seconds: int) -> None:
@@ -289,13 +296,19 @@ def make_engine(url: str) -> Engine:
     return database_of_url(url).make_engine(make_url(url))
 
 
-def make_run_engine(url: str, name: str = "batch-jobs") -> Engine:
-    """As ``make_engine``, for one run of a job: few connections, under a name.
+def make_small_engine(url: str, name: str, kept: int, beyond: int = 0) -> Engine:
+    """As ``make_engine``, for a server that may have few connections.
+
+    Args:
+        url: the database's.
+        name: what the sessions are called.
+        kept: how many connections stay open once they were needed.
+        beyond: how many more there may be at a time; who needs another one waits for one of these.
 
     Raises:
         DatabaseUnsupported: nobody has said how to work with such a database.
     """
-    return database_of_url(url).make_run_engine(make_url(url), name)
+    return database_of_url(url).make_small_engine(make_url(url), name, kept, beyond)
 
 
 def for_writing(connection: Connection) -> Connection:

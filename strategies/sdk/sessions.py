@@ -7,10 +7,12 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from batch_jobs.strategies.sdk.database import database_of, for_writing
+from batch_jobs.strategies.sdk.database import database_of, for_writing, make_small_engine
 from batch_jobs.strategies.sdk.errors import BatchJobError
 
 NAME = "batch-jobs"
+#: What an attempt's work may need at a time beside its chunk's connection, such as for the keys of a file.
+BESIDE_THE_CHUNK = 10
 #: How long one statement waits for a lock before somebody looks whose it is.
 LOOK_SECONDS = 2.0
 #: How long a lock is waited for that nobody here may take away.
@@ -30,6 +32,11 @@ class TargetLocked(BatchJobError):
 def session_name(job_id: str, claim: int) -> str:
     """What the sessions of an attempt are called, such as ``batch-jobs batch_01J… 7``."""
     return f"{NAME} {job_id} {claim}"
+
+
+def make_attempt_engine(url: str, job_id: str, claim: int) -> Engine:
+    """The target for one attempt: one connection is kept, and all have the attempt's name."""
+    return make_small_engine(url, session_name(job_id, claim), kept=1, beyond=BESIDE_THE_CHUNK)
 
 
 def end_sessions_before(engine: Engine, job_id: str, claim: int) -> Sequence[str]:

@@ -23,7 +23,13 @@ def test_what_is_seen_for_the_first_time_has_not_been_still():
 
 def test_it_is_still_from_when_its_last_sign_was_first_seen():
     watch = Watch()
-    seen = [watch.see(1), watch.see(1, after=10), watch.see(2, after=10), watch.see(2, after=10), watch.see(2, after=20)]
+    seen = [
+        watch.see(1),
+        watch.see(1, after=10),
+        watch.see(2, after=10),
+        watch.see(2, after=10),
+        watch.see(2, after=20),
+    ]
     assert seen == [0, 10, 0, 10, 30]
 
 

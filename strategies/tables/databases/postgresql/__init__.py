@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: A connection that was in use so lately is not asked again whether it lives: that is a round trip of its own.
 FRESH_SECONDS = 1.0
+#: How long one waits for a connection of the pool that another has, who may find out only now that it is lost.
+POOL_SECONDS = 60.0
 #: Sorting is done in memory, not on the server's disk. And of rows just loaded the planner knows nothing: it would take
 #: many for few and look each of them up, which takes longer with every row; hashing whole tables does not.
 MANY_ROWS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_nestloop = off")
@@ -73,11 +75,11 @@ class Postgresql(Database):
 
     def make_engine(self, url: URL) -> Engine:
         """An engine with psycopg 3, unless the URL names another driver."""
-        return _engine(url, CONNECTIONS, connections.NAME)
+        return _engine(url, connections.NAME, pool_size=CONNECTIONS)
 
-    def make_run_engine(self, url: URL, name: str) -> Engine:
-        """One that keeps a single connection; what a run needs beside it is closed after its use."""
-        return _engine(url, 1, name)
+    def make_small_engine(self, url: URL, name: str, kept: int, beyond: int) -> Engine:
+        """By the size of its pool; the sessions' name is PostgreSQL's ``application_name``."""
+        return _engine(url, name, pool_size=kept, max_overflow=beyond, pool_timeout=POOL_SECONDS)
 
     def end_idle_transactions(self, engine: Engine, seconds: int) -> None:
         """By ``idle_in_transaction_session_timeout``."""
@@ -192,10 +194,10 @@ class Postgresql(Database):
         return PostgresqlLookup(connection)
 
 
-def _engine(url: URL, kept: int, name: str) -> Engine:
+def _engine(url: URL, name: str, **pool: float) -> Engine:
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg")
-    engine = create_engine(url, pool_size=kept, connect_args=connections.parameters(url, name))
+    engine = create_engine(url, connect_args=connections.parameters(url, name), **pool)
     connections.watch_from_the_server(engine)
     _ping_after_a_pause(engine)
     return engine

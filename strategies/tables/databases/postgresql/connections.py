@@ -52,14 +52,17 @@ END = text("SELECT pg_terminate_backend(:pid)")
 
 
 def parameters(url: URL, name: str) -> dict[str, Any]:
-    """What the driver is given beside what the URL and the environment say."""
+    """What the driver is given beside what the URL and the environment say.
+
+    Args:
+        url: the database's.
+        name: what the sessions are called; that of an attempt is needed to find them, whatever the URL calls them.
+    """
     if url.get_driver_name() not in LIBPQ:
         return {}
-    given = {**CLIENT_SIDE, "application_name": name}
-    for parameter, variable in (("connect_timeout", "PGCONNECT_TIMEOUT"), ("application_name", "PGAPPNAME")):
-        if parameter != "application_name" and variable in os.environ:
-            given.pop(parameter)
-    return {parameter: value for parameter, value in given.items() if parameter not in url.query}
+    said = {*url.query} | ({"connect_timeout"} if "PGCONNECT_TIMEOUT" in os.environ else set())
+    given = {parameter: value for parameter, value in CLIENT_SIDE.items() if parameter not in said}
+    return given if name == NAME and "application_name" in said else {**given, "application_name": name}
 
 
 def watch_from_the_server(engine: Engine) -> None:
