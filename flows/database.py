@@ -9,7 +9,7 @@ from batch_jobs.flows.errors import DatabaseBehind, DatabaseUnreachable
 from batch_jobs.strategies.sdk.database import database_of, for_writing
 
 #: The revision this version of the program works with; a test holds it against the migrations.
-HEAD = "0004"
+HEAD = "0005"
 VERSION_TABLE = "batch_job_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
 

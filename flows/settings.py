@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from batch_jobs.flows.secret_fields.sealing import SHORTEST_SECRET
+from batch_jobs.strategies.sdk.data_access import QUERY_SECONDS
 from batch_jobs.strategies.sdk.database import database_of_url, is_database_url
 from batch_jobs.strategies.sdk.registry import BUILT_IN
 from batch_jobs.strategies.sdk.sources import Sources
@@ -60,8 +62,8 @@ class Settings(BaseSettings):
     api_port: int = Field(9000, ge=0, le=65535, description="The HTTP API's port.")
     api_keys: SecretStr = Field(
         SecretStr(""),
-        description="Keys beside those of `batch-jobs keys`: `NAME:ROLE:KEY` or `NAME:ROLE:TYPE+TYPE:KEY`, separated by"
-        " commas.",
+        description="Keys beside those of `batch-jobs keys`: `NAME:ROLE:KEY`, `NAME:ROLE:TYPE+TYPE:KEY` or"
+        " `NAME:ROLE:TYPE+TYPE:TABLE+TABLE:KEY`, separated by commas.",
     )
     api_public_url: str = Field(
         "",
@@ -91,6 +93,24 @@ class Settings(BaseSettings):
         None, description="Bytes that a fetched file may have; default MAX_UPLOAD_BYTES."
     )
     source_timeout: PositiveFloat = Field(600, description="Seconds that fetching a file may take.")
+    tables: str = Field(
+        "",
+        description="Tables of the target that `table-import` and `table-export` may read and write, such as"
+        " `orders,shop.*`; default: all but those of the jobs and of the database itself, which they never may.",
+    )
+    queries_by: Literal["admin", "operator"] = Field(
+        "admin",
+        description="Whose API keys may export by a query: `admin`, or `operator` too. Where the target is the job"
+        " database, admins alone.",
+    )
+    query_as: str = Field(
+        "",
+        description="Role of the target (PostgreSQL) that queries run as, best one that may only read; default: that"
+        " of TARGET_URL.",
+    )
+    query_timeout: PositiveFloat = Field(
+        QUERY_SECONDS, description="Seconds that an export by a query may take, of its count too."
+    )
     link_seconds: PositiveInt = Field(3600, description="How long a download link works.")
     medusa_compat: bool = Field(
         False, description="Answer with Medusa v1's status codes and texts, also where ours are better."
@@ -183,6 +203,11 @@ class Settings(BaseSettings):
         """Where imports may fetch files from."""
         allowed = tuple(pattern.strip() for pattern in self.sources.split(",") if pattern.strip())
         return Sources(allowed, self.source_max_bytes or self.max_upload_bytes, self.source_timeout)
+
+    @property
+    def allowed_tables(self) -> tuple[str, ...]:
+        """Patterns of the tables that jobs may use; none where all are."""
+        return tuple(pattern.strip() for pattern in self.tables.split(",") if pattern.strip())
 
     @property
     def strategy_folders(self) -> list[Path]:

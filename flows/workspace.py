@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from batch_jobs.flows.access.target import TargetAccess
 from batch_jobs.flows.database import ensure_current
 from batch_jobs.flows.errors import JobMoved, NotLaunched
 from batch_jobs.flows.home import close_home
@@ -142,7 +143,13 @@ class Workspace:
     @cached_property
     def service(self) -> BatchJobService:
         """What people do with jobs."""
-        return BatchJobService(self.store, lambda: self.strategies, self.prefect, self.claims, self.context_secrets)
+        secrets, access = self.context_secrets, self.access
+        return BatchJobService(self.store, lambda: self.strategies, self.prefect, self.claims, secrets, access)
+
+    @cached_property
+    def access(self) -> TargetAccess:
+        """What jobs may do with the target."""
+        return TargetAccess(self.settings)
 
     @cached_property
     def claims(self) -> Claims:

@@ -1,6 +1,8 @@
 """The built-in strategy that writes a table or a query to a file."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Self
 
@@ -8,10 +10,11 @@ from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.context_fields import Query, TableName
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.tables.databases.naming import refuse_own, shown
+from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.databases.reading import Source
 from batch_jobs.strategies.tables.exporting import Export
 from batch_jobs.strategies.tables.formats.format import (
@@ -29,6 +32,7 @@ from batch_jobs.strategies.tables.selecting import (
     select_query,
     select_table,
 )
+from batch_jobs.strategies.tables.stopping import stoppable
 
 #: Options that the plan shows where they are given.
 SHOWN = {*WritingOptions.model_fields, "delimiter", "order_by", "rename"}
@@ -37,10 +41,10 @@ SHOWN = {*WritingOptions.model_fields, "delimiter", "order_by", "rename"}
 class Exporting(BaseModel):
     """What to export, and in which format."""
 
-    table: str | None = Field(
+    table: TableName | None = Field(
         None, title="Table", description="A table or view: name or schema.name; give this or a query"
     )
-    query: str | None = Field(
+    query: Query | None = Field(
         None, title="Query", description="One SELECT statement, run read-only; give this or a table"
     )
     columns: list[str] = Field(
@@ -85,7 +89,6 @@ class TableExport(BatchJobStrategy):
 
     def prepare(self, context: TableExportContext) -> TableExportContext:
         """Refuse what cannot be meant."""
-        refuse_own(context.query or context.table or "")
         if context.query:
             check_query(context.query)
         if context.delimiter is not None and not (_is_delimiter(context.delimiter) and _has_delimiter(context.format)):
@@ -98,8 +101,7 @@ class TableExport(BatchJobStrategy):
 
     def pre_process(self, job: JobRun) -> None:
         """Count the rows and say what will be written."""
-        source = database_of(job.target).source(job.target)
-        with source.reading() as connection:
+        with _reading(job) as (source, connection):
             selection = _select(job, source, connection)
             job.progress.total = selection.count(connection)
         context: TableExportContext = job.context
@@ -114,7 +116,6 @@ class TableExport(BatchJobStrategy):
 
     def process(self, job: JobRun) -> None:
         """Write the file from one snapshot; a stopped or failed export leaves none."""
-        source = database_of(job.target).source(job.target)
         context: TableExportContext = job.context
         options = write_options(context, context.delimiter, context.neutralise, context.rename)
         export = Export(job, _title(context), get_format(context.format), context, options)
@@ -125,7 +126,7 @@ class TableExport(BatchJobStrategy):
             written += count
             job.progress.advance(count)
 
-        with source.reading() as connection:
+        with _reading(job) as (source, connection):
             selection = _select(job, source, connection)
             export.write(Rows(source, connection, selection, _named(context, selection)), advance)
         job.progress.total = written  # others may have written since they were counted
@@ -135,10 +136,20 @@ class TableExport(BatchJobStrategy):
         return ""
 
 
+@contextmanager
+def _reading(job: JobRun) -> Iterator[tuple[Source, Connection]]:
+    """What reads the table or query, and its transaction, which a stop or the end of its time ends at once."""
+    database, is_query = database_of(job.target), bool(job.context.query)
+    source = database.query_source(job.target, job.access) if is_query else database.source(job.target)
+    seconds = job.access.query_seconds if is_query else None
+    with source.reading() as connection, stoppable(job, connection, seconds):
+        yield source, connection
+
+
 def _select(job: JobRun, source: Source, connection: Connection) -> Selection:
     context: TableExportContext = job.context
     if context.table:
-        return select_table(job.target, context.table, context.columns, context.order_by)
+        return select_table(job.target, context.table, context.columns, context.order_by, job.access)
     query = context.query or ""
     return select_query(query, source.query_columns(connection, query), context.columns, context.order_by)
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Table, select
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.context_fields import TableName
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import (
     ContextRefused,
@@ -20,13 +21,7 @@ from batch_jobs.strategies.sdk.errors import (
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination
-from batch_jobs.strategies.tables.databases.naming import (
-    find_table,
-    refuse_own,
-    refuse_unwritable,
-    require_table,
-    shown,
-)
+from batch_jobs.strategies.tables.databases.naming import find_table, refuse_unwritable, require_table, shown
 from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format, refuse_unheeded
 from batch_jobs.strategies.tables.formats.options import ReadingOptions, given_options
 from batch_jobs.strategies.tables.formats.reading import NotAsItBegan, Reader
@@ -66,7 +61,7 @@ A-003,Bowl,9.90,,
 class Loading(BaseModel):
     """Where rows go, and how rows that are there already are met."""
 
-    table: str = Field(
+    table: TableName = Field(
         title="Table",
         description="Where the rows go: table or schema.table; created when it does not exist",
         min_length=1,
@@ -112,7 +107,6 @@ class TableImport(BatchJobStrategy):
         name = context.first_name(self.batch_type)
         if not context.table.strip():
             raise ContextRefused("table-import needs the name of a table")
-        refuse_own(context.table)
         if len(set(context.key)) < len(context.key):
             raise ContextRefused(f"key names a column twice: {', '.join(context.key)}")
         if context.mode != "sync" and context.asks_for_removal:
@@ -186,9 +180,9 @@ class TableImport(BatchJobStrategy):
 
     def _decide(self, job: JobRun, format: Format, reader: Reader) -> tuple[ImportPlan, Table, bool]:
         context: TableImportContext = job.context
-        table = find_table(job.target, context.table)
+        table = find_table(job.target, context.table, job.access)
         if table is None and context.mode == "update":
-            require_table(job.target, context.table)
+            require_table(job.target, context.table, job.access)
         inference = _infer(job, format, reader) if table is None else None  # which may find further columns
         mapping = map_columns(reader.columns, context.columns)
         _refuse_unknown_columns(context, mapping)
@@ -200,7 +194,7 @@ class TableImport(BatchJobStrategy):
         if inference is not None:
             decided = inference.columns()
             plan.creates = [ColumnToCreate.decided(column, decided[name]) for name, column in mapping.items()]
-            created = table_to_create(job.target, context.table, plan.creates, key)
+            created = table_to_create(job.target, context.table, plan.creates, key, job.access)
             filled = [mapping[name] for name in inference.always_filled() if name in mapping]
             check_row_size(database_of(job.target), created, filled)
             return plan, created, False
@@ -273,11 +267,12 @@ def _has_rows(job: JobRun, table: Table) -> bool:
 
 def _table(job: JobRun, plan: ImportPlan) -> tuple[Table, Creation]:
     """The table, and its creation where it is not there yet."""
-    found = find_table(job.target, job.context.table)
+    found = find_table(job.target, job.context.table, job.access)
     if plan.creates is None or (found is not None and job.checkpoint is None):
-        return found if found is not None else require_table(job.target, job.context.table), Creation(None)
+        table = found if found is not None else require_table(job.target, job.context.table, job.access)
+        return table, Creation(None)
     # of the types that were decided on, some are not found again in the database
-    planned = table_to_create(job.target, job.context.table, plan.creates, plan.key)
+    planned = table_to_create(job.target, job.context.table, plan.creates, plan.key, job.access)
     return planned, Creation(planned if found is None else None)
 
 

@@ -29,6 +29,7 @@ class Right(StrEnum):
     FILES = "read and write files"
     STATISTICS = "read statistics of all jobs"
     EVERYBODYS = "see everybody's jobs"
+    QUERIES = "export by a query"
 
 
 #: role -> what it may. Without EVERYBODYS a caller sees its own jobs and files only.
@@ -47,11 +48,12 @@ class Caller:
     name: str
     role: Role
     types: tuple[str, ...] | None
+    tables: list[str] | None = None
 
     @classmethod
     def holding(cls, key: ApiKey) -> "Caller":
         """The caller who showed this key."""
-        return cls(key.id, key.name, key.role, None if key.types is None else tuple(key.types))
+        return cls(key.id, key.name, key.role, None if key.types is None else tuple(key.types), key.tables)
 
     def may(self, right: Right) -> bool:
         """Whether the role has a right."""

@@ -1,19 +1,25 @@
 """Who owns a file of the store, and what its key may be used for."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from pydantic import BaseModel
 
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api
 from batch_jobs.deployments.api.errors import FileGone, FileInUse
 from batch_jobs.flows.errors import JobUnknown
 from batch_jobs.flows.jobs.model import Job
-from batch_jobs.flows.jobs.named_files import FILE_FIELDS, texts
+from batch_jobs.strategies.sdk.context_fields import Names, changed, named, texts
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
 from batch_jobs.strategies.sdk.files import is_pattern, plain_key
 from batch_jobs.strategies.tables.formats.packing import split_member
 
 UPLOADS, JOBS = "uploads", "jobs"
+#: How the keys of uploads and of jobs' files are made; a key is found in the store in this plain form only.
+STORED = re.compile(r"(uploads/|jobs/batch_)[0-9A-Z]{26}/.+")
+LONGEST_KEY = 512
 
 
 class FileAccess:
@@ -64,38 +70,46 @@ class FileAccess:
         self._uploads.mark_deleted(plain)
         return known
 
-    def check_context(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def check_context(self, model: type[BaseModel], context: Mapping[str, Any]) -> dict[str, Any]:
         """Let no job read a file that its creator may not read; a pattern means those files that they may.
 
-        Raises:
-            FileMissing: a key in the context names such a file, or, where a file is surely meant, none.
-            FileKeyUnsafe: it is no key, where a file is surely meant.
-        """
-        resolved = {name: self._resolved(part) if name in FILE_FIELDS else part for name, part in context.items()}
-        for field, text in texts(resolved):
-            try:
-                plain = plain_key(split_member(text)[0] if field in FILE_FIELDS else text)
-            except FileKeyUnsafe:
-                if field in FILE_FIELDS:
-                    raise
-                continue  # the store reads keys by the same function, so that no file is reached by it
-            named = field in FILE_FIELDS or plain.split("/")[0] in (UPLOADS, JOBS)
-            if named and not self._is_own(plain):
-                raise FileMissing(plain)
-        return resolved
+        Fields that are file keys are looked at. In others, a text that is the whole key of an upload or of a job's file
+        is one all the same: a strategy may open it though its field has no mark.
 
-    def check_present(self, context: Mapping[str, Any]) -> None:
+        Args:
+            model: of the context.
+            context: as it was given.
+
+        Raises:
+            FileMissing: a key in the context names a file that they may not read, or none.
+            FileKeyUnsafe: it is no key.
+        """
+
+        def see(names: Names | None, value: Any) -> Any:
+            is_key = names is Names.FILE
+            resolved = self._resolved(value) if is_key else value
+            for text in texts(resolved):
+                if is_key or _is_stored_key(text):
+                    self._require_own(plain_key(split_member(text)[0]))
+            return resolved
+
+        return changed(model, context, see)
+
+    def _require_own(self, plain: str) -> None:
+        if not self._is_own(plain):
+            raise FileMissing(plain)
+
+    def check_present(self, model: type[BaseModel], context: Mapping[str, Any]) -> None:
         """Let no job be created for a file that is gone, or a pattern that no file matches.
 
         Args:
+            model: of the context.
             context: one that was checked by ``check_context``.
 
         Raises:
             FileGone: a field that names files names such a one.
         """
-        for field, text in texts(context):
-            if field not in FILE_FIELDS or not text:
-                continue
+        for text in named(model, context, Names.FILE):
             place, _ = split_member(text)
             if not any(map(self._files.exists, self._files.matching(place))):
                 raise FileGone(place)
@@ -134,3 +148,10 @@ class FileAccess:
         except JobUnknown:
             return None
         return job if self._caller.owns(job) else None
+
+
+def _is_stored_key(text: str) -> bool:
+    try:
+        return len(text) <= LONGEST_KEY and STORED.fullmatch(plain_key(text)) is not None
+    except FileKeyUnsafe:
+        return False  # the store reads keys by the same function, so that no file is reached by it

@@ -12,6 +12,8 @@ from batch_jobs.flows.workspace import current_workspace
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys of the HTTP API.")
 
+HEADERS = ("ID", "NAME", "ROLE", "TYPES", "TABLES", "BEGINS", "STATE")
+
 
 @app.command()
 def create(
@@ -20,6 +22,10 @@ def create(
     types: Annotated[
         list[str] | None, typer.Option("--type", metavar="TYPE", help="Only jobs of this type; may be repeated.")
     ] = None,
+    tables: Annotated[
+        list[str] | None,
+        typer.Option("--table", metavar="TABLE", help="Only these tables, such as 'shop.*'; may be repeated."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it; it cannot be shown again."""
@@ -27,7 +33,7 @@ def create(
     for batch_type in types or ():
         workspace.strategies.get(batch_type)  # a key for a type that is none would fit nothing
     try:
-        key, token = workspace.api_keys.create(name, role, types)
+        key, token = workspace.api_keys.create(name, role, types, tables)
     except ValueError as error:
         raise UsageRefused(str(error)) from None
     if as_json:
@@ -44,7 +50,7 @@ def list_keys(as_json: AsJson = False) -> None:
     if as_json:
         output.print_json([_as_json(key) for key in found])
     elif found:
-        output.out.print(output.grid([_row(key) for key in found], ("ID", "NAME", "ROLE", "TYPES", "BEGINS", "STATE")))
+        output.out.print(output.grid([_row(key) for key in found], HEADERS))
     else:
         output.out.print("no keys")
 
@@ -71,4 +77,5 @@ def _as_json(key: ApiKey) -> dict[str, object]:
 
 def _row(key: ApiKey) -> tuple[str, ...]:
     state = "works" if key.revoked_at is None else f"revoked {output.time_text(key.revoked_at)}"
-    return key.id, key.name, key.role, ", ".join(key.types or ["all"]), key.hint, state
+    limits = (", ".join(names or ["all"]) for names in (key.types, key.tables))
+    return key.id, key.name, key.role, *limits, key.hint, state

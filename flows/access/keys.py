@@ -36,6 +36,7 @@ class ApiKey(Row):
     name: str
     role: Role
     types: list[str] | None
+    tables: list[str] | None = None
     hint: str
     created_at: datetime
     revoked_at: datetime | None = None
@@ -52,17 +53,22 @@ class ApiKeyStore:
         self._engine = engine
         self._reading = for_reading(engine)
 
-    def create(self, name: str, role: Role, types: Sequence[str] | None = None) -> tuple[ApiKey, str]:
+    def create(
+        self, name: str, role: Role, types: Sequence[str] | None = None, tables: Sequence[str] | None = None
+    ) -> tuple[ApiKey, str]:
         """Make a key; returns it as it is kept, and the key itself, which cannot be had again.
 
         Args:
             name: its holder; what a key creates belongs to the keys of this name.
             role: what it may do.
             types: the batch types it is for, all when ``None``.
+            tables: patterns of the tables of the target it is for, all that the settings allow when ``None``.
 
         Raises:
-            ValueError: the name is none.
+            ValueError: the name is none, or a pattern is empty.
         """
+        if any(not pattern.strip() for pattern in tables or ()):
+            raise ValueError("a table is named such as orders or shop.*")
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name for a key; use up to 64 letters, digits and . _ @ + -")
         token = f"{PREFIX}{secrets.token_urlsafe(32)}"
@@ -71,6 +77,7 @@ class ApiKeyStore:
             name=name,
             role=role,
             types=list(types) if types else None,
+            tables=list(tables) if tables else None,
             hint=token[:HINT_LENGTH],
             created_at=datetime.now(UTC),
         )
@@ -136,7 +143,8 @@ def keys_of_setting(text: str) -> dict[str, ApiKey]:
     """The keys that API_KEYS gives, by their hash.
 
     Args:
-        text: ``NAME:ROLE:KEY`` or ``NAME:ROLE:TYPE+TYPE:KEY``, with commas between.
+        text: ``NAME:ROLE:KEY``, ``NAME:ROLE:TYPE+TYPE:KEY`` or ``NAME:ROLE:TYPE+TYPE:TABLE+TABLE:KEY``, where no types
+            are all, with commas between.
 
     Raises:
         SettingWrong: it cannot be read; the message does not show a key.
@@ -147,12 +155,14 @@ def keys_of_setting(text: str) -> dict[str, ApiKey]:
 
 def _key_of_setting(number: int, parts: list[str]) -> tuple[str, ApiKey]:
     name, role, token = parts[0], parts[1] if len(parts) > 1 else "", parts[-1]
-    types = parts[2].split("+") if len(parts) == 4 else None
-    well = len(parts) in (3, 4) and NAME.fullmatch(name) and role in list(Role) and len(token) >= SHORTEST
-    if not well or "" in (types or ()):
+    types = parts[2].split("+") if len(parts) == 4 or (len(parts) == 5 and parts[2]) else None
+    tables = parts[3].split("+") if len(parts) == 5 else None
+    well = len(parts) in (3, 4, 5) and NAME.fullmatch(name) and role in list(Role) and len(token) >= SHORTEST
+    if not well or "" in (*(types or ()), *(tables or ())):
         wanted = f"NAME:ROLE:KEY with a role of {', '.join(Role)} and a KEY of at least {SHORTEST} characters"
         raise SettingWrong("API_KEYS", f"entry {number} is not {wanted}")
     hashed = token_hash(token)
     made = datetime.fromtimestamp(0, UTC)
-    key = ApiKey(id=f"setting_{hashed[:16]}", name=name, role=Role(role), types=types, hint=token[:4], created_at=made)
+    key_id = f"setting_{hashed[:16]}"
+    key = ApiKey(id=key_id, name=name, role=Role(role), types=types, tables=tables, hint=token[:4], created_at=made)
     return hashed, key

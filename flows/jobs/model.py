@@ -44,6 +44,7 @@ class Job(Row):
     context: dict[str, Any]
     result: JobResult
     plan: dict[str, Any] | None
+    tables: list[str] | None = None
     dry_run: bool
     trigger: Trigger
     attempt: int

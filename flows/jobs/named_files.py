@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from batch_jobs.strategies.sdk.context_fields import FILE_FIELDS
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe
 from batch_jobs.strategies.sdk.files import is_pattern, plain_key
 
-#: Fields of a context that name a file by whatever key; anywhere else a key is known by its first folder.
-FILE_FIELDS = frozenset({"file_key", "fileKey"})
+#: A key is known by its first folder, in whatever field it is.
 FOLDERS = ("uploads", "jobs")
 MEMBER = "#"  # between an archive's key and the name of a file in it
 LONGEST_KEY = 4096
@@ -25,7 +25,7 @@ class NamedFiles:
         self._keys: set[str] = set()
         self._patterns: set[str] = set()
         for context in contexts:
-            for field, text in texts(context):
+            for field, text in _texts(context):
                 for key in {text, text.partition(MEMBER)[0]}:
                     self._add(field, key)
 
@@ -43,13 +43,13 @@ class NamedFiles:
             (self._patterns if is_pattern(key) else self._keys).add(key)
 
 
-def texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
+def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
     """Every text of a context with the name of the field that it is in."""
     if isinstance(value, str):
         yield field, value
     elif isinstance(value, Mapping):
         for key, part in value.items():
-            yield from texts(part, key)
+            yield from _texts(part, key)
     elif isinstance(value, list):
         for part in value:
-            yield from texts(part, field)
+            yield from _texts(part, field)

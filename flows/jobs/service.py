@@ -8,6 +8,7 @@ from typing import Any, TypedDict, Unpack
 from pydantic import BaseModel
 from ulid import ULID
 
+from batch_jobs.flows.access.target import TargetAccess
 from batch_jobs.flows.errors import IdempotencyKeyTaken, JobActive, JobMoved, NotLaunched, PrefectAway
 from batch_jobs.flows.jobs.claims import Claims, stop_run
 from batch_jobs.flows.jobs.context import prepared_context, unique_key
@@ -21,6 +22,8 @@ from batch_jobs.flows.prefect.client import PrefectRuns
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.strategies.sdk.registry import Registry
 
+#: What two jobs of one idempotency key have in common.
+SAME = ("type", "context", "dry_run", "start_at", "tables")
 MOVE_TRIES = 20  # how often a change starts anew when others change the job at the same moment
 
 
@@ -37,6 +40,8 @@ class JobOptions(TypedDict, total=False):
     idempotency_key: str | None
     #: When Prefect is to start it; at once by default.
     start_at: datetime | None
+    #: Patterns of the tables of the target that it may use, beside those of the settings; all by default.
+    tables: list[str] | None
 
 
 class BatchJobService:
@@ -48,6 +53,7 @@ class BatchJobService:
         prefect: the runs of jobs in Prefect.
         claims: finds out about dead processes and late confirmations.
         secrets: keeps the secret fields of contexts.
+        access: which tables of the target jobs may use.
     """
 
     def __init__(
@@ -57,12 +63,14 @@ class BatchJobService:
         prefect: PrefectRuns,
         claims: Claims,
         secrets: ContextSecrets,
+        access: TargetAccess,
     ) -> None:
         self._store = store
         self._strategies = strategies
         self._prefect = prefect
         self._claims = claims
         self._secrets = secrets
+        self._access = access
 
     def create(
         self, batch_type: str, context: BaseModel | dict[str, Any] | None = None, **options: Unpack[JobOptions]
@@ -76,7 +84,7 @@ class BatchJobService:
 
         Raises:
             StrategyUnknown: no strategy has this type.
-            ContextRefused: the strategy does not accept the context; there is no job.
+            ContextRefused: the strategy does not accept the context, or it names a table that is not allowed.
             IdempotencyKeyTaken: the key belongs to another job.
             JobActive: the strategy allows one such job at a time, and there is one.
             NotLaunched: the job is recorded, but Prefect does not answer or has no deployment of its type; it is
@@ -105,6 +113,7 @@ class BatchJobService:
         """
         strategy = self._strategies().get(batch_type)
         prepared = prepared_context(strategy, context or {})
+        self._access.check(prepared, options.get("tables"))
         key = unique_key(strategy, prepared)
         queues = strategy.on_duplicate == "queue"
         wanted: JobOptions = {"dry_run": False, "trigger": Trigger.PYTHON, **options}
@@ -301,7 +310,7 @@ class BatchJobService:
             if active is not None and active.id != given.id:
                 raise JobActive(given.type, active.id, active.status)
             return self._store.get(given.id)
-        same = all(getattr(known, name) == getattr(given, name) for name in ("type", "context", "dry_run", "start_at"))
+        same = all(getattr(known, name) == getattr(given, name) for name in SAME)
         if not same or not self._secrets.are_same(known.id, given.sealed):
             raise IdempotencyKeyTaken(given.idempotency_key or "", known.id)
         return known

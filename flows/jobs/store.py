@@ -44,6 +44,8 @@ class NewJob:
     queue_key: str | None = None
     active_key: str | None = None
     worker: ProcessIdentity | None = None
+    #: What the API key that asked is for; ``None`` for all tables.
+    tables: list[str] | None = None
     #: The secrets of the context, sealed; ``context`` has none.
     sealed: str | None = None
 

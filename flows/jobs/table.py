@@ -65,6 +65,8 @@ batch_job = Table(
     Column("context", JSON, nullable=False),
     Column("result", JSON, nullable=False),
     Column("plan", JSON),
+    # patterns of the tables of the target that the key which made it is for, empty for all
+    Column("tables", JSON),
     Column("dry_run", Boolean, nullable=False),
     Column("trigger", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -145,6 +147,8 @@ batch_job_api_key = Table(
     Column("role", String(16), nullable=False),
     # the batch types it is for, empty for all
     Column("types", JSON),
+    # patterns of the tables of the target that it is for, empty for all
+    Column("tables", JSON),
     # a key has 256 random bits, so a plain SHA-256 of it cannot be searched for
     Column("hash", String(64), nullable=False, unique=True),
     Column("hint", String(16), nullable=False),

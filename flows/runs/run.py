@@ -83,6 +83,7 @@ class JobFlowRun:
                 logger,
                 self._workspace.settings.chunk_size,
                 self._workspace.settings.allowed_sources,
+                self._workspace.access.of(job),
             )
             return self._go(job, opened, parts, shown)
 

@@ -18,6 +18,7 @@ from sqlalchemy.types import TypeEngine
 from batch_jobs.strategies.sdk.errors import DatabaseUnsupported
 
 if TYPE_CHECKING:  # these need pyarrow, which only work on rows loads
+    from batch_jobs.strategies.sdk.data_access import DataAccess
     from batch_jobs.strategies.tables.databases.loading import Destination, Loader
     from batch_jobs.strategies.tables.databases.reading import Lookup, Source
 
@@ -68,6 +69,8 @@ class Database:
     differs: ClassVar[str] = "IS DISTINCT FROM"
     #: Its function for lower case, that of letters beyond ASCII included.
     lower: ClassVar[str] = "lower"
+    #: Whether names of tables that differ in upper and lower case only are the same.
+    folds_names: ClassVar[bool] = False
     #: The collation by which only the same texts are equal.
     exact_collation: ClassVar[str]
     #: The hidden column of every table by which rows are in the order in which they were written.
@@ -234,6 +237,22 @@ class Database:
     def source(self, engine: Engine) -> "Source":
         """What reads rows for an export."""
         raise NotImplementedError
+
+    def query_source(self, engine: Engine, access: "DataAccess") -> "Source":
+        """What reads the rows of a query that somebody wrote, which may do no more than read what they may."""
+        raise NotImplementedError
+
+    def interrupt(self, connection: Connection) -> None:
+        """End the statement that another thread waits for on this connection, with an error there; else do nothing."""
+        raise NotImplementedError
+
+    def is_system_table(self, schema: str | None, table: str) -> bool:
+        """Whether a table is one of the database itself, in a schema or by its name."""
+        raise NotImplementedError
+
+    def schema_of(self, connection: Connection, table: Table) -> str | None:
+        """The schema where a table is that was found."""
+        return table.schema
 
     def lookup(self, connection: Connection) -> "Lookup":
         """What finds rows by many texts at once, in the connection's transaction."""

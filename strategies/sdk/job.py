@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol, Self
 from sqlalchemy import Connection, Engine, event
 
 from batch_jobs.strategies.sdk.checkpoint import Checkpoint, CheckpointStore
+from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.files import FileStore, harmless_name
 from batch_jobs.strategies.sdk.rejects import PART_SIZE, Reject, RejectLog
@@ -60,7 +61,7 @@ class SilentReport:
 
 @dataclass
 class JobParts:
-    """What a run works with: the target database, the files, the checkpoint, where it reports and may fetch from."""
+    """What a run works with: the target, the files, the checkpoint, where it reports, what it may fetch and use."""
 
     target: Engine
     files: FileStore
@@ -69,6 +70,7 @@ class JobParts:
     logger: Any = field(default_factory=lambda: logging.getLogger("batch_jobs"))
     chunk_size: int = DEFAULT_CHUNK_SIZE
     sources: Sources = field(default_factory=Sources)
+    access: DataAccess = field(default_factory=DataAccess)
 
 
 class JobRun:
@@ -95,6 +97,7 @@ class JobRun:
         self.plan: dict[str, Any] = dict(plan or {})
         self.files = parts.files
         self.sources = parts.sources
+        self.access = parts.access
         self.progress = Progress(self.result, self._save_soon)
         self.rejects = RejectLog(parts.files, identity.id)
         self._report = parts.report

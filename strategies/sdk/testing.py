@@ -10,6 +10,7 @@ from ulid import ULID
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
+from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import DEFAULT_CHUNK_SIZE, JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.sdk.result import JobResult
@@ -25,6 +26,7 @@ def run_strategy(
     dry_run: bool = False,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     sources: Sources | None = None,
+    access: DataAccess | None = None,
 ) -> JobResult:
     """Run the hooks of a strategy in this process and return the job's result.
 
@@ -36,6 +38,7 @@ def run_strategy(
         dry_run: stop after ``pre_process``.
         chunk_size: rows a chunk should have.
         sources: what it may fetch from elsewhere; nothing by default.
+        access: which tables of the target it may name; by default all but the jobs' and the database's own.
 
     Raises:
         ContextRefused: ``prepare`` refuses the context.
@@ -47,6 +50,7 @@ def run_strategy(
     store = files or FileStore(tempfile.mkdtemp(prefix="batch-jobs-"))
     checkpoints = CheckpointStore(target, job_id, token=1)
     parts = JobParts(target, store, checkpoints, chunk_size=chunk_size, sources=sources or Sources())
+    parts.access = access or parts.access
     job = JobRun(JobIdentity(job_id, strategy.batch_type, prepared, dry_run), parts)
     hooks.pre_process(strategy, job)
     if not dry_run:

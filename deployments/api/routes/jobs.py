@@ -10,12 +10,14 @@ from fastapi.responses import JSONResponse, Response
 from batch_jobs.deployments.api import openapi
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, json_body, requires
-from batch_jobs.deployments.api.errors import FileGone, InputWrong, NothingThere
+from batch_jobs.deployments.api.errors import FileGone, InputWrong, NothingThere, NotPermitted
 from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.list_query import ListQuery
 from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, ONE_JOB, PLAN, refusals
 from batch_jobs.deployments.api.schemas import FIELDS, MEDUSA_FIELDS, CreateJob, event_json, job_json, user_json
+from batch_jobs.flows.access.target import holds_the_jobs
 from batch_jobs.flows.jobs.model import Job, Trigger
+from batch_jobs.strategies.sdk.context_fields import Names, named
 
 router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
 
@@ -48,10 +50,12 @@ def create(
 ) -> Response:
     """Record a job; Prefect runs it at once, or as soon as it can be reached."""
     caller.require_type(body.type)
+    model = api.strategies.get(body.type).Context
+    _check_queries(api, caller, named(model, body.context, Names.QUERY))
     access, key = FileAccess(api, caller), _scoped(idempotency_key, caller)
-    context = access.check_context(body.context)
+    context = access.check_context(model, body.context)
     try:
-        access.check_present(context)
+        access.check_present(model, context)
     except FileGone:
         if not api.service.has_idempotency_key(key):  # else this is the answer of before, which asked for it in time
             raise
@@ -63,6 +67,7 @@ def create(
         trigger=Trigger.API,
         idempotency_key=key,
         start_at=body.start_at,
+        tables=caller.tables,
     )
     api.starter.notify(job)
     return _one(api, job, caller, 201)
@@ -156,6 +161,16 @@ for _name, _what in {
     "retry": "Try a failed job again, under the same id and from its last checkpoint.",
 }.items():
     _add_action(_name, _what)
+
+
+def _check_queries(api: Api, caller: Caller, queries: list[str]) -> None:
+    """Let operators export by a query only where the settings say so, and never from the database of the keys."""
+    if not queries or caller.may(Right.QUERIES):
+        return
+    if api.settings.queries_by != "operator":
+        caller.require(Right.QUERIES)
+    if holds_the_jobs(api.workspace.target):
+        raise NotPermitted("the target holds the tables of the jobs too, so that only an admin may export by a query")
 
 
 def _scoped(key: str | None, caller: Caller) -> str | None:

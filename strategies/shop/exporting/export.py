@@ -15,6 +15,7 @@ from batch_jobs.strategies.tables.exporting import Export
 from batch_jobs.strategies.tables.formats.format import FormatName, Rows, get_format, refuse_unheeded_writing
 from batch_jobs.strategies.tables.formats.writing import WritingOptions, write_options
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
+from batch_jobs.strategies.tables.stopping import stoppable
 
 DELIMITER = ";"
 TEXT = types.Text()
@@ -151,7 +152,7 @@ class ShopExport(BatchJobStrategy, abstract=True):
 
     def pre_process(self, job: JobRun) -> None:
         """Count the entries."""
-        with database_of(job.target).source(job.target).reading() as connection:
+        with database_of(job.target).source(job.target).reading() as connection, stoppable(job, connection):
             job.progress.total = self._count(job, connection)
         job.describe(
             f"{self.noun}-export-count",
@@ -163,7 +164,7 @@ class ShopExport(BatchJobStrategy, abstract=True):
         """Write the file from one snapshot; a stopped or failed export leaves none."""
         source = database_of(job.target).source(job.target)
         export = _export(job, f"{self.noun}-export")
-        with source.reading() as connection:
+        with source.reading() as connection, stoppable(job, connection):
             database_of(connection).expect_many_rows(connection)
             job.progress.total = entries = self._count(job, connection)  # others may have written since the preview
             query = self.query(job.context, connection)

@@ -1,18 +1,17 @@
 """Finding tables in the target."""
 
-import re
 from typing import Any
 
 from sqlalchemy import Column, Engine, MetaData, Table, inspect
 from sqlalchemy.engine.reflection import Inspector
 
+from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.database import Database, database_of
-from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
+from batch_jobs.strategies.sdk.errors import JobRefused
 
 NAMES_SHOWN = 20
 #: Where a ``Table`` of the target keeps its ``Database``: what a type holds differs by that.
 DATABASE = "batch_jobs_database"
-OWN = re.compile(r"\bbatch_job(_[a-z_]+)?\b", re.IGNORECASE)
 
 
 def shown(names: list[str]) -> str:
@@ -21,39 +20,31 @@ def shown(names: list[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + more or "none"
 
 
-def refuse_own(text: str) -> None:
-    """Refuse a table's name or a query that names a table of the job database, which may be the target too.
-
-    Who may import into them could make an API key of any role, and who may export them sees everybody's jobs.
+def find_table(engine: Engine, name: str, access: DataAccess | None = None) -> Table | None:
+    """The table or view of this name (``table`` or ``schema.table``) as it is in the database, ``None`` without one.
 
     Raises:
-        ContextRefused: it does.
+        JobRefused: it is not one that a job with this access may use.
     """
-    named = OWN.search(text)
-    if named:
-        raise ContextRefused(f"{named[0]} is a table of the jobs themselves; `batch-jobs list --json` gives jobs")
-
-
-def find_table(engine: Engine, name: str) -> Table | None:
-    """The table or view of this name (``table`` or ``schema.table``) as it is in the database, ``None`` without one."""
     inspector = inspect(engine)
     for schema, table in _readings(name):
         if _has(inspector, schema, table):
             info = {DATABASE: database_of(engine)}
-            return Table(table, MetaData(), schema=schema, autoload_with=engine, resolve_fks=False, info=info)
+            found = Table(table, MetaData(), schema=schema, autoload_with=engine, resolve_fks=False, info=info)
+            _refuse(engine, found, access or DataAccess())
+            return found
     return None
 
 
-def require_table(engine: Engine, name: str) -> Table:
+def require_table(engine: Engine, name: str, access: DataAccess | None = None) -> Table:
     """The table or view of this name.
 
     Raises:
-        JobRefused: there is none; says which there are.
+        JobRefused: there is none, or not one that a job with this access may use; says which there are.
     """
-    table = find_table(engine, name)
+    table = find_table(engine, name, access)
     if table is None:
-        inspector = inspect(engine)
-        known = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
+        known = [found for found in _names(engine) if _refusal(engine, None, found, access or DataAccess()) is None]
         raise JobRefused(f"there is no table {name} in the target; there are: {shown(known)}")
     return table
 
@@ -70,18 +61,42 @@ def refuse_unwritable(engine: Engine, table: Table, mode: str) -> None:
         raise JobRefused(reason)
 
 
-def new_table(engine: Engine, name: str, columns: list[Column[object]]) -> Table:
-    """A table of this name that is not there yet."""
+def new_table(engine: Engine, name: str, columns: list[Column[object]], access: DataAccess | None = None) -> Table:
+    """A table of this name that is not there yet.
+
+    Raises:
+        JobRefused: there cannot be one, or a job with this access may not use it.
+    """
     schema, bare = _readings(name)[-1]
     schemas = inspect(engine).get_schema_names()
     if schema is not None and schema not in schemas:
         raise JobRefused(f"there is no schema {schema} for the table {name}; there are: {shown(schemas)}")
+    refused = _refusal(engine, schema, bare, access or DataAccess())
+    if refused:
+        raise JobRefused(refused)
     return Table(bare, MetaData(), *columns, schema=schema, info={DATABASE: database_of(engine)})
 
 
 def database_of_column(column: Column[Any]) -> Database | None:
     """The database of a column's table, where that was found or made here."""
     return None if column.table is None else column.table.info.get(DATABASE)
+
+
+def _refuse(engine: Engine, table: Table, access: DataAccess) -> None:
+    with engine.connect() as connection:
+        schema = database_of(engine).schema_of(connection, table)
+    refused = _refusal(engine, schema, table.name, access)
+    if refused:
+        raise JobRefused(refused)
+
+
+def _refusal(engine: Engine, schema: str | None, table: str, access: DataAccess) -> str | None:
+    return access.refusal(database_of(engine), schema, table, inspect(engine).default_schema_name)
+
+
+def _names(engine: Engine) -> list[str]:
+    inspector = inspect(engine)
+    return sorted([*inspector.get_table_names(), *inspector.get_view_names()])
 
 
 def _readings(name: str) -> list[tuple[str | None, str]]:

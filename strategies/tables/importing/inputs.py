@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, Field
 
+from batch_jobs.strategies.sdk.context_fields import FileKey
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, InputRefused, JobRefused
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
@@ -23,7 +24,7 @@ SHOWN_FILES = 3
 class InputOptions(SourceOption):
     """Which files an import reads."""
 
-    file_key: str | list[str] = Field(
+    file_key: FileKey | list[FileKey] = Field(
         default="",
         title="File",
         description="Key of the file in the file store, as `batch-jobs files list` shows it; several, or a pattern "

@@ -8,6 +8,7 @@ from sqlalchemy import Column, Connection, Engine, Table, types
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
+from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.sdk.lines import place_of
@@ -68,11 +69,13 @@ class ColumnToCreate(BaseModel):
         return f"{self.name} {self.type}" + (f" of {self.item}" if self.item else "")
 
 
-def table_to_create(engine: Engine, name: str, columns: list[ColumnToCreate], key: list[str]) -> Table:
+def table_to_create(
+    engine: Engine, name: str, columns: list[ColumnToCreate], key: list[str], access: DataAccess
+) -> Table:
     """The table, not created yet.
 
     Raises:
-        JobRefused: this database cannot have such a table.
+        JobRefused: this database cannot have such a table, or a job with this access may not use it.
     """
     limits = database_of(engine)
     most = limits.max_columns - 1  # where rows wait to be compared, each has a number too
@@ -85,7 +88,7 @@ def table_to_create(engine: Engine, name: str, columns: list[ColumnToCreate], ke
     if too_long:
         raise JobRefused(f"{too_long[0]!r} is too long for a column's name; map it to a shorter one with columns")
     _refuse_equal_names(limits, [column.name for column in columns])
-    table = new_table(engine, name, [column.column(key) for column in columns])
+    table = new_table(engine, name, [column.column(key) for column in columns], access)
     for column in table.columns:
         if not exists(column.type, engine.dialect):
             raise JobRefused(f"{limits.name} has no type {column.type} for the column {column.name}; change types")

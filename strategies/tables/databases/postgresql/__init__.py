@@ -16,6 +16,7 @@ from batch_jobs.strategies.sdk.database import CONNECTIONS, Database, UniqueKey
 from batch_jobs.strategies.tables.databases.postgresql import connections
 
 if TYPE_CHECKING:
+    from batch_jobs.strategies.sdk.data_access import DataAccess
     from batch_jobs.strategies.tables.databases.loading import Destination, Loader
     from batch_jobs.strategies.tables.databases.reading import Lookup, Source
 
@@ -31,6 +32,10 @@ SAME_JSON = r"""(CASE WHEN
     regexp_replace(concat({0}, ' ', {1}), '\\ud[89ab][0-9a-f][0-9a-f]\\ud[c-f][0-9a-f][0-9a-f]', '', 'gi')
     ~* '\\u(0000|d[89a-f])' THEN FALSE
     ELSE CAST(CAST({0} AS TEXT) AS JSONB) IS NOT DISTINCT FROM CAST(CAST({1} AS TEXT) AS JSONB) END)"""
+SCHEMA_OF = """SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE pg_class.oid = to_regclass(:name)"""
+#: How long to wait for the server to take a request to end a statement.
+CANCEL_SECONDS = 5.0
 #: A commit that waits for the disk waits for all before it.
 COMMIT_LAZILY = "SET LOCAL synchronous_commit = off"
 
@@ -186,6 +191,28 @@ class Postgresql(Database):
         from batch_jobs.strategies.tables.databases.postgresql.source import PostgresqlSource
 
         return PostgresqlSource(self, engine)
+
+    def query_source(self, engine: Engine, access: "DataAccess") -> "Source":
+        """The same, in sessions of their own that end with it."""
+        from batch_jobs.strategies.tables.databases.postgresql.query import PostgresqlQuerySource
+
+        return PostgresqlQuerySource(self, engine, access)
+
+    def is_system_table(self, schema: str | None, table: str) -> bool:
+        """By the schemas' names: those that begin with ``pg_`` are kept for the server."""
+        return schema is not None and (schema.startswith("pg_") or schema == "information_schema")
+
+    def schema_of(self, connection: Connection, table: Table) -> str | None:
+        """The first one of the search path that has it, where it was found without a schema."""
+        if table.schema is not None:
+            return table.schema
+        schema: str | None = connection.scalar(text(SCHEMA_OF), {"name": self.quoted(table.name)})
+        return schema
+
+    def interrupt(self, connection: Connection) -> None:
+        """By a cancel request, for which psycopg opens a connection of its own."""
+        driver: Any = connection.connection.driver_connection
+        driver.cancel_safe(timeout=CANCEL_SECONDS)
 
     def lookup(self, connection: Connection) -> "Lookup":
         """Finds by arrays."""

@@ -85,6 +85,8 @@ class PostgresqlSource:
         """The query's columns; preparing it makes the server refuse more than one statement."""
         try:
             found = _driver(connection).execute(f"SELECT * FROM {nested(query)} AS source LIMIT 0", prepare=True)
+        except psycopg.errors.QueryCanceled:
+            raise  # it may be a good one that was ended
         except psycopg.Error as error:
             raise JobRefused(
                 f"the query is refused: {' '.join((error.diag.message_primary or str(error)).split())}"

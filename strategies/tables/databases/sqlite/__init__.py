@@ -15,11 +15,14 @@ from batch_jobs.strategies.sdk.database import Database, UniqueKey
 from batch_jobs.strategies.tables.databases.sqlite.functions import SAME_JSON, SAME_TIME, register
 
 if TYPE_CHECKING:
+    from batch_jobs.strategies.sdk.data_access import DataAccess
     from batch_jobs.strategies.tables.databases.loading import Destination, Loader
     from batch_jobs.strategies.tables.databases.reading import Lookup, Source
 
 BUSY_SECONDS = 60
 PASSING_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+#: Tables that are of every database, with what is in its file and its statements.
+VIRTUAL = ("dbstat", "bytecode", "tables_used")
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 #: Of a view, how many triggers stand in for writing; no row where it is none.
 VIEW_TRIGGERS = text(
@@ -46,6 +49,7 @@ class Sqlite(Database):
     numbers_integer_keys = True
     differs = "IS NOT"
     lower = "unicode_lower"
+    folds_names = True
     exact_collation = '"BINARY"'
     written_order = "rowid"
     row_errors = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError)
@@ -136,6 +140,22 @@ class Sqlite(Database):
         from batch_jobs.strategies.tables.databases.sqlite.source import SqliteSource
 
         return SqliteSource(self, engine)
+
+    def query_source(self, engine: Engine, access: "DataAccess") -> "Source":
+        """The same, whose statements an authorizer looks at."""
+        from batch_jobs.strategies.tables.databases.sqlite.query import SqliteQuerySource
+
+        return SqliteQuerySource(self, engine, access)
+
+    def is_system_table(self, schema: str | None, table: str) -> bool:
+        """By the names that SQLite keeps for itself; https://sqlite.org/vtab.html has those it makes up."""
+        name = table.casefold()
+        return name.startswith(("sqlite_", "pragma_")) or name in VIRTUAL
+
+    def interrupt(self, connection: Connection) -> None:
+        """By the driver, which takes this from another thread."""
+        driver: Any = connection.connection.driver_connection
+        driver.interrupt()
 
     def lookup(self, connection: Connection) -> "Lookup":
         """Finds by a list of constants."""

@@ -1,0 +1,58 @@
+"""What jobs may do with the target: by the settings, and by the API key that asked."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+from sqlalchemy import Engine, inspect
+
+from batch_jobs.flows.jobs.model import Job, Trigger
+from batch_jobs.flows.jobs.table import batch_job_api_key
+from batch_jobs.flows.settings import Settings
+from batch_jobs.strategies.sdk.context_fields import Names, named
+from batch_jobs.strategies.sdk.data_access import DataAccess, TablePatterns
+from batch_jobs.strategies.sdk.database import database_of_url
+
+
+class TargetAccess:
+    """The rules of one installation."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database = database_of_url(settings.data_url)
+
+    def of(self, job: Job) -> DataAccess:
+        """What a job may do, whichever process runs it."""
+        return DataAccess(
+            self._tables(job.tables),
+            by_key=job.trigger is Trigger.API,
+            query_seconds=self._settings.query_timeout,
+            query_role=self._settings.query_as,
+        )
+
+    def check(self, context: BaseModel, tables: Sequence[str] | None) -> None:
+        """Refuse a new job that names a table which it may not use, as far as its name says that.
+
+        Args:
+            context: of the job.
+            tables: those of the API key that asks, ``None`` where that is for all.
+
+        Raises:
+            ContextRefused: it does.
+        """
+        access = DataAccess(self._tables(tables))
+        for name in named(type(context), context.model_dump(), Names.TABLE):
+            access.check_name(self._database, name)
+
+    def _tables(self, of_key: Sequence[str] | None) -> tuple[TablePatterns, ...]:
+        of_settings, found = self._settings.allowed_tables, []
+        if of_settings:
+            found.append(TablePatterns(of_settings, "BATCH_JOBS_TABLES allows"))
+        if of_key is not None:
+            found.append(TablePatterns(tuple(of_key), "the API key of this job is for the tables"))
+        return tuple(found)
+
+
+def holds_the_jobs(target: Engine) -> bool:
+    """Whether a target is the job database too, whatever its address: it has the table of keys, in whichever schema."""
+    inspector = inspect(target)
+    return any(inspector.has_table(batch_job_api_key.name, schema=schema) for schema in inspector.get_schema_names())
