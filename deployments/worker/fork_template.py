@@ -2,12 +2,14 @@
 
 import contextlib
 import gc
+import os
 
 import anyio
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 
 from batch_jobs.flows.workspace import current_workspace
 
+os.setsid()  # a closed terminal is for the worker, which asks runs to end and ends this with itself
 current_workspace().is_for_a_run = True
 with contextlib.suppress(Exception):  # a database that is away now is asked by the run itself
     current_workspace().store.by_flow_run("")

@@ -8,31 +8,26 @@ to fork from cannot be had.
 import asyncio
 import multiprocessing
 import os
-import runpy
 import shlex
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 import certifi
 import psutil
-from prefect.context import SyncClientContext
-from prefect.events.worker import EventsWorker
-from prefect.logging.handlers import APILogWorker
 from prefect.settings import get_current_settings
 
-from batch_jobs.deployments.worker.prefect_outage import quieten_outages
+from batch_jobs.deployments.worker import run_process
+from batch_jobs.deployments.worker.run_process import ENGINE, run_engine
 from batch_jobs.flows.workspace import current_workspace
 
-ENGINE = "prefect.engine"
 #: The command line first, so that a process forked from it does not import it again as its main module.
 PRELOADED = [
     "batch_jobs.deployments.cli.main",
@@ -48,6 +43,7 @@ PRELOADED = [
     "batch_jobs.flows.scheduled",
     "batch_jobs.deployments.worker.fork_template",
 ]
+FROM_SCRATCH = [sys.executable, "-m", run_process.__name__]
 API_URL = "PREFECT_API_URL"
 CERTIFICATES = "PREFECT_API_SSL_CERT_FILE"
 END_OF_CERTIFICATE = "-----END CERTIFICATE-----\n"
@@ -55,8 +51,6 @@ VERSION_CHECK = "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED"
 #: Variables of one run, which differ from run to run.
 OF_A_RUN = "PREFECT__"
 LOADED_AT = time.time()
-#: How long the end of a run waits for what is still to be sent to Prefect, lines and events each.
-SEND_SECONDS = 5.0
 LOOK_SECONDS = 0.1
 #: What multiprocessing gives as the exit code of a process when the one that it was forked from is gone.
 UNKNOWN = 255
@@ -115,7 +109,13 @@ async def start_process(environment: Mapping[str, str], folder: Path, command: s
     try:
         return await _Fork.start(environment, folder)
     except (OSError, EOFError):  # whatever was imported there ended it
-        return await _Interpreter.start([sys.executable, "-m", ENGINE], environment, folder)
+        return await _Interpreter.start(FROM_SCRATCH, environment, folder)
+
+
+def end_left(process: RunProcess) -> None:
+    """End what the process of a run, which has ended itself, has left in its group: processes of its strategy."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class _Interpreter:
@@ -126,7 +126,7 @@ class _Interpreter:
 
     @classmethod
     async def start(cls, command: list[str], environment: Mapping[str, str], folder: Path) -> "_Interpreter":
-        return cls(await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder))
+        return cls(await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder, start_new_session=True))
 
     @property
     def pid(self) -> int:
@@ -145,7 +145,7 @@ class _Fork:
 
     @classmethod
     async def start(cls, environment: Mapping[str, str], folder: Path) -> "_Fork":
-        process = _context.Process(target=_run_engine, args=(dict(environment), folder))
+        process = _context.Process(target=_be_run, args=(dict(environment), folder))
         async with _forking:
             await asyncio.to_thread(process.start)  # it waits for the imports
         return cls(process)
@@ -166,37 +166,15 @@ class _Fork:
                 await asyncio.sleep(LOOK_SECONDS)
 
 
-def _run_engine(environment: dict[str, str], folder: Path) -> None:
-    """Be the process of a run, as ``python -m prefect.engine`` is."""
+def _be_run(environment: dict[str, str], folder: Path) -> None:
+    """Be the process of a run, as one that was started from scratch is."""
     as_preloaded = _shared(environment) == _shared(os.environ) and not _is_outdated()
+    os.setsid()  # what a terminal sends is for the worker, and what the run leaves behind is ended by its group
     os.chdir(folder)
     if not as_preloaded:
-        os.execve(sys.executable, [sys.executable, "-m", ENGINE], environment)
+        os.execve(sys.executable, FROM_SCRATCH, environment)
     os.environ.update(environment)
-    quieten_outages()
-    sys.argv = [ENGINE]
-    try:
-        with warnings.catch_warnings(), SyncClientContext.get_or_create():  # one client for all that the run asks
-            warnings.filterwarnings("ignore", message=f"'{ENGINE}' found in sys.modules", category=RuntimeWarning)
-            runpy.run_module(ENGINE, run_name="__main__")
-    finally:
-        if not _all_is_sent():
-            os._exit(_exit_code(sys.exc_info()[1]))  # in order, Prefect would ask a server that is away for a minute
-
-
-def _all_is_sent() -> bool:
-    """Whether Prefect has the run's last lines and events, after some seconds."""
-    left: set[Any] = set()
-    for worker in (APILogWorker, EventsWorker):
-        ended: Any = worker.drain_all(timeout=SEND_SECONDS)
-        left |= ended[1]
-    return not left
-
-
-def _exit_code(error: BaseException | None) -> int:
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
-    return int(error is not None)
+    run_engine()
 
 
 def _shared(environment: Mapping[str, str]) -> dict[str, str]:

@@ -6,10 +6,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from batch_jobs.deployments.worker.deploy import deploy
+from batch_jobs.deployments.worker.left_runs import BEAT_SECONDS
 from batch_jobs.deployments.worker.prefect_outage import quieten_outages
 from batch_jobs.deployments.worker.processes import preload
 from batch_jobs.deployments.worker.shutdown import Say, go_on_until_stopped
-from batch_jobs.deployments.worker.worker import CANCEL_SECONDS, JobWorker, ProcessPoolWorker
+from batch_jobs.deployments.worker.worker import ENDING_SECONDS, JobWorker, ProcessPoolWorker
 from batch_jobs.flows.prefect.upkeep import again_and_again, keep_up
 from batch_jobs.flows.workspace import Workspace
 
@@ -42,7 +43,8 @@ async def _run_jobs(
         keep_up(workspace),
         worker.watch_events(),
         again_and_again(take_up_runs, 0),
-        again_and_again(worker.poll_canceled, CANCEL_SECONDS),
+        again_and_again(worker.poll_ending, ENDING_SECONDS),
+        again_and_again(worker.take_back_left, BEAT_SECONDS),
         again_and_again(worker.sync_with_backend, worker.heartbeat_interval_seconds),
     )
     await go_on_until_stopped(worker, (*parts, *(part() for part in beside)), say)

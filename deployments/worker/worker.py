@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import TERMINAL_STATES, StateType
 from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound
 from prefect.settings import get_current_settings
-from prefect.states import Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from pydantic import Field
 
-from batch_jobs.deployments.worker.processes import RunProcess, start_process
+from batch_jobs.deployments.worker.left_runs import BEAT_SECONDS, give_back_left_runs, taken_up
+from batch_jobs.deployments.worker.processes import RunProcess, end_left, start_process
 from batch_jobs.deployments.worker.run_end import RunEnds
 from batch_jobs.flows.errors import PrefectAway
 from batch_jobs.flows.prefect.listener import watch_states
@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 WORK_POOL = "batch-jobs"
 #: Seconds between two questions for runs that are due; mostly an event is quicker.
 QUERY_SECONDS = 2.0
-#: Seconds between two questions whether a run that lives here is to be canceled; mostly an event is quicker.
-CANCEL_SECONDS = 10.0
+#: Seconds between two questions whether a run that lives here is to be canceled or is over; mostly an event is quicker.
+ENDING_SECONDS = 10.0
 #: How long a run that is canceled has for the rest of its chunk.
 CANCEL_GRACE_SECONDS = 30.0
+#: How long the process of a run lives at most that is over, counted from when it is noticed.
+OVER_GRACE_SECONDS = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -88,13 +90,14 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
     job_configuration_variables = JobVariables
 
     def __init__(self, workspace: Workspace, limit: int | None = None) -> None:
-        super().__init__(work_pool_name=WORK_POOL)
+        super().__init__(work_pool_name=WORK_POOL, heartbeat_interval_seconds=BEAT_SECONDS)
         self.pids: set[int] = set()
         self._workspace = workspace
         self._most = limit or get_current_settings().runner.process_limit
         self._runs: dict[UUID, asyncio.Task[None]] = {}
         self._processes: dict[UUID, RunProcess] = {}
         self._canceled: set[UUID] = set()
+        self._over: set[UUID] = set()
         self._due = asyncio.Event()
         self._due.set()
         self._takes_runs = True
@@ -130,14 +133,28 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
 
         await watch_states((StateType.SCHEDULED.value, StateType.CANCELLING.value), on_state)
 
-    async def poll_canceled(self) -> None:
-        """Ask Prefect which of the runs that live here are to be canceled, as events may be missed."""
+    async def poll_ending(self) -> None:
+        """Ask Prefect which of the runs that live here are to be canceled, as events may be missed, or are over.
+
+        The process of one that is over is killed where it has not ended by itself in time.
+        """
         if not self._runs:
             return
-        canceling = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING]))
+        ending = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING, *TERMINAL_STATES]))
         ours = FlowRunFilterId(any_=list(self._runs))
-        for run in await self.client.read_flow_runs(flow_run_filter=FlowRunFilter(id=ours, state=canceling)):
-            await self._cancel(run.id)
+        over = set()
+        for run in await self.client.read_flow_runs(flow_run_filter=FlowRunFilter(id=ours, state=ending)):
+            if run.state_type is StateType.CANCELLING:
+                await self._cancel(run.id)
+            else:
+                over.add(run.id)
+        for run_id in over & self._processes.keys() - self._over:
+            self._kill_after(self._processes[run_id], OVER_GRACE_SECONDS)
+        self._over = over
+
+    async def take_back_left(self) -> None:
+        """Let runs be due again that a worker which is gone took up and never began."""
+        await give_back_left_runs(self.client, self.work_pool.name, self.name)
 
     async def get_and_submit_flow_runs(self) -> "list[FlowRun]":
         """Take up as many of the runs that are due as may live at a time, and return them.
@@ -217,7 +234,7 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
             )
         )
         try:
-            answer: OrchestrationResult[Any] = await self.client.set_flow_run_state(flow_run.id, Pending())
+            answer: OrchestrationResult[Any] = await self.client.set_flow_run_state(flow_run.id, taken_up(self.name))
         except BaseException:
             resolving.cancel()
             raise
@@ -230,7 +247,9 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
         try:
             if run_id in self._canceled:
                 self._stop(process, CANCEL_GRACE_SECONDS)
-            return await process.end()
+            code = await process.end()
+            end_left(process)
+            return code
         finally:
             self.pids.discard(process.pid)
             del self._processes[run_id]
@@ -247,13 +266,16 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
     def _stop(self, process: RunProcess, grace: float) -> None:
         """Ask a process to end, and kill it when it has not done so in time."""
 
-        def signal_it(number: signal.Signals) -> None:
-            if process.pid in self.pids:
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, number)
+        self._signal(process, signal.SIGTERM)
+        self._kill_after(process, grace)
 
-        signal_it(signal.SIGTERM)
-        asyncio.get_running_loop().call_later(grace, signal_it, signal.SIGKILL)
+    def _kill_after(self, process: RunProcess, grace: float) -> None:
+        asyncio.get_running_loop().call_later(grace, self._signal, process, signal.SIGKILL)
+
+    def _signal(self, process: RunProcess, number: signal.Signals) -> None:
+        if process in self._processes.values():
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
 
 
 class ProcessPoolWorker(JobWorker):

@@ -25,6 +25,7 @@ from batch_jobs.strategies.sdk.errors import (
     exits_as_errors,
     line_in,
 )
+from batch_jobs.strategies.sdk.forks import ending_forks
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.sdk.registry import origin_of
 from batch_jobs.strategies.sdk.result import ErrorEntry
@@ -136,7 +137,7 @@ class Attempt:
     def _tries_again(self, error: Exception) -> bool:
         """Ask the strategy whether the error may pass; if so, the next attempt begins, its reason in the history."""
         raised = cast(Exception, original(error))
-        with exits_as_errors():
+        with ending_forks(), exits_as_errors():
             passes = self._strategy.should_retry(self.run, raised)
         if not passes:
             return False
@@ -174,7 +175,7 @@ class Attempt:
             raise Superseded(self._job.id)
         if stop.reason == Status.CANCELED:
             self._describe_unprocessed()
-            with self._opened.masking_errors(), exits_as_errors():
+            with self._opened.masking_errors(), ending_forks(), exits_as_errors():
                 self._strategy.on_cancel(self.run)
             self.run.save()
             return Outcome.CANCELED
@@ -200,7 +201,7 @@ class Attempt:
                 return False
             self.run.logger.warning("the job was moved while it failed: %s", moved)
         try:
-            with exits_as_errors():
+            with ending_forks(), exits_as_errors():
                 self._strategy.on_failure(self.run, error)
         except Exception:  # a failing hook must not hide the first error
             self.run.logger.exception("on_failure of %s raised", self._strategy.identifier)

@@ -11,7 +11,7 @@ from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.input import RunInput
 from prefect.states import Cancelled, Completed, Failed, Suspended
 
-from batch_jobs.flows.errors import ActionIllegal, ConfirmedTooLate, PrefectAway
+from batch_jobs.flows.errors import ActionIllegal, ConfirmedTooLate, JobTaken, PrefectAway
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.store import JobStore, owner
@@ -53,7 +53,7 @@ class JobFlowRun:
         """Take the job as far as it goes and return what the flow returns: the job, or the state to end in.
 
         Raises:
-            JobTaken: another living process has the job.
+            JobTaken: another living process has the job, which is of another run.
             ActionIllegal: the job is completed.
             Pause, Abort: the job waits, for a person or for another worker; Prefect knows what to do with these.
         """
@@ -63,6 +63,10 @@ class JobFlowRun:
             while outcome is Outcome.WAITING and self._is_deployed:
                 self._confirm(job_id, self._await_confirmation(job_id))
                 outcome = self._attempt(job_id)
+        except JobTaken as taken:
+            if self._service.get(job_id).flow_run_id == self._run_id:
+                raise Abort(str(taken)) from None  # the run is that process's, and its end no matter of this one
+            raise
         except (ActionIllegal, ConfirmedTooLate):
             if self._service.get(job_id).status is not Status.CANCELED:
                 raise

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.errors import DatabaseUnsupported
+from batch_jobs.strategies.sdk.forks import without_inheritance
 
 if TYPE_CHECKING:  # these need pyarrow, which only work on rows loads
     from batch_jobs.strategies.sdk.data_access import DataAccess
@@ -312,7 +313,7 @@ def make_engine(url: str) -> Engine:
     Raises:
         DatabaseUnsupported: nobody has said how to work with such a database.
     """
-    return database_of_url(url).make_engine(make_url(url))
+    return without_inheritance(database_of_url(url).make_engine(make_url(url)))
 
 
 def make_small_engine(url: str, name: str, kept: int, beyond: int = 0) -> Engine:

@@ -3,6 +3,7 @@
 import time
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.forks import ending_forks
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.transient import is_transient, pauses
 
@@ -14,7 +15,8 @@ def pre_process(strategy: BatchJobStrategy, job: JobRun) -> None:
     """Look at the input; afterwards the plan and the rejects found so far are kept."""
     job.rejects.restart()
     try:
-        strategy.pre_process(job)
+        with ending_forks():
+            strategy.pre_process(job)
     finally:
         job.assemble_rejects()
         job.save()
@@ -36,7 +38,8 @@ def process(strategy: BatchJobStrategy, job: JobRun) -> None:
 
 def post_process(strategy: BatchJobStrategy, job: JobRun) -> None:
     """Finish; the progress is whole then."""
-    strategy.post_process(job)
+    with ending_forks():
+        strategy.post_process(job)
     if job.progress.total is None or job.result.advancement_count >= job.progress.total:
         job.result.progress = 1.0
     job.save()
@@ -47,7 +50,8 @@ def _process_until_it_passes(strategy: BatchJobStrategy, job: JobRun) -> None:
     while True:
         try:
             job.begin_processing()
-            strategy.process(job)
+            with ending_forks():
+                strategy.process(job)
             return
         except Exception as error:
             if not is_transient(error) or not job.can_go_on:

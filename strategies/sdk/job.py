@@ -13,6 +13,7 @@ from batch_jobs.strategies.sdk.checkpoint import Checkpoint, CheckpointStore
 from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.files import FileStore, harmless_name
+from batch_jobs.strategies.sdk.forks import ending_forks, refuse_fork, this_process
 from batch_jobs.strategies.sdk.rejects import PART_SIZE, Reject, RejectLog
 from batch_jobs.strategies.sdk.result import Counters, JobResult, Progress
 from batch_jobs.strategies.sdk.sources import Sources
@@ -100,6 +101,7 @@ class JobRun:
         self.access = parts.access
         self.progress = Progress(self.result, self._save_soon)
         self.rejects = RejectLog(parts.files, identity.id)
+        self._process = this_process()
         self._report = parts.report
         self._checkpoints = parts.checkpoints
         self._checkpoint: Checkpoint | None = None
@@ -156,8 +158,9 @@ class JobRun:
     @contextmanager
     def write_output(self, name: str) -> Iterator[BinaryIO]:
         """Write the job's result file; it is offered as ``result.file_key`` only once the block has ended well."""
+        refuse_fork(self._process, "write its files")
         key = f"jobs/{self.id}/{harmless_name(name)}"
-        with self.files.writing(key) as stream:
+        with self.files.writing(key) as stream, ending_forks():
             yield stream
         self.result.file_key, self.result.file_size = key, self.files.size(key)
 
@@ -174,8 +177,10 @@ class JobRun:
 
         Raises:
             Superseded: a later attempt runs this job; nothing of the block was written.
+            ForkOfJob: this is a fork of the process that runs the job.
             StopRequested: after the commit, when the job is to stop here.
         """
+        refuse_fork(self._process, "commit chunks")
         done = self._checkpoint
         if done is None:
             raise RuntimeError("job.chunk belongs in process(); before it a job writes nothing to the target")
@@ -183,7 +188,7 @@ class JobRun:
         before = self.progress.begin_chunk()
         try:
             with self._checkpoints.transaction() as connection:
-                with WrittenRows(connection) as written:
+                with WrittenRows(connection) as written, ending_forks():
                     yield connection
                 committed = self._close_chunk(
                     connection, Checkpoint(done.chunk_number + 1, cursor, before), written.rows
@@ -204,6 +209,7 @@ class JobRun:
 
     def save(self) -> None:
         """Report now, without waiting for the next second."""
+        refuse_fork(self._process, "report")
         self._report.save(self.result, self.plan)
 
     def _save_soon(self) -> None:

@@ -100,6 +100,8 @@ def _import_file(file: Path, folder: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError("it is not a Python file")
+    package = name.partition(".")[0]  # pickle, which pools of processes are given work by, imports that too
+    sys.modules.setdefault(package, ModuleType(package))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -1,0 +1,70 @@
+"""Is the process of a run (``python -m batch_jobs.deployments.worker.run_process``): Prefect's engine, and an end.
+
+A process ends some seconds after its run has, whatever a strategy has left in it: a thread, a pool that waits, a hook
+of ``atexit``. Else its place among the runs that live at a time would never be free again.
+"""
+
+import os
+import runpy
+import sys
+import threading
+import time
+import warnings
+from typing import Any
+
+from prefect.context import SyncClientContext
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+
+from batch_jobs.deployments.hangup import hangup_ends
+from batch_jobs.deployments.worker.prefect_outage import quieten_outages
+
+ENGINE = "prefect.engine"
+#: How long the end of a run waits for what is still to be sent to Prefect, lines and events each.
+SEND_SECONDS = 5.0
+#: How long it waits for what a strategy has left behind.
+LEFT_SECONDS = 5.0
+
+
+def run_engine() -> None:
+    """Run the engine for the run that the environment names, and end this process within seconds of its end."""
+    quieten_outages()
+    hangup_ends()
+    sys.argv = [ENGINE]
+    try:
+        with warnings.catch_warnings(), SyncClientContext.get_or_create():  # one client for all that the run asks
+            warnings.filterwarnings("ignore", message=f"'{ENGINE}' found in sys.modules", category=RuntimeWarning)
+            runpy.run_module(ENGINE, run_name="__main__")
+    finally:
+        code = _exit_code(sys.exc_info()[1])
+        if not _all_is_sent():
+            os._exit(code)  # in order, Prefect would ask a server that is away for a minute
+        sys.stdout.flush()
+        threading.Thread(target=_end, args=(code,), name="end", daemon=True).start()
+
+
+def _end(code: int) -> None:
+    """End this process where it has not ended in order by then."""
+    time.sleep(LEFT_SECONDS)
+    left = ", ".join(thread.name for thread in threading.enumerate() if not thread.daemon)
+    sys.stderr.write(f"a run has ended and its process has not ({left}); it is ended\n")
+    os._exit(code)
+
+
+def _all_is_sent() -> bool:
+    """Whether Prefect has the run's last lines and events, after some seconds."""
+    left: set[Any] = set()
+    for worker in (APILogWorker, EventsWorker):
+        ended: Any = worker.drain_all(timeout=SEND_SECONDS)
+        left |= ended[1]
+    return not left
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return int(error is not None)
+
+
+if __name__ == "__main__":
+    run_engine()
