@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from batch_jobs.deployments.errors import AlreadyServing
+from batch_jobs.deployments.hangup import outlive_terminal
 from batch_jobs.deployments.prefect.connection import use_prefect
 from batch_jobs.deployments.prefect.server import USUAL_PORT, PrefectServer, free_port, running_server
 from batch_jobs.deployments.worker.environment import set_run_environment
@@ -23,7 +24,7 @@ Say = Callable[[str], None]
 
 
 def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
-    """Serve until Ctrl-C or SIGTERM.
+    """Serve until Ctrl-C, SIGTERM or the end of the terminal.
 
     Raises:
         AlreadyServing: another process serves in this home.
@@ -33,6 +34,7 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
     settings = workspace.settings
     close_home(settings.home)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    outlive_terminal()
     with ExitStack() as held:
         held.enter_context(_only_one(settings.home))
         workspace.service.waiting()  # a database that does not answer is reported before anything is started

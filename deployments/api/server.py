@@ -15,6 +15,7 @@ import uvicorn
 from batch_jobs.deployments.api.app import create_app
 from batch_jobs.deployments.api.connection_limits import LimitedConfig, LimitedProtocol
 from batch_jobs.deployments.errors import AddressTaken, OpenToAll
+from batch_jobs.deployments.hangup import outlive_terminal
 from batch_jobs.flows.access.keys import keys_of_setting
 from batch_jobs.flows.workspace import Workspace
 
@@ -67,12 +68,13 @@ async def serve_api(workspace: Workspace, say: Say) -> None:
 
 
 def run_api(workspace: Workspace, say: Say) -> None:
-    """Serve the API until Ctrl-C or SIGTERM; raises as ``serve_api`` does."""
+    """Serve the API until Ctrl-C, SIGTERM or the end of the terminal; raises as ``serve_api`` does."""
     with listen(workspace) as listening:
         server = StreamingServer(config(workspace))
         say(f"serving the API at {address(listening)}, Ctrl-C stops")
         gc.freeze()  # a full collection goes through all of pandas and Prefect, and every request waits 140 ms for it
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        outlive_terminal()
         with suppress(KeyboardInterrupt):
             server.run([listening])  # which closes in order, and then lets the signal through
         say("stopped")

@@ -13,11 +13,13 @@ from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.cli.options import login_name
 from batch_jobs.deployments.cli.watch import POLL_INTERVAL, ProgressView, progress_view
 from batch_jobs.deployments.errors import PrefectUnreachable, RunBroke
+from batch_jobs.deployments.hangup import outlive_terminal
 from batch_jobs.deployments.prefect.connection import check_answers, prefect_for_this_run
 from batch_jobs.flows.errors import ActionIllegal, JobMoved, NotLaunched
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.prefect.address import find_prefect
+from batch_jobs.flows.prefect.client import run_parameters
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.errors import BatchJobError
 
@@ -53,6 +55,7 @@ def running_here(workspace: Workspace, job: Job, verbose: bool) -> Iterator[Call
         PrefectUnreachable: the named Prefect does not answer.
         PrefectDidNotStart: none is named and one of our own did not start.
     """
+    outlive_terminal()
     if not verbose:
         os.environ.setdefault(CONSOLE_LEVEL, "CRITICAL")
     with ExitStack() as stack:
@@ -72,7 +75,7 @@ def _run(workspace: Workspace, job: Job, verbose: bool) -> Job:
     state: Any = None
     with suppress(KeyboardInterrupt), _prefect_logs_sent(), view, _strategy_warnings(view, verbose):
         with _Monitor(service, job.id, view):
-            state = flow(context=job.context, dry_run=job.dry_run, job_id=job.id, return_state=True)
+            state = flow(**run_parameters(job), return_state=True)
     job = service.get(job.id)
     if not job.needs_a_person:
         raise RunBroke(job.id, " ".join((state.message or state.name).split()) if state else "it was interrupted")

@@ -6,6 +6,7 @@ from functools import partial
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.cli.options import Verbose
 from batch_jobs.deployments.errors import NoPrefectNamed
+from batch_jobs.deployments.hangup import outlive_terminal
 from batch_jobs.deployments.prefect.connection import use_prefect
 from batch_jobs.deployments.worker.environment import set_run_environment
 from batch_jobs.flows.prefect.address import find_prefect
@@ -15,6 +16,7 @@ from batch_jobs.flows.workspace import current_workspace
 def worker(verbose: Verbose = False) -> None:
     """Deploy every strategy to the work pool batch-jobs and run its jobs here; Ctrl-C stops it."""
     workspace = current_workspace()
+    outlive_terminal()
     workspace.service.waiting()  # a database that does not answer is reported before anything is started
     known = find_prefect(workspace.settings.home)
     if known is None:

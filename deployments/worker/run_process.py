@@ -16,7 +16,7 @@ from prefect.context import SyncClientContext
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 
-from batch_jobs.deployments.hangup import hangup_ends
+from batch_jobs.deployments.hangup import outlive_terminal
 from batch_jobs.deployments.worker.prefect_outage import quieten_outages
 
 ENGINE = "prefect.engine"
@@ -29,7 +29,7 @@ LEFT_SECONDS = 5.0
 def run_engine() -> None:
     """Run the engine for the run that the environment names, and end this process within seconds of its end."""
     quieten_outages()
-    hangup_ends()
+    outlive_terminal()
     sys.argv = [ENGINE]
     try:
         with warnings.catch_warnings(), SyncClientContext.get_or_create():  # one client for all that the run asks

@@ -1,5 +1,6 @@
 """What this project asks of Prefect about the runs of jobs: start one, look at some, let one go on, end one."""
 
+import json
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ DEPLOYMENT_NAME = "batch-jobs"
 #: Runs that one question to Prefect may name; its API answers with 200 at most.
 RUNS_AT_ONCE = 200
 ANSWER_SECONDS = 10
+#: What a context may have at most that a run's parameters show, as JSON; Prefect takes 512 KiB by default.
+SHOWN_CONTEXT_BYTES = 100_000
 
 NOT_BEGUN = frozenset({"SCHEDULED", "PENDING", "PAUSED"})
 
@@ -176,22 +179,38 @@ class PrefectRuns:
 
 def _new_run(client: "SyncPrefectClient", deployment_id: UUID, job: Job) -> str:
     """Make a run of a deployment and return its id; raises ``ObjectNotFound`` where Prefect has no such deployment."""
+    from prefect.client.schemas.actions import DeploymentFlowRunCreate
     from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-    from prefect.states import Scheduled
+    from prefect.states import Scheduled, to_state_create
 
+    asked = DeploymentFlowRunCreate(
+        parameters=run_parameters(job),
+        enforce_parameter_schema=False,  # the job's context was checked; one that is too large is not passed
+        state=to_state_create(Scheduled(scheduled_time=job.start_at)),
+        name=f"{job.type} {job.id}",
+        idempotency_key=f"{job.id}-{job.attempt}-{job.version}",
+    )
     try:
-        run = client.create_flow_run_from_deployment(
-            deployment_id,
-            parameters={"context": job.context, "dry_run": job.dry_run, "job_id": job.id},
-            state=Scheduled(scheduled_time=job.start_at) if job.start_at else None,
-            name=f"{job.type} {job.id}",
-            idempotency_key=f"{job.id}-{job.attempt}-{job.version}",
+        answer = client.request(
+            "POST",
+            "/deployments/{id}/create_flow_run",
+            path_params={"id": deployment_id},
+            json=asked.model_dump(mode="json", exclude_unset=True),
         )
     except PrefectHTTPStatusError as error:
         if error.response.status_code == HTTPStatus.NOT_FOUND:
             raise ObjectNotFound(error) from error
         raise
-    return str(run.id)
+    return str(answer.json()["id"])
+
+
+def run_parameters(job: Job) -> dict[str, Any]:
+    """What a job's flow is called with; a context that Prefect would refuse stays in the row, where the run reads it.
+
+    Others are passed too, to be seen in Prefect's UI.
+    """
+    is_shown = len(json.dumps(job.context)) <= SHOWN_CONTEXT_BYTES
+    return {"context": job.context if is_shown else None, "dry_run": job.dry_run, "job_id": job.id}
 
 
 def _http_settings(address: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Publishes every step of a job's life to Prefect as an event ``batch-job.<status>``, for automations to act on."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from prefect.events import Event
 
 AT_ONCE = 200  # events
+#: What a payload may have as JSON; Prefect takes no event of more than 1.5 MB.
+PAYLOAD_BYTES = 500_000
+#: What is left out of one that has more, in this order.
+LARGE = ("context", "plan", "result")
 #: What the history calls a step that leaves the status as it is; any other is published by the status it leads to.
 NOTES = ("try_again", "interrupt", "relaunch")
 
@@ -99,7 +104,11 @@ def event_of(job: Job, step: JobEvent) -> "Event":
 
 
 def _payload(job: Job, step: JobEvent) -> dict[str, Any]:
-    return {"job": job.model_dump(mode="json"), "step": step.model_dump(mode="json")}
+    payload = {"job": job.model_dump(mode="json"), "step": step.model_dump(mode="json")}
+    for name in LARGE:
+        if len(json.dumps(payload)) > PAYLOAD_BYTES:
+            payload["job"][name] = None
+    return payload
 
 
 def _event_id(job: Job, step: JobEvent) -> UUID:

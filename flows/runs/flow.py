@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 from inspect import Parameter, Signature
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import Flow, flow, runtime
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import FlowStateHook
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from ulid import ULID
 
 from batch_jobs.flows.jobs.model import Trigger
@@ -20,6 +20,14 @@ from batch_jobs.strategies.sdk.connecting import waiting_as_runs_do
 
 #: The module that holds every strategy's flow, where a worker looks for it.
 CATALOG = "batch_jobs.flows.catalog"
+
+
+def _none_if_recorded(context: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    return None if context is None else check(context)
+
+
+#: The context of a job that has a row need not be passed.
+NONE_IF_RECORDED = WrapValidator(_none_if_recorded)
 
 
 def build_flow(strategy: type[BatchJobStrategy]) -> Flow[..., Any]:
@@ -72,7 +80,7 @@ def _signature(context: type[BaseModel]) -> Signature:
     kind = Parameter.POSITIONAL_OR_KEYWORD
     return Signature(
         [
-            Parameter("context", kind, annotation=context, default=_default(context)),
+            Parameter("context", kind, annotation=Annotated[context, NONE_IF_RECORDED], default=_default(context)),
             Parameter("dry_run", kind, annotation=bool, default=False),
             Parameter("job_id", kind, annotation=str, default=""),
         ]
@@ -92,7 +100,7 @@ def _run_name() -> str:
     return f"{runtime.flow_run.flow_name} {job_id}"
 
 
-def _run_job(strategy: type[BatchJobStrategy], context: BaseModel, dry_run: bool, job_id: str) -> Any:
+def _run_job(strategy: type[BatchJobStrategy], context: BaseModel | None, dry_run: bool, job_id: str) -> Any:
     workspace, run = current_workspace(), this_run()
     workspace.is_for_a_run = run.deployment_id is not None
     with waiting_as_runs_do():
@@ -101,14 +109,14 @@ def _run_job(strategy: type[BatchJobStrategy], context: BaseModel, dry_run: bool
 
 
 def _record(
-    workspace: Workspace, strategy: type[BatchJobStrategy], context: BaseModel, dry_run: bool, run: FlowRun
+    workspace: Workspace, strategy: type[BatchJobStrategy], context: BaseModel | None, dry_run: bool, run: FlowRun
 ) -> str:
     trigger = Trigger.PYTHON
     if run.deployment_id is not None:
         trigger = Trigger.SCHEDULE if run.auto_scheduled else Trigger.PREFECT_UI
     job = workspace.service.record(
         strategy.batch_type,
-        context.model_dump(exclude_unset=True),
+        context.model_dump(exclude_unset=True) if context is not None else {},
         dry_run=dry_run,
         trigger=trigger,
         created_by=run.created_by.display_value if run.created_by else None,

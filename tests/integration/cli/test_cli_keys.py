@@ -114,7 +114,7 @@ def _answers(client: httpx.Client) -> bool:
         return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_the_api_runs_by_itself_and_stops_in_order(served_api, number):
     process, client = served_api
     job = client.post("/admin/batch-jobs", json={"type": "steps", "context": {}}).json()["batch_job"]

@@ -1,5 +1,6 @@
 """``run``: a job in this process, with a real Prefect."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -38,6 +39,14 @@ def test_json_is_the_job_and_nothing_else(cli_with_prefect, tmp_path: Path):
     assert job["context"]["renamed"] == {"a": None}
     assert cli_with_prefect("files", "get", job["context"]["file_key"]).out == "hello"
     assert job["created_at"].endswith("Z")
+
+
+def test_a_job_with_a_context_of_megabytes_runs_here(cli_with_prefect, tmp_path: Path):
+    (tmp_path / "context.json").write_text(json.dumps({"steps": 1, "names": ["a" * 5_000_000]}))
+
+    job = cli_with_prefect("run", "steps", "--json", "--context", f"@{tmp_path / 'context.json'}").json
+
+    assert (job["status"], len(job["context"]["names"][0])) == ("completed", 5_000_000)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,6 @@ class Untidy(BatchJobStrategy):
 
     def _good_pool(self, job: JobRun) -> None:
         # a fresh interpreter does not know the files of strategies
-        function = abs if job.context.method == "spawn" else square
+        function = square if job.context.method == "fork" else abs
         with ProcessPoolExecutor(2, multiprocessing.get_context(job.context.method)) as pool:
             assert list(pool.map(function, (0, 1))) == [0, 1]
