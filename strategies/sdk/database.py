@@ -328,7 +328,7 @@ def make_small_engine(url: str, name: str, kept: int, beyond: int = 0) -> Engine
     Raises:
         DatabaseUnsupported: nobody has said how to work with such a database.
     """
-    return database_of_url(url).make_small_engine(make_url(url), name, kept, beyond)
+    return without_inheritance(database_of_url(url).make_small_engine(make_url(url), name, kept, beyond))
 
 
 def for_writing(connection: Connection) -> Connection:
