@@ -10,6 +10,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.input import RunInput
 from prefect.states import Cancelled, Completed, Failed, Suspended
+from sqlalchemy import Engine
 
 from batch_jobs.flows.errors import ActionIllegal, ConfirmedTooLate, JobTaken, PrefectAway
 from batch_jobs.flows.jobs.model import Job
@@ -24,6 +25,7 @@ from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobParts
 
 STOPPED = "its process was told to stop"
@@ -98,7 +100,7 @@ class JobFlowRun:
                 shown.show_plan(attempt.run)
 
         attempt = Attempt(self._store, self._strategy, job, opened, parts, run_step)
-        beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job), parts.logger)
+        beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job, parts.target), parts.logger)
         with opened.masking_logs(), beating:
             try:
                 return attempt.go()
@@ -113,11 +115,13 @@ class JobFlowRun:
             self._follow()
         return is_interrupted
 
-    def _beat_of(self, job: Job) -> Callable[[], bool]:
+    def _beat_of(self, job: Job, target: Engine) -> Callable[[], bool]:
         def beat() -> bool:
             lives = self._store.beat(job.id, job.claim or 0)
             if lives:
                 self._follow()
+            if not lives or self._store.status_and_claim(job.id)[0] is Status.CANCELED:
+                database_of(target).stop_lock_waits(target)  # a chunk that waits does not come to its edge
             return lives
 
         return beat

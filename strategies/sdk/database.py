@@ -138,6 +138,9 @@ class Database:
         """Whether the driver raised this as ``limit_lock_waits`` has it."""
         return False
 
+    def stop_lock_waits(self, engine: Engine) -> None:
+        """Stop the statements of the engine's sessions, known by their name, that wait for somebody else's lock."""
+
     def end_sessions(self, engine: Engine, is_to_end: Callable[[str], bool]) -> Sequence[str]:
         """End other sessions of this database, by their names; returns a line for each that this role may not end."""
         return ()

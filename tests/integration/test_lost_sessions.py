@@ -1,4 +1,4 @@
-"""Sessions of attempts that are gone: found by name, ended by the next attempt, waited for where they cannot be."""
+"""Sessions of attempts that are gone: found by their names, and ended by the next attempt where it may."""
 
 from collections.abc import Iterator
 

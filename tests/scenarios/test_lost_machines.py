@@ -121,6 +121,23 @@ def test_a_job_takes_one_connection_to_each_database_and_serve_five_at_most(serv
     wait_until(lambda: not {of_the_run, "batch-jobs run"} & set(sessions(served)), what="the end of the run's sessions")
 
 
+def test_a_chunk_that_waits_for_somebody_elses_lock_is_canceled(served: Served):
+    served.start()
+    with served.workspace.target.connect() as connection:
+        connection.execute(text("LOCK TABLE tally"))
+        job = served.create()
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE :name"
+        name = {"name": f"batch-jobs {job.id} %"}
+        wait_until(lambda: connection.scalar(text(waiting), name) == 1, what="a chunk that waits")
+        served.workspace.service.cancel(job.id, who="test")
+        served.until(
+            job, lambda now: any(line.key == "tidied" for line in now.result.stat_descriptors), "its on_cancel"
+        )
+        assert connection.scalar(text(waiting), name) == 0
+    assert served.until_run(job, "CANCELLED") == "CANCELLED"
+    assert served.tally(job) == []
+
+
 def sessions(served: Served) -> list[str]:
     """The names of all sessions of the database."""
     query = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"

@@ -1,5 +1,6 @@
 """``create``, ``list``, ``show`` and the actions, without any Prefect: the job table is enough for them."""
 
+import shutil
 import subprocess
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pytest
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.settings import Settings
 from batch_jobs.flows.workspace import Workspace
+from support.command_line import COMMAND
 
 
 def test_a_job_is_recorded_even_when_there_is_no_prefect(cli):
@@ -142,3 +144,18 @@ def test_show_prints_the_plan_alone_as_text_and_as_json(cli_with_prefect, tmp_pa
     assert plan["mapping"] == {"code": "code", "price": "price"}
     assert "Counts\ncreate" in shown
     assert "History" not in shown
+
+
+@pytest.mark.parametrize("proc", [["--mount-proc"], []], ids=["its own /proc", "the /proc of outside"])
+def test_listing_jobs_in_a_container_of_the_same_host_name_leaves_living_ones_alone(cli, home, proc):
+    unshare = ["unshare", "--pid", "--fork", *proc]
+    if not shutil.which("unshare") or subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("no pid namespaces may be made here")
+    workspace = Workspace(Settings(home=home))
+    workspace.settings.home.mkdir()
+    job = workspace.service.record("table-export", {"table": "goods"}, worker=ProcessIdentity.current())
+
+    for command in (["list"], ["show", job.id]):
+        subprocess.run([*unshare, *COMMAND, *command], env=cli.environment, check=True, capture_output=True)
+
+    assert workspace.service.get(job.id) == job

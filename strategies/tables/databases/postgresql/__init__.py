@@ -98,6 +98,10 @@ class Postgresql(Database):
         """By SQLSTATE."""
         return isinstance(error, psycopg.errors.LockNotAvailable)
 
+    def stop_lock_waits(self, engine: Engine) -> None:
+        """By ``application_name`` and ``pg_cancel_backend``."""
+        connections.stop_lock_waits(engine)
+
     def end_sessions(self, engine: Engine, is_to_end: Callable[[str], bool]) -> Sequence[str]:
         """By ``application_name`` and ``pg_terminate_backend``."""
         return connections.end_sessions(engine, is_to_end)

@@ -21,13 +21,15 @@ CLIENT_SIDE: Mapping[str, int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-SERVER_SIDE: Mapping[str, str] = {
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "3",
+CHECK = "client_connection_check_interval"
+#: The same for the server: since which version it has a setting. The last lets it look while it works on a statement.
+SERVER_SIDE: Mapping[str, tuple[int, str]] = {
+    "tcp_keepalives_idle": (0, "10"),
+    "tcp_keepalives_interval": (0, "5"),
+    "tcp_keepalives_count": (0, "3"),
+    "tcp_user_timeout": (120_000, "25000"),
+    CHECK: (140_000, "5000"),
 }
-#: The first version of a server that has ``tcp_user_timeout``.
-HAS_USER_TIMEOUT = 120_000
 #: The drivers that hand these parameters to libpq.
 LIBPQ = ("psycopg", "psycopg2")
 #: Where keepalives are answered by something in between, a transaction that nobody goes on with ends after an hour.
@@ -47,6 +49,10 @@ NEVER = re.compile(
 SESSIONS = text(
     "SELECT pid, application_name, usename FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> ''"
+)
+STOP_LOCK_WAITS = text(
+    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " AND wait_event_type = 'Lock' AND application_name = current_setting('application_name')"
 )
 END = text("SELECT pg_terminate_backend(:pid)")
 
@@ -69,12 +75,12 @@ def watch_from_the_server(engine: Engine) -> None:
     """Let the server find out that this machine is gone, and give back what its transactions have locked."""
 
     def configure(connection: Any, _record: Any) -> None:
-        settings = dict(SERVER_SIDE)
-        if _version(connection) >= HAS_USER_TIMEOUT:
-            settings["tcp_user_timeout"] = str(CLIENT_SIDE["tcp_user_timeout"])
-        calls = [f"set_config('{name}', '{value}', false)" for name, value in settings.items()]
-        unset = f"CASE current_setting('{IDLE}') WHEN '0' THEN '{IDLE_SECONDS}s' ELSE current_setting('{IDLE}') END"
-        _run_alone(connection, f"SELECT {', '.join(calls)}, set_config('{IDLE}', {unset}, false)")
+        version = _version(connection)
+        known = {name: value for name, (since, value) in SERVER_SIDE.items() if version >= since}
+        try:
+            _set(connection, known)
+        except psycopg.Error:  # a server of another system cannot look whether a client is gone
+            _set(connection, {name: value for name, value in known.items() if name != CHECK})
 
     event.listen(engine, "connect", configure)
 
@@ -86,6 +92,12 @@ def end_idle_transactions(engine: Engine, seconds: int) -> None:
         _run_alone(connection, f"SET {IDLE} = '{seconds}s'")
 
     event.listen(engine, "connect", configure)
+
+
+def stop_lock_waits(engine: Engine) -> None:
+    """Stop the statements of sessions of this engine's name that wait for a lock."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(STOP_LOCK_WAITS)
 
 
 def end_sessions(engine: Engine, is_to_end: Callable[[str], bool]) -> Sequence[str]:
@@ -107,6 +119,12 @@ def end_sessions(engine: Engine, is_to_end: Callable[[str], bool]) -> Sequence[s
                     f" and this role may not end it; run SELECT pg_terminate_backend({session.pid}) as that role"
                 )
     return left
+
+
+def _set(connection: Any, settings: Mapping[str, str]) -> None:
+    calls = [f"set_config('{name}', '{value}', false)" for name, value in settings.items()]
+    unset = f"CASE current_setting('{IDLE}') WHEN '0' THEN '{IDLE_SECONDS}s' ELSE current_setting('{IDLE}') END"
+    _run_alone(connection, f"SELECT {', '.join(calls)}, set_config('{IDLE}', {unset}, false)")
 
 
 def _version(connection: Any) -> int:
