@@ -5,10 +5,11 @@ from pathlib import Path
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
-from batch_jobs.flows.errors import DatabaseBehind, DatabaseUnreachable
+from batch_jobs.flows.errors import DatabaseAhead, DatabaseBehind, DatabaseUnreachable
 from batch_jobs.strategies.sdk.database import database_of, for_writing
 
-#: The revision this version of the program works with; a test holds it against the migrations.
+#: The revision this version of the program works with; a test holds it against the migrations. They are numbered, so
+#: that a program finds one to be newer which it does not know.
 HEAD = "0005"
 VERSION_TABLE = "batch_job_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -32,7 +33,14 @@ def current_revision(engine: Engine) -> str | None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the job database to this version; two at once wait for each other."""
+    """Bring the job database to this version; two at once wait for each other.
+
+    Raises:
+        DatabaseAhead: a newer version has brought it further.
+    """
+    found = current_revision(engine)
+    if found is not None and found > HEAD:
+        raise DatabaseAhead(found, HEAD)
     from alembic import command
     from alembic.config import Config
 
@@ -45,15 +53,29 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
+def require_current(engine: Engine) -> None:
+    """Check that the tables are as this version knows them.
+
+    Raises:
+        DatabaseAhead: they are newer.
+        DatabaseBehind: they are older.
+    """
+    with engine.connect() as connection:
+        found: str = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).one()
+    if found != HEAD:
+        raise (DatabaseAhead if found > HEAD else DatabaseBehind)(found, HEAD)
+
+
 def ensure_current(engine: Engine) -> None:
     """Create the tables in a database that has none; an embedded one is also brought up to date.
 
     Raises:
+        DatabaseAhead: a newer version has brought them further.
         DatabaseBehind: a database server's tables are older; migrating them is for their owner to decide.
     """
     found = current_revision(engine)
     if found == HEAD:
         return
     if found is not None and not database_of(engine).is_embedded:
-        raise DatabaseBehind(found, HEAD)
+        require_current(engine)
     upgrade(engine)

@@ -1,6 +1,6 @@
 """Errors of jobs and of running them, each one line that says what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,16 @@ class JobUnknown(BatchJobError):
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(f"there is no job {job_id}; {COMMANDS}")
+
+
+class JobUnreadable(BatchJobError):
+    """The row of a job is none of a job: somebody changed it by hand."""
+
+    def __init__(self, job_id: str, wrong: Sequence[str]) -> None:
+        super().__init__(
+            f"{job_id} cannot be read, its row in the table batch_job was changed by hand: {'; '.join(wrong)};"
+            " correct it there"
+        )
 
 
 class ActionIllegal(BatchJobError):
@@ -50,7 +60,21 @@ class JobTaken(BatchJobError):
         )
 
 
-class DatabaseBehind(BatchJobError):
+class RevisionDiffers(BatchJobError):
+    """The job table is not as this version of the program knows it; another version, or a migration, is needed."""
+
+
+class DatabaseAhead(RevisionDiffers):
+    """The job table is newer than this version of the program."""
+
+    def __init__(self, found: str, known: str) -> None:
+        super().__init__(
+            f"the job database is at revision {found} and this version of the program knows none after {known}: a newer"
+            " release has upgraded it; use that release here"
+        )
+
+
+class DatabaseBehind(RevisionDiffers):
     """The job table is older than this version of the program."""
 
     def __init__(self, found: str, needed: str) -> None:

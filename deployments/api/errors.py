@@ -24,10 +24,19 @@ from batch_jobs.flows.errors import (
     JobMoved,
     JobTaken,
     JobUnknown,
+    JobUnreadable,
     NotLaunched,
 )
 from batch_jobs.flows.jobs.transitions import Action
-from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, FileKeyUnsafe, FileMissing, StrategyUnknown
+from batch_jobs.strategies.sdk.database import is_full
+from batch_jobs.strategies.sdk.errors import (
+    BatchJobError,
+    ContextRefused,
+    FileKeyUnsafe,
+    FileMissing,
+    StorageFull,
+    StrategyUnknown,
+)
 
 logger = logging.getLogger("batch_jobs.api")
 
@@ -123,6 +132,7 @@ class DatabaseFailure(Enum):
     """Why the database did not do what it was asked."""
 
     AWAY = "the job database does not answer"
+    FULL = "the job database is full, nothing was recorded"
     BUSY = "the job database is busy, ask again in a second"
     BAD_STATEMENT = "the job database cannot do this"
 
@@ -130,6 +140,8 @@ class DatabaseFailure(Enum):
 def classify(error: DBAPIError) -> DatabaseFailure:
     """Why an error came: drivers use one class for a lost connection and for many another thing."""
     original = error.orig
+    if is_full(error):
+        return DatabaseFailure.FULL
     if isinstance(original, sqlite3.Error):
         return _classify_sqlite(getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF, error)
     state = str(getattr(original, "sqlstate", None))
@@ -177,6 +189,7 @@ class ErrorStatus:
         return self.compat if compat and self.compat else self.status
 
 
+FULL = ErrorStatus(507, "unexpected_state", "api_error")
 CONFLICT = ErrorStatus(409, "conflict", "invalid_state_error")
 #: The first class of an error's ancestry that is here decides.
 STATUSES: Mapping[type[Exception], ErrorStatus] = {
@@ -197,6 +210,7 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
     JobUnknown: ErrorStatus(404, "not_found"),
     FileMissing: ErrorStatus(404, "not_found"),
     FileKeyUnsafe: ErrorStatus(400, "invalid_data"),
+    StorageFull: FULL,
     ContextRefused: ErrorStatus(422, "invalid_data", compat=400),
     ActionIllegal: ErrorStatus(409, "not_allowed", "invalid_state_error", compat=400),
     IdempotencyKeyTaken: CONFLICT,
@@ -204,6 +218,7 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
     JobActive: CONFLICT,
     JobMoved: CONFLICT,
     JobTaken: CONFLICT,
+    JobUnreadable: CONFLICT,
     NotLaunched: ErrorStatus(503, "unexpected_state", "api_error"),
     DatabaseUnreachable: ErrorStatus(503, "database_error", "api_error"),
     OperationalError: ErrorStatus(503, "database_error", "api_error"),
@@ -243,6 +258,8 @@ def response_to(error: Exception, request_id: str, compat: bool) -> Response:
 def _status_of(error: Exception) -> ErrorStatus:
     if isinstance(error, DBAPIError) and classify(error) is DatabaseFailure.BAD_STATEMENT:
         return STATUSES[Exception]
+    if isinstance(error, DBAPIError) and classify(error) is DatabaseFailure.FULL:
+        return FULL
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
@@ -326,6 +343,9 @@ def _message(error: Exception, status: ErrorStatus, request_id: str, compat: boo
         return "there is an active job of this kind, and its type allows one at a time"
     if isinstance(error, IdempotencyKeyTaken):  # its own words have the key as the table has it
         return f"the Idempotency-Key belongs to {error.job_id}, a job that was created with another body"
+    if isinstance(error, StorageFull):  # its own words have the store's address
+        logger.error("%s: %s", request_id, error)
+        return f"{error.what} is full; nothing was stored"
     if isinstance(error, FileMissing):
         return f"there is no file {error.key}"
     if compat and isinstance(error, ActionIllegal):

@@ -150,7 +150,11 @@ class _OpenFile:
         self._stream = self._writing.__enter__()
 
     def write(self, data: bytes) -> None:
-        self._stream.write(data)
+        try:
+            self._stream.write(data)
+        except OSError as error:
+            self._writing.__exit__(type(error), error, error.__traceback__)  # it knows what an error of its file means
+            raise
         self._size += len(data)
 
     def keep(self) -> tuple[str, int]:

@@ -1,23 +1,32 @@
 """Errors as one line on stderr and an exit code: 2 for what cannot be done as asked, 1 for what did not succeed."""
 
+import shutil
+import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.errors import AddressTaken, NoPrefectNamed, PrefectDidNotStart, PrefectUnreachable, RunBroke
-from batch_jobs.flows.errors import DatabaseBehind, DatabaseUnreachable, JobActive, NotLaunched, PrefectAway
+from batch_jobs.flows.errors import DatabaseUnreachable, JobActive, NotLaunched, PrefectAway, RevisionDiffers
 from batch_jobs.flows.jobs.context import describe_wrong_values
-from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused
+from batch_jobs.flows.settings import current_settings
+from batch_jobs.strategies.sdk.database import is_full
+from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, has_no_room
 
+#: A disk with less than this left is full.
+ROOM_BYTES = 1 << 16
 FAILED = 1
 USAGE_ERROR = 2
 
 #: Asked rightly, but a database, Prefect or another job is not ready for it.
 _NOT_READY = (
-    AddressTaken, DatabaseBehind, DatabaseUnreachable, JobActive, NoPrefectNamed, NotLaunched,
-    PrefectAway, PrefectDidNotStart, PrefectUnreachable, RunBroke,
+    AddressTaken, DatabaseUnreachable, JobActive, NoPrefectNamed, NotLaunched,
+    PrefectAway, PrefectDidNotStart, PrefectUnreachable, RevisionDiffers, RunBroke,
 )  # fmt: skip
 
 
@@ -43,6 +52,8 @@ def _message_and_code(error: BaseException) -> tuple[str, int]:
         return _settings_message(error), USAGE_ERROR
     if isinstance(error, OSError):
         return _os_message(error), FAILED
+    if is_full(error):
+        return f"the database is full (BATCH_JOBS_DATABASE_URL): {getattr(error, 'orig', None) or error}", FAILED
     if isinstance(error, SQLAlchemyError):
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         return f"the database refused: {reason}", FAILED
@@ -61,4 +72,16 @@ def _settings_message(error: ValidationError) -> str:
 
 def _os_message(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
+    if has_no_room(error):
+        full = ", ".join(_full_places())
+        reason = f"{reason}; full is the disk of {full}" if full else reason
     return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _full_places() -> Iterator[str]:
+    """The places that this program writes to and that have no room left."""
+    settings = current_settings()
+    for name, place in (("BATCH_JOBS_HOME", settings.home), ("temporary files", Path(tempfile.gettempdir()))):
+        with suppress(OSError):
+            if shutil.disk_usage(place).free < ROOM_BYTES:
+                yield f"{name} ({place})"

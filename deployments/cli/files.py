@@ -3,7 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -25,11 +25,8 @@ def put(
     if str(path) == "-":
         key = files.put(sys.stdin.buffer, "stdin")
     else:
-        try:
-            with path.expanduser().open("rb") as source:
-                key = files.put(source, path.name)
-        except OSError as error:
-            raise UsageRefused(f"the file {path} cannot be read: {error.strerror}") from None
+        with _opened(path) as source:
+            key = files.put(source, path.name)
     output.print_json({"key": key, "size": files.size(key)}) if as_json else output.out.print(key)
 
 
@@ -46,8 +43,12 @@ def get(
             shutil.copyfileobj(source, sys.stdout.buffer)
             sys.stdout.buffer.flush()
             return
-        with path.open("wb") as target:
-            shutil.copyfileobj(source, target)
+        try:
+            with path.open("wb") as target:
+                shutil.copyfileobj(source, target)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(path)) from error
     output.hint(f"written to {to}")
 
 
@@ -63,3 +64,10 @@ def list_files(
         output.out.print(output.grid([(file.key, f"{file.size:,}") for file in found], ("KEY", "BYTES"), right=(1,)))
     else:
         output.out.print("no files")
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.expanduser().open("rb")
+    except OSError as error:
+        raise UsageRefused(f"the file {path} cannot be read: {error.strerror}") from None

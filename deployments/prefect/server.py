@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from batch_jobs.strategies.sdk.closed_folders import make_folder, opener
 USUAL_PORT = 4200
 #: Starts a server, with ``--port`` and one after it.
 SERVER_COMMAND = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1"]
+#: A disk with less than this left is full.
+ROOM_BYTES = 1 << 16
 START_SECONDS = 120
 STOP_SECONDS = 20
 #: How pydantic ends a server whose settings, of class ``RunnerSettings`` say, it cannot read.
@@ -73,7 +76,7 @@ class PrefectServer:
         deadline = time.monotonic() + START_SECONDS
         while not answers(self.api_url):
             if self.has_ended() or time.monotonic() > deadline:
-                raise PrefectDidNotStart(self.log, _wrong_setting(self.log))
+                raise PrefectDidNotStart(self.log, _wrong_setting(self.log) or _no_room(self.log.parent))
             time.sleep(0.1)
 
     def stop(self) -> None:
@@ -136,3 +139,8 @@ def _wrong_setting(log: Path) -> str | None:
     group, name, reason = found.groups()
     words = [*re.findall("[A-Z]+(?![a-z])|[A-Z][a-z]+", group), name]
     return f"PREFECT_{'_'.join(words).upper()}: {reason}"
+
+
+def _no_room(home: Path) -> str | None:
+    full = shutil.disk_usage(home).free < ROOM_BYTES  # then its log, which lies there too, does not say so
+    return f"the disk of BATCH_JOBS_HOME ({home}), where its database is, is full" if full else None

@@ -23,7 +23,8 @@ from pydantic import Field
 from batch_jobs.deployments.worker.left_runs import BEAT_SECONDS, give_back_left_runs, taken_up
 from batch_jobs.deployments.worker.processes import RunProcess, end_left, start_process
 from batch_jobs.deployments.worker.run_end import RunEnds
-from batch_jobs.flows.errors import PrefectAway
+from batch_jobs.flows.database import require_current
+from batch_jobs.flows.errors import PrefectAway, RevisionDiffers
 from batch_jobs.flows.prefect.listener import watch_states
 from batch_jobs.flows.workspace import Workspace
 
@@ -101,6 +102,7 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
         self._due = asyncio.Event()
         self._due.set()
         self._takes_runs = True
+        self._leaves_runs = False
 
     def take_no_more(self) -> None:
         """Leave runs that are due to others."""
@@ -169,6 +171,8 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
             self.work_pool.name, scheduled_before=datetime.now(UTC) + timedelta(seconds=QUERY_SECONDS)
         )
         taken = [one.flow_run for one in due if one.flow_run.id not in self._runs][:free]
+        if not taken or not await self._is_of_its_release():
+            return []
         for flow_run in taken:
             self._runs[flow_run.id] = asyncio.create_task(self._take_up(flow_run))
         return taken
@@ -207,6 +211,18 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
                 await process.end()
                 return
         raise InfrastructureNotFound(f"{infrastructure_pid} is no process of {self.name}")
+
+    async def _is_of_its_release(self) -> bool:
+        """Whether the job database is as this program knows it; if not, runs are left to workers of another release."""
+        try:
+            await asyncio.to_thread(require_current, self._workspace.jobs)
+        except RevisionDiffers as error:
+            if not self._leaves_runs:
+                logger.warning("runs that are due are left to others: %s", error)
+            self._leaves_runs = True
+            return False
+        self._leaves_runs = False
+        return True
 
     async def _take_up(self, flow_run: "FlowRun") -> None:
         try:

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Engine, Select, Table, false, literal, or_
 
 from batch_jobs.flows.jobs.model import OVER, Job, Trigger
 from batch_jobs.flows.jobs.named_files import NamedFiles
+from batch_jobs.flows.jobs.reading import read_workable_jobs
 from batch_jobs.flows.jobs.table import batch_job, batch_job_tally, has_not_ended, has_open_run, is_kept
 from batch_jobs.flows.jobs.transitions import RUNNABLE, Status
 
@@ -163,4 +164,4 @@ class OpenJobs:
     def _find(self, wanted: ColumnElement[bool]) -> list[Job]:
         query = select(batch_job).where(is_kept, wanted).order_by(batch_job.c.id)
         with self._engine.connect() as connection:
-            return [Job.model_validate(row) for row in connection.execute(query)]
+            return read_workable_jobs(connection, query)

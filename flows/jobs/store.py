@@ -10,10 +10,11 @@ from typing import Any, ParamSpec, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown
+from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown, JobUnreadable
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.queries import JobFilter, OpenJobs, Page, waits_for_its_turn
+from batch_jobs.flows.jobs.reading import read_job, read_jobs
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_secret, has_not_ended, is_kept
 from batch_jobs.flows.jobs.tally import JobTally
 from batch_jobs.flows.jobs.transitions import STOPPED, TRANSITIONS, Action, Status
@@ -146,7 +147,7 @@ class JobStore:
         """Return a page of the jobs that the filter lets through."""
         query = page.of(select(batch_job).where(*wanted.conditions()))
         with self._reading.connect() as connection:
-            return [Job.model_validate(row) for row in connection.execute(query)]
+            return read_jobs(connection, query)
 
     def count(self, wanted: JobFilter) -> int:
         """How many jobs the filter lets through."""
@@ -276,7 +277,10 @@ class JobStore:
             row = connection.execute(
                 select(batch_job.c.status, batch_job.c.claim).where(batch_job.c.id == job_id)
             ).one()
-        return Status(row.status), row.claim
+        try:
+            return Status(row.status), row.claim
+        except ValueError:
+            raise JobUnreadable(job_id, [f"status ({row.status!r})"]) from None
 
     @again_when_lost
     def set_flow_run(self, job: Job, flow_run_id: str) -> None:
@@ -299,8 +303,7 @@ class JobStore:
     @again_when_lost
     def _one(self, query: Select[Any], given: Mapping[str, Any] | None = None) -> Job | None:
         with self._reading.connect() as connection:
-            row = connection.execute(query, given or {}).one_or_none()
-        return Job.model_validate(row) if row else None
+            return read_job(connection, query, given)
 
     def _changed(self, job: Job, action: str, who: str, why: str | None, **values: Any) -> Job:
         def record(connection: Connection, changed: Job) -> None:
@@ -351,10 +354,10 @@ class JobStore:
             yield connection
 
     def _read(self, connection: Connection, job_id: str) -> Job:
-        row = connection.execute(select(batch_job).where(batch_job.c.id == job_id, is_kept)).one_or_none()
-        if row is None:
+        job = read_job(connection, select(batch_job).where(batch_job.c.id == job_id, is_kept))
+        if job is None:
             raise JobUnknown(job_id)
-        return Job.model_validate(row)
+        return job
 
     def _change(self, connection: Connection, job: Job, **values: Any) -> None:
         marks = {"version": job.version + 1, "updated_at": datetime.now(UTC)}

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -130,11 +130,12 @@ class PrefectRuns:
         last: State[Any] = {"CRASHED": Crashed, "CANCELLED": Cancelled}[kind](message=message)
         self._propose(run_id, last.model_copy(update={"name": name or last.name}))
 
-    def put_back(self, run_id: str, message: str) -> None:
-        """Let another worker take over a run that this one is to leave."""
+    def put_back(self, run_id: str, message: str, after: timedelta = timedelta(0)) -> None:
+        """Let another worker take over a run that this one is to leave, at once or after some time."""
         from prefect.states import Scheduled
 
-        self._propose(run_id, Scheduled(name="Rescheduled", message=message))
+        due = datetime.now(UTC) + after
+        self._propose(run_id, Scheduled(name="Rescheduled", message=message, scheduled_time=due))
 
     def _propose(self, run_id: str, state: "State[Any]") -> None:
         from prefect.exceptions import ObjectNotFound

@@ -17,6 +17,7 @@ from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.secret_fields.masking import OpenedContext, original
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.database import is_full
 from batch_jobs.strategies.sdk.errors import (
     BatchJobError,
     PermanentError,
@@ -27,6 +28,7 @@ from batch_jobs.strategies.sdk.errors import (
 )
 from batch_jobs.strategies.sdk.forks import ending_forks
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
+from batch_jobs.strategies.sdk.json_values import storable
 from batch_jobs.strategies.sdk.registry import origin_of
 from batch_jobs.strategies.sdk.result import ErrorEntry
 
@@ -129,7 +131,11 @@ class Attempt:
         def run() -> None:
             self.run.stop_if_asked()  # canceled between two steps, or while a retry was waited for
             with self._opened.masking_errors(), exits_as_errors():
-                hook(self._strategy, self.run)
+                try:
+                    hook(self._strategy, self.run)
+                except Exception as error:  # Prefect cannot send what is no text in UTF-8, and the run would never end
+                    error.args = tuple(storable(part) if isinstance(part, str) else part for part in error.args)
+                    raise
 
         retries = (self._strategy.max_retries, self._strategy.retry_delay)
         self._run_step(Step(name, run, *retries, self._tries_again))
@@ -217,14 +223,14 @@ def describe_error(error: BaseException, file: Path) -> ErrorEntry:
 
     An error that nobody foresaw says where in the strategy's file it came up.
     """
-    message = " ".join(_text_of(error)[: 4 * MESSAGE_LIMIT].split())
+    message = " ".join(storable(_text_of(error)[: 4 * MESSAGE_LIMIT]).split())
     line = None if isinstance(error, BatchJobError | KeyboardInterrupt) else line_in(file, error)
     place = f" ({file.name} line {line})" if line else ""
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=-20))
     return ErrorEntry(
         message=(message or type(error).__name__)[: MESSAGE_LIMIT - len(place)] + place,
         code=type(error).__name__,
-        err=trace[-TRACE_LIMIT:],
+        err=storable(trace[-TRACE_LIMIT:]),
         refused=isinstance(error, PermanentError),
     )
 
@@ -232,10 +238,13 @@ def describe_error(error: BaseException, file: Path) -> ErrorEntry:
 def _text_of(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
+    setting = "DATABASE_URL" if line_in(Path(store.__file__), error) else "TARGET_URL"
+    if is_full(error):
+        said = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        return f"the database of BATCH_JOBS_{setting} is full: {said}; make room and retry the job"
     if not isinstance(error, DBAPIError) or error.orig is None:
         return str(error)
     said = str(error.orig).strip()  # what SQLAlchemy puts around it is its own words and the whole statement
     if isinstance(error, IntegrityError | DataError):
         return said
-    setting = "DATABASE_URL" if line_in(Path(store.__file__), error) else "TARGET_URL"
     return f"the database of BATCH_JOBS_{setting} refused: {said.partition(chr(10))[0]}"

@@ -1,15 +1,17 @@
 """A strategy as a Prefect flow: its hooks are the flow's tasks, its context the flow's form."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
 from prefect import Flow, flow, runtime
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import Abort
 from prefect.flows import FlowStateHook
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from ulid import ULID
 
+from batch_jobs.flows.errors import RevisionDiffers
 from batch_jobs.flows.jobs.model import Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.prefect.client import run_state
@@ -20,6 +22,8 @@ from batch_jobs.strategies.sdk.connecting import waiting_as_runs_do
 
 #: The module that holds every strategy's flow, where a worker looks for it.
 CATALOG = "batch_jobs.flows.catalog"
+#: After how long a run is due again that was put back for the release of its process: by then another may be in use.
+OTHER_RELEASE_PAUSE = timedelta(seconds=15)
 
 
 def _none_if_recorded(context: Any, check: ValidatorFunctionWrapHandler) -> Any:
@@ -103,9 +107,21 @@ def _run_name() -> str:
 def _run_job(strategy: type[BatchJobStrategy], context: BaseModel | None, dry_run: bool, job_id: str) -> Any:
     workspace, run = current_workspace(), this_run()
     workspace.is_for_a_run = run.deployment_id is not None
+    _leave_other_release(workspace, run)
     with waiting_as_runs_do():
         job_id = job_id or _record(workspace, strategy, context, dry_run, run)
         return JobFlowRun(workspace, strategy(), run).go(job_id)
+
+
+def _leave_other_release(workspace: Workspace, run: FlowRun) -> None:
+    """Put a run back whose job this program cannot work on, as its release is another one than the job database's."""
+    try:
+        _ = workspace.jobs
+    except RevisionDiffers as error:
+        if run.deployment_id is None:
+            raise
+        workspace.prefect.put_back(str(run.id), str(error), OTHER_RELEASE_PAUSE)
+        raise Abort(str(error)) from None
 
 
 def _record(

@@ -13,6 +13,7 @@ from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.strategies.sdk.connecting import without_waiting
 from batch_jobs.strategies.sdk.errors import StopRequested
+from batch_jobs.strategies.sdk.json_values import storable_json
 from batch_jobs.strategies.sdk.result import JobResult
 from batch_jobs.strategies.sdk.transient import is_transient
 
@@ -53,8 +54,8 @@ class RowReport:
 
     def save(self, result: JobResult, plan: dict[str, Any]) -> None:
         """Save the result, unless a later attempt has the job."""
-        masked = JobResult.model_validate(self._opened.masked(result.model_dump(mode="json")))
-        if self._store.save_result(self._job_id, self._claim, masked, self._opened.masked(plan)):
+        shown, kept = (storable_json(self._opened.masked(what)) for what in (result.model_dump(mode="json"), plan))
+        if self._store.save_result(self._job_id, self._claim, JobResult.model_validate(shown), kept):
             self._show_progress(result.progress)
 
     def save_soon(self, result: JobResult, plan: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import Column, Connection, Engine, Table
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.errors import DatabaseUnsupported
@@ -94,6 +94,10 @@ class Database:
     def will_never_connect(self, error: BaseException) -> bool:
         """Whether connecting will fail each time as it is asked for now, such as for a wrong password."""
         return True
+
+    def is_full(self, error: BaseException) -> bool:
+        """Whether the driver's error says that the database's disk is full."""
+        return False
 
     def make_engine(self, url: URL) -> Engine:
         """An engine whose writers wait for each other, and whose lost connections are replaced."""
@@ -280,6 +284,12 @@ def database_named(name: str) -> Database:
 def installed_databases() -> tuple[Database, ...]:
     """All databases that jobs can work with here."""
     return tuple(database_named(name) for name in sorted(entry_points(group=ENTRY_POINT_GROUP).names))
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error of SQLAlchemy or of a driver says that a database's disk is full."""
+    raised = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return any(database.is_full(raised) for database in installed_databases())
 
 
 def database_of(bind: Engine | Connection) -> Database:

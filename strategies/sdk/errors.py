@@ -9,6 +9,7 @@
 Rows are refused by ``job.reject``, which raises nothing.
 """
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -89,6 +90,19 @@ class FileMissing(PermanentError, FileNotFoundError):
         super().__init__(f"there is no file {key} in the file store; `batch-jobs files list` shows what there is")
 
 
+class StorageFull(BatchJobError):
+    """What is to be written finds no room.
+
+    Args:
+        what: what is full, for anybody.
+        where: its place, for the operator.
+    """
+
+    def __init__(self, what: str, where: str) -> None:
+        self.what = what
+        super().__init__(f"{what} ({where}) is full: no space is left on its disk; make room and try again")
+
+
 class Superseded(BatchJobError):
     """This attempt's right to write was taken by a later one (a fencing token, after Gray and Cheriton's leases)."""
 
@@ -162,6 +176,11 @@ def exits_as_errors() -> Iterator[None]:
         raise
     except BaseException as error:
         raise StrategyExited(error).with_traceback(error.__traceback__) from None
+
+
+def has_no_room(error: BaseException) -> bool:
+    """Whether the operating system refused to write for want of space, or of what a quota or a limit leaves."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def line_in(file: Path, error: BaseException) -> int | None:

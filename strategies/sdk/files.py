@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 from ulid import ULID
 
 from batch_jobs.strategies.sdk.closed_folders import make_folder, opener
-from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
+from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing, StorageFull, has_no_room
 
 COPY_BYTES = 1 << 20
 #: What makes a key a pattern.
@@ -60,16 +60,22 @@ class FileStore:
 
     @contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
-        """Write a file under a temporary name; it gets its key when the block ends well, and is removed otherwise."""
+        """Write a file under a temporary name; it gets its key when the block ends well, and is removed otherwise.
+
+        Raises:
+            StorageFull: there is no room for it.
+        """
         path = self._path(key)
         temporary = f"{path}.{ULID()}{UNFINISHED}"
         try:
             with self._open_new(temporary) as stream:
                 yield stream
             self._fs.mv(temporary, path)
-        except BaseException:
+        except BaseException as error:
             if self._fs.exists(temporary):
                 self._fs.rm(temporary)
+            if has_no_room(error):
+                raise StorageFull("the file store", f"BATCH_JOBS_FILES_URL, {self._root}") from error
             raise
 
     def size(self, key: str) -> int:

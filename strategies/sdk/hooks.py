@@ -17,6 +17,7 @@ def pre_process(strategy: BatchJobStrategy, job: JobRun) -> None:
     try:
         with ending_forks():
             strategy.pre_process(job)
+        job.require_plan()
     finally:
         job.assemble_rejects()
         job.save()

@@ -14,6 +14,7 @@ from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.files import FileStore, harmless_name
 from batch_jobs.strategies.sdk.forks import ending_forks, refuse_fork, this_process
+from batch_jobs.strategies.sdk.json_values import is_json, require_json, storable_json
 from batch_jobs.strategies.sdk.rejects import PART_SIZE, Reject, RejectLog
 from batch_jobs.strategies.sdk.result import Counters, JobResult, Progress
 from batch_jobs.strategies.sdk.sources import Sources
@@ -210,11 +211,25 @@ class JobRun:
     def save(self) -> None:
         """Report now, without waiting for the next second."""
         refuse_fork(self._process, "report")
-        self._report.save(self.result, self.plan)
+        self._report.save(self.result, self._plan_to_keep())
+
+    def require_plan(self) -> None:
+        """Refuse a plan that cannot be kept.
+
+        Raises:
+            NotJson: names what in it is no JSON.
+        """
+        require_json(self.plan, "job.plan")
+
+    def _plan_to_keep(self) -> dict[str, Any]:
+        # what is no JSON is reported by ``require_plan``; the rest is kept
+        if is_json(self.plan):
+            return self.plan
+        return {name: value for name, value in self.plan.items() if is_json({name: value})}
 
     def _save_soon(self) -> None:
         # in a chunk nothing is waited for: what it has locked is waited for by others
-        self._report.save_soon(self.result, self.plan)
+        self._report.save_soon(self.result, self._plan_to_keep())
 
     def begin_processing(self) -> None:
         """Take the right to write, and go on from where the last attempt got to."""
@@ -239,7 +254,8 @@ class JobRun:
         if counters.advanced == begun.counters.advanced:
             counters.advanced += written_rows
         counters.rejected += self.rejects.pending_rows()
-        checkpoint = Checkpoint(begun.chunk_number, begun.cursor, counters)
+        require_json(begun.cursor, "the cursor of job.chunk")
+        checkpoint = Checkpoint(begun.chunk_number, storable_json(begun.cursor), counters)
         self._checkpoints.save(connection, checkpoint)
         self.rejects.flush_chunk(checkpoint.chunk_number)
         return checkpoint

@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
 from batch_jobs.flows import database
-from batch_jobs.flows.errors import DatabaseBehind, DatabaseUnreachable
+from batch_jobs.flows.errors import DatabaseAhead, DatabaseBehind, DatabaseUnreachable
 from batch_jobs.flows.jobs import indexes, table  # noqa: F401  # the indexes are added to the metadata
 from batch_jobs.strategies.sdk.database import make_engine
 
@@ -38,6 +38,16 @@ def test_an_older_database_server_is_left_to_its_owner(postgres_url: str):
         connection.execute(text(f"UPDATE {database.VERSION_TABLE} SET version_num = '0000'"))
     with pytest.raises(DatabaseBehind, match=r"at revision 0000 .* run `batch-jobs db upgrade`"):
         database.ensure_current(engine)
+
+
+def test_a_database_that_a_newer_release_has_upgraded_is_left_as_it_is(target: Engine):
+    database.upgrade(target)
+    with target.begin() as connection:
+        connection.execute(text(f"UPDATE {database.VERSION_TABLE} SET version_num = '9999'"))
+    for touch in (database.ensure_current, database.require_current, database.upgrade):
+        with pytest.raises(DatabaseAhead, match=r"at revision 9999 .* use that release here"):
+            touch(target)
+    assert database.current_revision(target) == "9999"
 
 
 def test_a_database_that_does_not_answer_is_one_line():

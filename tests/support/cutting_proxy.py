@@ -23,7 +23,7 @@ class CuttingProxy:
         self.cuts = 0
         self._upstream = upstream
         self._word: bytes | None = None
-        self._after = False
+        self._after = self._is_closed = False
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         port = self._listener.getsockname()[1]
@@ -53,6 +53,16 @@ class CuttingProxy:
         for pair in pairs:
             self._cut(pair)
 
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Cut every connection and take no new one while the block runs: the server is away."""
+        self._is_closed = True
+        self.cut_all()
+        try:
+            yield
+        finally:
+            self._is_closed = False
+
     def close(self) -> None:
         self._listener.close()
         self.cut_all()
@@ -63,6 +73,9 @@ class CuttingProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._is_closed:
+                client.close()
+                continue
             is_path = isinstance(self._upstream, str)
             server = socket.socket(socket.AF_UNIX if is_path else socket.AF_INET)
             try:

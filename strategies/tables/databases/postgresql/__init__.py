@@ -78,6 +78,10 @@ class Postgresql(Database):
         """By the text, as above; what is not known passes by itself."""
         return connections.NEVER.search(str(error)) is not None
 
+    def is_full(self, error: BaseException) -> bool:
+        """By SQLSTATE."""
+        return isinstance(error, psycopg.errors.DiskFull)
+
     def make_engine(self, url: URL) -> Engine:
         """An engine with psycopg 3, unless the URL names another driver."""
         return _engine(url, connections.NAME, pool_size=CONNECTIONS)

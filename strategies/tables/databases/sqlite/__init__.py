@@ -58,6 +58,10 @@ class Sqlite(Database):
         """By the code: somebody else has the file locked."""
         return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING_CODES
 
+    def is_full(self, error: BaseException) -> bool:
+        """By the code."""
+        return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+
     def make_engine(self, url: URL) -> Engine:
         """An engine in WAL mode (readers never wait) for a file whose folder is made."""
         if url.database and url.database != ":memory:":
