@@ -11,6 +11,7 @@ from pathlib import Path
 
 from batch_jobs.deployments.errors import AlreadyServing
 from batch_jobs.deployments.hangup import outlive_terminal
+from batch_jobs.deployments.log import start_log
 from batch_jobs.deployments.prefect.connection import use_prefect
 from batch_jobs.deployments.prefect.server import USUAL_PORT, PrefectServer, free_port, running_server
 from batch_jobs.deployments.worker.environment import set_run_environment
@@ -33,6 +34,7 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
     """
     settings = workspace.settings
     close_home(settings.home)
+    start_log(settings.log_format)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     outlive_terminal()
     with ExitStack() as held:

@@ -18,6 +18,7 @@ from batch_jobs.strategies.sdk.registry import BUILT_IN
 from batch_jobs.strategies.sdk.sources import Sources
 
 PREFIX = "BATCH_JOBS_"
+LogFormat = Literal["text", "json"]
 ENV_FILE = ".env"
 
 
@@ -82,6 +83,9 @@ class Settings(BaseSettings):
         None,
         description="Connections that one address may have to the API; more where a proxy in front makes all of them."
         " Default: half of those that are served.",
+    )
+    log_format: LogFormat = Field(
+        "text", description="The log of `serve` and `api`: `text` for people, or `json`, an object a line."
     )
     max_upload_bytes: PositiveInt = Field(1 << 30, description="Bytes that the files of one upload may have.")
     sources: str = Field(

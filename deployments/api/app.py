@@ -36,6 +36,8 @@ def _with_head(router: APIRouter) -> APIRouter:
     return router
 
 
+#: Headers of answers that a page of another origin may read, beside the few that any page may.
+EXPOSED_HEADERS = ("Retry-After", "X-Request-Id", "Content-Disposition")
 #: Every route there is. Strategies come first: their path would be taken for a job's id.
 ROUTERS = tuple(_with_head(part.router) for part in (strategies, jobs, stream, files, health))
 
@@ -67,7 +69,13 @@ def create_app(workspace: Workspace) -> FastAPI:
     add_error_handlers(app, api.compat)
     origins = [origin.strip() for origin in workspace.settings.api_cors_origins.split(",") if origin.strip()]
     if origins:
-        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        )
     app.add_middleware(RequestMiddleware, metrics=api.metrics, compat=api.compat)
     return app
 
@@ -78,7 +86,12 @@ def _lifespan(api: Api, webhook: WebhookSender | None) -> Callable[[FastAPI], Ab
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = CONNECTIONS
-        loops = [api.starter.run(), api.streams.run(), *([webhook.run()] if webhook else [])]
+        loops = [
+            api.starter.run(),
+            api.streams.run(),
+            api.authentication.use.run(),
+            *([webhook.run()] if webhook else []),
+        ]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             yield

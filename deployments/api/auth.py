@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
 from batch_jobs.deployments.api.errors import NotLoggedIn, NotPermitted, TooManyRequests
+from batch_jobs.deployments.api.key_use import KeyUse
 from batch_jobs.flows.access.keys import ApiKey, ApiKeyStore, Role, token_hash
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.queries import JobFilter
@@ -131,8 +132,10 @@ class Authentication:
     """
 
     def __init__(self, store: ApiKeyStore, given: dict[str, ApiKey], rate: str) -> None:
+        self.use = KeyUse(store.note_use)
         self._store = store
         self._given = given
+        self._given_ids = {key.id: key for key in given.values()}
         self._limit = RateLimit(rate)
 
     async def caller(self, token: str, address: str) -> Caller:
@@ -146,7 +149,14 @@ class Authentication:
         if key is None:
             self.refuse(address)
         self._limit.count(key.id)
+        if key.id not in self._given_ids:
+            self.use.note(key.id)
         return Caller.holding(key)
+
+    def holder(self, key_id: str) -> Caller | None:
+        """Who holds the key of this id, with what it may by now; ``None`` where it does not work any more."""
+        key = self._given_ids.get(key_id) or self._store.get(key_id)
+        return Caller.holding(key) if key else None
 
     def refuse(self, address: str) -> NoReturn:
         """Count a request without a key; needs no database.
@@ -158,15 +168,9 @@ class Authentication:
         self._limit.count(f"address {address}")
         raise NotLoggedIn
 
-    def holder(self, key_id: str) -> Caller | None:
-        """Who holds the key of this id, with what it may by now; ``None`` where it does not work any more."""
-        given = next((key for key in self._given.values() if key.id == key_id), None)
-        key = given or self._store.get(key_id)
-        return Caller.holding(key) if key else None
-
     def working(self, key_ids: Collection[str]) -> set[str]:
         """Which of the keys of these ids still work."""
-        given = {key.id for key in self._given.values()}.intersection(key_ids)
+        given = self._given_ids.keys() & set(key_ids)
         return given | self._store.valid(set(key_ids) - given)
 
     async def _key(self, token: str) -> ApiKey | None:

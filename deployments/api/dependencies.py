@@ -10,6 +10,7 @@ from batch_jobs.deployments.api.job_starter import JobStarter
 from batch_jobs.deployments.api.job_stream import JobStreams
 from batch_jobs.deployments.api.metrics import Metrics
 from batch_jobs.deployments.api.schemas import BodyOf, parse_body
+from batch_jobs.deployments.log import add_facts
 from batch_jobs.flows.access.keys import keys_of_setting
 from batch_jobs.flows.errors import JobUnknown
 from batch_jobs.flows.jobs.model import Job
@@ -53,11 +54,13 @@ class Api:
         if not _may_be_an_id(job_id):
             raise JobUnknown(ascii(job_id[:64]))
         try:
-            return self.service.find(job_id, caller.sees_only, caller.types)
+            job = self.service.find(job_id, caller.sees_only, caller.types)
         except JobUnknown:
             if self.compat and self.service.count(JobFilter(ids=[job_id])):
                 raise NotYours from None
             raise
+        add_facts(job=job.id, type=job.type)
+        return job
 
 
 def _may_be_an_id(text: str) -> bool:
@@ -89,9 +92,11 @@ def requires(right: Right) -> params.Depends:
         authentication = request.app.state.api.authentication
         address = request.client.host if request.client else "unknown"
         token = token_of(request.headers)
+        add_facts(key="refused" if token else "none")
         if not token:
             authentication.refuse(address)
         caller = await authentication.caller(token, address)
+        add_facts(holder=caller.name, key=caller.key_id)
         caller.require(right)
         request.state.caller = caller
 

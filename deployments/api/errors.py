@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from batch_jobs.deployments.log import add_facts
 from batch_jobs.flows.errors import (
     ActionIllegal,
     ConfirmedTooLate,
@@ -118,6 +119,7 @@ class TooManyStreams(BatchJobError):
     """More open streams than one key may have."""
 
     def __init__(self, limit: int) -> None:
+        self.seconds = 5
         super().__init__(f"this key has {limit} open streams; close one, or ask for the job again and again instead")
 
 
@@ -244,10 +246,11 @@ MUST_BE = {
 
 def response_to(error: Exception, request_id: str, compat: bool) -> Response:
     """The response to an error."""
+    add_facts(error=type(error).__name__)
     status = _status_of(error)
     if compat and isinstance(error, NotLoggedIn):
         return PlainTextResponse("Unauthorized", 401)
-    headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyRequests) else {}
+    headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyRequests | TooManyStreams) else {}
     if status.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return error_response(

@@ -13,6 +13,7 @@ from ulid import ULID
 
 from batch_jobs.deployments.api.errors import InputWrong, TooLarge, TooSlow, WrongMediaType, response_to
 from batch_jobs.deployments.api.metrics import Metrics
+from batch_jobs.deployments.log import begin_facts, log_request, masked_path
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -73,12 +74,21 @@ class RequestMiddleware:
 
     def _note(self, scope: MutableMapping[str, Any], exchange: "_Exchange") -> None:
         seconds = time.perf_counter() - exchange.begun
-        route = getattr(scope.get("route"), "path", "none")
-        self._metrics.count_request(scope["method"], route, exchange.status, seconds)
-        # the path of a download is its permission, so the route is logged
-        shown = scope["path"] if "token" not in scope.get("path_params", {}) else route
-        logger.info(
-            "%s %s %s %d %.0f ms", exchange.request_id, scope["method"], ascii(shown), exchange.status, seconds * 1000
+        route = getattr(scope.get("route"), "path", None)
+        self._metrics.count_request(scope["method"], route or "none", exchange.status, seconds)
+        # a path of ours may be a permission, as that of a download is, so the route is logged
+        path = None if route else masked_path(scope["path"])
+        address = scope["client"][0] if scope.get("client") else None
+        log_request(
+            {
+                "method": scope["method"],
+                "route": route or path,
+                "status": exchange.status,
+                "ms": round(seconds * 1000, 1),
+                "request_id": exchange.request_id,
+                "address": address,
+                **exchange.facts,
+            }
         )
 
 
@@ -177,6 +187,7 @@ class _Exchange:
         given = Headers(scope=scope).get("x-request-id", "")
         self.request_id = given if REQUEST_ID.fullmatch(given) else f"req_{ULID()}"
         self.begun = time.perf_counter()
+        self.facts = begin_facts()
         self.status = 0
         self._closes = False
         self._body = body

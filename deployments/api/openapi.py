@@ -1,16 +1,21 @@
 """The OpenAPI document: the forms of bodies and answers, with examples, and how a key is shown."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from batch_jobs.deployments.api.list_query import LARGEST_LIMIT, LARGEST_OFFSET, MOST_VALUES, NEVER_NULL
 from batch_jobs.deployments.api.schemas import FIELDS
-from batch_jobs.flows.jobs.model import Trigger
+from batch_jobs.flows.jobs.model import JobEvent, Trigger
+from batch_jobs.flows.jobs.plan import shown
 from batch_jobs.flows.jobs.queries import ORDER_COLUMNS, TIME_COLUMNS
-from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.jobs.transitions import ENDED, Status
+from batch_jobs.strategies.sdk.result import JobResult
+from batch_jobs.strategies.tables.importing.plan import ImportPlan
 
 #: The ways to show a key.
 SECURITY_SCHEMES = {
@@ -21,16 +26,79 @@ TEXT = {"type": "string"}
 TIME = {"type": ["string", "null"], "format": "date-time"}
 JOB_ID = "batch_01KB3V5W7Q9M4T8R2YXGZN6H1C"
 FILE_KEY = "uploads/01KB3V5W7Q9M4T8R2YXGZN6H1C/products.csv"
+AT = "2026-11-24T03:06:06.117Z"
+EXAMPLE_RESULT = {
+    "count": 100,
+    "advancement_count": 100,
+    "progress": 1.0,
+    "errors": [],
+    "stat_descriptors": [{"key": "export", "name": "Export", "message": "100 rows to products.csv"}],
+    "file_key": f"jobs/{JOB_ID}/products.csv",
+    "file_size": 20480,
+    "created": 0,
+    "updated": 0,
+    "unchanged": 0,
+    "removed": 0,
+    "rejected": 0,
+}
 EXAMPLE_JOB = {
     "id": JOB_ID,
     "type": "table-export",
     "status": "completed",
     "created_by": "shop",
     "context": {"table": "products", "format": "csv"},
-    "result": {"count": 100, "advancement_count": 100, "progress": 1.0, "file_key": f"jobs/{JOB_ID}/products.csv"},
+    "result": EXAMPLE_RESULT,
     "dry_run": False,
-    **{f"{name}_at": "2026-11-24T03:06:06.117Z" for name in ("created", "updated", "completed")},
+    **{f"{name}_at": AT for name in ("created", "updated", "completed")},
 }
+EXAMPLE_EVENT = {
+    "id": 42,
+    "at": AT,
+    "action": "confirm",
+    "from_status": "pre_processed",
+    "to_status": "confirmed",
+    "who": "shop",
+    "why": None,
+    "attempt": 1,
+    "version": 5,
+}
+EXAMPLE_PLAN = {
+    "file": {"format": "csv", "encoding": "utf-8", "delimiter": ","},
+    "mapping": {"code": "code", "price": "price"},
+    "key": ["code"],
+    "total": 3,
+    "counts": {"create": 1, "update": 1, "unchanged": 0, "remove": 0, "reject": 1},
+    "columns": {"price": {"changed": 1, "emptied": 0}},
+    "sample": [{"line": 2, "key": {"code": "A-001"}, "column": "price", "before": "9.50", "after": "9.90"}],
+    "rejects": [{"line": 4, "column": "price", "message": "'cheap' is no number"}],
+}
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a model as it is answered: what may be left out is not required."""
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+#: What answers are made of that is a model, with an example each.
+MODELS: dict[type[BaseModel], dict[str, Any]] = {
+    JobResult: EXAMPLE_RESULT,
+    JobEvent: EXAMPLE_EVENT,
+    ImportPlan: EXAMPLE_PLAN,
+}
+
+
+def _components() -> dict[str, Any]:
+    """The schemas of the models and of what they are made of; of a plan only what people are shown."""
+    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in MODELS]
+    _, made = models_json_schema(wanted, ref_template="#/components/schemas/{model}")
+    schemas: dict[str, Any] = made["$defs"]
+    for model, example in MODELS.items():
+        schemas[model.__name__]["examples"] = [example]
+    plan = schemas[ImportPlan.__name__]
+    plan["properties"] = shown(plan["properties"])
+    return schemas
+
+
 JOB = {
     "type": "object",
     "properties": {
@@ -39,7 +107,7 @@ JOB = {
         "status": {"enum": [str(status) for status in Status]},
         "created_by": {"type": ["string", "null"]},
         "context": {"type": "object"},
-        "result": {"type": ["object", "null"]},
+        "result": {"anyOf": [schema_of(JobResult), {"type": "null"}]},
         "dry_run": {"type": "boolean"},
         "attempt": {"type": "integer"},
         "trigger": {"enum": [str(trigger) for trigger in Trigger]},
@@ -95,6 +163,13 @@ def an_array(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
+#: What a page says beside what is on it.
+PAGE = {
+    "count": {"type": "integer", "description": "How many there are in all; not with a cursor."},
+    "offset": {"type": "integer"},
+    "limit": {"type": "integer"},
+    "next_cursor": {"type": ["string", "null"], "description": "The cursor of the next page."},
+}
 ONE_JOB = answers("The job", an_object(batch_job=JOB))
 MANY_JOBS = answers(
     "A page of jobs",
@@ -102,33 +177,53 @@ MANY_JOBS = answers(
         "type": "object",
         "properties": {
             "batch_jobs": an_array(JOB),
-            "count": {"type": "integer", "description": "How many there are in all; not with a cursor."},
-            "offset": {"type": "integer"},
-            "limit": {"type": "integer"},
-            "next_cursor": {"type": ["string", "null"], "description": "The cursor of the next page."},
+            **PAGE,
         },
         "required": ["batch_jobs", "limit"],
     },
 )
-EVENT = an_object(
-    id={"type": "integer"},
-    at=TIME,
-    action=TEXT,
-    from_status={"type": ["string", "null"]},
-    to_status=TEXT,
-    who=TEXT,
-    why={"type": ["string", "null"]},
-    attempt={"type": "integer"},
-    version={"type": "integer"},
+EVENTS = answers("The job's history, oldest first", an_object(events=an_array(schema_of(JobEvent))))
+PLAN = answers(
+    "What the job found and will do: an import's, or what another strategy leaves",
+    an_object(plan={"anyOf": [schema_of(ImportPlan), {"type": "object"}]}),
 )
-EVENTS = answers("The job's history, oldest first", an_object(events=an_array(EVENT)))
-PLAN = answers("What the job found and will do", an_object(plan={"type": "object"}))
-EVENT_STREAM = {"description": "Server-sent events", "content": {"text/event-stream": {"schema": TEXT}}}
+#: The data of each event of a stream, by the event's name.
+STREAM_EVENTS: dict[str, dict[str, Any]] = {
+    "status": schema_of(JobEvent),
+    "progress": {"$ref": "#/components/schemas/BatchJob"},
+    "waiting": an_object(status={"const": str(Status.PRE_PROCESSED)}, waits_for={"const": "confirm"}),
+    "end": an_object(status={"enum": sorted(map(str, ENDED))}),
+}
+EVENT_STREAM = {
+    "description": f"Server-sent events {', '.join(STREAM_EVENTS)}; the data of each is JSON, see `x-events`.",
+    "content": {
+        "text/event-stream": {
+            "schema": TEXT,
+            "example": f"event: status\nid: 42\ndata: {json.dumps(EXAMPLE_EVENT)}\n\n",
+            "x-events": STREAM_EVENTS,
+        }
+    },
+}
+STREAM_URL = answers("A link that works for a while", an_object(stream_url=TEXT))
 STRATEGIES = answers(
     "What jobs there can be",
     an_object(strategies=an_array(an_object(type=TEXT, identifier=TEXT, description=TEXT, context={"type": "object"}))),
 )
 UPLOADS = answers("The files' keys, and links to them", an_object(uploads=an_array(an_object(url=TEXT, key=TEXT))))
+UPLOAD = an_object(key=TEXT, size={"type": "integer"}, owner=TEXT, created_at=TIME)
+MANY_UPLOADS = answers(
+    "A page of uploads",
+    {
+        "type": "object",
+        "properties": {
+            "uploads": an_array(
+                {**UPLOAD, "example": {"key": FILE_KEY, "size": 2048, "owner": "shop", "created_at": AT}}
+            ),
+            **PAGE,
+        },
+        "required": ["uploads", "limit", "next_cursor"],
+    },
+)
 DELETED = answers("It is gone", an_object(id=TEXT, object={"const": "file"}, deleted={"const": True}))
 DOWNLOAD_URL = answers("A link that works for a while", an_object(download_url=TEXT))
 FILE = {"schema": {"type": "string", "format": "binary"}}
@@ -162,10 +257,17 @@ def _whole(largest: int, usual: int) -> dict[str, Any]:
     return {"type": "integer", "minimum": 0, "maximum": largest, "default": usual}
 
 
-#: The list's parameters; ``list_query`` reads them.
-LIST_PARAMETERS = [
+PAGE_PARAMETERS = [
     _parameter("limit", _whole(LARGEST_LIMIT, 10), "How many at most."),
     _parameter("offset", _whole(LARGEST_OFFSET, 0), "How many to leave out."),
+]
+CURSOR = _parameter(
+    "cursor", TEXT, "The `next_cursor` of the page before; what is added meanwhile shifts nothing. Without `offset`."
+)
+UPLOAD_PARAMETERS = [*PAGE_PARAMETERS, CURSOR]
+#: The list's parameters; ``list_query`` reads them.
+LIST_PARAMETERS = [
+    *PAGE_PARAMETERS,
     _parameter(
         "order",
         {"enum": [f"{sign}{name}" for name in ORDER_COLUMNS for sign in ("", "-")]},
@@ -179,14 +281,34 @@ LIST_PARAMETERS = [
     _parameter("created_by", TEXT, "The name of the key."),
     _parameter("trigger", {"enum": [str(trigger) for trigger in Trigger]}, "What made it."),
     *(_times(name) for name in TIME_COLUMNS),
-    _parameter("cursor", TEXT, "The `next_cursor` of the page before; jobs that are added meanwhile shift nothing."),
+    CURSOR,
 ]
+
+
+WEBHOOK = {
+    "summary": "The end of a job, sent to WEBHOOK_URL",
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": an_object(
+                    type={"enum": [f"batch-job.{status}" for status in sorted(ENDED)]},
+                    timestamp=TIME,
+                    data=an_object(batch_job={"$ref": "#/components/schemas/BatchJob"}),
+                ),
+                "example": {"type": "batch-job.completed", "timestamp": AT, "data": {"batch_job": EXAMPLE_JOB}},
+            }
+        }
+    },
+    "responses": {"2XX": {"description": "Taken; anything else is tried again"}},
+}
 
 
 def document(app: FastAPI, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """FastAPI's document, with how to show a key where one is asked for."""
     described = app.openapi_schema or make()
     described.setdefault("components", {})["securitySchemes"] = SECURITY_SCHEMES
+    described["components"].setdefault("schemas", {}).update(_components(), BatchJob=JOB)
+    described["webhooks"] = {"batch-job-ended": {"post": WEBHOOK}}
     for methods in described["paths"].values():
         for operation in methods.values():
             if "401" in operation["responses"]:

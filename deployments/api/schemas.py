@@ -10,8 +10,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from batch_jobs.deployments.api.auth import Caller, Right
-from batch_jobs.deployments.api.errors import InputWrong, wrong_fields
+from batch_jobs.deployments.api.errors import InputWrong, WrongMediaType, wrong_fields
 from batch_jobs.deployments.time_parsing import parse_time
+from batch_jobs.flows.access.uploads import Upload
 from batch_jobs.flows.jobs.model import Job, JobEvent
 from batch_jobs.flows.jobs.queries import TIME_COLUMNS
 from batch_jobs.flows.jobs.transitions import Status
@@ -90,13 +91,16 @@ def parse_body(form: type[BodyOf], text: bytes, content_type: str) -> BodyOf:
     Args:
         form: what it has to be.
         text: its bytes.
-        content_type: the request's; a body that does not say that it is JSON counts as none.
+        content_type: the request's.
 
     Raises:
         InputWrong: in Medusa's words: it is no JSON, or has not this form.
+        WrongMediaType: it does not say that it is JSON.
     """
+    if text and not _is_json(content_type):
+        raise WrongMediaType("a body is read as JSON only; send it with Content-Type: application/json")
     try:
-        return form.model_validate(_parse_json(text) if text and _is_json(content_type) else None)
+        return form.model_validate(_parse_json(text) if text else None)
     except ValidationError as error:
         entries = ({**entry, "loc": ("body", *entry["loc"])} for entry in error.errors())
         raise InputWrong(wrong_fields(entries)) from None
@@ -175,6 +179,12 @@ def user_json(job: Job) -> dict[str, Any] | None:
 def event_json(event: JobEvent) -> dict[str, Any]:
     """One step of a job's history."""
     return {**event.model_dump(mode="json"), "at": format_time(event.at)}
+
+
+def upload_json(upload: Upload) -> dict[str, Any]:
+    """An upload in a list."""
+    at = format_time(upload.created_at)
+    return {"key": upload.key, "size": upload.size, "owner": upload.owner, "created_at": at}
 
 
 def _shown(job: Job, name: str, traces: bool) -> Any:

@@ -16,6 +16,7 @@ from batch_jobs.deployments.api.app import create_app
 from batch_jobs.deployments.api.connection_limits import LimitedConfig, LimitedProtocol
 from batch_jobs.deployments.errors import AddressTaken, OpenToAll
 from batch_jobs.deployments.hangup import outlive_terminal
+from batch_jobs.deployments.log import start_log
 from batch_jobs.flows.access.keys import keys_of_setting
 from batch_jobs.flows.workspace import Workspace
 
@@ -69,6 +70,7 @@ async def serve_api(workspace: Workspace, say: Say) -> None:
 
 def run_api(workspace: Workspace, say: Say) -> None:
     """Serve the API until Ctrl-C, SIGTERM or the end of the terminal; raises as ``serve_api`` does."""
+    start_log(workspace.settings.log_format)
     with listen(workspace) as listening:
         server = StreamingServer(config(workspace))
         say(f"serving the API at {address(listening)}, Ctrl-C stops")
@@ -91,6 +93,7 @@ def config(workspace: Workspace) -> uvicorn.Config:
         http=LimitedProtocol,
         ws="none",
         access_log=False,
+        log_config=None,
         log_level="warning",
         server_header=False,
         limit_concurrency=most,

@@ -12,7 +12,7 @@ from batch_jobs.flows.workspace import current_workspace
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys of the HTTP API.")
 
-HEADERS = ("ID", "NAME", "ROLE", "TYPES", "TABLES", "BEGINS", "STATE")
+HEADERS = ("ID", "NAME", "ROLE", "TYPES", "TABLES", "BEGINS", "LAST USED", "STATE")
 
 
 @app.command()
@@ -78,4 +78,5 @@ def _as_json(key: ApiKey) -> dict[str, object]:
 def _row(key: ApiKey) -> tuple[str, ...]:
     state = "works" if key.revoked_at is None else f"revoked {output.time_text(key.revoked_at)}"
     limits = (", ".join(names or ["all"]) for names in (key.types, key.tables))
-    return key.id, key.name, key.role, *limits, key.hint, state
+    used = output.time_text(key.last_used_at) if key.last_used_at else "never"
+    return key.id, key.name, key.role, *limits, key.hint, used, state

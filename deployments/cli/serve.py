@@ -2,6 +2,7 @@
 
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.cli.options import Verbose
+from batch_jobs.deployments.log import speaker
 from batch_jobs.flows.workspace import current_workspace
 
 
@@ -9,4 +10,5 @@ def serve(verbose: Verbose = False) -> None:
     """Run jobs in the background on this machine, with the Prefect UI; Ctrl-C stops it."""
     from batch_jobs.deployments.serve import serve_here
 
-    serve_here(current_workspace(), say=output.out.print, verbose=verbose)
+    workspace = current_workspace()
+    serve_here(workspace, say=speaker(workspace.settings.log_format, output.out.print), verbose=verbose)

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -40,6 +40,7 @@ class ApiKey(Row):
     hint: str
     created_at: datetime
     revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
 
 
 #: Asked with every request, so it is made once.
@@ -106,6 +107,13 @@ class ApiKeyStore:
         query = select(table.c.id).where(table.c.id.in_(key_ids), table.c.revoked_at.is_(None))
         with self._reading.connect() as connection:
             return set(connection.scalars(query))
+
+    def note_use(self, uses: Mapping[str, datetime]) -> None:
+        """Record when some keys were used, each by its id."""
+        used = update(table).where(table.c.id == bindparam("used_id")).values(last_used_at=bindparam("at"))
+        rows = [{"used_id": key_id, "at": at} for key_id, at in sorted(uses.items())]  # in one order: no deadlock
+        with for_writing(self._engine.connect()) as connection, connection.begin():
+            connection.execute(used, rows)
 
     def all(self) -> list[ApiKey]:
         """Every key, revoked ones too, oldest first."""

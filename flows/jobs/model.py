@@ -71,6 +71,7 @@ class Job(Row):
     failed_at: datetime | None
     updated_at: datetime
     deleted_at: datetime | None
+    traceparent: str | None = None
 
     @property
     def worker(self) -> ProcessIdentity | None:

@@ -44,6 +44,7 @@ class NewJob:
     start_at: datetime | None = None
     queue_key: str | None = None
     active_key: str | None = None
+    traceparent: str | None = None
     worker: ProcessIdentity | None = None
     #: What the API key that asked is for; ``None`` for all tables.
     tables: list[str] | None = None

@@ -97,6 +97,8 @@ batch_job = Table(
     Column("failed_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
+    # the span that made the job, as W3C's header of this name writes it
+    Column("traceparent", String(64)),
     Index("ix_batch_job_flow_run_id", "flow_run_id"),
 )
 
@@ -154,6 +156,8 @@ batch_job_api_key = Table(
     Column("hint", String(16), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("revoked_at", UtcDateTime),
+    # true to the minute
+    Column("last_used_at", UtcDateTime),
 )
 
 batch_job_upload = Table(
@@ -164,6 +168,7 @@ batch_job_upload = Table(
     Column("size", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
+    Index("ix_batch_job_upload_owner_key", "owner", "key"),
 )
 
 batch_job_secret = Table(

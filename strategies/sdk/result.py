@@ -13,18 +13,18 @@ FOR_MEDUSA = frozenset({"product-import-count"})
 class StatDescriptor(BaseModel):
     """One line of a job's summary."""
 
-    key: str
-    name: str
-    message: str
+    key: str = Field(examples=["import-plan"])
+    name: str = Field(examples=["Plan"])
+    message: str = Field(examples=["3 rows to create, 1 to update, 0 to refuse"])
 
 
 class ErrorEntry(BaseModel):
     """One error of a job: ``err`` holds the trace, shortened; ``refused`` if no other attempt can do better."""
 
-    message: str
-    code: str
-    err: Any = None
-    refused: bool = False
+    message: str = Field(examples=["the table goods has no column colour"])
+    code: str = Field(examples=["JobRefused"])
+    err: Any = Field(default=None, description="The trace, shortened; for administrators.")
+    refused: bool = Field(default=False, description="Whether no other attempt can do better.")
 
 
 class Counters(BaseModel):
@@ -41,19 +41,23 @@ class Counters(BaseModel):
 class JobResult(BaseModel):
     """The ``result`` of a job row; counts are rows, ``progress`` is 0 to 1, ``file_size`` is bytes."""
 
-    count: int | None = None
-    advancement_count: int = 0
-    progress: float = 0.0
+    count: int | None = Field(default=None, description="Rows there are, once that is known.", examples=[100])
+    advancement_count: int = Field(default=0, description="Rows gone through.", examples=[100])
+    progress: float = Field(default=0.0, description="From 0 to 1.", examples=[1.0])
     errors: list[ErrorEntry] = Field(default_factory=list)
     stat_descriptors: list[StatDescriptor] = Field(default_factory=list)
-    file_key: str | None = None
-    file_size: int | None = None
-    rejects_file_key: str | None = None
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    rejected: int = 0
+    file_key: str | None = Field(
+        default=None, description="The file that the job wrote.", examples=["jobs/batch_01/goods.csv"]
+    )
+    file_size: int | None = Field(default=None, description="Its bytes.", examples=[2048])
+    rejects_file_key: str | None = Field(
+        default=None, description="The file of refused rows, each with its line and reason."
+    )
+    created: int = Field(default=0, description="Rows that were added.")
+    updated: int = Field(default=0, description="Rows that were changed.")
+    unchanged: int = Field(default=0, description="Rows that were as they should be.")
+    removed: int = Field(default=0, description="Rows that were removed.")
+    rejected: int = Field(default=0, description="Rows that were refused.")
 
     def describe(self, key: str, name: str, message: str) -> None:
         """Set the summary line of this key, in the order of first sight."""

@@ -15,16 +15,20 @@ from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.file_response import WantedRange, send_file
 from batch_jobs.deployments.api.form_uploads import OVERHEAD, FormReader
 from batch_jobs.deployments.api.links import download_link, linked_file
+from batch_jobs.deployments.api.list_query import UploadQuery
 from batch_jobs.deployments.api.openapi import (
     BAD_RANGE,
     DELETED,
     DOWNLOAD_URL,
     FILE_CONTENT,
+    MANY_UPLOADS,
     PART_OF_FILE,
+    UPLOAD_PARAMETERS,
     UPLOADS,
     refusals,
 )
-from batch_jobs.deployments.api.schemas import FileKey
+from batch_jobs.deployments.api.schemas import FileKey, upload_json
+from batch_jobs.deployments.log import add_facts
 from batch_jobs.strategies.sdk.errors import FileMissing
 
 router = APIRouter()
@@ -85,8 +89,28 @@ async def upload(request: Request, api: CurrentApi, caller: CurrentCaller) -> Re
     except BaseException:
         await asyncio.to_thread(reader.undo)
         raise
+    add_facts(action="upload", files=[key for key, _ in stored])
     shown = [{"url": download_link(request, api, caller, key), "key": key} for key, _ in stored]
     return JSONResponse({"uploads": shown})
+
+
+@router.get(
+    "/admin/uploads",
+    dependencies=[requires(Right.FILES)],
+    tags=["files"],
+    summary="List uploads",
+    response_class=JSONResponse,
+    responses={200: MANY_UPLOADS, **refusals(400, 401, 403)},
+    openapi_extra={"parameters": UPLOAD_PARAMETERS},
+)
+def list_uploads(request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
+    """The caller's uploads, an administrator's being everybody's, newest first; paged as jobs are."""
+    query = UploadQuery.parse(request.query_params.multi_items())
+    found = api.uploads.page(caller.sees_only, query.limit, query.offset, query.before)
+    answer: dict[str, Any] = {"uploads": [upload_json(upload) for upload in found]}
+    if not query.by_cursor:
+        answer |= {"count": api.uploads.count(caller.sees_only), "offset": query.offset}
+    return JSONResponse({**answer, "limit": query.limit, "next_cursor": query.next_cursor(found)})
 
 
 @router.delete(
@@ -95,13 +119,14 @@ async def upload(request: Request, api: CurrentApi, caller: CurrentCaller) -> Re
     tags=["files"],
     summary="Delete a file",
     response_class=JSONResponse,
-    responses={200: DELETED, **refusals(400, 401, 403, 404, 409)},
+    responses={200: DELETED, **refusals(400, 401, 403, 404, 409, 413, 415)},
     openapi_extra=openapi.body(FileKey),
 )
 def delete(body: Annotated[FileKey, json_body(FileKey)], api: CurrentApi, caller: CurrentCaller) -> Response:
     """Delete a file of the caller's; one that was deleted before is gone all the same."""
     if not FileAccess(api, caller).delete(body.file_key) and not api.compat:
         raise FileMissing(body.file_key)
+    add_facts(action="delete", file=body.file_key)
     return JSONResponse({"id": body.file_key, "object": "file", "deleted": True})
 
 
@@ -111,7 +136,7 @@ def delete(body: Annotated[FileKey, json_body(FileKey)], api: CurrentApi, caller
     tags=["files"],
     summary="Get a download link",
     response_class=JSONResponse,
-    responses={200: DOWNLOAD_URL, **refusals(400, 401, 403, 404)},
+    responses={200: DOWNLOAD_URL, **refusals(400, 401, 403, 404, 413, 415)},
     openapi_extra=openapi.body(FileKey),
 )
 def download_url(
@@ -119,6 +144,7 @@ def download_url(
 ) -> Response:
     """A link that needs no key, works for a while, and for as long as the key it was made with may read the file."""
     key = FileAccess(api, caller).readable(body.file_key)
+    add_facts(action="link", file=key)
     return JSONResponse({"download_url": download_link(request, api, caller, key)})
 
 
@@ -131,7 +157,9 @@ def download_url(
 )
 def download(token: str, name: str, api: CurrentApi, wanted: WantedRange) -> Response:
     """The file of a link; `name` is what a browser calls it. One `Range` is heeded."""
-    return send_file(api.files, linked_file(api, token), wanted)
+    key = linked_file(api, token)
+    add_facts(action="download", file=key)
+    return send_file(api.files, key, wanted)
 
 
 def _add_file_of_job(name: str, field: str, called: str, summary: str, what: str) -> None:
@@ -140,6 +168,7 @@ def _add_file_of_job(name: str, field: str, called: str, summary: str, what: str
         key = getattr(job.result, field)
         if key is None:
             raise NothingThere(f"{job.id} has no {called}")
+        add_facts(action="download", file=key)
         return send_file(api.files, FileAccess(api, caller).readable(key), wanted)
 
     send.__name__, send.__doc__ = name, what

@@ -15,6 +15,7 @@ from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.list_query import ListQuery
 from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, ONE_JOB, PLAN, refusals
 from batch_jobs.deployments.api.schemas import FIELDS, MEDUSA_FIELDS, CreateJob, event_json, job_json, user_json
+from batch_jobs.deployments.log import add_facts
 from batch_jobs.flows.access.target import holds_the_jobs
 from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.strategies.sdk.context_fields import Names, named
@@ -69,6 +70,7 @@ def create(
         start_at=body.start_at,
         tables=caller.tables,
     )
+    add_facts(action="create", job=job.id, type=job.type, dry_run=job.dry_run)
     api.starter.notify(job)
     return _one(api, job, caller, 201)
 
@@ -138,6 +140,7 @@ def plan(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
 def _add_action(name: str, what: str) -> None:
     def act(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
         known = api.job(job_id, caller)
+        add_facts(action=name)
         move: Callable[..., Job] = getattr(api.service, name)
         job = move(known.id, who=caller.name)
         api.starter.notify(job)

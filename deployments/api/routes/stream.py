@@ -1,4 +1,4 @@
-"""A job as server-sent events: each step of its history and its progress, until it ends."""
+"""A job as server-sent events: each step of its history and its progress, until it ends or waits for a person."""
 
 import asyncio
 import json
@@ -6,16 +6,18 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
 
-from batch_jobs.deployments.api.auth import Right
+from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, requires
 from batch_jobs.deployments.api.job_stream import Subscription
-from batch_jobs.deployments.api.openapi import EVENT_STREAM, refusals
+from batch_jobs.deployments.api.links import STREAM, base_url, make_token, read_token
+from batch_jobs.deployments.api.openapi import EVENT_STREAM, STREAM_URL, refusals
 from batch_jobs.deployments.api.schemas import event_json, job_json
+from batch_jobs.deployments.log import add_facts
 from batch_jobs.flows.jobs.model import Job, JobEvent
 
 QUIET_SECONDS = 15.0  # then a comment is sent, so that nobody in between takes the connection for dead
@@ -24,8 +26,14 @@ RETRY_MS = 1000  # how soon a browser comes back
 
 router = APIRouter(tags=["batch jobs"])
 
-#: Ids are ``<last step>`` for a step, ``<last step>.<version of the progress>`` for progress, ``<last step>.end``.
-EVENT_ID = re.compile(r"([0-9]{1,18})(?:\.(?:([0-9]{1,20})|(end)))?")
+#: Ids are ``<last step>`` for a step, ``<last step>.<version of the progress>`` for progress, and for the last one
+#: ``<last step>.end`` or ``<last step>.waiting``.
+EVENT_ID = re.compile(r"([0-9]{1,18})(?:\.(?:([0-9]{1,20})|(end|waiting)))?")
+LastEventId = Annotated[str | None, Header(description="Of the last event that was seen; what follows is sent.")]
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: EVENT_STREAM,
+    204: {"description": "There was nothing more to wait for when it was sent to its end before"},
+}
 
 
 @router.get(
@@ -33,18 +41,47 @@ EVENT_ID = re.compile(r"([0-9]{1,18})(?:\.(?:([0-9]{1,20})|(end)))?")
     dependencies=[requires(Right.READ)],
     summary="Follow a job by server-sent events",
     response_class=StreamingResponse,
-    responses={200: EVENT_STREAM, 204: {"description": "Ended, and sent to the end before"}, **refusals(401, 403, 404)},
+    responses={**ANSWERS, **refusals(401, 403, 404)},
 )
-async def follow(
-    job_id: str,
-    api: CurrentApi,
-    caller: CurrentCaller,
-    last_event_id: str | None = Header(None, description="Of the last event that was seen; what follows is sent."),
-) -> Response:
-    """Events ``status`` (a step of the history) and ``progress`` (the job); closes once the job has ended."""
+async def follow(job_id: str, api: CurrentApi, caller: CurrentCaller, last_event_id: LastEventId = None) -> Response:
+    """Events `status` (a step of the history) and `progress` (the job), until an `end`, or a `waiting` for a yes."""
+    return await _follow(api, caller, job_id, _Seen(last_event_id))
+
+
+@router.post(
+    "/admin/batch-jobs/{job_id}/stream-url",
+    dependencies=[requires(Right.READ)],
+    summary="Get a link to follow a job",
+    response_class=JSONResponse,
+    responses={200: STREAM_URL, **refusals(401, 403, 404)},
+)
+def stream_url(job_id: str, request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
+    """A link for a browser's `EventSource`, which cannot show a key; it works for a while, and dies with the key."""
+    job = api.job(job_id, caller)
+    add_facts(action="link")
+    return JSONResponse({"stream_url": f"{base_url(request, api)}/streams/{make_token(api, STREAM, job.id, caller)}"})
+
+
+@router.get(
+    "/streams/{token}",
+    summary="Follow a job by its link",
+    response_class=StreamingResponse,
+    responses={**ANSWERS, **refusals(403, 404)},
+)
+async def follow_link(token: str, api: CurrentApi, last_event_id: LastEventId = None) -> Response:
+    """The stream of the link's job, as its maker may read it now."""
+    job_id, maker = await asyncio.to_thread(read_token, api, STREAM, token)
+    return await _follow(api, maker, job_id, _Seen(last_event_id))
+
+
+async def _follow(api: Api, caller: Caller, job_id: str, seen: "_Seen") -> Response:
+    caller.require(Right.READ)
     job = await asyncio.to_thread(api.job, job_id, caller)
-    seen = _Seen(last_event_id)
-    if job.has_ended and seen.end and not await asyncio.to_thread(api.service.events, job.id, seen.step):
+    if (
+        (job.has_ended or job.awaits_confirmation)
+        and seen.end
+        and not await asyncio.to_thread(api.service.events, job.id, seen.step)
+    ):
         return Response(status_code=204)  # a browser comes back for ever after anything else
     async with AsyncExitStack() as opening:
         subscription = await opening.enter_async_context(api.streams.subscribe(job, caller.key_id))
@@ -105,6 +142,9 @@ async def _events(
         yield seen.progressed(job, show) or ": still here\n\n"
         if job.has_ended:
             yield _event("end", f"{seen.step}.end", {"status": job.status})
+            return
+        if job.awaits_confirmation:
+            yield _event("waiting", f"{seen.step}.waiting", {"status": job.status, "waits_for": "confirm"})
             return
         await subscription.wait_for_change(job, QUIET_SECONDS)
 

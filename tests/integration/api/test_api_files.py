@@ -345,3 +345,44 @@ def test_a_pattern_means_one_s_own_files_and_nobody_else_s(api: Served):
     assert create([mine[1], mine[0]]).json()["batch_job"]["context"]["file_key"] == [mine[1], mine[0]]
     for refused in (theirs, [mine[0], theirs], "uploads/*z.csv", f"{theirs}#a.csv", f"{theirs[:-5]}?.csv"):
         assert create(refused).status_code == 404
+
+
+def test_uploads_are_listed_as_one_s_own_page_by_page_and_an_administrator_sees_all(api_on_both: Served):
+    alice, bob, root = (api_on_both.by(name) for name in ("alice", "bob", "root"))
+    mine = [upload(alice, b"a\n", name=f"{number}.csv").json()["uploads"][0]["key"] for number in range(5)]
+    theirs = upload(bob, b"bb\n", name="z.csv").json()["uploads"][0]["key"]
+    alice.request("DELETE", "/admin/uploads", json={"file_key": mine[0]})
+    newest_first = sorted(mine[1:], reverse=True)
+
+    whole = alice.get("/admin/uploads").json()
+    first = alice.get("/admin/uploads?limit=3").json()
+    upload(alice, b"a\n", name="between.csv")
+    second = alice.get(f"/admin/uploads?limit=3&cursor={first['next_cursor']}").json()
+
+    assert [one["key"] for one in whole["uploads"]] == newest_first
+    assert (whole["count"], whole["offset"], whole["limit"], whole["next_cursor"]) == (4, 0, 10, None)
+    assert {(one["size"], one["owner"]) for one in whole["uploads"]} == {(2, "alice")}
+    assert [one["key"] for one in first["uploads"] + second["uploads"]] == newest_first
+    assert "count" not in second
+    assert [one["key"] for one in alice.get("/admin/uploads?offset=4").json()["uploads"]] == newest_first[3:]
+    assert [one["key"] for one in bob.get("/admin/uploads").json()["uploads"]] == [theirs]
+    assert {one["owner"] for one in root.get("/admin/uploads").json()["uploads"]} == {"alice", "bob"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=-1",
+        "limit=501",
+        "cursor=%C3%BC",
+        "cursor=AA",
+        "cursor=dXBs&offset=1",
+        "order=size",
+        "limit[]=1",
+        "offset=x",
+    ],
+)
+def test_a_query_of_uploads_that_cannot_be_used_is_refused(shared: Served, query: str):
+    answer = shared.by("alice").get(f"/admin/uploads?{query}")
+
+    assert (answer.status_code, answer.json()["type"]) == (400, "invalid_data")

@@ -512,3 +512,25 @@ def test_the_document_shows_how_the_api_says_that_it_is_well(alice: httpx.Client
 
     assert set(shown[str(answer.status_code)]) == set(answer.json())
     assert len({example["status"] for example in shown.values()}) == len(shown)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/admin/batch-jobs"), ("DELETE", "/admin/uploads"), ("POST", "/admin/uploads/download-url")],
+)
+def test_json_that_is_sent_as_something_else_is_refused_as_such(shared: Served, method: str, path: str, kind: str):
+    """A page of another origin may send a plain form or text without asking first, so these are never read as JSON."""
+    answer = shared.by("alice").request(method, path, content=b'{"type": "noting"}', headers={"content-type": kind})
+
+    assert answer.status_code == 415
+    assert "application/json" in answer.json()["message"]
+
+
+def test_a_page_of_an_allowed_origin_may_read_the_headers_it_needs(serve: Callable[..., Served], no_prefect: None):
+    api = serve(api_cors_origins="https://shop.example.com")
+
+    answer = api.by("alice").get("/admin/batch-jobs", headers={"origin": "https://shop.example.com"})
+
+    exposed = answer.headers["access-control-expose-headers"].lower()
+    assert {"retry-after", "x-request-id", "content-disposition"} <= set(exposed.replace(" ", "").split(","))

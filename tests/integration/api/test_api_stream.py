@@ -1,6 +1,7 @@
 """A job as server-sent events."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,12 +22,13 @@ from support.servers import wait_until
 class Follower:
     """Reads a stream in a thread, event by event."""
 
-    def __init__(self, client: httpx.Client, job_id: str, last: str | None = None) -> None:
+    def __init__(self, client: httpx.Client, job_id: str, last: str | None = None, link: str | None = None) -> None:
         self.events: list[dict[str, str]] = []
         self.ended = threading.Event()
         self.status = 0
         headers = {"Last-Event-ID": last} if last else {}
-        self._thread = threading.Thread(target=self._read, args=(client, f"/admin/batch-jobs/{job_id}/stream", headers))
+        path = link or f"/admin/batch-jobs/{job_id}/stream"
+        self._thread = threading.Thread(target=self._read, args=(client, path, headers))
         self._thread.start()
 
     def names(self) -> list[str]:
@@ -96,6 +98,63 @@ def test_a_follower_who_was_told_an_end_is_told_what_a_retry_added(api: Served):
     assert Follower(api.by("alice"), job.id, last=end["id"]).join().names() == ["status", "status", "progress", "end"]
 
 
+def test_a_follower_of_a_dry_run_is_told_that_it_waits_for_a_yes_and_the_stream_ends(api: Served):
+    job, alice = api.job("alice", Status.PROCESSING), api.by("alice")
+    waiting = api.job("alice", Status.PRE_PROCESSED)
+    claimed = api.workspace.store.claim(waiting, ProcessIdentity.current(), None)
+    follower = Follower(alice, waiting.id)
+    wait_until(lambda: "progress" in follower.names(), what="the preview, which its process has not left yet")
+    assert not follower.ended.is_set()
+
+    api.workspace.store.release(claimed)
+
+    last = follower.join().events[-1]
+    assert last["event"] == "waiting"
+    assert json.loads(last["data"]) == {"status": "pre_processed", "waits_for": "confirm"}
+    again = {"Last-Event-ID": last["id"]}
+    assert alice.get(f"/admin/batch-jobs/{waiting.id}/stream", headers=again).status_code == 204
+    api.workspace.service.confirm(waiting.id, who="test")
+    api.workspace.service.cancel(waiting.id, who="test")
+    rest = Follower(alice, waiting.id, last=last["id"]).join()
+    assert rest.names() == ["status", "status", "progress", "end"]
+    api.workspace.service.cancel(job.id, who="test")
+
+
+def test_a_browser_follows_by_a_link_that_is_good_for_what_its_maker_may_read(api: Served):
+    alice, job = api.by("alice"), api.job("alice", Status.PROCESSING)
+    link = alice.post(f"/admin/batch-jobs/{job.id}/stream-url").json()["stream_url"]
+    with httpx.Client(verify=False) as nobody:
+        follower = Follower(nobody, job.id, link=link)
+        wait_until(lambda: "progress" in follower.names(), what="what there is")
+        api.workspace.service.cancel(job.id, who="test")
+        assert follower.join().names()[-1] == "end"
+
+        altered = nobody.get(link[:-4] + "abcd")
+        of_a_file = nobody.get(_download_link(api).replace("/files/", "/streams/").rsplit("/", 1)[0])
+        api.workspace.api_keys.revoke("alice")
+        revoked = nobody.get(link)
+
+    assert [answer.status_code for answer in (altered, of_a_file, revoked)] == [403] * 3
+    assert api.by("bob").post(f"/admin/batch-jobs/{job.id}/stream-url").status_code == 404
+
+
+def test_a_stream_by_a_link_ends_when_the_key_of_its_maker_is_revoked(api: Served):
+    job = api.job("root")
+    link = api.by("vera").post(f"/admin/batch-jobs/{job.id}/stream-url").json()["stream_url"]
+    with httpx.Client(verify=False) as nobody:
+        follower = Follower(nobody, job.id, link=link)
+        wait_until(lambda: bool(follower.events), what="the follower")
+
+        api.workspace.api_keys.revoke("vera")
+
+        assert follower.join().names() == ["status", "progress"]
+
+
+def _download_link(api: Served) -> str:
+    sent = api.by("alice").post("/admin/uploads", files=[("files", ("a.csv", b"a"))]).json()
+    return str(sent["uploads"][0]["url"])
+
+
 @pytest.mark.parametrize("last", ["nonsense", "-1", "9" * 40, "1.x", "1.ended", ".end", "' OR 1=1"])
 def test_an_id_that_is_none_begins_at_the_beginning(shared: Served, last: str):
     job = shared.job("alice", Status.CANCELED)
@@ -149,6 +208,7 @@ def test_one_key_has_so_many_streams_and_no_more(
     refused = api.by("alice").get(f"/admin/batch-jobs/{job.id}/stream")
 
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+    assert int(refused.headers["retry-after"]) > 0
     api.workspace.service.cancel(job.id, who="test")
     for follower in followers:
         follower.join()

@@ -25,6 +25,8 @@ MATRIX: dict[tuple[str, str], tuple[int, int, int, int, int]] = {
     ("GET", "/admin/batch-jobs/{job_id}/events"): (401, 200, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/plan"): (401, 403, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/stream"): (401, 200, 404, 200, 200),
+    ("POST", "/admin/batch-jobs/{job_id}/stream-url"): (401, 200, 404, 200, 200),
+    ("GET", "/streams/{token}"): (200, 200, 200, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/output"): (401, 403, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/rejects"): (401, 403, 404, 200, 200),
     ("POST", "/admin/batch-jobs/{job_id}/confirm"): (401, 403, 404, 200, 200),
@@ -37,6 +39,7 @@ MATRIX: dict[tuple[str, str], tuple[int, int, int, int, int]] = {
     ("POST", "/admin/uploads"): (401, 403, 200, 200, 200),
     ("POST", "/admin/uploads/protected"): (401, 403, 200, 200, 200),
     ("POST", "/admin/uploads/download-url"): (401, 403, 404, 200, 200),
+    ("GET", "/admin/uploads"): (401, 403, 200, 200, 200),
     ("DELETE", "/admin/uploads"): (401, 403, 404, 200, 200),
     ("GET", "/files/{token}/{name}"): (200, 200, 200, 200, 200),
     ("GET", "/healthz"): (200, 200, 200, 200, 200),
@@ -89,6 +92,9 @@ def request_for(served: Served, method: str, path: str) -> dict[str, Any]:
         if action == "stream":
             served.workspace.service.cancel(job_id, who="test")  # a stream of an ended job ends by itself
         asked["url"] = path.replace("{job_id}", job_id)
+    if path == "/streams/{token}":
+        job_id = job_with_files(served, Status.COMPLETED)
+        asked["url"] = served.by("alice").post(f"/admin/batch-jobs/{job_id}/stream-url").json()["stream_url"]
     if path == "/admin/batch-jobs" and method == "POST":
         asked["json"] = {"type": "noting", "context": {}}
     if method == "POST" and path in ("/admin/uploads", "/admin/uploads/protected"):

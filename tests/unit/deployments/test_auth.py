@@ -1,6 +1,7 @@
 """Who calls, and what they may."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,9 @@ class Table:
         made = datetime(2026, 1, 1, tzinfo=UTC)
         kept = ApiKey(id="key_1", name="mara", role=Role.OPERATOR, types=["import"], hint="a-ke", created_at=made)
         return kept if token == KEPT else None
+
+    def note_use(self, uses: Mapping[str, datetime]) -> None:
+        """Nobody asks."""
 
 
 def authentication(rate: str = "100/minute") -> tuple[Authentication, Table]:
