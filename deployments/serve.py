@@ -15,8 +15,10 @@ from batch_jobs.deployments.log import start_log
 from batch_jobs.deployments.prefect.connection import use_prefect
 from batch_jobs.deployments.prefect.server import USUAL_PORT, PrefectServer, free_port, running_server
 from batch_jobs.deployments.worker.environment import set_run_environment
+from batch_jobs.deployments.worker.run_output import run_log, runs_print_to
 from batch_jobs.flows.home import close_home
 from batch_jobs.flows.prefect.address import API_URL, Announcement, find_prefect
+from batch_jobs.flows.tracing import flush_traces, start_tracing
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.closed_folders import opener
 from batch_jobs.strategies.sdk.errors import BatchJobError
@@ -34,11 +36,15 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
     """
     settings = workspace.settings
     close_home(settings.home)
-    start_log(settings.log_format)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     outlive_terminal()
     with ExitStack() as held:
         held.enter_context(_only_one(settings.home))
+        if not verbose:
+            held.enter_context(runs_print_to(run_log(settings.home)))
+        start_log(settings.log_format)
+        start_tracing()
+        held.callback(flush_traces)
         workspace.service.waiting()  # a database that does not answer is reported before anything is started
         server = held.enter_context(_prefect(settings.home, say))
         set_run_environment(settings, verbose)
@@ -103,5 +109,6 @@ def _greet(workspace: Workspace, api_url: str, say: Say) -> None:
     say(f"serving      {', '.join(sorted(workspace.strategies.by_type)) or 'no strategies yet'}")
     for broken in workspace.strategies.broken:
         say(f"not loaded   {broken}")
+    say(f"runs print   to {run_log(workspace.settings.home)}, unless --verbose is given")
     say("create jobs  batch-jobs create TYPE -c KEY=VALUE, or Deployments in the UI")
     say("Ctrl-C stops")

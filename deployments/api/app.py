@@ -16,7 +16,9 @@ from batch_jobs.deployments.api.middleware import RequestMiddleware
 from batch_jobs.deployments.api.openapi import document
 from batch_jobs.deployments.api.readiness import Readiness
 from batch_jobs.deployments.api.routes import files, health, jobs, strategies, stream
+from batch_jobs.deployments.api.tracing import TraceMiddleware
 from batch_jobs.deployments.api.webhook import WebhookSender
+from batch_jobs.flows.tracing import is_tracing
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.database import CONNECTIONS
 
@@ -77,6 +79,8 @@ def create_app(workspace: Workspace) -> FastAPI:
             expose_headers=EXPOSED_HEADERS,
         )
     app.add_middleware(RequestMiddleware, metrics=api.metrics, compat=api.compat)
+    if is_tracing():
+        app.add_middleware(TraceMiddleware)
     return app
 
 

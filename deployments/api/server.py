@@ -18,6 +18,7 @@ from batch_jobs.deployments.errors import AddressTaken, OpenToAll
 from batch_jobs.deployments.hangup import outlive_terminal
 from batch_jobs.deployments.log import start_log
 from batch_jobs.flows.access.keys import keys_of_setting
+from batch_jobs.flows.tracing import start_tracing
 from batch_jobs.flows.workspace import Workspace
 
 STOP_SECONDS = 5
@@ -71,6 +72,7 @@ async def serve_api(workspace: Workspace, say: Say) -> None:
 def run_api(workspace: Workspace, say: Say) -> None:
     """Serve the API until Ctrl-C, SIGTERM or the end of the terminal; raises as ``serve_api`` does."""
     start_log(workspace.settings.log_format)
+    start_tracing()
     with listen(workspace) as listening:
         server = StreamingServer(config(workspace))
         say(f"serving the API at {address(listening)}, Ctrl-C stops")

@@ -1,6 +1,7 @@
 """``worker``: runs jobs here for the Prefect server that is named."""
 
 import asyncio
+from contextlib import nullcontext
 from functools import partial
 
 from batch_jobs.deployments.cli import output
@@ -9,6 +10,7 @@ from batch_jobs.deployments.errors import NoPrefectNamed
 from batch_jobs.deployments.hangup import outlive_terminal
 from batch_jobs.deployments.prefect.connection import use_prefect
 from batch_jobs.deployments.worker.environment import set_run_environment
+from batch_jobs.deployments.worker.run_output import run_log, runs_print_to
 from batch_jobs.flows.prefect.address import find_prefect
 from batch_jobs.flows.workspace import current_workspace
 
@@ -30,8 +32,12 @@ def worker(verbose: Verbose = False) -> None:
     async def ready() -> None:
         working_on = ", ".join(sorted(workspace.strategies.by_type))
         output.out.print(
-            f"Prefect      {known.api_url}\nwork pool    {WORK_POOL}\nworking on   {working_on}\nCtrl-C stops"
+            f"Prefect      {known.api_url}\nwork pool    {WORK_POOL}\nworking on   {working_on}\n"
+            f"runs print   to {run_log(workspace.settings.home)}, unless --verbose is given\nCtrl-C stops"
         )
 
     beside = (ready, partial(tell_outages, known.api_url, output.out.print))
-    asyncio.run(run_jobs(workspace, beside, output.out.print))
+    home = workspace.settings.home
+    home.mkdir(parents=True, exist_ok=True)
+    with nullcontext() if verbose else runs_print_to(run_log(home)):
+        asyncio.run(run_jobs(workspace, beside, output.out.print))

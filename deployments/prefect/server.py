@@ -22,6 +22,7 @@ SERVER_COMMAND = [sys.executable, "-m", "prefect", "server", "start", "--host", 
 ROOM_BYTES = 1 << 16
 START_SECONDS = 120
 STOP_SECONDS = 20
+LARGEST_LOG = 10_000_000
 #: How pydantic ends a server whose settings, of class ``RunnerSettings`` say, it cannot read.
 WRONG_SETTING = re.compile(r"validation errors? for (\w*)Settings\n(\w+)\n  (.+?) \[type=")
 
@@ -78,6 +79,12 @@ class PrefectServer:
             if self.has_ended() or time.monotonic() > deadline:
                 raise PrefectDidNotStart(self.log, _wrong_setting(self.log) or _no_room(self.log.parent))
             time.sleep(0.1)
+
+    def bound_log(self) -> None:
+        """Let its log not grow for ever; the last of it is kept beside it, once. It appends, so it begins anew."""
+        if self.log.stat().st_size > LARGEST_LOG:
+            shutil.copyfile(self.log, self.log.with_name(f"{self.log.name}.1"))
+            os.truncate(self.log, 0)
 
     def stop(self) -> None:
         """End it, in order where it lets itself be."""

@@ -54,6 +54,8 @@ async def tell_outages(api_url: str, say: Say, server: PrefectServer | None = No
     away, starts = False, 0
     async with httpx.AsyncClient(timeout=ANSWER_SECONDS, limits=httpx.Limits(max_keepalive_connections=0)) as client:
         while True:
+            if server is not None:
+                server.bound_log()
             answers = await _answers(client, api_url)  # first, as one that ended meanwhile gives none either
             if server is not None and server.has_ended():
                 if starts == STARTS:

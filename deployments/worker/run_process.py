@@ -18,6 +18,7 @@ from prefect.logging.handlers import APILogWorker
 
 from batch_jobs.deployments.hangup import outlive_terminal
 from batch_jobs.deployments.worker.prefect_outage import quieten_outages
+from batch_jobs.flows.tracing import flush_traces, start_tracing
 
 ENGINE = "prefect.engine"
 #: How long the end of a run waits for what is still to be sent to Prefect, lines and events each.
@@ -30,6 +31,7 @@ def run_engine() -> None:
     """Run the engine for the run that the environment names, and end this process within seconds of its end."""
     quieten_outages()
     outlive_terminal()
+    start_tracing()
     sys.argv = [ENGINE]
     try:
         with warnings.catch_warnings(), SyncClientContext.get_or_create():  # one client for all that the run asks
@@ -37,6 +39,7 @@ def run_engine() -> None:
             runpy.run_module(ENGINE, run_name="__main__")
     finally:
         code = _exit_code(sys.exc_info()[1])
+        flush_traces()
         if not _all_is_sent():
             os._exit(code)  # in order, Prefect would ask a server that is away for a minute
         sys.stdout.flush()

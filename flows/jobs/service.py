@@ -20,6 +20,7 @@ from batch_jobs.flows.jobs.store import NO_RUN, JobStore, NewJob, owner
 from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.prefect.client import PrefectRuns
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
+from batch_jobs.flows.tracing import traceparent_of_new_job
 from batch_jobs.strategies.sdk.registry import Registry
 
 #: What two jobs of one idempotency key have in common.
@@ -116,14 +117,16 @@ class BatchJobService:
         self._access.check(prepared, options.get("tables"))
         key = unique_key(strategy, prepared)
         queues = strategy.on_duplicate == "queue"
+        new_id = job_id or f"batch_{ULID()}"
         wanted: JobOptions = {"dry_run": False, "trigger": Trigger.PYTHON, **options}
         given = NewJob(
-            id=job_id or f"batch_{ULID()}",
+            id=new_id,
             type=batch_type,
             strategy=strategy.identifier,
             context=prepared.model_dump(mode="json"),
             queue_key=key if queues else None,
             active_key=None if queues else key,
+            traceparent=traceparent_of_new_job(new_id, batch_type),
             worker=worker,
             sealed=self._secrets.seal(prepared),
             **wanted,

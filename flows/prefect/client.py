@@ -183,6 +183,7 @@ def _new_run(client: "SyncPrefectClient", deployment_id: UUID, job: Job) -> str:
     from prefect.client.schemas.actions import DeploymentFlowRunCreate
     from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
     from prefect.states import Scheduled, to_state_create
+    from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY
 
     asked = DeploymentFlowRunCreate(
         parameters=run_parameters(job),
@@ -191,6 +192,8 @@ def _new_run(client: "SyncPrefectClient", deployment_id: UUID, job: Job) -> str:
         name=f"{job.type} {job.id}",
         idempotency_key=f"{job.id}-{job.attempt}-{job.version}",
     )
+    if job.traceparent:
+        asked.labels = {LABELS_TRACEPARENT_KEY: job.traceparent}
     try:
         answer = client.request(
             "POST",

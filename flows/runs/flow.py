@@ -16,6 +16,7 @@ from batch_jobs.flows.jobs.model import Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.prefect.client import run_state
 from batch_jobs.flows.runs.run import JobFlowRun, this_run
+from batch_jobs.flows.tracing import start_tracing
 from batch_jobs.flows.workspace import Workspace, current_workspace
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.connecting import waiting_as_runs_do
@@ -105,6 +106,7 @@ def _run_name() -> str:
 
 
 def _run_job(strategy: type[BatchJobStrategy], context: BaseModel | None, dry_run: bool, job_id: str) -> Any:
+    start_tracing()  # where no process of ours has begun this one
     workspace, run = current_workspace(), this_run()
     workspace.is_for_a_run = run.deployment_id is not None
     _leave_other_release(workspace, run)

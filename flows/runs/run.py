@@ -21,10 +21,10 @@ from batch_jobs.flows.runs.artifacts import Artifacts
 from batch_jobs.flows.runs.attempt import Attempt, Outcome, Step
 from batch_jobs.flows.runs.reporting import Heartbeat, RowReport
 from batch_jobs.flows.runs.tasks import StepTasks
+from batch_jobs.flows.runs.traced_checkpoints import TracedCheckpoints
 from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobParts
 
@@ -81,10 +81,12 @@ class JobFlowRun:
         shown, logger = Artifacts(job.id, opened), get_run_logger()
         report = RowReport(self._store, job, opened, shown.show_progress, self._is_leaving)
         with self._workspace.target_of(job, report.stop_if_asked) as target:
+            checkpoints = TracedCheckpoints(target, job.id, token=job.claim or 0, stop_if_asked=report.stop_if_asked)
+            checkpoints.traceparent = job.traceparent
             parts = JobParts(
                 target,
                 self._workspace.files,
-                CheckpointStore(target, job.id, token=job.claim or 0, stop_if_asked=report.stop_if_asked),
+                checkpoints,
                 report,
                 logger,
                 self._workspace.settings.chunk_size,

@@ -77,8 +77,10 @@ class Served:
         return process
 
     def said(self) -> str:
-        """What the servers and workers have said so far."""
-        return "".join(log.read_text() for log in sorted(self.folder.glob("*-*.log")))
+        """What runs have printed, and the servers and workers have said, so far."""
+        printed = self.folder / "home" / "runs.log"
+        logs = [*([printed] if printed.exists() else []), *sorted(self.folder.glob("*-*.log"))]
+        return "".join(log.read_text() for log in logs)
 
     def stop(self, process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> int:
         """Send a process a signal and wait for its end."""

@@ -48,7 +48,7 @@ async def follow(job_id: str, api: CurrentApi, caller: CurrentCaller, last_event
     return await _follow(api, caller, job_id, _Seen(last_event_id))
 
 
-@router.post(
+@router.get(
     "/admin/batch-jobs/{job_id}/stream-url",
     dependencies=[requires(Right.READ)],
     summary="Get a link to follow a job",

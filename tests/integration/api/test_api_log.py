@@ -85,7 +85,7 @@ def a_week_of(served: Logging) -> dict[str, Any]:
         alice.post(f"/admin/batch-jobs/{job.id}/cancel")
         assert httpx.get(sent["url"], verify=False).text == "a\n"
         token = sent["url"].split("/files/")[1].split("/")[0]
-        link = alice.post(f"/admin/batch-jobs/{job.id}/stream-url").json()["stream_url"]
+        link = alice.get(f"/admin/batch-jobs/{job.id}/stream-url").json()["stream_url"]
         assert httpx.get(link, verify=False).status_code == 200
         vera.post("/admin/batch-jobs", json={})
         for wrong in ("bj_nobody-has-this-key-of-a-secret-kind", served.keys["alice"] + "x"):

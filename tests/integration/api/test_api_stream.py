@@ -122,7 +122,7 @@ def test_a_follower_of_a_dry_run_is_told_that_it_waits_for_a_yes_and_the_stream_
 
 def test_a_browser_follows_by_a_link_that_is_good_for_what_its_maker_may_read(api: Served):
     alice, job = api.by("alice"), api.job("alice", Status.PROCESSING)
-    link = alice.post(f"/admin/batch-jobs/{job.id}/stream-url").json()["stream_url"]
+    link = alice.get(f"/admin/batch-jobs/{job.id}/stream-url").json()["stream_url"]
     with httpx.Client(verify=False) as nobody:
         follower = Follower(nobody, job.id, link=link)
         wait_until(lambda: "progress" in follower.names(), what="what there is")
@@ -135,12 +135,12 @@ def test_a_browser_follows_by_a_link_that_is_good_for_what_its_maker_may_read(ap
         revoked = nobody.get(link)
 
     assert [answer.status_code for answer in (altered, of_a_file, revoked)] == [403] * 3
-    assert api.by("bob").post(f"/admin/batch-jobs/{job.id}/stream-url").status_code == 404
+    assert api.by("bob").get(f"/admin/batch-jobs/{job.id}/stream-url").status_code == 404
 
 
 def test_a_stream_by_a_link_ends_when_the_key_of_its_maker_is_revoked(api: Served):
     job = api.job("root")
-    link = api.by("vera").post(f"/admin/batch-jobs/{job.id}/stream-url").json()["stream_url"]
+    link = api.by("vera").get(f"/admin/batch-jobs/{job.id}/stream-url").json()["stream_url"]
     with httpx.Client(verify=False) as nobody:
         follower = Follower(nobody, job.id, link=link)
         wait_until(lambda: bool(follower.events), what="the follower")

@@ -25,7 +25,7 @@ MATRIX: dict[tuple[str, str], tuple[int, int, int, int, int]] = {
     ("GET", "/admin/batch-jobs/{job_id}/events"): (401, 200, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/plan"): (401, 403, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/stream"): (401, 200, 404, 200, 200),
-    ("POST", "/admin/batch-jobs/{job_id}/stream-url"): (401, 200, 404, 200, 200),
+    ("GET", "/admin/batch-jobs/{job_id}/stream-url"): (401, 200, 404, 200, 200),
     ("GET", "/streams/{token}"): (200, 200, 200, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/output"): (401, 403, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/rejects"): (401, 403, 404, 200, 200),
@@ -94,7 +94,7 @@ def request_for(served: Served, method: str, path: str) -> dict[str, Any]:
         asked["url"] = path.replace("{job_id}", job_id)
     if path == "/streams/{token}":
         job_id = job_with_files(served, Status.COMPLETED)
-        asked["url"] = served.by("alice").post(f"/admin/batch-jobs/{job_id}/stream-url").json()["stream_url"]
+        asked["url"] = served.by("alice").get(f"/admin/batch-jobs/{job_id}/stream-url").json()["stream_url"]
     if path == "/admin/batch-jobs" and method == "POST":
         asked["json"] = {"type": "noting", "context": {}}
     if method == "POST" and path in ("/admin/uploads", "/admin/uploads/protected"):
