@@ -183,7 +183,6 @@ def _new_run(client: "SyncPrefectClient", deployment_id: UUID, job: Job) -> str:
     from prefect.client.schemas.actions import DeploymentFlowRunCreate
     from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
     from prefect.states import Scheduled, to_state_create
-    from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY
 
     asked = DeploymentFlowRunCreate(
         parameters=run_parameters(job),
@@ -193,7 +192,7 @@ def _new_run(client: "SyncPrefectClient", deployment_id: UUID, job: Job) -> str:
         idempotency_key=f"{job.id}-{job.attempt}-{job.version}",
     )
     if job.traceparent:
-        asked.labels = {LABELS_TRACEPARENT_KEY: job.traceparent}
+        asked.labels = _labels(job.traceparent)
     try:
         answer = client.request(
             "POST",
@@ -215,6 +214,13 @@ def run_parameters(job: Job) -> dict[str, Any]:
     """
     is_shown = len(json.dumps(job.context)) <= SHOWN_CONTEXT_BYTES
     return {"context": job.context if is_shown else None, "dry_run": job.dry_run, "job_id": job.id}
+
+
+def _labels(traceparent: str) -> dict[str, Any]:
+    """What lets Prefect's own spans of the run go on from those of the job."""
+    from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY
+
+    return {LABELS_TRACEPARENT_KEY: traceparent}
 
 
 def _http_settings(address: str) -> dict[str, Any]:
