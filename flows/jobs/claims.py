@@ -85,7 +85,8 @@ class Claims:
     def fail_lost(self, timeout: timedelta) -> int:
         """Fail every job whose process is dead, or gave no sign of life for so long; return how many.
 
-        How long that is counts from when this object saw the last sign, see ``Stillness``.
+        How long that is counts from when this object saw the last sign, see ``Stillness``. What such a process has open
+        in the target is ended.
         """
         seconds = timeout.total_seconds()
         jobs = self._store.open_jobs.with_workers()
@@ -95,7 +96,9 @@ class Claims:
             if job.has_stopped or not (job.has_dead_worker or silent[job.id] >= seconds):
                 continue
             why = f"{job.worker} died" if job.has_dead_worker else f"{job.worker} was not heard of for {seconds:g} s"
-            failed += self._fail(job, why).status is Status.FAILED
+            if self._fail(job, why).status is Status.FAILED:
+                failed += 1
+                self._end_sessions(job)
         return failed
 
     def watch_anew(self) -> None:
@@ -104,11 +107,9 @@ class Claims:
 
     def _fail(self, job: Job, why: str) -> Job:
         try:
-            failed = self._store.move(job, Action.FAIL, who="liveness", why=why)
+            return self._store.move(job, Action.FAIL, who="liveness", why=why)
         except JobMoved:
             return self._store.get(job.id)
-        self._end_sessions(job)
-        return failed
 
     def expire(self, job: Job) -> Job:
         """Cancel a job that was not confirmed in time."""

@@ -61,7 +61,9 @@ def test_a_job_whose_process_is_dead_fails_and_one_that_lives_or_may_live_stays(
     assert claims.fail_if_dead(unknown.id) == unknown
 
 
-def test_every_job_that_was_seen_silent_for_the_timeout_fails_and_no_other(store: JobStore, claims: Claims):
+def test_every_job_that_was_seen_silent_for_the_timeout_fails_and_no_other(store: JobStore):
+    ended: list[str] = []
+    claims = Claims(store, PrefectThatIsAway(), HOUR, end_sessions=lambda job: ended.append(job.id))
     silent, living = run_by(store, ELSEWHERE), run_by(store, ELSEWHERE)
     others = [job_in(store, Status.PAUSED), job_in(store, Status.CREATED)]
     failed = 0
@@ -73,7 +75,7 @@ def test_every_job_that_was_seen_silent_for_the_timeout_fails_and_no_other(store
         return failed > 0
 
     wait_until(one_has_failed, what="the failure of the silent one")
-    assert failed == 1
+    assert (failed, ended) == (1, [silent.id])
     assert store.get(silent.id).status is Status.FAILED
     assert store.events(silent.id)[-1].why == f"{ELSEWHERE} was not heard of for 0.5 s"
     assert store.get(living.id).status is Status.PROCESSING

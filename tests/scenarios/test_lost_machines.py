@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.engine import make_url
 
+from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.table import batch_job
 from batch_jobs.flows.jobs.transitions import Status
 from support.proxy import Proxy, proxied
@@ -126,16 +127,21 @@ def test_a_chunk_that_waits_for_somebody_elses_lock_is_canceled(served: Served):
     with served.workspace.target.connect() as connection:
         connection.execute(text("LOCK TABLE tally"))
         job = served.create()
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE :name"
-        name = {"name": f"batch-jobs {job.id} %"}
-        wait_until(lambda: connection.scalar(text(waiting), name) == 1, what="a chunk that waits")
+        wait_until(lambda: waiting(served, job) == 1, what="a chunk that waits")
         served.workspace.service.cancel(job.id, who="test")
         served.until(
             job, lambda now: any(line.key == "tidied" for line in now.result.stat_descriptors), "its on_cancel"
         )
-        assert connection.scalar(text(waiting), name) == 0
+        assert waiting(served, job) == 0
     assert served.until_run(job, "CANCELLED") == "CANCELLED"
     assert served.tally(job) == []
+
+
+def waiting(served: Served, job: Job) -> int:
+    """How many of a job's sessions wait for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE :name"
+    with served.workspace.jobs.connect() as connection:
+        return int(connection.scalar(text(query), {"name": f"batch-jobs {job.id} %"}) or 0)
 
 
 def sessions(served: Served) -> list[str]:
