@@ -4,13 +4,14 @@ Prefect keeps such a run Pending for ever, with its place among those that may r
 to be gone does no harm: of two processes of one run one gets the job, see ``flows.runs.run``.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    WorkerFilter,
     WorkPoolFilter,
     WorkPoolFilterName,
 )
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 BEAT_SECONDS = 10
 #: How long a worker is silent that is gone.
 SILENT = timedelta(seconds=30)
+#: Prefect remembers every worker there was; these are asked for, by a clock that may differ from its own.
+RECENT = timedelta(hours=1)
 #: How the message of a Pending state begins that one of our workers has set; its name follows.
 TAKEN_UP = "taken up by "
 
@@ -45,15 +48,17 @@ async def give_back_left_runs(client: "PrefectClient", pool: str, worker: str) -
     pending = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING]))
     in_pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
     runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(state=pending), work_pool_filter=in_pool)
-    taken = {run.id: run for run in runs if _worker_of(run) not in (None, worker)}
+    taken = [run for run in runs if _worker_of(run) not in (None, worker)]
     if not taken:
         return
-    workers = {one.name: one.last_heartbeat_time for one in await client.read_workers_for_work_pool(pool)}
+    recent = WorkerFilter.model_validate({"last_heartbeat_time": {"after_": datetime.now(UTC) - RECENT}})
+    heard_of = await client.read_workers_for_work_pool(pool, worker_filter=recent)
+    workers = {one.name: one.last_heartbeat_time for one in heard_of}
     now = workers.get(worker)
     if now is None:
         return
-    living = {name for name, heard_of in workers.items() if heard_of is not None and now - heard_of <= SILENT}
-    for run in taken.values():
+    living = {name for name, beat in workers.items() if beat is not None and now - beat <= SILENT}
+    for run in taken:
         since = run.state.timestamp if run.state else now
         if _worker_of(run) not in living and now - since > SILENT:
             why = f"{_worker_of(run)} took it up and was not heard of for {SILENT.total_seconds():g} s"

@@ -14,7 +14,7 @@ from batch_jobs.flows.runs.attempt import Step
 from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.job import JobRun
 
-#: What a deploy sends; and Ctrl-C at a terminal, which reaches the runs of a `serve` or `worker` there too.
+#: What a deploy sends; and Ctrl-C, where a run's process has the terminal, as under Prefect's own worker.
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import psutil
 import pytest
-from prefect.states import Scheduled
+from prefect.states import Crashed, Scheduled
 
 from batch_jobs.flows.jobs.transitions import Status
 from support.servers import wait_until
@@ -53,7 +53,7 @@ def test_runs_that_a_killed_server_has_taken_up_go_on_under_the_next(patient_ser
     served.kill_with_runs(server)
     served.start()
     for job in (first, behind):
-        done = served.until_status(job, Status.COMPLETED, seconds=60)
+        done = served.until_status(job, Status.COMPLETED)
         assert (served.tally(job), done.attempt, done.flow_run_id) == ([1], 1, served.get(job).flow_run_id)
     assert served.history(first) == served.history(behind)
 
@@ -98,6 +98,18 @@ def test_a_process_ends_soon_after_its_run_whatever_a_strategy_has_left_in_it(se
     assert served.until_run(job, "COMPLETED") == "COMPLETED"
     wait_until(lambda: not psutil.pid_exists(pid), 60, "the end of its process")
     assert served.tally(job) == [1, 2]
+
+
+@on_one_database
+def test_a_process_that_cannot_end_by_itself_is_killed_when_its_run_is_over(served: Served, gate: Path):
+    job = served.create(gate=str(gate))
+    running = served.at_gate(job, gate)
+    os.kill(running.worker_pid or 0, signal.SIGSTOP)
+    with prefect_client() as client:
+        client.set_flow_run_state(UUID(running.flow_run_id), Crashed(), force=True)
+    served.until_status(job, Status.FAILED)
+    wait_until(lambda: not psutil.pid_exists(running.worker_pid or 0), what="the end of its process")
+    assert served.tally(job) == [1]
 
 
 @on_one_database
