@@ -32,11 +32,10 @@ _generation = 0
 class ForkOfJob(BatchJobError):
     """A fork of the process that runs a job did what only that one may do."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-
-    def __str__(self) -> str:
-        return f"process {os.getpid()} is a fork of the process that runs the job and {self.args[0]}. {END_IT}"
+    @classmethod
+    def here(cls, what: str) -> "ForkOfJob":
+        """The error of this process; of one text, as pools of processes hand errors on by pickle."""
+        return cls(f"process {os.getpid()} is a fork of the process that runs the job and {what}. {END_IT}")
 
 
 def this_process() -> tuple[int, int]:
@@ -51,7 +50,7 @@ def refuse_fork(process: tuple[int, int], what: str) -> None:
         ForkOfJob: this one is a fork of it.
     """
     if process != this_process():
-        raise ForkOfJob(f"may not {what}; nothing was written")
+        raise ForkOfJob.here(f"may not {what}; nothing was written")
 
 
 @contextmanager
@@ -82,7 +81,7 @@ def _end(error: BaseException | None) -> NoReturn:
     else:
         if error is not None and not isinstance(error, ForkOfJob):
             traceback.print_exception(error)
-        said = error if isinstance(error, ForkOfJob) else ForkOfJob("came back from its work; it is ended")
+        said = error if isinstance(error, ForkOfJob) else ForkOfJob.here("came back from its work; it is ended")
         print(f"error: {said}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -111,7 +110,7 @@ def _refuse_inherited(engine: Engine, inherited: Pool) -> None:
             end()
 
     def end(*_: Any) -> None:
-        _end(ForkOfJob("may not use its database connections; it is ended"))
+        _end(ForkOfJob.here("may not use its database connections; it is ended"))
 
     event.listen(engine.pool, "connect", mark)
     event.listen(inherited, "reset", end)
