@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, params
+from starlette.concurrency import run_in_threadpool
 
 from batch_jobs.deployments.api.auth import Authentication, Caller, Right, token_of
 from batch_jobs.deployments.api.errors import NotYours
@@ -16,6 +17,8 @@ from batch_jobs.flows.errors import JobUnknown
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.workspace import Workspace
+
+QUICK_BYTES = 1 << 15  # a body of more is read in a thread: nobody else is answered while one is read here
 
 
 class Api:
@@ -108,7 +111,10 @@ def json_body(form: type[BodyOf]) -> params.Depends:
     """Let a parameter be the request's body. FastAPI's own would be read before any dependency."""
 
     async def read(request: Request) -> Any:
-        return parse_body(form, await request.body(), request.headers.get("content-type", ""))
+        body, content_type = await request.body(), request.headers.get("content-type", "")
+        if len(body) <= QUICK_BYTES:
+            return parse_body(form, body, content_type)
+        return await run_in_threadpool(parse_body, form, body, content_type)
 
     depends: params.Depends = Depends(read)
     return depends

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -231,6 +232,8 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
 }
 #: Errors whose text is not for the outside; they get an id that is in the log beside it.
 HIDDEN = (DatabaseUnreachable, OperationalError, InterfaceError, PoolExhausted)
+LONGEST_MESSAGE = 2000  # characters; a message may repeat what was sent
+MOST_TOLD = 20  # wrong fields
 #: Those that a route may have.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 #: Starlette's own refusals, by status.
@@ -270,7 +273,8 @@ def error_response(
     status: int, kind: str, message: str, code: str | None = None, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """An error in Medusa's shape."""
-    body: dict[str, Any] = {"type": kind, "message": message, **({"code": code} if code else {})}
+    shown = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
+    body: dict[str, Any] = {"type": kind, "message": shown, **({"code": code} if code else {})}
     return JSONResponse(body, status, headers)
 
 
@@ -313,7 +317,7 @@ def wrong_fields(entries: Iterable[Mapping[str, Any]]) -> str:
     Args:
         entries: pydantic's, each with the place of the input (such as ``body``) before the field's own.
     """
-    return ", ".join(dict.fromkeys(_wrong_field(entry) for entry in entries))
+    return ", ".join(dict.fromkeys(_wrong_field(entry) for entry in islice(entries, MOST_TOLD)))
 
 
 def _wrong_field(entry: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api
-from batch_jobs.deployments.api.errors import FileGone, FileInUse
+from batch_jobs.deployments.api.errors import FileGone, FileInUse, InputWrong
 from batch_jobs.flows.errors import JobUnknown
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.strategies.sdk.context_fields import Names, changed, named, texts
@@ -20,6 +20,7 @@ UPLOADS, JOBS = "uploads", "jobs"
 #: How the keys of uploads and of jobs' files are made; a key is found in the store in this plain form only.
 STORED = re.compile(r"(uploads/|jobs/batch_)[0-9A-Z]{26}/.+")
 LONGEST_KEY = 512
+MOST_PATTERNS = 20
 
 
 class FileAccess:
@@ -34,6 +35,7 @@ class FileAccess:
         self._uploads = api.uploads
         self._service = api.service
         self._caller = caller
+        self._own_keys: dict[str, bool] = {}
 
     def readable(self, key: str) -> str:
         """The key of a file that is there and may be read, in its plain form.
@@ -83,7 +85,12 @@ class FileAccess:
         Raises:
             FileMissing: a key in the context names a file that they may not read, or none.
             FileKeyUnsafe: it is no key.
+            InputWrong: there are too many patterns.
         """
+        if (
+            sum(map(is_pattern, named(model, context, Names.FILE))) > MOST_PATTERNS
+        ):  # the store is looked through for each
+            raise InputWrong(f"a context may have at most {MOST_PATTERNS} patterns of files")
 
         def see(names: Names | None, value: Any) -> Any:
             is_key = names is Names.FILE
@@ -109,8 +116,7 @@ class FileAccess:
         Raises:
             FileGone: a field that names files names such a one.
         """
-        for text in named(model, context, Names.FILE):
-            place, _ = split_member(text)
+        for place in dict.fromkeys(split_member(text)[0] for text in named(model, context, Names.FILE)):
             if not any(map(self._files.exists, self._files.matching(place))):
                 raise FileGone(place)
 
@@ -130,6 +136,11 @@ class FileAccess:
         return self._caller.may(Right.EVERYBODYS) and self._caller.may(Right.FILES)
 
     def _is_own(self, plain: str) -> bool:
+        if plain not in self._own_keys:  # a context may name one file very often
+            self._own_keys[plain] = self._finds_own(plain)
+        return self._own_keys[plain]
+
+    def _finds_own(self, plain: str) -> bool:
         area, _, rest = plain.partition("/")
         if area == JOBS and rest:
             return self._job_of(plain) is not None

@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -19,12 +19,26 @@ from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.strategies.sdk.result import JobResult
 
 DEEPEST = 32  # levels of a context
+MOST_VALUES = 50_000  # of a context with its names; to look at one and to refuse one takes time
 
 
 class Body(BaseModel):
     """A body that has nothing but its fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def _bounded(context: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a context of too many values, before anybody looks at each."""
+    left = MOST_VALUES
+    waiting: list[Any] = [context]
+    while waiting:
+        parts = _parts(waiting.pop())
+        left -= len(parts)
+        if left < 0:
+            raise ValueError(f"must not have more than {MOST_VALUES} values")
+        waiting += [part for part in parts if isinstance(part, Mapping | list)]
+    return context
 
 
 def _storable(value: Any, level: int = 0) -> Any:
@@ -40,14 +54,17 @@ def _storable(value: Any, level: int = 0) -> Any:
     return value
 
 
-def _parts(value: Any) -> Iterable[Any]:
+def _parts(value: Any) -> Sequence[Any]:
     if isinstance(value, Mapping):
         return [*value.keys(), *value.values()]
     return value if isinstance(value, list) else ()
 
 
 def _is_text(value: str) -> bool:
-    return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:  # half a character
+        return False
 
 
 def _parse_time(value: Any) -> datetime | None:
@@ -64,7 +81,7 @@ class CreateJob(Body):
     """What a job is made from."""
 
     type: Text = Field(max_length=255, description="The strategy's batch type.", examples=["table-export"])
-    context: Annotated[dict[str, Any], AfterValidator(_storable)] = Field(
+    context: Annotated[dict[str, Any], AfterValidator(_bounded), AfterValidator(_storable)] = Field(
         description="The strategy's parameters; `GET /admin/batch-jobs/strategies` has their schema.",
         examples=[{"table": "products"}],
     )
@@ -102,7 +119,7 @@ def parse_body(form: type[BodyOf], text: bytes, content_type: str) -> BodyOf:
     try:
         return form.model_validate(_parse_json(text) if text else None)
     except ValidationError as error:
-        entries = ({**entry, "loc": ("body", *entry["loc"])} for entry in error.errors())
+        entries = ({**entry, "loc": ("body", *entry["loc"])} for entry in error.errors(include_input=False))
         raise InputWrong(wrong_fields(entries)) from None
 
 

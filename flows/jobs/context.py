@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.errors import ContextRefused, exits_as_errors
@@ -14,6 +15,7 @@ from batch_jobs.strategies.sdk.errors import ContextRefused, exits_as_errors
 #: Where in a model a value stands: names of fields and positions in lists.
 Location = tuple[int | str, ...]
 KEY_LENGTH = 255  # characters of the job table's column
+MOST_TOLD = 10  # of what is wrong; of a long list every value may be
 
 
 def prepared_context(strategy: BatchJobStrategy, context: BaseModel | dict[str, Any]) -> BaseModel:
@@ -29,7 +31,7 @@ def prepared_context(strategy: BatchJobStrategy, context: BaseModel | dict[str, 
         with exits_as_errors():
             prepared: BaseModel = model.model_validate(strategy.prepare(model.model_validate(values)))
     except ValidationError as error:
-        missing = [_dotted(entry["loc"]) for entry in error.errors() if entry["type"] == "missing"]
+        missing = [_dotted(entry["loc"]) for entry in _first_wrong(error) if entry["type"] == "missing"]
         reasons = describe_wrong_values(error, _dotted)
         raise ContextRefused(f"the context of {strategy.batch_type} is wrong: {reasons}", missing) from None
     return prepared
@@ -49,27 +51,32 @@ def unique_key(strategy: BatchJobStrategy, context: BaseModel) -> str | None:
 
 
 def describe_wrong_values(error: ValidationError, name: Callable[[Location], str]) -> str:
-    """All that is wrong in one line.
+    """What is wrong in one line, the first of it where it is much.
 
     Args:
         error: what a model made of the values.
         name: how the reader knows the value of a place; an empty name is left out.
     """
     described = []
-    for entry in error.errors(include_url=False, include_input=False):
+    for entry in _first_wrong(error):
         place = name(entry["loc"])
         if entry["type"] == "missing":
             described.append(f"{place} is missing")
         else:
             message = str(entry["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
             described.append(f"{place}: {message}" if place else message)
-    return "; ".join(described)
+    more = error.error_count() - len(described)
+    return "; ".join([*described, *([f"and {more} more"] if more else [])])
+
+
+def _first_wrong(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_input=False)[:MOST_TOLD]
 
 
 def _refuse_unknown(strategy: BatchJobStrategy, values: dict[str, Any]) -> None:
     model = strategy.Context
     known = {name for key, field in model.model_fields.items() for name in (key, field.alias, *_aliases(field)) if name}
-    unknown = sorted(set(values) - known)
+    unknown = sorted(set(values) - known)[:MOST_TOLD]
     if unknown and model.model_config.get("extra") is None:
         fields = ", ".join(sorted(model.model_fields)) or "no fields"
         raise ContextRefused(f"{strategy.batch_type} takes no {', '.join(unknown)}; its context has {fields}")

@@ -11,7 +11,6 @@ from batch_jobs.strategies.sdk.files import is_pattern, plain_key
 #: A key is known by its first folder, in whatever field it is.
 FOLDERS = ("uploads", "jobs")
 MEMBER = "#"  # between an archive's key and the name of a file in it
-LONGEST_KEY = 4096
 
 
 class NamedFiles:
@@ -33,8 +32,6 @@ class NamedFiles:
         return key in self._keys or any(fnmatchcase(key, pattern) for pattern in self._patterns)
 
     def _add(self, field: str, text: str) -> None:
-        if len(text) > LONGEST_KEY:
-            return
         try:
             key = plain_key(text)
         except FileKeyUnsafe:  # the store reads keys by the same function, so that no file is reached by it

@@ -15,6 +15,7 @@ from batch_jobs.strategies.sdk.closed_folders import make_folder, opener
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing, StorageFull, has_no_room
 
 COPY_BYTES = 1 << 20
+LONGEST_KEY = 1024  # characters, as stores of objects have it
 #: What makes a key a pattern.
 WILD = re.compile(r"[*?\[]")
 #: How the name of a file ends that is still being written. No key ends so: what is not listed cannot be opened either.
@@ -144,8 +145,11 @@ def plain_key(key: str) -> str:
     """A key in the one form that the store reads it as: ``a//./b`` is ``a/b``.
 
     Raises:
-        FileKeyUnsafe: it points out of the store, to nothing in it, or to a file that is still being written.
+        FileKeyUnsafe: it points out of the store, to nothing in it, or to a file that is still being written, or is too
+            long for any store.
     """
+    if len(key) > LONGEST_KEY:
+        raise FileKeyUnsafe(f"{key[:100]}…")
     parts = PurePosixPath(key).parts
     if not parts or key.startswith("/") or ".." in parts or "\\" in key or "\0" in key or "://" in key:
         raise FileKeyUnsafe(key)

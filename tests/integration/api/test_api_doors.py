@@ -310,3 +310,22 @@ def test_a_secret_key_file_that_is_cut_off_is_refused(home: Any, content: bytes)
 
     with pytest.raises(Exception, match=r"secret\.key .* at least 32"):
         assert Workspace(Settings(home=home)).seal
+
+
+def test_a_context_of_very_many_values_is_refused_with_the_first_that_is_wrong(alice: httpx.Client):
+    def create(**context: Any) -> httpx.Response:
+        return alice.post("/admin/batch-jobs", json={"type": "table-export", "context": {"table": "t", **context}})
+
+    wide, wrong, long = create(columns=[1] * 60_000), create(columns=[1] * 5_000), create(format="x" * 500_000)
+
+    assert (wide.status_code, wide.json()["message"]) == (400, "context must not have more than 50000 values")
+    assert wrong.status_code == 422
+    assert wrong.json()["message"].endswith("; and 4990 more")
+    assert (long.status_code, len(long.json()["message"]) < 2_100) == (422, True)
+
+
+@pytest.mark.parametrize("file_key", [["uploads/*"] * 21, "uploads/" + "*?" * 1_000], ids=["many", "long"])
+def test_patterns_that_would_take_long_to_look_for_are_refused(alice: httpx.Client, file_key: Any):
+    context = {"table": "t", "file_key": file_key}
+
+    assert alice.post("/admin/batch-jobs", json={"type": "table-import", "context": context}).status_code == 400
