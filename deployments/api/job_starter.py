@@ -62,7 +62,7 @@ class JobStarter:
         for job in self._service.waiting():
             try:
                 self._service.start(job)
-                logger.info("started %s (%s)", job.id, job.type)
+                logger.debug("started %s (%s)", job.id, job.type)
             except NotLaunched as error:
                 logger.log(_level(known=job.id in self._refused), "not started: %s", error)
                 refused.add(job.id)

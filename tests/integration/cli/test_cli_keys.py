@@ -128,4 +128,5 @@ def test_the_api_runs_by_itself_and_stops_in_order(served_api, number):
 
     assert "event: end" not in rest
     assert out == f"serving the API at http://0.0.0.0:{client.base_url.port}, Ctrl-C stops\nstopped\n"
-    assert (err, process.returncode) == ("", 0)
+    assert process.returncode == 0
+    assert {line.split()[1:3] == ["INFO", "event=request"] for line in err.splitlines()} == {True}, err
