@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from batch_jobs.flows.home import close_home
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.settings import Settings
 from batch_jobs.flows.workspace import Workspace
 from support.command_line import COMMAND, ROOT
-from support.servers import wait_until
+from support.servers import give_database, wait_until
 
 pytestmark = pytest.mark.long
 
@@ -20,11 +21,13 @@ def test_nothing_that_serve_and_a_job_leave_in_home_is_open_to_others(home: Path
     named = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = {**named, "PYTHONPATH": str(ROOT), "BATCH_JOBS_API_PORT": "0"}
     environment["PREFECT_PROFILES_PATH"] = str(tmp_path / "none.toml")
+    close_home(home)
+    give_database(home / "prefect")
     log = tmp_path / "serve.log"
     with log.open("wb") as output:
         serving = subprocess.Popen([*COMMAND, "serve"], env=environment, stdout=output, stderr=output, umask=0)
     try:
-        wait_until(lambda: "Ctrl-C stops" in log.read_text() or serving.poll() is not None, 180, "the start of serve")
+        wait_until(lambda: "Ctrl-C stops" in log.read_text() or serving.poll() is not None, 300, "the start of serve")
         workspace = Workspace(Settings(home=home))
         with workspace.target.begin() as connection:
             connection.exec_driver_sql("CREATE TABLE goods (code TEXT)")
