@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.base import BatchJobStrategy
+    from batch_jobs.strategies.sdk.context_fields import FileKey, Query, TableName
     from batch_jobs.strategies.sdk.database import make_engine
     from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, JobRefused
     from batch_jobs.strategies.sdk.files import FileStore
@@ -20,10 +21,13 @@ else:
         "BatchJobError": "errors",
         "BatchJobStrategy": "base",
         "ContextRefused": "errors",
+        "FileKey": "context_fields",
         "FileStore": "files",
         "JobRefused": "errors",
         "JobResult": "result",
         "JobRun": "job",
+        "Query": "context_fields",
+        "TableName": "context_fields",
         "load_strategies": "registry",
         "make_engine": "database",
         "run_strategy": "testing",
@@ -42,10 +46,13 @@ __all__ = [
     "BatchJobError",
     "BatchJobStrategy",
     "ContextRefused",
+    "FileKey",
     "FileStore",
     "JobRefused",
     "JobResult",
     "JobRun",
+    "Query",
+    "TableName",
     "load_strategies",
     "make_engine",
     "run_strategy",

@@ -251,12 +251,14 @@ class Database:
         raise NotImplementedError
 
     def interrupt(self, connection: Connection) -> None:
-        """End the statement that another thread waits for on this connection, with an error there; else do nothing."""
-        raise NotImplementedError
+        """End the statement that another thread waits for on this connection, with an error there.
+
+        Nothing to do where none runs, or where the driver has no such.
+        """
 
     def is_system_table(self, schema: str | None, table: str) -> bool:
         """Whether a table is one of the database itself, in a schema or by its name."""
-        raise NotImplementedError
+        return schema == "information_schema"
 
     def schema_of(self, connection: Connection, table: Table) -> str | None:
         """The schema where a table is that was found."""

@@ -23,6 +23,25 @@ def test_a_key_is_found_by_itself_and_nowhere_kept(keys: ApiKeyStore, target: En
         assert token not in str(connection.execute(text("SELECT * FROM batch_job_api_key")).all())
 
 
+def test_a_key_keeps_its_tables_and_one_of_the_release_before_is_for_all(keys: ApiKeyStore, target: Engine):
+    made, token = keys.create("shop", Role.OPERATOR, None, ["goods", "shop.*"])
+    with target.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO batch_job_api_key (id, name, role, hash, hint, created_at)"
+                " VALUES ('key_0', 'old', 'viewer', :hash, 'bj_', '2026-01-01 00:00:00.000000')"
+            ),
+            {"hash": token_hash("an-older-key")},
+        )
+
+    found, older = keys.find(token), keys.find("an-older-key")
+
+    assert found == made
+    assert found.tables == ["goods", "shop.*"]
+    assert older is not None
+    assert older.tables is None
+
+
 def test_a_revoked_key_is_none(keys: ApiKeyStore):
     made, token = keys.create("shop", Role.OPERATOR)
     other, kept = keys.create("other", Role.ADMIN)
@@ -60,6 +79,12 @@ def test_a_name_that_is_none_is_refused(keys: ApiKeyStore, name: str):
 def test_keys_of_the_settings_are_found_by_their_hash():
     found = keys_of_setting("shop:operator:a-long-enough-key, ops:admin:table-import+noting:another-long-key")
 
+    narrow = keys_of_setting("s:operator::goods+shop.*:a-key-for-tables,a:viewer:noting:goods:a-key-for-two-limits")
+    assert [(key.types, key.tables) for key in narrow.values()] == [
+        (None, ["goods", "shop.*"]),
+        (["noting"], ["goods"]),
+    ]
+
     shop, ops = found[token_hash("a-long-enough-key")], found[token_hash("another-long-key")]
     assert (shop.name, shop.role, shop.types) == ("shop", Role.OPERATOR, None)
     assert (ops.name, ops.role, ops.types) == ("ops", Role.ADMIN, ["table-import", "noting"])
@@ -74,6 +99,8 @@ def test_keys_of_the_settings_are_found_by_their_hash():
         "a:b:c:d:surplus-part",
         "shop:admin::a-key-for-no-type",
         "shop:admin:noting+:a-key-for-no-type",
+        "shop:admin:noting::a-key-for-no-table",
+        "shop:admin::goods+:a-key-for-no-table",
     ],
 )
 def test_keys_of_the_settings_that_cannot_be_read_are_not_shown(text: str):

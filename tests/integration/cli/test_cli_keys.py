@@ -25,6 +25,15 @@ def test_a_key_is_shown_once_listed_without_itself_and_revoked(cli):
     assert "revoked 20" in cli("keys", "list").out
 
 
+def test_a_key_is_for_the_tables_that_are_named(cli):
+    made = cli("keys", "create", "--name", "shop", "--role", "operator", "--table", "goods", "--table", "s.*", "--json")
+
+    assert made.json["tables"] == ["goods", "s.*"]
+    assert "goods, s.*" in cli("keys", "list").out
+    refused = cli("keys", "create", "--name", "shop", "--role", "operator", "--table", " ")
+    assert (refused.code, refused.error) == (2, "a table is named such as orders or shop.*")
+
+
 def test_a_key_alone_is_on_stdout(cli):
     done = cli("keys", "create", "--name", "shop", "--role", "viewer")
 

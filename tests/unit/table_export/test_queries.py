@@ -19,6 +19,7 @@ from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.sdk.result import JobResult
 from batch_jobs.strategies.sdk.testing import run_strategy
 from batch_jobs.strategies.table_export import TableExport, TableExportContext
+from batch_jobs.strategies.table_import import TableImport
 from batch_jobs.strategies.tables.databases.postgresql.query_check import DOING, HARMLESS
 from batch_jobs.strategies.tables.selecting import check_query
 
@@ -355,3 +356,26 @@ def test_a_query_that_is_all_comments_is_looked_at_once_and_not_once_for_each(ex
         else:
             with pytest.raises(ContextRefused, match="must be one SELECT"):
                 check_query(query)
+
+
+@pytest.mark.parametrize("table", ["hidden", "HIDDEN", "main.hidden", "public.hidden", "made_up"])
+def test_an_import_and_an_export_name_the_tables_that_are_allowed_and_no_other(guests, export, tmp_path, table):
+    of_the_database = "sqlite_*" if guests.dialect.name == "sqlite" else "pg_catalog.*"
+    access = only("goods", "batch_job*", of_the_database)
+    store = FileStore(str(tmp_path / "files"))
+    with store.writing("uploads/a.csv") as stream:
+        stream.write(b"code,stock\nC,3\n")
+
+    def load(name: str) -> JobResult:
+        context = {"file_key": "uploads/a.csv", "table": name}
+        return run_strategy(TableImport(), context, target=guests, files=store, access=access)
+
+    assert export(access, table="goods", columns=["code"]) == "code\nA\nB\n"
+    assert load("goods").created == 1
+    for refused in (table, "batch_job_api_key", "sqlite_sequence", "pg_catalog.pg_class"):
+        with pytest.raises(JobRefused, match=r"and not the table|is a table of|there is no (table|schema)"):
+            load(refused)
+        with pytest.raises(JobRefused, match=r"and not the table|is a table of|there is no table"):
+            export(access, table=refused)
+    with guests.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM hidden")) == 1
