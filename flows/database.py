@@ -1,9 +1,12 @@
 """The job database: its migrations, and whether it is up to date."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from sqlalchemy import Engine, inspect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from batch_jobs.flows.errors import DatabaseAhead, DatabaseBehind, DatabaseUnreachable
 from batch_jobs.strategies.sdk.database import database_of, for_writing
@@ -13,6 +16,27 @@ from batch_jobs.strategies.sdk.database import database_of, for_writing
 HEAD = "0006"
 VERSION_TABLE = "batch_job_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
+#: How often something is tried whose connection is lost: those of a pool may all be.
+LOST_TRIES = 5
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def again_when_lost(method: Callable[P, T]) -> Callable[P, T]:
+    """Do it again on a new connection where the one it had was lost; for what may be done twice."""
+
+    @wraps(method)
+    def steady(*args: P.args, **named: P.kwargs) -> T:
+        for _ in range(LOST_TRIES - 1):
+            try:
+                return method(*args, **named)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+        return method(*args, **named)
+
+    return steady
 
 
 def current_revision(engine: Engine) -> str | None:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from batch_jobs.flows.database import LOST_TRIES, again_when_lost
 from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown, JobUnreadable
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
@@ -23,8 +23,6 @@ from batch_jobs.strategies.sdk.result import JobResult
 
 #: What makes a job follow no Prefect run any more.
 NO_RUN: dict[str, Any] = dict.fromkeys(("flow_run_id", "flow_run_state", "flow_run_state_name"))
-#: How often something is tried whose connection is lost: those of a pool may all be.
-LOST_TRIES = 5
 #: From these no run comes back to need the secrets of its context.
 SECRETS_END = (Status.COMPLETED, Status.CANCELED)
 
@@ -57,26 +55,6 @@ def owner(worker: ProcessIdentity | None) -> dict[str, Any]:
     if worker is None:
         return {"worker_host": None, "worker_pid": None, "worker_started_at": None}
     return {"worker_host": worker.host, "worker_pid": worker.pid, "worker_started_at": worker.started_at}
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def again_when_lost(method: Callable[P, T]) -> Callable[P, T]:
-    """Do it again on a new connection where the one it had was lost; for what may be done twice."""
-
-    @wraps(method)
-    def steady(*args: P.args, **named: P.kwargs) -> T:
-        for _ in range(LOST_TRIES - 1):
-            try:
-                return method(*args, **named)
-            except DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-        return method(*args, **named)
-
-    return steady
 
 
 class JobStore:
