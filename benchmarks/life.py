@@ -71,7 +71,7 @@ def measure(work: Path, goods: Path, rows: int) -> None:
     from batch_jobs.deployments.prefect.server import free_port, running_server
 
     with running_server(folder, free_port()) as server:
-        environment["PREFECT_API_URL"] = server.api_url
+        environment |= server.known.environment()
         command = [sys.executable, "-m", "benchmarks.life", str(folder)]
         subprocess.run(command, check=True, env=environment)
 

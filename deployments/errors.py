@@ -16,6 +16,14 @@ class PrefectUnreachable(BatchJobError):
         super().__init__(f"Prefect at {address} (from {origin}) does not answer: {reason}")
 
 
+class PrefectRefuses(PrefectUnreachable):
+    """The Prefect that was named asks for an auth string that was not given."""
+
+    def __init__(self, address: str, origin: str) -> None:
+        refusal = f"Prefect at {address} (from {origin}) refuses this process"
+        BatchJobError.__init__(self, f"{refusal}; set PREFECT_API_AUTH_STRING to what it asks for")
+
+
 class NoPrefectNamed(BatchJobError):
     """A worker needs a Prefect server to get its work from."""
 

@@ -17,7 +17,7 @@ from batch_jobs.deployments.prefect.server import USUAL_PORT, PrefectServer, fre
 from batch_jobs.deployments.worker.environment import set_run_environment
 from batch_jobs.deployments.worker.run_output import run_log, runs_print_to
 from batch_jobs.flows.home import close_home
-from batch_jobs.flows.prefect.address import API_URL, Announcement, find_prefect
+from batch_jobs.flows.prefect.address import API_URL, Announcement, auth_file, find_prefect
 from batch_jobs.flows.tracing import flush_traces, start_tracing
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.closed_folders import opener
@@ -79,8 +79,8 @@ def _prefect(home: Path, say: Say) -> Iterator[PrefectServer | None]:
     say("starting Prefect")
     os.environ.setdefault("PREFECT_HOME", str(home / "prefect"))
     with running_server(home, free_port(USUAL_PORT)) as server:
-        os.environ[API_URL] = server.api_url
-        with Announcement.of_this_process(server.api_url).kept_in(home):
+        os.environ.update(server.known.environment())
+        with Announcement.of_this_process(server.known.api_url).kept_in(home):
             yield server
 
 
@@ -89,7 +89,7 @@ async def _serve(workspace: Workspace, server: PrefectServer | None, say: Say) -
     from batch_jobs.deployments.worker.service import run_jobs
 
     async def ready() -> None:
-        _greet(workspace, os.environ[API_URL], say)
+        _greet(workspace, os.environ[API_URL], server, say)
         await _serve_api(workspace, say)
 
     await run_jobs(workspace, (ready, partial(tell_outages, os.environ[API_URL], say, server)), say)
@@ -104,8 +104,10 @@ async def _serve_api(workspace: Workspace, say: Say) -> None:
         say(f"no API       {error}")
 
 
-def _greet(workspace: Workspace, api_url: str, say: Say) -> None:
+def _greet(workspace: Workspace, api_url: str, server: PrefectServer | None, say: Say) -> None:
     say(f"Prefect UI   {api_url.removesuffix('/api')}")
+    if server is not None:
+        say(f"its password is what stands in {auth_file(workspace.settings.home)}")
     say(f"serving      {', '.join(sorted(workspace.strategies.by_type)) or 'no strategies yet'}")
     for broken in workspace.strategies.broken:
         say(f"not loaded   {broken}")

@@ -22,7 +22,7 @@ from batch_jobs.flows.jobs.claims import Claims
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.store import JobStore
-from batch_jobs.flows.prefect.address import prefect_address
+from batch_jobs.flows.prefect.address import find_prefect
 from batch_jobs.flows.prefect.client import PrefectRuns, RunState
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.flows.settings import Settings, current_settings
@@ -159,7 +159,7 @@ class Workspace:
     @cached_property
     def prefect(self) -> PrefectRuns:
         """The runs of jobs in Prefect."""
-        return PrefectRuns(lambda: prefect_address(self.settings.home))
+        return PrefectRuns(lambda: find_prefect(self.settings.home))
 
     @cached_property
     def mirror(self) -> "Mirror":

@@ -12,12 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from batch_jobs.deployments.errors import PrefectDidNotStart
+from batch_jobs.flows.prefect.address import API_URL, AUTH_STRING, KnownPrefect, auth_string
 from batch_jobs.strategies.sdk.closed_folders import make_folder, opener
 
 #: Where Prefect's own `prefect server start` listens.
 USUAL_PORT = 4200
-#: Starts a server, with ``--port`` and one after it.
-SERVER_COMMAND = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1"]
+HOST = "127.0.0.1"
+#: What a server of our own may be called by; it listens on this machine only.
+NAMES = (HOST, "localhost")
+#: Starts a server; the port comes after it.
+SERVER_COMMAND = [sys.executable, "-m", "batch_jobs.deployments.prefect.own_server"]
 #: A disk with less than this left is full.
 ROOM_BYTES = 1 << 16
 START_SECONDS = 120
@@ -27,13 +31,22 @@ LARGEST_LOG = 10_000_000
 WRONG_SETTING = re.compile(r"validation errors? for (\w*)Settings\n(\w+)\n  (.+?) \[type=")
 
 
+def own_origins(port: int) -> list[str]:
+    """The origins of the pages that a server of our own gives out."""
+    return [f"http://{name}:{port}" for name in NAMES]
+
+
 def server_environment(home: Path, port: int) -> dict[str, str]:
     """The variables that a Prefect server of our own is started with."""
+    address, secret = f"http://{HOST}:{port}/api", auth_string(home)
     return {
         "PREFECT_HOME": os.environ.get("PREFECT_HOME") or str(home / "prefect"),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",  # the UI is not told the port otherwise
+        API_URL: address,
+        AUTH_STRING: secret,
+        "PREFECT_UI_API_URL": address,  # the UI is not told the port otherwise
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_API_AUTH_STRING": secret,
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": ",".join(own_origins(port)),
     }
 
 
@@ -45,9 +58,10 @@ class PrefectServer:
 
     def __init__(self, home: Path, port: int) -> None:
         self._environment = server_environment(home, port)
-        self._command = [*SERVER_COMMAND, "--port", str(port)]
+        self._command = [*SERVER_COMMAND, str(port)]
         self._process: subprocess.Popen[bytes] | None = None
-        self.api_url = self._environment["PREFECT_API_URL"]
+        #: As those know it who may talk to it.
+        self.known = KnownPrefect(self._environment[API_URL], "batch-jobs serve", self._environment[AUTH_STRING])
         self.log = home / "prefect-server.log"
 
     def launch(self) -> None:
@@ -55,7 +69,7 @@ class PrefectServer:
         make_folder(Path(self._environment["PREFECT_HOME"]))
         with open(self.log, "ab", opener=opener) as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "batch_jobs.deployments.prefect.die_with_parent", *self._command],
+                self._command,
                 env={**os.environ, **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -75,7 +89,7 @@ class PrefectServer:
             PrefectDidNotStart: it ended, or did not answer in time.
         """
         deadline = time.monotonic() + START_SECONDS
-        while not answers(self.api_url):
+        while not answers(self.known.api_url):
             if self.has_ended() or time.monotonic() > deadline:
                 raise PrefectDidNotStart(self.log, _wrong_setting(self.log) or _no_room(self.log.parent))
             time.sleep(0.1)
@@ -121,7 +135,7 @@ def free_port(wished: int = 0) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wished))
+            probe.bind((HOST, wished))
         except OSError:
             return free_port()
         return int(probe.getsockname()[1])

@@ -4,42 +4,56 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
 
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.secret_fields.sealing import kept_secret
 from batch_jobs.strategies.sdk.closed_folders import opener
 
 API_URL = "PREFECT_API_URL"
+AUTH_STRING = "PREFECT_API_AUTH_STRING"
+#: An auth string is sent as HTTP's basic authentication, which has a user.
+USER = "batch-jobs"
 
 
 @dataclass(frozen=True)
 class KnownPrefect:
-    """A Prefect that somebody named or serves: its API's address, and how we know of it."""
+    """A Prefect that somebody named or serves: its API's address, how we know of it, and what it asks for, if known."""
 
     api_url: str
     origin: str
+    auth_string: str | None = field(default=None, repr=False)
+
+    def environment(self) -> dict[str, str]:
+        """The variables with which a process talks to it."""
+        return {API_URL: self.api_url, **({AUTH_STRING: self.auth_string} if self.auth_string else {})}
+
+
+def auth_file(home: Path) -> Path:
+    """Where a home keeps what the Prefect that is started in it asks for."""
+    return home / "prefect.auth"
+
+
+def auth_string(home: Path) -> str:
+    """What the Prefect that is started in this home asks everybody for; made once."""
+    return kept_secret(auth_file(home), f"{USER}:").decode()
 
 
 def find_prefect(home: Path) -> KnownPrefect | None:
     """The Prefect that the environment or the active profile names, else the one that ``serve`` runs in this home."""
     values = _environment()
     if values.get(API_URL):
-        return KnownPrefect(str(values[API_URL]), API_URL)
+        return KnownPrefect(str(values[API_URL]), API_URL, values.get(AUTH_STRING))
     profile, settings = _active_profile(values)
     if settings.get(API_URL):
-        return KnownPrefect(str(settings[API_URL]), f"Prefect's profile {profile}")
+        auth = values.get(AUTH_STRING) or settings.get(AUTH_STRING)
+        return KnownPrefect(str(settings[API_URL]), f"Prefect's profile {profile}", auth)
     served = Announcement.read(home)
-    return KnownPrefect(served.api_url, "batch-jobs serve") if served else None
-
-
-def prefect_address(home: Path) -> str | None:
-    """The address of the Prefect that ``find_prefect`` finds."""
-    known = find_prefect(home)
-    return known.api_url if known else None
+    return KnownPrefect(served.api_url, "batch-jobs serve", auth_string(home)) if served else None
 
 
 @dataclass(frozen=True)

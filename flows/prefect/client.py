@@ -12,6 +12,7 @@ from uuid import UUID
 
 from batch_jobs.flows.errors import DeploymentLacking, NotLaunched, PrefectAway
 from batch_jobs.flows.jobs.model import OVER, Job
+from batch_jobs.flows.prefect.address import API_URL, AUTH_STRING, KnownPrefect
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -47,14 +48,14 @@ class PrefectRuns:
     """The runs of jobs in one Prefect.
 
     Args:
-        address: its API's address, ``None`` where there is none; asked each time, as another one may be served by now.
-            What Prefect's own settings name goes before it.
+        find: finds it, ``None`` where there is none; asked each time, as another one may be served by now. What
+            Prefect's own settings name goes before it.
 
     Every method raises ``PrefectAway`` when Prefect does not answer or none is named.
     """
 
-    def __init__(self, address: Callable[[], str | None] = lambda: None) -> None:
-        self._address = address
+    def __init__(self, find: Callable[[], KnownPrefect | None] = lambda: None) -> None:
+        self._find = find
         self._deployments: dict[str, UUID] = {}
 
     def launch(self, job: Job) -> str:
@@ -152,7 +153,9 @@ class PrefectRuns:
             with self._new_client() as client:
                 yield client
         except PrefectHTTPStatusError as error:
-            raise PrefectAway(f"Prefect refuses ({error.response.status_code})") from error
+            code = error.response.status_code
+            wanted = f"; set {AUTH_STRING} to what it asks for" if code == HTTPStatus.UNAUTHORIZED else ""
+            raise PrefectAway(f"Prefect refuses ({code}){wanted}") from error
         except (
             httpx.HTTPError,
             RuntimeError,
@@ -164,13 +167,14 @@ class PrefectRuns:
         from prefect.context import FlowRunContext
         from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
-        address = PREFECT_API_URL.value() or self._address()
-        if address:
+        named, auth_string = PREFECT_API_URL.value(), PREFECT_API_AUTH_STRING.value()
+        known = KnownPrefect(named, API_URL, auth_string) if named else self._find()
+        if known:
             return SyncPrefectClient(
-                address,
-                auth_string=PREFECT_API_AUTH_STRING.value(),
+                known.api_url,
+                auth_string=known.auth_string,
                 api_key=PREFECT_API_KEY.value(),
-                httpx_settings=_http_settings(address),
+                httpx_settings=_http_settings(known.api_url),
             )
         # without an address Prefect's client would start a server of its own, which knows no job but that of this run
         if FlowRunContext.get() is None:

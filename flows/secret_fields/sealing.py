@@ -59,13 +59,21 @@ def installation_secret(given: str, home: Path) -> bytes:
     """The secret of the settings, else that of the file in ``home``, which is made when there is none.
 
     Raises:
-        SettingWrong: the file is too short to be the one that was made.
+        SettingWrong: as ``kept_secret`` does.
     """
     if given:
         return given.encode()
-    path = home / FILE
+    return kept_secret(home / FILE)
+
+
+def kept_secret(path: Path, prefix: str = "") -> bytes:
+    """The secret of a file, which only its owner can read; made, with a prefix, when there is none.
+
+    Raises:
+        SettingWrong: the file is too short to be the one that was made.
+    """
     if not path.exists():
-        _make(path)
+        _make(path, prefix)
     secret = path.read_bytes()
     if len(secret.strip()) < SHORTEST_SECRET:
         advice = "put it back from a copy, or remove it to have one made; what the old one sealed is lost then"
@@ -73,11 +81,11 @@ def installation_secret(given: str, home: Path) -> bytes:
     return secret
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, prefix: str) -> None:
     make_folder(path.parent)
-    passing = path.with_name(f"{FILE}.{os.getpid()}.{secrets.token_hex(4)}")
+    passing = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     passing.touch(mode=0o600)
-    passing.write_bytes(secrets.token_urlsafe(48).encode())
+    passing.write_bytes(f"{prefix}{secrets.token_urlsafe(48)}".encode())
     with suppress(FileExistsError):  # of two processes at once one makes it, whole, and both read that one
         os.link(passing, path)
     passing.unlink()

@@ -11,6 +11,7 @@ from batch_jobs.flows.errors import DeploymentLacking, PrefectAway
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.prefect.address import KnownPrefect
 from batch_jobs.flows.prefect.client import DEPLOYMENT_NAME, PrefectRuns
 from batch_jobs.strategies.sdk.database import make_engine
 from support.jobs import job_in
@@ -28,7 +29,8 @@ def unnamed(monkeypatch: pytest.MonkeyPatch):
 def test_the_prefect_that_is_served_by_now_is_asked_and_no_variable_is_set(
     unnamed: None, prefect_server: dict[str, str]
 ):
-    served = iter(["http://127.0.0.1:9/api", prefect_server["PREFECT_API_URL"]])
+    addresses = ["http://127.0.0.1:9/api", prefect_server["PREFECT_API_URL"]]
+    served = iter(KnownPrefect(address, "a test") for address in addresses)
     runs = PrefectRuns(lambda: next(served))
 
     with pytest.raises(PrefectAway, match="does not answer"):

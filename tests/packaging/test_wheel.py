@@ -206,7 +206,8 @@ def test_jobs_run_beside_packages_of_the_same_names(project: Project) -> None:
     give_database(home)
     with project.running("serve") as said:
         [address] = [line.split()[-1] for line in said.splitlines() if line.startswith("Prefect UI")]
-        prefect = {"PREFECT_API_URL": f"{address}/api"}
+        asked_for = (home.parent / "prefect.auth").read_text()
+        prefect = {"PREFECT_API_URL": f"{address}/api", "PREFECT_API_AUTH_STRING": asked_for}
         here = project("batch-jobs", "run", "square-numbers", "-c", "rows=3", "--json").json
         project("batch-jobs", "create", "own-packages", "--wait")
         [served] = project("batch-jobs", "list", "--type", "own-packages", "--json").json

@@ -12,8 +12,8 @@ from batch_jobs.deployments.prefect.server import SERVER_COMMAND
 from batch_jobs.deployments.worker.shutdown import STOPPING
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.transitions import Status
-from support.servers import PrefectServer, free_port, give_database, prefect_server, wait_until
-from support.serving import Served
+from support.servers import PrefectServer, free_port, prefect_server, wait_until
+from support.serving import Served, serving_with_own_prefect
 
 pytestmark = pytest.mark.long
 
@@ -45,20 +45,10 @@ def test_S30_a_job_created_while_prefect_is_down_is_started_once_when_it_is_back
 
 @pytest.fixture
 def own_prefect(tmp_path: Path) -> Iterator[Served]:
-    """A ``serve`` with a Prefect server of its own; nothing of it is named in this process."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
+    """A ``serve`` with a Prefect server of its own."""
     url = f"sqlite:///{tmp_path}"
-    nothing_named = {"PREFECT_API_URL": "", "PREFECT_HOME": str(tmp_path / "prefect"), "BATCH_JOBS_API_PORT": "0"}
-    give_database(tmp_path / "prefect")
-    served = Served(tmp_path, f"{url}/jobs.db", f"{url}/target.db", nothing_named)
-    try:
-        served.start()
-        address = served.said().partition("Prefect UI")[2].split()[0]
-        with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
-            yield served
-    finally:
-        served.close()
+    with serving_with_own_prefect(tmp_path, f"{url}/jobs.db", f"{url}/target.db") as served:
+        yield served
 
 
 def test_serve_starts_its_own_prefect_again_when_that_was_killed_and_jobs_go_on(own_prefect: Served, gate: Path):

@@ -5,6 +5,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +13,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import SystemRandom
 
-from batch_jobs.deployments.prefect.server import SERVER_COMMAND, answers
+from batch_jobs.deployments.prefect.server import answers
 
+#: Starts a Prefect as somebody has who has one, open to all of this machine.
+SERVER_COMMAND = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1"]
 START_SECONDS = 120
 #: Goes when this process ends.
 _KEPT = tempfile.TemporaryDirectory(prefix="prefect-")

@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from sqlalchemy import text
 
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.prefect.address import Announcement, KnownPrefect, auth_string
 from batch_jobs.flows.settings import Settings
 from batch_jobs.flows.workspace import Workspace
 from support.command_line import COMMAND
-from support.servers import wait_until
+from support.servers import give_database, wait_until
 
 STRATEGIES = Path(__file__).parent / "strategies"
 STARTED = "Ctrl-C stops"
@@ -57,6 +58,14 @@ class Served:
     @property
     def environment(self) -> dict[str, str]:
         return {**os.environ, **self.prefect, **{f"BATCH_JOBS_{name}": value for name, value in self.settings.items()}}
+
+    @property
+    def own_prefect(self) -> KnownPrefect:
+        """The Prefect that ``serve`` has started."""
+        home = Path(self.settings["HOME"])
+        note = Announcement.read(home)
+        assert note is not None
+        return KnownPrefect(note.api_url, "a test", auth_string(home))
 
     def start(self, command: str = "serve") -> subprocess.Popen[bytes]:
         """Start a server or a worker and wait until it takes up runs."""
@@ -141,6 +150,23 @@ class Served:
 
     def history(self, job: Job) -> Sequence[str]:
         return [f"{event.action} by {event.who}" for event in self.workspace.service.events(job.id)]
+
+
+@contextmanager
+def serving_with_own_prefect(folder: Path, jobs_url: str, target_url: str) -> Iterator[Served]:
+    """A ``serve`` with a Prefect of its own; this process talks to that as a command of the same home does."""
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    nothing_named = {"PREFECT_API_URL": "", "PREFECT_HOME": str(folder / "prefect"), "BATCH_JOBS_API_PORT": "0"}
+    give_database(folder / "prefect")
+    served = Served(folder, jobs_url, target_url, nothing_named)
+    try:
+        served.start()
+        known = served.own_prefect
+        with temporary_settings({PREFECT_API_URL: known.api_url, PREFECT_API_AUTH_STRING: known.auth_string}):
+            yield served
+    finally:
+        served.close()
 
 
 def prefect_client() -> SyncPrefectClient:

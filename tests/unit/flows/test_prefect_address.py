@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_jobs.flows.prefect.address import Announcement, KnownPrefect, find_prefect
+from batch_jobs.flows.prefect.address import Announcement, KnownPrefect, auth_string, find_prefect
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,8 @@ def test_the_variable_goes_before_the_profile_and_that_before_what_is_served(
 ):
     assert find_prefect(tmp_path) is None
     with Announcement.of_this_process("http://served/api").kept_in(tmp_path):
-        assert find_prefect(tmp_path) == KnownPrefect("http://served/api", "batch-jobs serve")
+        served = KnownPrefect("http://served/api", "batch-jobs serve", auth_string(tmp_path))
+        assert find_prefect(tmp_path) == served
         _profile(tmp_path)
         assert find_prefect(tmp_path) == KnownPrefect("http://profile/api", "Prefect's profile team")
         monkeypatch.setenv("PREFECT_API_URL", "http://named/api")
