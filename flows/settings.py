@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from dotenv import dotenv_values
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
+from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from batch_jobs.flows.runs.memory import LEAST, default_limit
 from batch_jobs.flows.secret_fields.sealing import SHORTEST_SECRET
 from batch_jobs.strategies.sdk.data_access import QUERY_SECONDS
 from batch_jobs.strategies.sdk.database import database_of_url, is_database_url
@@ -47,6 +48,12 @@ class Settings(BaseSettings):
     chunk_size: PositiveInt = Field(10_000, description="Rows a chunk has at most.")
     heartbeat_timeout: PositiveFloat = Field(
         60, description="Seconds without a sign of life after which a job's process counts as dead."
+    )
+    run_memory: ByteSize | None = Field(
+        None,
+        ge=LEAST,
+        description="Memory that a run's process may take, such as `2GB`; past it the job fails. Default: three"
+        " quarters of the machine's, at least 1 GB.",
     )
     confirm_timeout: PositiveFloat = Field(
         7 * 24 * 3600, description="Seconds in which a previewed job can be confirmed; it is canceled then."
@@ -201,6 +208,11 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """The file store, the default filled in."""
         return self.files_url or (self.home / "files").as_uri()
+
+    @property
+    def most_memory(self) -> int:
+        """The memory of a run, the default filled in."""
+        return self.run_memory or default_limit()
 
     @property
     def allowed_sources(self) -> Sources:

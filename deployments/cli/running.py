@@ -20,6 +20,7 @@ from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.prefect.address import find_prefect
 from batch_jobs.flows.prefect.client import run_parameters
+from batch_jobs.flows.runs.memory import limit_memory
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.errors import BatchJobError
 
@@ -71,6 +72,7 @@ def _run(workspace: Workspace, job: Job, verbose: bool) -> Job:
     workspace.strategies.get(job.type)  # where the strategy is gone, its error names those there are
     from batch_jobs.flows.catalog import FLOWS
 
+    limit_memory(os.getpid(), workspace.settings.most_memory)
     flow, service, view = FLOWS[job.type], workspace.service, progress_view()
     state: Any = None
     with suppress(KeyboardInterrupt), _prefect_logs_sent(), view, _strategy_warnings(view, verbose):

@@ -26,6 +26,8 @@ from prefect.settings import get_current_settings
 
 from batch_jobs.deployments.worker import run_process
 from batch_jobs.deployments.worker.run_process import ENGINE, run_engine
+from batch_jobs.flows.runs.memory import limit_memory
+from batch_jobs.flows.settings import current_settings
 from batch_jobs.flows.workspace import current_workspace
 
 #: The command line first, so that a process forked from it does not import it again as its main module.
@@ -104,6 +106,12 @@ async def start_process(environment: Mapping[str, str], folder: Path, command: s
         folder: the directory it runs in.
         command: what the run's work pool has it started by instead of a fork.
     """
+    process = await _started(environment, folder, command)
+    limit_memory(process.pid, current_settings().most_memory)
+    return process
+
+
+async def _started(environment: Mapping[str, str], folder: Path, command: str | None) -> RunProcess:
     if command is not None:
         return await _Interpreter.start(shlex.split(command), environment, folder)
     try:

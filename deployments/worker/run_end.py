@@ -77,7 +77,7 @@ class RunEnds:
         job = await asyncio.to_thread(self._workspace.store.by_flow_run, str(run_id))
         why = f"its process {how_ended(exit_code)}"
         if job is None or not job.may_go_on:
-            return Crashed(message=why)
+            return Crashed(message=f"{why}{_perhaps_for_memory(exit_code)}")
         if is_left:
             return Scheduled(name="Rescheduled", message=LEFT)
         return Crashed(name=DIED_UNBEGUN, message=f"{why} before it took up the job")
@@ -106,6 +106,15 @@ async def _insist(report: Callable[[], Awaitable[None]]) -> None:
 def _gives_no_answer(error: Exception) -> bool:
     is_broken = isinstance(error, httpx.HTTPStatusError) and error.response.is_server_error
     return is_broken or isinstance(error, httpx.TransportError)
+
+
+def _perhaps_for_memory(exit_code: int) -> str:
+    """What a signal may mean that comes when a library or the machine has no memory left."""
+    if exit_code == -signal.SIGKILL:
+        return "; unless somebody did that, the machine had no memory left: lower BATCH_JOBS_RUN_MEMORY"
+    if exit_code in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
+        return "; it may have had no memory left: BATCH_JOBS_RUN_MEMORY sets another limit"
+    return ""
 
 
 def how_ended(exit_code: int) -> str:

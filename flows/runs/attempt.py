@@ -14,6 +14,7 @@ from batch_jobs.flows.jobs import store
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.flows.runs.memory import is_lack_of_memory, lack_of_memory, reporting_lack_of_memory
 from batch_jobs.flows.secret_fields.masking import OpenedContext, original
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
@@ -130,7 +131,7 @@ class Attempt:
     def _hook(self, name: str, hook: Hook) -> None:
         def run() -> None:
             self.run.stop_if_asked()  # canceled between two steps, or while a retry was waited for
-            with self._opened.masking_errors(), exits_as_errors():
+            with self._opened.masking_errors(), exits_as_errors(), reporting_lack_of_memory():
                 try:
                     hook(self._strategy, self.run)
                 except Exception as error:  # Prefect cannot send what is no text in UTF-8, and the run would never end
@@ -238,6 +239,8 @@ def describe_error(error: BaseException, file: Path) -> ErrorEntry:
 def _text_of(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
+    if is_lack_of_memory(error):
+        return lack_of_memory()
     setting = "DATABASE_URL" if line_in(Path(store.__file__), error) else "TARGET_URL"
     if is_full(error):
         said = str(getattr(error, "orig", None) or error).partition("\n")[0]
