@@ -22,20 +22,28 @@ from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_unwritable, require_table, shown
-from batch_jobs.strategies.tables.formats.format import Format, FormatName, format_of, get_format, refuse_unheeded
+from batch_jobs.strategies.tables.formats.format import (
+    Format,
+    FormatName,
+    format_of,
+    get_format,
+    refuse_encoding,
+    refuse_unheeded,
+)
 from batch_jobs.strategies.tables.formats.options import ReadingOptions, given_options
 from batch_jobs.strategies.tables.formats.reading import NotAsItBegan, Reader
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
 from batch_jobs.strategies.tables.importing.creation import Creation
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.inputs import InputOptions, Inputs, checksum_of, input_keys
-from batch_jobs.strategies.tables.importing.mapping import choose_key, map_columns, match_table, unique_key
+from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT, choose_key, map_columns, match_table, unique_key
 from batch_jobs.strategies.tables.importing.plan import (
     ColumnChanges,
     ColumnToCreate,
     ImportPlan,
     check_row_size,
     place_lines,
+    refuse_wide_table,
     table_to_create,
 )
 from batch_jobs.strategies.tables.importing.preview import Preview
@@ -111,6 +119,7 @@ class TableImport(BatchJobStrategy):
             raise ContextRefused(f"key names a column twice: {', '.join(context.key)}")
         if context.mode != "sync" and context.asks_for_removal:
             raise ContextRefused("missing, where and max_removed are for mode sync; leave them out or set mode to sync")
+        refuse_encoding(context)
         with suppress(InputRefused):  # a name that tells no format is reported with the file
             refuse_unheeded(context, get_format(context.format) if context.format else format_of(name))
         return context
@@ -205,11 +214,22 @@ class TableImport(BatchJobStrategy):
 def _infer(job: JobRun, format: Format, reader: Reader) -> Inference:
     context: TableImportContext = job.context
     inference = Inference(database_of(job.target), context, reader.types, context.columns, typed=format.typed)
+    _refuse_wide_table(job, reader.columns)
+    seen = len(reader.columns)
     with prefetched(reader.batches()) as batches:
         for batch in batches:
             job.stop_if_asked()
+            if batch.table.num_columns > seen:
+                _refuse_wide_table(job, batch.table.column_names)
+                seen = batch.table.num_columns
             inference.feed(batch)
     return inference
+
+
+def _refuse_wide_table(job: JobRun, columns: list[str]) -> None:
+    """Refuse a file of too many columns for a new table before its cells are looked at."""
+    loaded = [name for name in columns if name not in LEFT_OUT and job.context.columns.get(name, name)]
+    refuse_wide_table(database_of(job.target), len(loaded))
 
 
 def _refuse_unknown_columns(context: TableImportContext, mapping: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ from batch_jobs.strategies.shop.importing.work_file import writing_work_file
 from batch_jobs.strategies.shop.importing.writing import groups_to_write, limit_rejects, write_at_once, write_group
 from batch_jobs.strategies.shop.layouts.reading import in_layout
 from batch_jobs.strategies.shop.state import Shop, StateReader, read_shop
-from batch_jobs.strategies.tables.formats.format import FormatName, get_format, refuse_unheeded
+from batch_jobs.strategies.tables.formats.format import FormatName, get_format, refuse_encoding, refuse_unheeded
 from batch_jobs.strategies.tables.formats.options import ReadingOptions, given_options
 from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.importing.inputs import (
@@ -75,6 +75,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
     def prepare(self, context: Any) -> Any:
         """Refuse what cannot be meant."""
         name = context.first_name(self.batch_type)
+        refuse_encoding(context)
         refuse_unheeded(context, get_format(context.format) if context.format else format_named(name, UNNAMED))
         return context
 

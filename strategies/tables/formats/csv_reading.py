@@ -1,6 +1,7 @@
 """Reading delimited text: Arrow splits it, this counts its lines and mends what only looks wrong."""
 
 import io
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.dialect import Dialect, find_dialect
 from batch_jobs.strategies.tables.formats.footer import without_footer
+from batch_jobs.strategies.tables.formats.header import MAX_COLUMNS
 from batch_jobs.strategies.tables.formats.plain_text import BackslashQuote, PlainText
 from batch_jobs.strategies.tables.formats.reading import (
     SURPLUS_COLUMN,
@@ -37,6 +39,7 @@ from batch_jobs.strategies.tables.formats.text import (
 CELL_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
 BLOCK = 1 << 20
 LARGEST_BLOCK = 1 << 26  # bytes; a record longer than this is a quote that is not closed, or a bomb
+SHOWN = 1 << 16  # characters of a row that is wider than any sheet, which are reported
 
 Numbers = npt.NDArray[np.int64]
 
@@ -87,7 +90,12 @@ class CsvReader(Reader):
         else:
             sample = read_sample(source)
             self._survey = find_encoding(self._name, sample, options.encoding)
-            self._dialect = find_dialect(_text(sample, self._survey.encoding), self._name, options)
+            text = _text(sample, self._survey.encoding)
+            if options.header and len(sample) == SAMPLE and not any(end in text for end in "\r\n"):
+                raise InputRefused(
+                    self._name, f"its first line is longer than {SAMPLE >> 20} MB, so that it is no header"
+                )
+            self._dialect = find_dialect(text, self._name, options)
         self.columns = self._dialect.columns
         surplus = range(len(self.columns), self._dialect.width)
         self._cells = [*self.columns, *(f"\0{position}" for position in surplus)]
@@ -238,7 +246,7 @@ class CsvReader(Reader):
         first_row = max(done, self._dialect.header_records)
         wanted = (numbers + begun.record >= first_row) & ~_blank(table.select(self.columns))
         bad_rows = [
-            self._bad_row(self._split(row.text), row.actual_columns, int(starts[row.number - 1 - begun.record]))
+            self._bad_row(self._cells_of(row), row.actual_columns, int(starts[row.number - 1 - begun.record]))
             for row in bad
             if row.number > first_row
         ]
@@ -258,24 +266,30 @@ class CsvReader(Reader):
         whole = [row for row in bad if self._is_whole(row)]
         if not whole:
             return table, numbers, bad
-        parts = [table, *(self._read_alone(row.text, row.actual_columns) for row in whole)]
-        places = np.concatenate((numbers, [row.number - 1 - begun for row in whole])).astype(np.int64)
+        by_width: dict[int, list[Any]] = {}
+        for row in whole:
+            by_width.setdefault(row.actual_columns, []).append(row)
+        parts = [table, *(self._read_alone([row.text for row in rows], width) for width, rows in by_width.items())]
+        mended = [row.number - 1 - begun for rows in by_width.values() for row in rows]
+        places = np.concatenate((numbers, mended)).astype(np.int64)
         order = np.argsort(places, kind="stable")
-        mended = pa.concat_tables(parts).combine_chunks().take(pa.array(order))
-        return mended, places[order], [row for row in bad if not self._is_whole(row)]
+        rows_in_order = pa.concat_tables(parts).combine_chunks().take(pa.array(order))
+        taken = set(mended)
+        return rows_in_order, places[order], [row for row in bad if row.number - 1 - begun not in taken]
 
     def _is_whole(self, row: Any) -> bool:
-        if row.actual_columns < len(self.columns) or row.number <= self._dialect.header_records:
+        if not len(self.columns) <= row.actual_columns <= MAX_COLUMNS or row.number <= self._dialect.header_records:
             return False
         return not any(self._split(row.text)[len(self.columns) :])
 
-    def _read_alone(self, text: str, width: int) -> pa.Table:
-        """A row that has another width, as a table of ours."""
+    def _read_alone(self, rows: list[str], width: int) -> pa.Table:
+        """Rows that have another width, as a table of ours."""
         from pyarrow import csv as arrow_csv
 
         names = [*self.columns, *(f"\0{position}" for position in range(len(self.columns), width))]
-        options = arrow_csv.ReadOptions(use_threads=False, column_names=names, block_size=len(text.encode()) + 1)
-        table = arrow_csv.read_csv(io.BytesIO(text.encode()), options, self._parsing(True), _converting(names))
+        text = "\n".join(rows).encode()
+        options = arrow_csv.ReadOptions(use_threads=False, column_names=names, block_size=len(text) + 1)
+        table = arrow_csv.read_csv(io.BytesIO(text), options, self._parsing(True), _converting(names))
         nulls = pa.nulls(table.num_rows, pa.string())
         return pa.table({name: table.column(name) if name in names else nulls for name in self._cells})
 
@@ -289,6 +303,9 @@ class CsvReader(Reader):
         rows = [list(table.slice(index, 1).to_pylist()[0].values()) for index in found.tolist()]
         return [self._bad_row(cells, len(cells), int(lines[index])) for cells, index in zip(rows, found, strict=True)]
 
+    def _cells_of(self, row: Any) -> list[str]:
+        return self._split(row.text if row.actual_columns <= MAX_COLUMNS else row.text[:SHOWN])
+
     def _split(self, text: str) -> list[str]:
         return next(self._dialect.split(text), [])
 
@@ -297,8 +314,12 @@ class CsvReader(Reader):
         surplus = [cell or "" for cell in cells[len(self.columns) :]]
         if surplus:
             found[SURPLUS_COLUMN] = self._dialect.delimiter.join(surplus)
+        return BadRow(line, self._wrong_width(width), found)
+
+    def _wrong_width(self, width: int) -> str:
         others = "the header has" if self._has_header else "most rows have"
-        return BadRow(line, f"has {width} cells where {others} {len(self.columns)}", found)
+        # one text for all rows of this width, of which there may be half a million in a block
+        return sys.intern(f"has {width} cells where {others} {len(self.columns)}")
 
     def _check_last_record(self, current: _Pass) -> None:
         """Arrow takes an open quote to the end of the file for a cell: its last record then has the last line end."""

@@ -11,13 +11,21 @@ from itertools import islice
 from typing import Any
 
 from batch_jobs.strategies.sdk.errors import InputRefused
-from batch_jobs.strategies.tables.formats.header import checked_header, has_titles, numbered, refuse_titles
+from batch_jobs.strategies.tables.formats.header import (
+    MAX_COLUMNS,
+    checked_header,
+    has_titles,
+    numbered,
+    refuse_titles,
+    refuse_too_many,
+)
 from batch_jobs.strategies.tables.formats.options import ReadOptions
 from batch_jobs.strategies.tables.formats.rewriting import OWN_QUOTE, Rewriting
 
 DELIMITERS = ",;\t|"
 LOOKED_AT = 50  # records
 QUOTES_LOOKED_AT = 1 << 16  # characters
+LONGEST_NUMBER = 100  # characters of a cell that is looked at for a number
 EMPTY = "the file is empty; it needs at least a line with the names of the columns"
 #: Excel's own hint for the delimiter, which is no row.
 HINT = re.compile(r'\ufeff?"?sep=([^\r\n"])"?[ ]*(?=\r|\n|\Z)', re.IGNORECASE)
@@ -103,7 +111,7 @@ def find_dialect(text: str, name: str, options: ReadOptions) -> Dialect:
     best = max((_look(body, dialect) for dialect in _candidates(given)), key=lambda look: _fit(look.records))
     if not any(_has_value(record) for _, record in best.records):
         raise InputRefused(name, EMPTY)
-    named = _named(best, name) if options.header else _unnamed(best)
+    named = _named(best, name) if options.header else _unnamed(best, name)
     return replace(named, texts=_quoted_numbers(best.text, named))
 
 
@@ -177,7 +185,7 @@ def _has_value(record: Record) -> bool:
     return any(cell.strip() for cell in record)
 
 
-def _unnamed(look: _Look) -> Dialect:
+def _unnamed(look: _Look, name: str) -> Dialect:
     """The dialect of a file without a header: as many columns as most rows have cells."""
     widths = Counter(len(record) for _, record in look.records if _has_value(record))
     width = widths.most_common(1)[0][0]
@@ -185,6 +193,7 @@ def _unnamed(look: _Look) -> Dialect:
     kept = width
     while len(rows) > 1 and kept > 1 and not any(record[kept - 1] for record in rows):
         kept -= 1
+    refuse_too_many(kept, name)
     columns = [numbered(position) for position in range(1, kept + 1)]
     return replace(look.dialect, columns=columns, width=width)
 
@@ -193,6 +202,7 @@ def _named(look: _Look, name: str) -> Dialect:
     """The dialect of a file with a header."""
     place = next(index for index, (_, record) in enumerate(look.records) if _has_value(record))
     header = look.records[place][1]
+    refuse_too_many(len(header), name)
     rows = [record for _, record in look.records[place + 1 :] if _has_value(record)]
     if _lacks_row_names(header, rows, look):
         header = ["", *header]
@@ -236,7 +246,7 @@ def _lacks_row_names(header: Record, rows: list[Record], look: _Look) -> bool:
 
 def _usual_width(columns: int, rows: list[Record]) -> int:
     """How many cells most rows have where those beyond the last column are all empty."""
-    widths = Counter(len(row) for row in rows if len(row) >= columns and not any(row[columns:]))
+    widths = Counter(len(row) for row in rows if columns <= len(row) <= MAX_COLUMNS and not any(row[columns:]))
     return widths.most_common(1)[0][0] if widths else columns
 
 
@@ -248,6 +258,8 @@ def _quoted_numbers(text: str, dialect: Dialect) -> list[str]:
     bare: Counter[int] = Counter()
     forced: Counter[int] = Counter()  # by a delimiter in the cell, which says nothing
     for column, cell, has_quotes in _cells(text[:QUOTES_LOOKED_AT], dialect):
+        if len(cell) > LONGEST_NUMBER:
+            continue
         if NUMBER.fullmatch(cell):
             (quoted if has_quotes else bare)[column] += 1
         elif has_quotes and dialect.delimiter in cell and MARKED_NUMBER.fullmatch(cell):

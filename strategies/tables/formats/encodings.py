@@ -3,6 +3,7 @@
 Charset-normalizer's word where it knows the language; else what the words look like: most files have few that show it.
 """
 
+import codecs
 import re
 import unicodedata
 from itertools import pairwise
@@ -35,6 +36,28 @@ _RARE_CYRILLIC = re.compile("[ЂЃЉЊЌЋЏђѓљњќћџ]")
 #: How many letters that are not ASCII stand side by side in no word of a language in Latin letters.
 _CROWDS = {"cp1252": 3, "cp850": 2, "mac_roman": 2}
 _CROWD = 4
+#: Characters that the name of an encoding may have; Python keeps each name that it was ever asked for.
+LONGEST_NAME = 40
+#: What every encoding of texts gives back as it was, byte by byte; the long word is too long for a host's name (IDNA).
+_PROBE = "a,b\n" + "x" * 100
+
+
+def text_encoding(name: str) -> str:
+    """The usual name of an encoding.
+
+    Raises:
+        ValueError: it is none that a text can have, such as Python's ``hex``, ``bz2``, ``rot13`` and ``undefined``.
+    """
+    try:
+        if len(name) > LONGEST_NAME:
+            raise LookupError
+        decoder = codecs.getincrementaldecoder(name)()
+        read = "".join(decoder.decode(bytes([byte])) for byte in _PROBE.encode(name)) + decoder.decode(b"", final=True)
+        if read != _PROBE:
+            raise LookupError
+    except (LookupError, ValueError, TypeError, AssertionError):  # TypeError: it gives bytes, or takes texts
+        raise ValueError(f"there is no encoding {name[:LONGEST_NAME]!r}; utf-8 and cp1252 are usual ones") from None
+    return codecs.lookup(name).name
 
 
 def likely_encodings(block: bytes) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused, JobRefused
+from batch_jobs.strategies.tables.formats.encodings import text_encoding
 from batch_jobs.strategies.tables.formats.options import ReadingOptions
 from batch_jobs.strategies.tables.formats.packing import bare_name
 from batch_jobs.strategies.tables.formats.reading import Input, Reader, ReadOptions, Source
@@ -219,6 +220,19 @@ def refuse_unheeded(options: ReadingOptions, format: Format) -> None:
         if getattr(options, name) != field.default and name not in format.read_options:
             heeding = [other.name for other in all_formats() if name in other.read_options]
             raise ContextRefused(f"{name} is not for format {format.name}; it is for {', '.join(heeding) or 'none'}")
+
+
+def refuse_encoding(options: ReadingOptions) -> None:
+    """Refuse an encoding that no text has.
+
+    Raises:
+        ContextRefused: names it.
+    """
+    try:
+        if options.encoding:
+            text_encoding(options.encoding)
+    except ValueError as error:
+        raise ContextRefused(str(error)) from None
 
 
 def refuse_unheeded_writing(options: WritingOptions, format: Format) -> None:

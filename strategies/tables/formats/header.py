@@ -8,6 +8,9 @@ from batch_jobs.strategies.sdk.errors import InputRefused
 
 #: A plain number.
 NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)?\s*")
+#: Columns of a file, whatever its format: those of a sheet of Excel. A table takes fewer (1,600 in PostgreSQL, 2,000 in
+#: SQLite), but a file may have others that are left out.
+MAX_COLUMNS = 16_384
 USUAL = 0.6  # share of the rows below a title that are as wide as most
 
 
@@ -17,6 +20,7 @@ def checked_header(header: Sequence[str], name: str) -> list[str]:
     Raises:
         InputRefused: says which column.
     """
+    refuse_too_many(len(header), name)
     columns = [cell.strip() for cell in header]
     unnamed = [position for position, column in enumerate(columns, 1) if not column]
     if unnamed:
@@ -26,11 +30,24 @@ def checked_header(header: Sequence[str], name: str) -> list[str]:
     broken = [column for column in columns if "\0" in column]
     if broken:
         raise InputRefused(name, f"the header has a NUL character in {broken[0]!r}; remove it")
-    for column in columns:
-        positions = [str(position) for position, other in enumerate(columns, 1) if other == column]
-        if len(positions) > 1:
-            raise InputRefused(name, f"the header has {column!r} in columns {' and '.join(positions)}; rename one")
+    doubled = next((column for column, uses in Counter(columns).items() if uses > 1), None)
+    if doubled is not None:
+        positions = [str(position) for position, other in enumerate(columns, 1) if other == doubled]
+        raise InputRefused(name, f"the header has {doubled!r} in columns {' and '.join(positions)}; rename one")
     return columns
+
+
+def refuse_too_many(columns: int, name: str) -> None:
+    """Refuse a file of more columns than any sheet has.
+
+    Raises:
+        InputRefused: says how many there may be.
+    """
+    if columns > MAX_COLUMNS:
+        raise InputRefused(
+            name,
+            f"it has {columns:,} columns and may have {MAX_COLUMNS:,}; make a file of those that a table is to have",
+        )
 
 
 def numbered(position: int) -> str:

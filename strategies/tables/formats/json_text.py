@@ -15,6 +15,8 @@ HALF = "has half a surrogate pair, which is no character"
 class Number(float):
     """A number that keeps the text it was written as, so that none is rounded."""
 
+    __slots__ = ("text",)
+
     def __init__(self, text: str) -> None:
         self.text = text
 

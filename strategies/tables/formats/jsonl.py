@@ -2,16 +2,21 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.format import Format, Writer
+from batch_jobs.strategies.tables.formats.header import refuse_too_many
 from batch_jobs.strategies.tables.formats.json_text import HALF, NoNumber, Number, as_json, is_text
 from batch_jobs.strategies.tables.formats.jsonl_writing import JsonLinesWriter
 from batch_jobs.strategies.tables.formats.reading import (
@@ -30,12 +35,20 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.tables.selecting import SelectedColumn
 
 ROWS = 5_000
+#: Bytes of the lines of a batch, and of its cells those without a value included: what is parsed takes many times as
+#: much memory.
+MOST_BYTES = 1 << 24
+MOST_CELLS = 1 << 21
 #: Bytes of whole lines at the beginning that show which columns there are, as far as one can see.
 SAMPLE = 1 << 19
 LOOKED_AT = 1 << 12  # bytes, to see an array
 #: What stands for a key that an object lacks.
 ABSENT = object()
 LONGEST_LINE = 1 << 26  # bytes; a small gzip file may unpack to a line of any length
+#: Values in the object of a line, each of which takes 100 bytes and more when it is parsed.
+MOST_VALUES = 1 << 21
+#: Where an object has fewer of its batch's columns than one of so many, they are filled by what is there.
+SPARSE = 4
 
 
 class JsonLinesReader(Reader):
@@ -53,10 +66,16 @@ class JsonLinesReader(Reader):
         self._source, self._name, self._rows = source, source.name, rows
         self._refuse_array()
         self._settled = bool(options and options.found)
-        self.columns: list[str] = options.found["columns"] if options and options.found else []
+        self._known: dict[str, None] = dict.fromkeys(options.found["columns"] if options and options.found else ())
+        self._line_size = 0
         if not self._settled:
             self._find_columns(sample)
         self.described = {"format": "jsonl", "encoding": "utf-8"}
+
+    @property
+    def columns(self) -> list[str]:  # type: ignore[override]
+        """All keys that have been seen."""
+        return list(self._known)
 
     @property
     def found(self) -> dict[str, Any]:
@@ -73,8 +92,7 @@ class JsonLinesReader(Reader):
         first = start["line"] if start else 1
         held: list[tuple[int, dict[str, Any]]] = []
         bad: list[BadRow] = []
-        begun = first
-        known = dict.fromkeys(self.columns)
+        begun, size = first, 0
         for line, parsed in self._lines():
             if line < first:
                 continue
@@ -82,28 +100,31 @@ class JsonLinesReader(Reader):
                 bad.append(parsed)
             else:
                 held.append((line, parsed))
-                if not self._settled and not parsed.keys() <= known.keys():
+                if not self._settled:
                     self._add(parsed)
-                    known = dict.fromkeys(self.columns)
-            if len(held) + len(bad) == self._rows:
+            size += self._line_size
+            if len(held) + len(bad) >= min(self._rows, MOST_CELLS // len(self._known)) or size >= MOST_BYTES:
                 yield self._batch(held, bad, begun)
-                held, bad, begun = [], [], line + 1
+                held, bad, begun, size = [], [], line + 1, 0
         self._settled = True
         if held or bad:
             yield self._batch(held, bad, begun)
 
     def _batch(self, held: list[tuple[int, dict[str, Any]]], bad: list[BadRow], begun: int) -> Batch:
-        columns = {name: _Column(name) for name in self.columns}
-        for name, column in columns.items():
-            column.fill([row.get(name, ABSENT) for _, row in held])
+        columns = {name: _Column(name) for name in self._known}
+        if sum(len(row) for _, row in held) * SPARSE < len(held) * len(columns):
+            _fill_sparsely(columns, [row for _, row in held])
+        else:
+            for name, column in columns.items():
+                column.fill([row.get(name, ABSENT) for _, row in held])
         return Batch(
-            pa.table({name: pa.array(column.cells, pa.string()) for name, column in columns.items()}),
+            pa.table({name: _as_array(column.cells, pa.string()) for name, column in columns.items()}),
             pa.array([line for line, _ in held], pa.int64()),
             bad,
             {"line": begun},
             [cell for column in columns.values() for cell in column.bad],
             {name: pa.array(column.texts) for name, column in columns.items() if any(column.texts)},
-            {name: pa.array(column.absent) for name, column in columns.items() if any(column.absent)},
+            {name: _as_array(column.absent) for name, column in columns.items() if _any(column.absent)},
         )
 
     def _refuse_array(self) -> None:
@@ -118,17 +139,20 @@ class JsonLinesReader(Reader):
         for _, parsed in self._lines(enough):
             if isinstance(parsed, dict):
                 self._add(parsed)
-        if not self.columns and enough is not None:
+        if not self._known and enough is not None:
             self._find_columns()
             return
-        if not self.columns:
+        if not self._known:
             raise InputRefused(self._name, "there is no JSON object in it; it needs one on each line")
         self._settled = enough is None
 
     def _add(self, keys: dict[str, Any]) -> None:
+        if keys.keys() <= self._known.keys():
+            return
         if "" in keys:
             raise InputRefused(self._name, "an object has a key without a name")
-        self.columns = list(dict.fromkeys([*self.columns, *keys]))
+        self._known.update(dict.fromkeys(keys))
+        refuse_too_many(len(self._known), self._name)
 
     def _lines(self, enough: int | None = None) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
         """The lines that are not blank, or those within the first so many bytes."""
@@ -140,10 +164,13 @@ class JsonLinesReader(Reader):
                 done += len(raw)
                 if enough is not None and done > enough:
                     return
+                self._line_size = len(raw)
                 text = raw.removeprefix(b"\xef\xbb\xbf").strip()
                 if text:
                     yield line, lines.parsed(line, text)
 
+
+Flags = npt.NDArray[np.bool_]
 
 #: How cells become text whose values surely can.
 WAYS: dict[type, Callable[[Any], str | None]] = {
@@ -161,9 +188,9 @@ class _Column:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self.cells: list[str | None] = []
-        self.texts: list[bool] = []
-        self.absent: list[bool] = []
+        self.cells: list[str | None] | pa.StringArray = []
+        self.texts: list[bool] | Flags = []
+        self.absent: list[bool] | Flags | pa.BooleanArray = []
         self.bad: list[BadCell] = []
 
     def fill(self, values: list[Any]) -> None:
@@ -175,6 +202,17 @@ class _Column:
             WAYS[type](value) if type in WAYS else self._cell(index, value)
             for index, (type, value) in enumerate(zip(types, values, strict=True))
         ]
+
+    def spread(self, places: list[int], rows: int) -> None:
+        """Put the values there are at their places among so many rows; the others are absent."""
+        where = np.full(rows, -1)
+        where[places] = np.arange(len(places))
+        there = where >= 0
+        self.cells = pa.array(self.cells, pa.string()).take(pa.array(where, mask=~there))
+        texts = np.zeros(rows, np.bool_)
+        texts[places] = self.texts
+        self.texts, self.absent = texts, ~there
+        self.bad = [replace(cell, index=places[cell.index]) for cell in self.bad]
 
     def _cell(self, index: int, value: Any) -> str | None:
         try:
@@ -192,6 +230,32 @@ class _Column:
         return None
 
 
+def _as_array(values: Any, type: pa.DataType | None = None) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, type)
+
+
+def _any(flags: Any) -> bool:
+    return isinstance(flags, pa.Array) or any(flags)
+
+
+def _fill_sparsely(columns: dict[str, _Column], rows: list[dict[str, Any]]) -> None:
+    """Fill the columns in as much time as there are values, not cells."""
+    found: dict[str, tuple[list[int], list[Any]]] = {}
+    for index, row in enumerate(rows):
+        for name, value in row.items():
+            places, values = found.setdefault(name, ([], []))
+            places.append(index)
+            values.append(value)
+    nothing, everywhere = pa.nulls(len(rows), pa.string()), pa.array(np.ones(len(rows), np.bool_))
+    for name, column in columns.items():
+        if name in found:
+            places, values = found[name]
+            column.fill(values)
+            column.spread(places, len(rows))
+        else:
+            column.cells, column.absent = nothing, everywhere
+
+
 class _Repeated(Exception):
     """An object has a key twice."""
 
@@ -204,6 +268,8 @@ class _Lines:
 
     def parsed(self, line: int, raw: bytes) -> dict[str, Any] | BadRow:
         """The object of a line, or why there is none."""
+        if len(raw) > MOST_VALUES and raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MOST_VALUES:
+            return _bad(line, raw[:LOOKED_AT], f"has more than {MOST_VALUES:,} values")
         try:
             found = self._loaded(raw)
         except _Repeated as error:
@@ -233,8 +299,7 @@ def _has_each_key_once(raw: bytes, keys: int) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Repeated(next(name for name in names if names.count(name) > 1))
+        raise _Repeated(next(name for name, uses in Counter(name for name, _ in pairs).items() if uses > 1))
     return found
 
 

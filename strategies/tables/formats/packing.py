@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -26,6 +27,12 @@ BLOCK = 1 << 20
 #: where it does not become more than so many times as large.
 ALWAYS_UNPACKED = 1 << 28
 LARGEST_RATIO = 100
+#: A text is read as it is unpacked, however much that is; what becomes more than deflate can pack (1,032 times) was
+#: packed several times over, or made to be a bomb.
+ALWAYS_STREAMED = 1 << 32
+LARGEST_STREAMED_RATIO = 1_100
+#: Bytes of an archive's directory, which is held whole: some 80,000 files.
+LARGEST_DIRECTORY = 1 << 23
 #: What the libraries say of damage.
 DAMAGE = re.compile("ZSTD|zstd|Invalid data stream")
 #: How packed files are called in a refusal, by the end of their names.
@@ -76,12 +83,63 @@ def unpacked(source: "Input") -> Iterator[BinaryIO]:
         name = (source.member or source.name).lower()
         while (suffix := PurePosixPath(name).suffix) in KINDS:
             name, stream = name.removesuffix(suffix), _OPENERS[suffix](stream)
+        if PurePosixPath(name).suffix not in KINDS and name != source.name.lower():
+            bounded = _Unpacking(stream.read, partial(_refuse_bomb, source))
+            stream = cast(BinaryIO, io.BufferedReader(bounded, BLOCK))
         yield stream
+
+
+def _refuse_bomb(source: "Input", unpacked_size: int) -> None:
+    if unpacked_size > max(ALWAYS_STREAMED, LARGEST_STREAMED_RATIO * source.size):
+        raise InputRefused(
+            source.name,
+            f"it unpacks to more than {ALWAYS_STREAMED >> 30} GB and {LARGEST_STREAMED_RATIO:,} times its size; "
+            "unpack it yourself if that is right",
+        )
+
+
+@contextmanager
+def opened_archive(stream: BinaryIO, name: str) -> Iterator[zipfile.ZipFile]:
+    """Open an archive.
+
+    Raises:
+        InputRefused: it has so many files that their names fill the memory.
+        BadZipFile: it is none.
+    """
+    directory = _Directory(stream, name)
+    with zipfile.ZipFile(cast(BinaryIO, directory)) as archive:
+        directory.is_read = True
+        yield archive
+
+
+class _Directory(io.RawIOBase):
+    """An archive whose directory is bounded: it is read at once when the archive is opened."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream, self._name = stream, name
+        self.is_read = False
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not self.is_read and (size or 0) > LARGEST_DIRECTORY:
+            raise InputRefused(self._name, "it has too many files in it; make an archive of those that are to be read")
+        return self._stream.read(-1 if size is None else size)
 
 
 @contextmanager
 def _member(source: "Input", name: str) -> Iterator[BinaryIO]:
-    with zipfile.ZipFile(source.held()) as archive:
+    with opened_archive(source.held(), source.name) as archive:
         try:
             stream = archive.open(name)
         except (NotImplementedError, RuntimeError) as error:  # packed in a way of its own, or with a password
@@ -111,7 +169,7 @@ def chosen_member(stream: BinaryIO, name: str, wanted: str | None, is_table: Cal
         InputRefused: it is no archive, has no such file, or no table, or several.
     """
     try:
-        with zipfile.ZipFile(stream) as archive:
+        with opened_archive(stream, name) as archive:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
     except (zipfile.BadZipFile, OSError):
         raise InputRefused(name, "it is named .zip and is not a zip file, or is damaged") from None
@@ -159,8 +217,8 @@ def _is_hidden(name: str) -> bool:
 class _Unpacking(io.RawIOBase):
     """A stream that is unpacked by a library whose errors of damage look like those of reading."""
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
-        self._read = read
+    def __init__(self, read: Callable[[int], bytes], note: Callable[[int], None] | None = None) -> None:
+        self._read, self._note, self._size = read, note, 0
 
     def readable(self) -> bool:
         return True
@@ -174,12 +232,15 @@ class _Unpacking(io.RawIOBase):
             if DAMAGE.search(str(error)):
                 raise _Damaged from None
             raise
+        self._size += len(block)
+        if self._note is not None:
+            self._note(self._size)
         buffer[: len(block)] = block
         return len(block)
 
 
 def _gzip(stream: BinaryIO) -> BinaryIO:
-    return cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+    return cast(BinaryIO, gzip.GzipFile(fileobj=stream, mode="rb"))
 
 
 def _bzip2(stream: BinaryIO) -> BinaryIO:

@@ -14,6 +14,7 @@ from batch_jobs.strategies.sdk.errors import InputRefused, JobRefused
 from batch_jobs.strategies.tables.formats.format import Format, Writer
 from batch_jobs.strategies.tables.formats.header import numbered
 from batch_jobs.strategies.tables.formats.json_text import as_json
+from batch_jobs.strategies.tables.formats.parquet_sizes import ROWS, coded_columns, rows_at_a_time
 from batch_jobs.strategies.tables.formats.reading import BadCell, Batch, Input, Reader, ReadOptions
 from batch_jobs.strategies.tables.formats.writing import WriteOptions
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of
@@ -21,7 +22,7 @@ from batch_jobs.strategies.tables.values.kinds import Kind, kind_of
 if TYPE_CHECKING:
     from batch_jobs.strategies.tables.selecting import SelectedColumn
 
-ROWS = 10_000
+DAMAGED = "this is not a Parquet file, or it is damaged"
 OUT_OF_RANGE = "<"  # how Arrow begins the text of a time that it has no text for
 ROW_GROUP = 8 << 20  # bytes of text gathered before a row group is written
 
@@ -32,14 +33,19 @@ class ParquetReader(Reader):
     def __init__(self, source: Input, rows: int = ROWS) -> None:
         import pyarrow.parquet as pq
 
-        self._source, self._rows = source, rows
+        self._source = source
         with source.seekable() as stream:
             try:
-                schema = pq.ParquetFile(stream).schema_arrow
-            except (pa.ArrowInvalid, OSError):
-                raise InputRefused(source.name, "this is not a Parquet file, or it is damaged") from None
-        if not len(schema):
-            raise InputRefused(source.name, "it has no columns")
+                file = pq.ParquetFile(stream)
+                schema = file.schema_arrow
+                if not len(schema):
+                    raise InputRefused(source.name, "it has no columns")
+                coded = pq.ParquetFile(stream, read_dictionary=coded_columns(file))
+                self._rows = min(rows, rows_at_a_time(file, coded, source.name))
+            except (pa.ArrowException, OSError) as error:
+                if isinstance(error, MemoryError):
+                    raise
+                raise InputRefused(source.name, DAMAGED) from None
         self.columns = [name if name.strip() else numbered(place) for place, name in enumerate(schema.names, 1)]
         if len(set(self.columns)) < len(self.columns):
             raise InputRefused(source.name, "two of its columns have one name")
@@ -56,12 +62,18 @@ class ParquetReader(Reader):
         first, row = (start or {"row": 0})["row"], 0
         with self._source.seekable() as stream:
             file = pq.ParquetFile(stream)
-            for batch in file.iter_batches(self._rows, use_threads=False):
+            for batch in self._read(file):
                 if row >= first:
                     yield self._batch(batch, row)
                 row += batch.num_rows
             if not row:
                 yield self._batch(pa.RecordBatch.from_pylist([], schema=file.schema_arrow), 0)
+
+    def _read(self, file: Any) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from file.iter_batches(self._rows, use_threads=False)
+        except (pa.ArrowInvalid, OSError):
+            raise InputRefused(self._source.name, DAMAGED) from None
 
     def _batch(self, batch: pa.RecordBatch, row: int) -> Batch:
         cells: dict[str, pa.Array] = {}

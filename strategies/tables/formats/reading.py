@@ -49,7 +49,7 @@ HEAD = 1 << 20
 HELD = 1 << 24
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BadRow:
     """A row that cannot be split into the header's cells.
 

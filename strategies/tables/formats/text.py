@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from batch_jobs.strategies.sdk.errors import InputRefused
-from batch_jobs.strategies.tables.formats.encodings import likely_encodings
+from batch_jobs.strategies.tables.formats.encodings import likely_encodings, text_encoding
 from batch_jobs.strategies.tables.formats.format import other_format
 from batch_jobs.strategies.tables.formats.reading import BLOCK, Input, NotAsItBegan, unpacked
 
@@ -180,10 +180,9 @@ def _guessed(block: bytes, place: int) -> Survey | None:
 
 def _known(name: str, encoding: str) -> str:
     try:
-        b"a".decode(encoding, errors="ignore")  # which says of hex and the like that they are not for text
-        return codecs.lookup(encoding).name
-    except LookupError:
-        raise InputRefused(name, f"there is no encoding {encoding!r}; utf-8 and cp1252 are usual ones") from None
+        return text_encoding(encoding)
+    except ValueError as error:
+        raise InputRefused(name, str(error)) from None
 
 
 def _refuse_binary(name: str, sample: bytes) -> None:

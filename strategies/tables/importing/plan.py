@@ -78,12 +78,7 @@ def table_to_create(
         JobRefused: this database cannot have such a table, or a job with this access may not use it.
     """
     limits = database_of(engine)
-    most = limits.max_columns - 1  # where rows wait to be compared, each has a number too
-    if len(columns) > most:
-        raise JobRefused(
-            f"the file has {len(columns)} columns and an import into a new table of {limits.name} takes {most}; "
-            'leave some out with columns {"name": null}'
-        )
+    refuse_wide_table(limits, len(columns))
     too_long = [column.name for column in columns if len(column.name.encode()) > limits.max_name_bytes]
     if too_long:
         raise JobRefused(f"{too_long[0]!r} is too long for a column's name; map it to a shorter one with columns")
@@ -93,6 +88,20 @@ def table_to_create(
         if not exists(column.type, engine.dialect):
             raise JobRefused(f"{limits.name} has no type {column.type} for the column {column.name}; change types")
     return table
+
+
+def refuse_wide_table(database: Database, columns: int) -> None:
+    """Refuse a new table of more columns than the database has.
+
+    Raises:
+        JobRefused: says how many there may be.
+    """
+    most = database.max_columns - 1  # where rows wait to be compared, each has a number too
+    if columns > most:
+        raise JobRefused(
+            f"the file has {columns} columns and an import into a new table of {database.name} takes {most}; "
+            'leave some out with columns {"name": null}'
+        )
 
 
 def _refuse_equal_names(database: Database, names: list[str]) -> None:

@@ -45,6 +45,16 @@ class Cells:
     value: pa.BinaryArray
     valued: Integers
 
+    def of_rows(self, begun: int, end: int) -> "Cells":
+        """The cells of the rows from one index to another."""
+        first, last = np.searchsorted(self.row, [begun, end])
+        held = slice(*np.searchsorted(self.valued, [first, last]))
+        cells = slice(first, last)
+        return Cells(
+            self.lines[begun:end], self.row[cells] - begun, self.column[cells], self.attributes[cells], self.distinct,
+            self.formula[cells], self.value[held], self.valued[held] - first,
+        )  # fmt: skip
+
     @cached_property
     def is_text(self) -> Flags:
         """Which cells are text, whatever it looks like."""

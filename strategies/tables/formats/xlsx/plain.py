@@ -6,7 +6,7 @@ and ``r`` is the first of them.
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import IO
+from typing import IO, Any
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
@@ -14,6 +14,12 @@ BLOCK = 1 << 20
 #: Bytes; one row or text that is longer is a bomb, or no row at all.
 LONGEST = 1 << 26
 LONGEST_HEAD = 1 << 24  # bytes before the first one
+TOO_LONG = f"one of its rows or texts is longer than {LONGEST >> 20} MB"
+#: Tags of what is longer than a piece: a row has at most 16,384 cells of at most 10 tags each.
+MOST_TAGS = 1 << 19
+_LINE = re.compile(r"[0-9]{1,10}")
+_DIGITS = 10  # of a row, at most
+_COLUMN = re.compile(r"[A-Za-z]{1,3}")
 _ENCODING = re.compile(rb"""^\s*<\?xml[^>]*encoding=["']([^"']*)""")
 
 
@@ -28,6 +34,20 @@ class Damaged(ValueError):
 def pieces(part: IO[bytes]) -> Iterator[bytes]:
     """A part of the package, piece by piece."""
     while piece := part.read(BLOCK):
+        yield piece
+
+
+def bounded(xml: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """The same pieces.
+
+    Raises:
+        Damaged: they are more than so many bytes.
+    """
+    done = 0
+    for piece in xml:
+        done += len(piece)
+        if done > most:
+            raise Damaged(f"its texts unpack to more than {most >> 20} MB")
         yield piece
 
 
@@ -46,6 +66,7 @@ def blocks(xml: Iterable[bytes], container: bytes, item: bytes) -> Iterator[byte
     remaining = iter(xml)
     held = _after_opening(remaining, b"<" + container)
     closing = b"</" + container
+    tags = 0
     for piece in remaining if held is not None else ():
         assert held is not None
         held = held + piece
@@ -54,9 +75,10 @@ def blocks(xml: Iterable[bytes], container: bytes, item: bytes) -> Iterator[byte
         cut = held.rfind(item, max(0, len(held) - len(piece) - len(item)))  # nothing was found in what is older
         if cut > 0:
             yield _with_plain_line_ends(held[:cut])
-            held = held[cut:]
-        if len(held) > LONGEST:
-            raise Damaged(f"one of its rows or texts is longer than {LONGEST >> 20} MB")
+            held, tags = held[cut:], 0
+        tags += piece.count(b"<")
+        if len(held) > LONGEST or (tags > MOST_TAGS and len(held) > len(piece)):
+            raise Damaged(TOO_LONG)
     if held:
         content, found, _ = held.partition(closing)
         if not found:
@@ -100,13 +122,29 @@ def rewritten(xml: Iterable[bytes]) -> Iterator[bytes]:
     """
     plain = _Rewriting()
     try:
-        for piece in xml:
-            plain.parser.Parse(piece, False)
+        for _ in parsed(plain.parser, xml):
             yield plain.take()
-        plain.parser.Parse(b"", True)
     except expat.ExpatError:
         raise Damaged from None
     yield plain.take()
+
+
+def parsed(parser: Any, xml: Iterable[bytes]) -> Iterator[None]:
+    """Give a parser a text piece by piece; whoever iterates takes what it found in each.
+
+    Raises:
+        Damaged: a tag, an attribute or a comment is so long that nothing ends for megabytes.
+        ExpatError: it is no XML.
+    """
+    given = 0
+    for piece in xml:
+        parser.Parse(piece, False)
+        given += len(piece)
+        if given - parser.CurrentByteIndex > LONGEST_HEAD:
+            raise Damaged(TOO_LONG)
+        yield
+    parser.Parse(b"", True)
+    yield
 
 
 class _Rewriting:
@@ -122,7 +160,7 @@ class _Rewriting:
         self._written: list[str] = []
         self._text: list[str] | None = None
         self._texts: list[str] = []
-        self._readings = 0
+        self._readings = self._size = 0
         self._valued = False
         self._row = self._column = 0
 
@@ -140,7 +178,10 @@ class _Rewriting:
         elif tag == "rPh":
             self._readings += 1
         elif tag == "row":
-            self._row = int(attributes["r"]) if attributes.get("r", "").isdigit() else self._row + 1
+            given = attributes.get("r", "")
+            if len(given) > _DIGITS:
+                raise Damaged("the number of one of its rows is larger than any sheet has")
+            self._row = int(given) if _LINE.fullmatch(given) else self._row + 1
             self._column = 0
             self._written.append(f'<row r="{self._row}">')
         elif tag == "c":
@@ -150,6 +191,8 @@ class _Rewriting:
 
     def _cell(self, attributes: dict[str, str]) -> None:
         letters = attributes.get("r", "").rstrip("0123456789")
+        if letters and not _COLUMN.fullmatch(letters):
+            raise Damaged
         self._column = column_number(letters) if letters else self._column + 1
         self._valued = False
         others = "".join(f" {name}={quoteattr(attributes[name])}" for name in ("s", "t") if name in attributes)
@@ -166,9 +209,10 @@ class _Rewriting:
         elif tag == "is":
             self._value("<is><t>", self._texts, "</t></is>")
         elif tag == "si":
-            self._valued = False
+            self._valued, self._size = False, 0
             self._value("<si><t>", self._texts, "</t></si>")
         elif tag in ("c", "f", "row", "sheetData", "sst"):
+            self._size = 0
             self._written.append(f"</{tag}>")
         self._text = None if tag in ("v", "t") else self._text
 
@@ -179,6 +223,9 @@ class _Rewriting:
 
     def _characters(self, text: str) -> None:
         if self._text is not None:
+            self._size += len(text)
+            if self._size > LONGEST:
+                raise Damaged(TOO_LONG)
             self._text.append(text)
 
     def _refuse(self, *declared: object) -> None:

@@ -3,16 +3,17 @@
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.header import checked_header, numbered, refuse_titles
+from batch_jobs.strategies.tables.formats.packing import opened_archive
 from batch_jobs.strategies.tables.formats.reading import Batch, Input, Reader, ReadOptions
 from batch_jobs.strategies.tables.formats.xlsx.cells import Cells, read_cells
-from batch_jobs.strategies.tables.formats.xlsx.plain import Damaged, NotPlain, blocks, pieces, rewritten
+from batch_jobs.strategies.tables.formats.xlsx.plain import TOO_LONG, Damaged, NotPlain, blocks, pieces, rewritten
 from batch_jobs.strategies.tables.formats.xlsx.rows import MOST_CELLS, Rows, first_rows, joined, no_rows, rows_of
 from batch_jobs.strategies.tables.formats.xlsx.texts import Texts, shared_texts
 from batch_jobs.strategies.tables.formats.xlsx.workbook import Sheet, Workbook
@@ -20,7 +21,14 @@ from batch_jobs.strategies.tables.prefetch import prefetched
 
 ROWS = 5_000
 LOOKED_AT = 20  # rows, for the header
+#: Excel's own limits.
 MAX_COLUMNS = 16_384
+MAX_ROWS = 1_048_576
+#: Bytes of a batch's texts, of which a shared one may be in any number of cells.
+MOST_BYTES = 1 << 26
+#: What the shared texts of all cells may become in any case, and beyond only where it is not so many times as large.
+ALWAYS_REPEATED = 1 << 30
+LARGEST_REPETITION = 1_000
 NOT_EXCEL = "this is not an Excel file (.xlsx), or it is damaged"
 
 
@@ -65,7 +73,7 @@ class XlsxReader(Reader):
     def _opened(self) -> Iterator[Workbook]:
         with self._source.seekable() as stream:
             try:
-                with ZipFile(stream) as package:
+                with opened_archive(stream, self._name) as package:
                     yield Workbook(package)
             except Damaged as damaged:
                 raise InputRefused(self._name, str(damaged) or NOT_EXCEL) from None
@@ -77,7 +85,7 @@ class XlsxReader(Reader):
         """Find the columns, and the number of the first row below them."""
         skipped = self._options.skip_rows
         texts = self._texts_of(workbook)
-        for cells in _cells(workbook, self._sheet):
+        for cells in self._bounded(_cells(workbook, self._sheet), texts):
             rows = first_rows(cells, texts.read(cells)[0], skipped + 1, LOOKED_AT)
             if rows:
                 break
@@ -108,16 +116,38 @@ class XlsxReader(Reader):
 
     def _texts_of(self, workbook: Workbook) -> Texts:
         if self._texts is None:
-            part = workbook.texts
-            shared = shared_texts(lambda: pieces(workbook.open(part))) if part else pa.chunked_array([[]], pa.string())
+            shared = shared_texts(workbook.texts) if workbook.has_texts else pa.chunked_array([[]], pa.string())
             self._texts = Texts(shared, workbook.styles, workbook.from_1904, workbook.computes_later)
         return self._texts
+
+    def _bounded(self, found: Iterator[Cells], texts: Texts) -> Iterator[Cells]:
+        """The cells in parts of which memory holds the texts."""
+        whole = 0
+        for cells in found:
+            ends = np.cumsum(texts.sizes(cells))
+            whole += int(ends[-1]) if len(ends) else 0
+            if whole > max(ALWAYS_REPEATED, LARGEST_REPETITION * self._source.size):
+                raise Damaged(
+                    f"its cells repeat shared texts until they are more than {ALWAYS_REPEATED >> 20} MB and "
+                    f"{LARGEST_REPETITION:,} times its size"
+                )
+            if not len(ends) or ends[-1] <= MOST_BYTES:
+                yield cells
+                continue
+            begun = 0
+            while begun < len(ends):
+                before = int(ends[begun - 1]) if begun else 0
+                end = max(begun + 1, int(np.searchsorted(ends, before + MOST_BYTES, "right")))
+                if ends[end - 1] - before > MOST_BYTES:
+                    raise Damaged(TOO_LONG)
+                yield cells.of_rows(begun, end)
+                begun = end
 
     def _pieces(self, workbook: Workbook, first: int) -> Iterator[Rows]:
         """The rows from a number on."""
         texts = self._texts_of(workbook)
         with prefetched(_cells(workbook, self._sheet)) as found:
-            for cells in found:
+            for cells in self._bounded(found, texts):
                 if len(cells.lines) and cells.lines[-1] >= first:
                     yield from rows_of(cells, *texts.read(cells), self.columns, first)
                     first = max(first, int(cells.lines[-1]) + 1)
@@ -148,6 +178,8 @@ def _in_order(found: Iterator[bytes]) -> Iterator[Cells]:
                 raise Damaged("its rows are not in order; open the file in Excel and save it")
             if len(cells.column) and cells.column.max() >= MAX_COLUMNS:
                 raise Damaged
+            if cells.lines[-1] > MAX_ROWS:
+                raise Damaged(f"it has a row {int(cells.lines[-1]):,} and a sheet has {MAX_ROWS:,}")
             line = int(cells.lines[-1])
             yield cells
 
@@ -164,9 +196,11 @@ def _of_size(found: Iterator[Rows], size: int) -> Iterator[Rows]:
     held: list[Rows] = []
     for rows in found:
         held.append(rows)
-        if sum(len(part.lines) for part in held) >= size:
+        count = sum(len(part.lines) for part in held)
+        large = sum(part.table.nbytes for part in held) > MOST_BYTES
+        if count >= size or large:
             whole = joined(held)
-            full = len(whole.lines) // size * size
+            full = count if large else count // size * size
             yield from (whole.slice(begun, begun + size) for begun in range(0, full, size))
             held = [whole.slice(full, len(whole.lines))] if full < len(whole.lines) else []
     if held:

@@ -25,6 +25,9 @@ _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _ESCAPED = re.compile(r"(?:_x[0-9A-Fa-f]{4}_)+")
 _SI = re.compile(rb"<si>\s*<t(?:\s[^<>]*)?(?:/>|>([^<>]*)</t>)\s*</si>|<si\s*/>")
 
+#: Bytes of a block's shared texts up to which they are not counted.
+FEW_BYTES = 1 << 26
+
 #: A part of a block's cells -> their texts, and which of them have none, with what is wrong.
 Reading = Callable[[pa.StringArray], tuple[pa.StringArray, list[tuple[int, str]]]]
 
@@ -41,6 +44,8 @@ class Texts:
 
     def __init__(self, shared: pa.ChunkedArray, styles: list[Shown], from_1904: bool, computes_later: bool) -> None:
         self._shared = shared
+        self._sizes = pc.binary_length(shared)
+        self._longest = pc.max(self._sizes).as_py() or 0
         self._styles = styles
         self._from_1904 = from_1904
         self._computes_later = computes_later
@@ -65,6 +70,27 @@ class Texts:
                 places.append(cells.valued[mine])
                 wrong += [(int(places[-1][index]), message) for index, message in bad]
         return _placed(found, places, len(cells.row)), wrong
+
+    def sizes(self, cells: Cells) -> npt.NDArray[np.int64]:
+        """The bytes of the shared texts that the cells of each row refer to.
+
+        Raises:
+            Damaged: a shared text is missing.
+        """
+        is_shared = np.array([attributes.get(b"t") == b"s" for attributes in cells.distinct], np.bool_)
+        mine = np.flatnonzero(is_shared[cells.attributes[cells.valued]]) if len(cells.distinct) else np.zeros(0, int)
+        if not len(mine) or self._longest * len(mine) <= FEW_BYTES:
+            return np.zeros(len(cells.lines), np.int64)
+        values = _filled(_decoded(cells.value.take(pa.array(mine))))
+        sizes = pc.fill_null(self._taken(self._sizes, values).cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+        rows = cells.row[cells.valued[mine]]
+        return np.bincount(rows, sizes, len(cells.lines)).astype(np.int64)
+
+    def _taken(self, shared: pa.ChunkedArray, values: pa.StringArray) -> pa.ChunkedArray:
+        try:
+            return shared.take(values.cast(pa.int32()))
+        except (pa.ArrowInvalid, pa.ArrowIndexError):
+            raise Damaged from None
 
     def _ways(self, cells: Cells) -> tuple[list[Reading], npt.NDArray[np.int64]]:
         """How the cells of the block are to be read, and which way each of the distinct attributes says."""
@@ -118,10 +144,7 @@ class Texts:
         return pc.if_else(read.wrong, values, read.texts), [(index, NO_DAY) for index in bad]
 
     def _shared_texts(self, values: pa.StringArray) -> tuple[pa.StringArray, list[tuple[int, str]]]:
-        try:
-            taken = self._shared.take(_filled(values).cast(pa.int32()))
-        except (pa.ArrowInvalid, pa.ArrowIndexError):
-            raise Damaged from None
+        taken = self._taken(self._shared, _filled(values))
         return pa.concat_arrays(taken.chunks or [pa.array([], pa.string())]), []
 
 

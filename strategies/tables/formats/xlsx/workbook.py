@@ -9,10 +9,14 @@ from xml.parsers import expat
 from zipfile import ZipFile
 
 from batch_jobs.strategies.tables.formats.xlsx.dates import BUILT_IN, Shown, shown_by
-from batch_jobs.strategies.tables.formats.xlsx.plain import Damaged, pieces
+from batch_jobs.strategies.tables.formats.xlsx.plain import Damaged, bounded, parsed, pieces
 
 SHEETS = "xl/worksheets/"  # these are read row by row
 LARGEST_TEXTS = 1 << 28  # bytes
+#: Bytes of a part that says what the workbook has, such as its sheets and styles.
+LARGEST_PART = 1 << 25
+#: Characters of a format; Excel has no longer ones, and nothing else shows a day.
+LONGEST_FORMAT = 255
 
 TRUE = ("1", "true", "on")
 
@@ -61,10 +65,21 @@ class Workbook:
             raise Damaged
         return self.package.open(self._parts[_folded(name)])
 
+    def texts(self) -> Iterator[bytes]:
+        """The part that has the shared texts, piece by piece; nothing where there is none.
+
+        Raises:
+            Damaged: they are too many, whatever part they are in.
+        """
+        part = self._part_of("/sharedStrings")
+        if part is not None:
+            with self.open(part) as stream:
+                yield from bounded(pieces(stream), LARGEST_TEXTS)
+
     @property
-    def texts(self) -> str | None:
-        """The part that has the shared texts, if there is one."""
-        return self._part_of("/sharedStrings")
+    def has_texts(self) -> bool:
+        """Whether there are shared texts."""
+        return self._part_of("/sharedStrings") is not None
 
     @cached_property
     def styles(self) -> list[Shown]:
@@ -76,7 +91,9 @@ class Workbook:
                 container = name
                 found = [] if name == "cellXfs" else found
             elif name == "numFmt" and container == "":
-                formats[attributes.get("numFmtId", "")] = shown_by(attributes.get("formatCode", ""))
+                code = attributes.get("formatCode", "")
+                shown = shown_by(code) if len(code) <= LONGEST_FORMAT else Shown.NUMBER
+                formats[attributes.get("numFmtId", "")] = shown
             elif name == "xf" and container == "cellXfs":
                 found.append(formats.get(attributes.get("numFmtId", ""), Shown.NUMBER))
         return found
@@ -146,14 +163,11 @@ class Workbook:
         parser.StartElementHandler, parser.StartDoctypeDeclHandler = start, refuse
         with self.open(part) as stream:
             try:
-                for piece in pieces(stream):
-                    parser.Parse(piece, False)
+                for _ in parsed(parser, bounded(pieces(stream), LARGEST_PART)):
                     yield from found
                     found.clear()
-                parser.Parse(b"", True)
             except expat.ExpatError:
                 raise Damaged from None
-        yield from found
 
 
 def _folded(name: str) -> str:
