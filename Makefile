@@ -33,7 +33,7 @@ bench: .venv/dev ## measure against the peers, printed as ratios
 	@$(PIP) install -c constraints.txt -e '.[bench]' 2> >(grep -v ^WARNING >&2)
 	@$(BIN)/python -m benchmarks
 
-soak: .venv/dev ## 100 kills of an import, then many jobs while workers and Prefect are killed (half an hour)
+soak: .venv/dev ## 100 kills of an import, then an hour of all faults mixed
 	@BATCH_JOBS_TEST_KILLS=100 $(BIN)/python -m pytest -q -o timeout=3600 tests/faults/test_kill.py
 	@$(BIN)/python -m pytest -q -s -m soak
 
