@@ -5,13 +5,13 @@ reserve and never use, several times as much as they take, and a cgroup of its o
 """
 
 import errno
+import os
 import resource
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
 from pydantic import ByteSize
 
 #: What a process of a run takes before its strategy has begun, with its threads.
@@ -29,7 +29,7 @@ NO_THREAD = "can't start new thread"
 
 def default_limit() -> int:
     """Three quarters of what this machine or its container has."""
-    there = psutil.virtual_memory().total
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path in CGROUP_LIMITS:
         with suppress(OSError, ValueError):  # "max" where there is none
             there = min(there, int(Path(path).read_text()))

@@ -30,23 +30,31 @@ def wait_for_connections(
 ) -> Engine:
     """Let whoever needs a connection of an engine wait for it while it is refused for a reason that passes.
 
+    A database that was never reached may be one that is not there at all, and so is waited for a short while only.
+
     Args:
         engine: whose connections.
-        away_seconds: how long whoever uses it waits for a database that is away; a run waits as long as runs do.
+        away_seconds: how long whoever uses it waits for a database that is away; without it a run waits as long as runs
+            do, and others do not.
         stop_if_asked: called between two tries; raises when the waiting is to end.
 
     Returns:
         The engine.
     """
     database, where = database_of(engine), engine.url.render_as_string(hide_password=True)
+    was_reached = False
 
     def connect(dialect: Dialect, _record: Any, arguments: Any, parameters: Any) -> Any:
+        nonlocal was_reached
         started, pause = time.monotonic(), FIRST_PAUSE
         while True:
             try:
-                return dialect.connect(*arguments, **parameters)
+                connection = dialect.connect(*arguments, **parameters)
+                was_reached = True
+                return connection
             except dialect.loaded_dbapi.Error as error:
-                if time.monotonic() - started >= _seconds_for(database, error, away_seconds):
+                of_engine = away_seconds if was_reached else min(away_seconds, FREE_SECONDS)
+                if time.monotonic() - started >= _seconds_for(database, error, of_engine):
                     raise
                 if pause == FIRST_PAUSE:
                     logger.warning("%s is waited for: %s", where, " ".join(str(error).split()))
@@ -62,7 +70,7 @@ def _seconds_for(database: Database, error: BaseException, away_seconds: float) 
     here = _away_seconds.get()
     if here < 0:
         return 0
-    longest = max(here, away_seconds)
+    longest = away_seconds or here
     if database.has_no_connection_free(error):
         return max(FREE_SECONDS, longest)
     return 0 if database.will_never_connect(error) else longest

@@ -1,8 +1,11 @@
 """One attempt's way through the hooks of a strategy, whoever runs it."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.connecting import RUN_SECONDS
 from batch_jobs.strategies.sdk.forks import ending_forks
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.transient import is_transient, pauses
@@ -28,9 +31,10 @@ def process(strategy: BatchJobStrategy, job: JobRun) -> None:
 
     What the target ended for a reason that passes is done again from the checkpoint, as a retry would: the checkpoint
     alone decides whether a chunk is in whose commit got no answer. A strategy that did something and has no chunks is
-    not run again.
+    not run again, nor is one whose target cannot be reached to begin with.
     """
     try:
+        job.begin_processing()
         _process_until_it_passes(strategy, job)
     finally:
         job.assemble_rejects()
@@ -47,24 +51,30 @@ def post_process(strategy: BatchJobStrategy, job: JobRun) -> None:
 
 
 def _process_until_it_passes(strategy: BatchJobStrategy, job: JobRun) -> None:
-    left, done = pauses(), job.chunks_done
+    step: Callable[[JobRun], None] = strategy.process
+    done = -1
     while True:
         try:
-            job.begin_processing()
             with ending_forks():
-                strategy.process(job)
+                step(job)
             return
         except Exception as error:
             if not is_transient(error) or not job.can_go_on:
                 raise
             if job.chunks_done > done:
-                left, done = pauses(), job.chunks_done
+                left, done, since = pauses(), job.chunks_done, time.monotonic()
             pause = next(left, None)
-            if pause is None:
+            if pause is None or time.monotonic() - since > RUN_SECONDS:  # each try may have waited for a connection
                 raise
             reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
             job.logger.warning("the target ended a chunk (%s); it is done again in %.1f s", reason, pause)
         _wait(job, pause)
+        step = partial(_process_from_checkpoint, strategy)
+
+
+def _process_from_checkpoint(strategy: BatchJobStrategy, job: JobRun) -> None:
+    job.begin_processing()
+    strategy.process(job)
 
 
 def _wait(job: JobRun, seconds: float) -> None:

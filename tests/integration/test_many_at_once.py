@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from batch_jobs.flows.access.target import TargetAccess
 from batch_jobs.flows.database import upgrade
 from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobTaken, PrefectAway
 from batch_jobs.flows.jobs.claims import Claims
@@ -20,6 +21,7 @@ from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.prefect.client import PrefectRuns, RunState
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.flows.secret_fields.sealing import Seal
+from batch_jobs.flows.settings import Settings
 from batch_jobs.strategies.sdk.checkpoint import Checkpoint, CheckpointStore
 from batch_jobs.strategies.sdk.registry import Registry, load_strategies
 from batch_jobs.strategies.sdk.result import Counters
@@ -50,7 +52,7 @@ def service(store: JobStore, registry: Registry, claims: Claims) -> BatchJobServ
         raise AssertionError("none of these contexts has a secret")
 
     secrets = ContextSecrets(store, no_seal)
-    return BatchJobService(store, lambda: registry, PrefectThatIsAway(), claims, secrets)
+    return BatchJobService(store, lambda: registry, PrefectThatIsAway(), claims, secrets, TargetAccess(Settings()))
 
 
 def at_once(people: int, act: Callable[[int], Any]) -> list[Any]:

@@ -61,7 +61,7 @@ def test_a_job_that_nobody_confirmed_in_time_is_canceled_and_says_so(served: Ser
     workspace = served.workspace
     claims = Claims(workspace.store, workspace.prefect, confirm_timeout=timedelta(seconds=0))
     parts = (workspace.store, lambda: workspace.strategies, workspace.prefect)
-    hasty = BatchJobService(*parts, claims, workspace.context_secrets)
+    hasty = BatchJobService(*parts, claims, workspace.context_secrets, workspace.access)
     assert datetime.now(UTC) > (job.pre_processed_at or datetime.max.replace(tzinfo=UTC))
     with pytest.raises(ConfirmedTooLate, match=f"{job.id} is canceled: it was not confirmed within 0:00:00"):
         hasty.confirm(job.id, who="late")
