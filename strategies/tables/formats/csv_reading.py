@@ -347,10 +347,10 @@ class CsvReader(Reader):
 
 
 def _text(sample: bytes, encoding: str) -> str:
-    """The beginning of the text, up to a line's end where it is cut."""
+    """The beginning of the text, with the end of its last line where it is cut."""
     text = sample.decode(encoding, errors="ignore").removeprefix("\ufeff")
     end = max(text.rfind("\n"), text.rfind("\r")) if len(sample) == SAMPLE else -1
-    return text[:end] if end > 0 else text
+    return text[: end + 1] if end > 0 else text
 
 
 def _converting(names: list[str]) -> Any:
