@@ -11,6 +11,7 @@ from batch_jobs.deployments.hangup import outlive_terminal
 from batch_jobs.deployments.prefect.connection import use_prefect
 from batch_jobs.deployments.worker.environment import set_run_environment
 from batch_jobs.deployments.worker.run_output import run_log, runs_print_to
+from batch_jobs.flows.home import close_home
 from batch_jobs.flows.prefect.address import find_prefect
 from batch_jobs.flows.workspace import current_workspace
 
@@ -25,7 +26,7 @@ def worker(verbose: Verbose = False) -> None:
         raise NoPrefectNamed
     use_prefect(known)
     set_run_environment(workspace.settings, verbose)
-    from batch_jobs.deployments.worker.prefect_outage import tell_outages
+    from batch_jobs.deployments.worker.prefect_outage import report_outages
     from batch_jobs.deployments.worker.service import run_jobs
     from batch_jobs.deployments.worker.worker import WORK_POOL
 
@@ -36,8 +37,7 @@ def worker(verbose: Verbose = False) -> None:
             f"runs print   to {run_log(workspace.settings.home)}, unless --verbose is given\nCtrl-C stops"
         )
 
-    beside = (ready, partial(tell_outages, known.api_url, output.out.print))
-    home = workspace.settings.home
-    home.mkdir(parents=True, exist_ok=True)
+    beside = (ready, partial(report_outages, known.api_url, output.out.print))
+    home = close_home(workspace.settings.home)
     with nullcontext() if verbose else runs_print_to(run_log(home)):
         asyncio.run(run_jobs(workspace, beside, output.out.print))
