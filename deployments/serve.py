@@ -85,14 +85,14 @@ def _prefect(home: Path, say: Say) -> Iterator[PrefectServer | None]:
 
 
 async def _serve(workspace: Workspace, server: PrefectServer | None, say: Say) -> None:
-    from batch_jobs.deployments.worker.prefect_outage import tell_outages
+    from batch_jobs.deployments.worker.prefect_outage import report_outages
     from batch_jobs.deployments.worker.service import run_jobs
 
     async def ready() -> None:
         _greet(workspace, os.environ[API_URL], server, say)
         await _serve_api(workspace, say)
 
-    await run_jobs(workspace, (ready, partial(tell_outages, os.environ[API_URL], say, server)), say)
+    await run_jobs(workspace, (ready, partial(report_outages, os.environ[API_URL], say, server)), say)
 
 
 async def _serve_api(workspace: Workspace, say: Say) -> None:

@@ -233,7 +233,7 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
 #: Errors whose text is not for the outside; they get an id that is in the log beside it.
 HIDDEN = (DatabaseUnreachable, OperationalError, InterfaceError, PoolExhausted)
 LONGEST_MESSAGE = 2000  # characters; a message may repeat what was sent
-MOST_TOLD = 20  # wrong fields
+MOST_SHOWN = 20  # wrong fields
 #: Those that a route may have.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 #: Starlette's own refusals, by status.
@@ -317,7 +317,7 @@ def wrong_fields(entries: Iterable[Mapping[str, Any]]) -> str:
     Args:
         entries: pydantic's, each with the place of the input (such as ``body``) before the field's own.
     """
-    return ", ".join(dict.fromkeys(_wrong_field(entry) for entry in islice(entries, MOST_TOLD)))
+    return ", ".join(dict.fromkeys(_wrong_field(entry) for entry in islice(entries, MOST_SHOWN)))
 
 
 def _wrong_field(entry: Mapping[str, Any]) -> str:

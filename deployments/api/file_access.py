@@ -13,10 +13,9 @@ from batch_jobs.flows.errors import JobUnknown
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.strategies.sdk.context_fields import Names, changed, named, texts
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
-from batch_jobs.strategies.sdk.files import is_pattern, plain_key
+from batch_jobs.strategies.sdk.files import JOBS, UPLOADS, is_pattern, plain_key
 from batch_jobs.strategies.tables.formats.packing import split_member
 
-UPLOADS, JOBS = "uploads", "jobs"
 #: How the keys of uploads and of jobs' files are made; a key is found in the store in this plain form only.
 STORED = re.compile(r"(uploads/|jobs/batch_)[0-9A-Z]{26}/.+")
 LONGEST_KEY = 512
@@ -87,15 +86,14 @@ class FileAccess:
             FileKeyUnsafe: it is no key.
             InputWrong: there are too many patterns.
         """
-        if (
-            sum(map(is_pattern, named(model, context, Names.FILE))) > MOST_PATTERNS
-        ):  # the store is looked through for each
+        patterns = sum(map(is_pattern, named(model, context, Names.FILE)))
+        if patterns > MOST_PATTERNS:  # the store is looked through for each
             raise InputWrong(f"a context may have at most {MOST_PATTERNS} patterns of files")
 
         def see(names: Names | None, value: Any) -> Any:
             is_key = names is Names.FILE
             resolved = self._resolved(value) if is_key else value
-            for text in texts(resolved):
+            for _, text in texts(resolved):
                 if is_key or _is_stored_key(text):
                     self._require_own(plain_key(split_member(text)[0]))
             return resolved

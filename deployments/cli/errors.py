@@ -15,7 +15,7 @@ from batch_jobs.deployments.errors import AddressTaken, NoPrefectNamed, PrefectD
 from batch_jobs.flows.errors import DatabaseUnreachable, JobActive, NotLaunched, PrefectAway, RevisionDiffers
 from batch_jobs.flows.jobs.context import describe_wrong_values
 from batch_jobs.flows.settings import current_settings
-from batch_jobs.strategies.sdk.database import is_full
+from batch_jobs.strategies.sdk.database import driver_says, is_full
 from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, has_no_room
 
 #: A disk with less than this left is full.
@@ -55,8 +55,7 @@ def _message_and_code(error: BaseException) -> tuple[str, int]:
     if is_full(error):
         return f"the database is full (BATCH_JOBS_DATABASE_URL): {getattr(error, 'orig', None) or error}", FAILED
     if isinstance(error, SQLAlchemyError):
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        return f"the database refused: {reason}", FAILED
+        return f"the database refused: {driver_says(error)}", FAILED
     return f"{type(error).__name__}: {error}; BATCH_JOBS_DEBUG=1 shows where", FAILED
 
 

@@ -16,7 +16,9 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import StateType
-from prefect.states import Pending, Scheduled
+from prefect.states import Pending
+
+from batch_jobs.flows.prefect.client import rescheduled
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -62,7 +64,7 @@ async def give_back_left_runs(client: "PrefectClient", pool: str, worker: str) -
         since = run.state.timestamp if run.state else now
         if _worker_of(run) not in living and now - since > SILENT:
             why = f"{_worker_of(run)} took it up and was not heard of for {SILENT.total_seconds():g} s"
-            await client.set_flow_run_state(run.id, Scheduled(name="Rescheduled", message=why))
+            await client.set_flow_run_state(run.id, rescheduled(why))
 
 
 def _worker_of(run: "FlowRun") -> str | None:

@@ -45,7 +45,7 @@ def quieten_outages() -> None:
         logging.getLogger(name).addFilter(in_a_line)
 
 
-async def tell_outages(api_url: str, say: Say, server: PrefectServer | None = None) -> None:
+async def report_outages(api_url: str, say: Say, server: PrefectServer | None = None) -> None:
     """Say when Prefect goes away and when it is back, until cancelled; one of our own that ended is started again.
 
     Raises:

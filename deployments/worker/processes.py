@@ -26,6 +26,7 @@ from prefect.settings import get_current_settings
 
 from batch_jobs.deployments.worker import run_process
 from batch_jobs.deployments.worker.run_process import ENGINE, run_engine
+from batch_jobs.flows.prefect.address import API_URL
 from batch_jobs.flows.runs.memory import limit_memory
 from batch_jobs.flows.settings import current_settings
 from batch_jobs.flows.workspace import current_workspace
@@ -46,7 +47,6 @@ PRELOADED = [
     "batch_jobs.deployments.worker.fork_template",
 ]
 FROM_SCRATCH = [sys.executable, "-m", run_process.__name__]
-API_URL = "PREFECT_API_URL"
 CERTIFICATES = "PREFECT_API_SSL_CERT_FILE"
 END_OF_CERTIFICATE = "-----END CERTIFICATE-----\n"
 VERSION_CHECK = "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED"

@@ -11,9 +11,9 @@ import httpx
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled, Crashed, Scheduled
+from prefect.states import Cancelled, Crashed
 
-from batch_jobs.flows.prefect.client import run_state
+from batch_jobs.flows.prefect.client import rescheduled, run_state
 from batch_jobs.flows.prefect.mirror import DIED_UNBEGUN
 from batch_jobs.flows.workspace import Workspace
 
@@ -54,9 +54,7 @@ class RunEnds:
     async def give_back(self, run_id: UUID, error: Exception) -> None:
         """Report a run whose process could not be started; where that was for lack of an answer, it is due again."""
         why = f"its process could not be started: {error or type(error).__name__}"
-        state: State[Any] = (
-            Scheduled(name="Rescheduled", message=why) if _gives_no_answer(error) else Crashed(message=why)
-        )
+        state: State[Any] = rescheduled(why) if _gives_no_answer(error) else Crashed(message=why)
         await _insist(lambda: self._give_back(run_id, state))
 
     async def _give_back(self, run_id: UUID, state: "State[Any]") -> None:
@@ -79,7 +77,7 @@ class RunEnds:
         if job is None or not job.may_go_on:
             return Crashed(message=f"{why}{_perhaps_for_memory(exit_code)}")
         if is_left:
-            return Scheduled(name="Rescheduled", message=LEFT)
+            return rescheduled(LEFT)
         return Crashed(name=DIED_UNBEGUN, message=f"{why} before it took up the job")
 
     async def _set(self, run_id: UUID, state: "State[Any]", force: bool = False) -> None:

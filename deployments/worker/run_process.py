@@ -19,6 +19,7 @@ from prefect.logging.handlers import APILogWorker
 from batch_jobs.deployments.hangup import outlive_terminal
 from batch_jobs.deployments.worker.prefect_outage import quieten_outages
 from batch_jobs.flows.tracing import flush_traces, start_tracing
+from batch_jobs.strategies.sdk.errors import exit_code
 
 ENGINE = "prefect.engine"
 #: How long the end of a run waits for what is still to be sent to Prefect, lines and events each.
@@ -38,7 +39,8 @@ def run_engine() -> None:
             warnings.filterwarnings("ignore", message=f"'{ENGINE}' found in sys.modules", category=RuntimeWarning)
             runpy.run_module(ENGINE, run_name="__main__")
     finally:
-        code = _exit_code(sys.exc_info()[1])
+        error = sys.exc_info()[1]
+        code = exit_code(error) if isinstance(error, SystemExit) else int(error is not None)
         flush_traces()
         if not _all_is_sent():
             os._exit(code)  # in order, Prefect would ask a server that is away for a minute
@@ -61,12 +63,6 @@ def _all_is_sent() -> bool:
         ended: Any = worker.drain_all(timeout=SEND_SECONDS)
         left |= ended[1]
     return not left
-
-
-def _exit_code(error: BaseException | None) -> int:
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
-    return int(error is not None)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from batch_jobs.strategies.sdk.errors import ContextRefused, exits_as_errors
 #: Where in a model a value stands: names of fields and positions in lists.
 Location = tuple[int | str, ...]
 KEY_LENGTH = 255  # characters of the job table's column
-MOST_TOLD = 10  # of what is wrong; of a long list every value may be
+MOST_SHOWN = 10  # of what is wrong; of a long list every value may be
 
 
 def prepared_context(strategy: BatchJobStrategy, context: BaseModel | dict[str, Any]) -> BaseModel:
@@ -70,13 +70,13 @@ def describe_wrong_values(error: ValidationError, name: Callable[[Location], str
 
 
 def _first_wrong(error: ValidationError) -> list[ErrorDetails]:
-    return error.errors(include_url=False, include_input=False)[:MOST_TOLD]
+    return error.errors(include_url=False, include_input=False)[:MOST_SHOWN]
 
 
 def _refuse_unknown(strategy: BatchJobStrategy, values: dict[str, Any]) -> None:
     model = strategy.Context
     known = {name for key, field in model.model_fields.items() for name in (key, field.alias, *_aliases(field)) if name}
-    unknown = sorted(set(values) - known)[:MOST_TOLD]
+    unknown = sorted(set(values) - known)[:MOST_SHOWN]
     if unknown and model.model_config.get("extra") is None:
         fields = ", ".join(sorted(model.model_fields)) or "no fields"
         raise ContextRefused(f"{strategy.batch_type} takes no {', '.join(unknown)}; its context has {fields}")

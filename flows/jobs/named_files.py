@@ -1,16 +1,15 @@
 """Which files of the store contexts name: by key, as one of a list, as an archive with one file in it, by a pattern."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from batch_jobs.strategies.sdk.context_fields import FILE_FIELDS
+from batch_jobs.strategies.sdk.context_fields import FILE_FIELDS, texts
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe
-from batch_jobs.strategies.sdk.files import is_pattern, plain_key
+from batch_jobs.strategies.sdk.files import JOBS, MEMBER, UPLOADS, is_pattern, plain_key
 
 #: A key is known by its first folder, in whatever field it is.
-FOLDERS = ("uploads", "jobs")
-MEMBER = "#"  # between an archive's key and the name of a file in it
+FOLDERS = (UPLOADS, JOBS)
 
 
 class NamedFiles:
@@ -24,7 +23,7 @@ class NamedFiles:
         self._keys: set[str] = set()
         self._patterns: set[str] = set()
         for context in contexts:
-            for field, text in _texts(context):
+            for field, text in texts(context):
                 for key in {text, text.partition(MEMBER)[0]}:
                     self._add(field, key)
 
@@ -38,15 +37,3 @@ class NamedFiles:
             return
         if field in FILE_FIELDS or key.split("/")[0] in FOLDERS:
             (self._patterns if is_pattern(key) else self._keys).add(key)
-
-
-def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    """Every text of a context with the name of the field that it is in."""
-    if isinstance(value, str):
-        yield field, value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _texts(part, key)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _texts(part, field)

@@ -10,10 +10,9 @@ from batch_jobs.flows.jobs.named_files import NamedFiles
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload, has_not_ended, is_kept
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
 from batch_jobs.strategies.sdk.database import for_writing
-from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.files import JOBS, UPLOADS, FileStore
 
 AT_ONCE = 500
-UPLOADS = "uploads"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Pruning:
         self._mark(before)
         jobs = files = 0
         while ids := self._marked():
-            files += sum(self._remove_folder(f"jobs/{job_id}") for job_id in ids)
+            files += sum(self._remove_folder(f"{JOBS}/{job_id}") for job_id in ids)
             self._forget_checkpoints(ids)
             self._delete(ids)
             jobs += len(ids)

@@ -26,6 +26,7 @@ ANSWER_SECONDS = 10
 #: What a context may have at most that a run's parameters show, as JSON; Prefect takes 512 KiB by default.
 SHOWN_CONTEXT_BYTES = 100_000
 
+RESCHEDULED = "Rescheduled"
 NOT_BEGUN = frozenset({"SCHEDULED", "PENDING", "PAUSED"})
 
 
@@ -133,10 +134,7 @@ class PrefectRuns:
 
     def put_back(self, run_id: str, message: str, after: timedelta = timedelta(0)) -> None:
         """Let another worker take over a run that this one is to leave, at once or after some time."""
-        from prefect.states import Scheduled
-
-        due = datetime.now(UTC) + after
-        self._propose(run_id, Scheduled(name="Rescheduled", message=message, scheduled_time=due))
+        self._propose(run_id, rescheduled(message, after))
 
     def _propose(self, run_id: str, state: "State[Any]") -> None:
         from prefect.exceptions import ObjectNotFound
@@ -180,6 +178,13 @@ class PrefectRuns:
         if FlowRunContext.get() is None:
             raise PrefectAway("no Prefect is named: PREFECT_API_URL is not set")
         return get_client(sync_client=True, httpx_settings={"timeout": ANSWER_SECONDS})
+
+
+def rescheduled(message: str, after: timedelta = timedelta(0)) -> "State[Any]":
+    """The state of a run that is due again, at once or after some time, for whichever worker takes it up."""
+    from prefect.states import Scheduled
+
+    return Scheduled(name=RESCHEDULED, message=message, scheduled_time=datetime.now(UTC) + after)
 
 
 def _new_run(client: "SyncPrefectClient", deployment_id: UUID, job: Job) -> str:

@@ -18,7 +18,7 @@ from batch_jobs.flows.runs.memory import is_lack_of_memory, lack_of_memory, repo
 from batch_jobs.flows.secret_fields.masking import OpenedContext, original
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.database import is_full
+from batch_jobs.strategies.sdk.database import driver_says, is_full
 from batch_jobs.strategies.sdk.errors import (
     BatchJobError,
     PermanentError,
@@ -243,11 +243,9 @@ def _text_of(error: BaseException) -> str:
         return lack_of_memory()
     setting = "DATABASE_URL" if line_in(Path(store.__file__), error) else "TARGET_URL"
     if is_full(error):
-        said = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        return f"the database of BATCH_JOBS_{setting} is full: {said}; make room and retry the job"
+        return f"the database of BATCH_JOBS_{setting} is full: {driver_says(error)}; make room and retry the job"
     if not isinstance(error, DBAPIError) or error.orig is None:
         return str(error)
-    said = str(error.orig).strip()  # what SQLAlchemy puts around it is its own words and the whole statement
     if isinstance(error, IntegrityError | DataError):
-        return said
-    return f"the database of BATCH_JOBS_{setting} refused: {said.partition(chr(10))[0]}"
+        return str(error.orig).strip()
+    return f"the database of BATCH_JOBS_{setting} refused: {driver_says(error)}"

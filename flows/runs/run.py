@@ -17,6 +17,7 @@ from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.store import JobStore, owner
 from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.flows.prefect.client import RESCHEDULED
 from batch_jobs.flows.runs.artifacts import Artifacts
 from batch_jobs.flows.runs.attempt import Attempt, Outcome, Step
 from batch_jobs.flows.runs.reporting import Heartbeat, RowReport
@@ -175,7 +176,7 @@ class JobFlowRun:
         with suppress(PrefectAway):
             state = self._workspace.prefect.state(self._run_id)
         suspended = state is not None and state.type == "PAUSED"
-        noted = ("PAUSED", "Suspended") if suspended else ("SCHEDULED", "Rescheduled")
+        noted = ("PAUSED", "Suspended") if suspended else ("SCHEDULED", RESCHEDULED)
         run = dict(zip(("flow_run_state", "flow_run_state_name"), noted, strict=True))
         self._store.note(job, "interrupt", who="prefect", why=STOPPED, **owner(None), **run)
         if suspended:

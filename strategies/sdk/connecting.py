@@ -1,7 +1,6 @@
 """Waiting for a database that refuses a connection for now or is away, where whoever needs it can wait."""
 
 import logging
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 from sqlalchemy import Dialect, Engine, event
 
 from batch_jobs.strategies.sdk.database import Database, database_of
+from batch_jobs.strategies.sdk.transient import pauses
 
 logger = logging.getLogger("batch_jobs")
 
@@ -46,7 +46,7 @@ def wait_for_connections(
 
     def connect(dialect: Dialect, _record: Any, arguments: Any, parameters: Any) -> Any:
         nonlocal was_reached
-        started, pause = time.monotonic(), FIRST_PAUSE
+        started, is_noted, left = time.monotonic(), False, pauses(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 connection = dialect.connect(*arguments, **parameters)
@@ -56,11 +56,11 @@ def wait_for_connections(
                 of_engine = away_seconds if was_reached else min(away_seconds, FREE_SECONDS)
                 if time.monotonic() - started >= _seconds_for(database, error, of_engine):
                     raise
-                if pause == FIRST_PAUSE:
+                if not is_noted:
                     logger.warning("%s is waited for: %s", where, " ".join(str(error).split()))
+                is_noted = True
             stop_if_asked()
-            time.sleep(random.uniform(pause / 2, pause))  # so that two do not meet again
-            pause = min(2 * pause, LONGEST_PAUSE)
+            time.sleep(next(left))
 
     event.listen(engine, "do_connect", connect)
     return engine

@@ -41,23 +41,23 @@ def named(model: type[BaseModel], values: Mapping[str, Any], kind: Names) -> lis
 
     def see(names: Names | None, value: Any) -> Any:
         if names is kind:
-            found.extend(text for text in texts(value) if text.strip())
+            found.extend(text for _, text in texts(value) if text.strip())
         return value
 
     changed(model, values, see)
     return found
 
 
-def texts(value: Any) -> Iterator[str]:
-    """Every text in a value; the keys of a mapping are none."""
+def texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a value, after the name of the field that it is in; the keys of a mapping are no texts."""
     if isinstance(value, str):
-        yield value
+        yield field, value
     elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from texts(part)
+        for key, part in value.items():
+            yield from texts(part, key)
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from texts(part)
+            yield from texts(part, field)
 
 
 def _changed(models: Sequence[type[BaseModel]], values: Mapping[str, Any], see: See) -> dict[str, Any]:

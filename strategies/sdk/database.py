@@ -294,6 +294,11 @@ def is_full(error: BaseException) -> bool:
     return any(database.is_full(raised) for database in installed_databases())
 
 
+def driver_says(error: BaseException) -> str:
+    """The first line of what a driver reported, without SQLAlchemy's words around it and the whole statement."""
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+
+
 def database_of(bind: Engine | Connection) -> Database:
     """The database behind an engine or a connection.
 

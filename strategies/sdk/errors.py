@@ -178,6 +178,11 @@ def exits_as_errors() -> Iterator[None]:
         raise StrategyExited(error).with_traceback(error.__traceback__) from None
 
 
+def exit_code(ending: SystemExit) -> int:
+    """The code of a process that ends by this, as Python itself has it: 1 for a text."""
+    return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+
+
 def has_no_room(error: BaseException) -> bool:
     """Whether the operating system refused to write for want of space, or of what a quota or a limit leaves."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

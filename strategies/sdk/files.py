@@ -15,7 +15,11 @@ from batch_jobs.strategies.sdk.closed_folders import make_folder, opener
 from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing, StorageFull, has_no_room
 
 COPY_BYTES = 1 << 20
+#: The first folder of a key: of files that people put in, and of those that jobs write.
+UPLOADS, JOBS = "uploads", "jobs"
 LONGEST_KEY = 1024  # characters, as stores of objects have it
+#: Between the key of an archive and the name of a file in it.
+MEMBER = "#"
 #: What makes a key a pattern.
 WILD = re.compile(r"[*?\[]")
 #: How the name of a file ends that is still being written. No key ends so: what is not listed cannot be opened either.
@@ -113,7 +117,7 @@ class FileStore:
         Raises:
             FileKeyUnsafe: it points out of the store.
         """
-        place, hash, member = key.partition("#")
+        place, hash, member = key.partition(MEMBER)
         if not WILD.search(place) or self.exists(place):
             return [key]
         pattern = plain_key(place)
@@ -160,7 +164,7 @@ def plain_key(key: str) -> str:
 
 def upload_key(name: str) -> str:
     """A new key for a file of this name: ``uploads/<ulid>/<name>``, the name made harmless."""
-    return f"uploads/{ULID()}/{harmless_name(name)}"
+    return f"{UPLOADS}/{ULID()}/{harmless_name(name)}"
 
 
 def harmless_name(name: str) -> str:

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, Pool, QueuePool, event
 
-from batch_jobs.strategies.sdk.errors import BatchJobError
+from batch_jobs.strategies.sdk.errors import BatchJobError, exit_code
 
 #: The exit code of a fork that is ended.
 ENDED = 1
@@ -75,9 +75,9 @@ def without_inheritance(engine: Engine) -> Engine:
 
 def _end(error: BaseException | None) -> NoReturn:
     """End this process at once: whatever it would tidy up is another one's."""
-    code: int | str | None = ENDED
+    code = ENDED
     if isinstance(error, SystemExit):
-        code = error.code
+        code = exit_code(error)
     else:
         if error is not None and not isinstance(error, ForkOfJob):
             traceback.print_exception(error)
@@ -85,7 +85,7 @@ def _end(error: BaseException | None) -> NoReturn:
         print(f"error: {said}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os._exit(code if isinstance(code, int) else int(code is not None))
+    os._exit(code)
 
 
 def _after_fork() -> None:

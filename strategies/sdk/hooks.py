@@ -1,15 +1,19 @@
 """One attempt's way through the hooks of a strategy, whoever runs it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.connecting import RUN_SECONDS
+from batch_jobs.strategies.sdk.database import driver_says
 from batch_jobs.strategies.sdk.forks import ending_forks
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.transient import is_transient, pauses
 
+#: Tries in a row of which none came any further.
+TRIES = 12
 #: How often one that waits for another try looks whether the job is to stop.
 LOOK_SECONDS = 1.0
 
@@ -62,12 +66,12 @@ def _process_until_it_passes(strategy: BatchJobStrategy, job: JobRun) -> None:
             if not is_transient(error) or not job.can_go_on:
                 raise
             if job.chunks_done > done:
-                left, done, since = pauses(), job.chunks_done, time.monotonic()
+                left, done, since = _pauses(), job.chunks_done, time.monotonic()
             pause = next(left, None)
             if pause is None or time.monotonic() - since > RUN_SECONDS:  # each try may have waited for a connection
                 raise
-            reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-            job.logger.warning("the target ended a chunk (%s); it is done again in %.1f s", reason, pause)
+            said = driver_says(error)
+            job.logger.warning("the target ended a chunk (%s); it is done again in %.1f s", said, pause)
         _wait(job, pause)
         step = partial(_process_from_checkpoint, strategy)
 
@@ -75,6 +79,10 @@ def _process_until_it_passes(strategy: BatchJobStrategy, job: JobRun) -> None:
 def _process_from_checkpoint(strategy: BatchJobStrategy, job: JobRun) -> None:
     job.begin_processing()
     strategy.process(job)
+
+
+def _pauses() -> Iterator[float]:
+    return islice(pauses(), TRIES - 1)
 
 
 def _wait(job: JobRun, seconds: float) -> None:

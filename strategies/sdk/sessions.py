@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from batch_jobs.strategies.sdk.database import database_of, for_writing, make_small_engine
 from batch_jobs.strategies.sdk.errors import BatchJobError
 
+#: What sessions are called that serve no single job, and how the names of the others begin.
 NAME = "batch-jobs"
 #: What an attempt's work may need at a time beside its chunk's connection, such as for the keys of a file.
 BESIDE_THE_CHUNK = 10

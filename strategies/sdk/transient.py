@@ -7,8 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from batch_jobs.strategies.sdk.database import installed_databases
 
-#: Tries in a row of which none came any further.
-TRIES = 12
+#: The first pause at most, and any later one.
 FIRST_SECONDS = 0.2
 LONGEST_SECONDS = 10.0
 
@@ -27,11 +26,17 @@ def is_transient(error: BaseException) -> bool:
     return _has_passing_code(error) or any(database.has_lost(error) for database in installed_databases())
 
 
-def pauses() -> Iterator[float]:
-    """Seconds to wait before each further try: they double, and differ so that two do not meet again."""
-    for number in range(TRIES - 1):
-        most = min(FIRST_SECONDS * 2**number, LONGEST_SECONDS)
+def pauses(first: float = FIRST_SECONDS, longest: float = LONGEST_SECONDS) -> Iterator[float]:
+    """Seconds to wait before each further try, without end: they double, and differ so that two do not meet again.
+
+    Args:
+        first: the first one at most.
+        longest: any later one at most.
+    """
+    most = first
+    while True:
         yield random.uniform(most / 2, most)  # nothing is kept secret by it
+        most = min(2 * most, longest)
 
 
 def _has_passing_code(error: BaseException) -> bool:

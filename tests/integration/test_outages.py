@@ -13,7 +13,7 @@ from batch_jobs.deployments.worker.prefect_outage import (
     in_a_line,
     is_no_complaint,
     quieten_outages,
-    tell_outages,
+    report_outages,
 )
 from batch_jobs.flows.errors import PrefectAway
 
@@ -59,5 +59,5 @@ def test_prefect_is_told_to_be_away_once_and_once_to_be_back(monkeypatch: pytest
 
     monkeypatch.setattr(prefect_outage, "_answers", answer)
     with pytest.raises(RuntimeError):  # what StopIteration is turned into
-        asyncio.run(tell_outages("", said.append))
+        asyncio.run(report_outages("", said.append))
     assert said == ["Prefect does not answer; it is told later what became of jobs", "Prefect answers again"]

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import psycopg
@@ -21,7 +21,7 @@ from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun, SilentReport
 from batch_jobs.strategies.sdk.result import JobResult
 from batch_jobs.strategies.sdk.testing import run_strategy
-from batch_jobs.strategies.sdk.transient import TRIES, is_transient, pauses
+from batch_jobs.strategies.sdk.transient import is_transient, pauses
 from support.cutting_proxy import CuttingProxy
 
 Meddle = Callable[[JobRun, Connection, int], None]
@@ -231,8 +231,7 @@ def test_a_cancel_is_heeded_while_a_further_try_is_waited_for(postgres: Engine, 
 
 
 def test_tries_end_within_about_a_minute():
-    waits = [*pauses()]
-    assert len(waits) == TRIES - 1
+    waits = [*islice(pauses(), hooks.TRIES - 1)]
     assert all(before <= 2 * after for before, after in pairwise(waits))
     assert 20 < sum(waits) < 70
 

@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.errors import InputRefused
+from batch_jobs.strategies.sdk.files import MEMBER
 
 if TYPE_CHECKING:
     from batch_jobs.strategies.tables.formats.reading import Input
 
-#: Between an archive's key and the name of a file in it.
-MEMBER = "#"
 _ARCHIVE = f".zip{MEMBER}"
 BLOCK = 1 << 20
 #: A file that is to be read here and there is unpacked to a temporary one: up to here in any case, and beyond only
@@ -112,29 +111,45 @@ def opened_archive(stream: BinaryIO, name: str) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-class _Directory(io.RawIOBase):
-    """An archive whose directory is bounded: it is read at once when the archive is opened."""
+class Borrowed(io.RawIOBase):
+    """A stream that closing leaves open, for the next pass."""
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
-        self._stream, self._name = stream, name
-        self.is_read = False
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
 
     def readable(self) -> bool:
+        """It can be read."""
         return True
 
     def seekable(self) -> bool:
+        """It can be read here and there."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, and return it."""
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
+        """The place."""
         return self._stream.tell()
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes."""
+        return self._stream.read(-1 if size is None else size)
+
+
+class _Directory(Borrowed):
+    """An archive with a bounded directory: that is read at once when the archive is opened."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        super().__init__(stream)
+        self._name = name
+        self.is_read = False
 
     def read(self, size: int | None = -1) -> bytes:
         if not self.is_read and (size or 0) > LARGEST_DIRECTORY:
             raise InputRefused(self._name, "it has too many files in it; make an archive of those that are to be read")
-        return self._stream.read(-1 if size is None else size)
+        return super().read(size)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from batch_jobs.strategies.sdk.lines import named
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
 from batch_jobs.strategies.tables.formats.options import ReadOptions
 from batch_jobs.strategies.tables.formats.packing import (
+    Borrowed,
     bare_name,
     chosen_member,
     copy_within_bounds,
@@ -203,7 +204,7 @@ class Input:
             with self() as stream:
                 shutil.copyfileobj(stream, self._held, BLOCK)
         self._held.seek(0)
-        return cast(BinaryIO, _Shared(self._held))
+        return cast(BinaryIO, Borrowed(self._held))
 
     def seekable(self) -> BinaryIO:
         """Open a copy of what is unpacked, which can be read here and there; in memory only while it is small."""
@@ -215,29 +216,7 @@ class Input:
                 copy_within_bounds(stream, cast(BinaryIO, copy), self.name, lambda: self.size)
             self._unpacked = copy
         self._unpacked.seek(0)
-        return cast(BinaryIO, _Shared(self._unpacked))
-
-
-class _Shared(io.RawIOBase):
-    """A stream that closing leaves open, for the next pass."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def read(self, size: int | None = -1) -> bytes:
-        return self._stream.read(-1 if size is None else size)
+        return cast(BinaryIO, Borrowed(self._unpacked))
 
 
 class _Pass(io.RawIOBase):

@@ -6,10 +6,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, Field, SecretStr
 
 from batch_jobs.strategies.sdk.errors import ContextRefused
-from batch_jobs.strategies.sdk.files import harmless_name
+from batch_jobs.strategies.sdk.files import MEMBER, harmless_name
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.sources import masked
-from batch_jobs.strategies.tables.formats.packing import MEMBER
 
 
 class SourceOption(BaseModel):

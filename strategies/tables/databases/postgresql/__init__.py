@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.database import CONNECTIONS, Database, UniqueKey
+from batch_jobs.strategies.sdk.sessions import NAME
 from batch_jobs.strategies.tables.databases.postgresql import connections
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Postgresql(Database):
 
     def make_engine(self, url: URL) -> Engine:
         """An engine with psycopg 3, unless the URL names another driver."""
-        return _engine(url, connections.NAME, pool_size=CONNECTIONS)
+        return _engine(url, NAME, pool_size=CONNECTIONS)
 
     def make_small_engine(self, url: URL, name: str, kept: int, beyond: int) -> Engine:
         """By the size of its pool; the sessions' name is PostgreSQL's ``application_name``."""

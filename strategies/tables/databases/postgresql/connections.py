@@ -10,8 +10,8 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ProgrammingError
 
-#: What sessions are called that serve no single job.
-NAME = "batch-jobs"
+from batch_jobs.strategies.sdk.sessions import NAME
+
 #: A machine that lost its power or its cable is known to be gone after at most 25 s, here and by the server.
 CLIENT_SIDE: Mapping[str, int] = {
     "connect_timeout": 10,
