@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, Table, false, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Engine, Select, Table, bindparam, false, literal, or_, select, tuple_
 
 from batch_jobs.flows.jobs.model import OVER, Job, Trigger
 from batch_jobs.flows.jobs.named_files import NamedFiles
@@ -27,6 +28,23 @@ awaits_confirmation = (
     & ~has_worker
 )
 waits_for_its_turn = batch_job.c.queue_key.is_not(None) & batch_job.c.active_key.is_(None)
+
+
+def _finding(owned: bool, typed: bool) -> Select[Any]:
+    query = select(batch_job).where(batch_job.c.id == bindparam("id"), is_kept)
+    query = query.where(batch_job.c.created_by == bindparam("creator")) if owned else query
+    return query.where(batch_job.c.type.in_(bindparam("types", expanding=True))) if typed else query
+
+
+#: (of a person, of some types) -> the statement that finds a job: the one asked most often, so it is made once.
+FIND = {(owned, typed): _finding(owned, typed) for owned in (False, True) for typed in (False, True)}
+
+
+def queued_before(job: Job) -> ColumnElement[bool]:
+    """The jobs of its key that wait for their turn and are older."""
+    queued = (batch_job.c.queue_key == job.queue_key) & (batch_job.c.status == Status.CREATED)
+    return queued & waits_for_its_turn & is_kept & (batch_job.c.id < job.id)
+
 
 #: The times that a list may be narrowed by; one that the job has not come to yet is empty.
 TIME_COLUMNS = (

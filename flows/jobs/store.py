@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from batch_jobs.flows.database import LOST_TRIES, again_when_lost
 from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown, JobUnreadable
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
-from batch_jobs.flows.jobs.queries import JobFilter, OpenJobs, Page, waits_for_its_turn
+from batch_jobs.flows.jobs.queries import FIND, JobFilter, OpenJobs, Page, queued_before
 from batch_jobs.flows.jobs.reading import read_job, read_jobs
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_secret, has_not_ended, is_kept
 from batch_jobs.flows.jobs.tally import JobTally
@@ -150,7 +150,7 @@ class JobStore:
 
     def ahead_of(self, job: Job) -> Job | None:
         """Return the job that a queued one waits for: the active one of its key, or the oldest that waits before it."""
-        before = _queued_before(job)
+        before = queued_before(job)
         active = (batch_job.c.active_key == job.queue_key) & has_not_ended
         query = select(batch_job).where(active | before).order_by(batch_job.c.active_key.is_(None), batch_job.c.id)
         return self._one(query.limit(1))
@@ -160,7 +160,7 @@ class JobStore:
         """Give a queued job its turn; ``None`` while an active or an older waiting one of its key is there."""
         try:
             with self._writing() as connection:
-                if connection.execute(select(batch_job.c.id).where(_queued_before(job)).limit(1)).first() is not None:
+                if connection.execute(select(batch_job.c.id).where(queued_before(job)).limit(1)).first() is not None:
                     return None
                 self._change(connection, job, active_key=job.queue_key)
                 return self._read(connection, job.id)
@@ -345,16 +345,6 @@ class JobStore:
             raise JobMoved(job.id)
 
 
-def _finding(owned: bool, typed: bool) -> Select[Any]:
-    query = select(batch_job).where(batch_job.c.id == bindparam("id"), is_kept)
-    query = query.where(batch_job.c.created_by == bindparam("creator")) if owned else query
-    return query.where(batch_job.c.type.in_(bindparam("types", expanding=True))) if typed else query
-
-
-#: (of a person, of some types) -> the statement that finds a job: the one asked most often, so it is made once.
-FIND = {(owned, typed): _finding(owned, typed) for owned in (False, True) for typed in (False, True)}
-
-
 def _unchanged(job: Job) -> ColumnElement[bool]:
     """The job's row, unless it was changed since it was read."""
     return (batch_job.c.id == job.id) & (batch_job.c.version == job.version)
@@ -363,11 +353,6 @@ def _unchanged(job: Job) -> ColumnElement[bool]:
 def _claimed(job_id: str, claim: int) -> ColumnElement[bool]:
     """The job's row, unless a later attempt has the job."""
     return (batch_job.c.id == job_id) & (batch_job.c.claim == claim)
-
-
-def _queued_before(job: Job) -> ColumnElement[bool]:
-    queued = (batch_job.c.queue_key == job.queue_key) & (batch_job.c.status == Status.CREATED)
-    return queued & waits_for_its_turn & is_kept & (batch_job.c.id < job.id)
 
 
 def _effects(job: Job, status: Status) -> dict[str, Any]:

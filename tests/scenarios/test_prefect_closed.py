@@ -21,6 +21,8 @@ from support.command_line import COMMAND, CommandLine
 from support.servers import give_database, wait_until
 from support.serving import Served, serving_with_own_prefect
 
+pytestmark = pytest.mark.long
+
 FOREIGN = "http://shop.example"
 #: Opened by clients and by pages.
 STREAMS = ("events/in", "events/out", "logs/out", "task_runs/subscriptions/scheduled")
