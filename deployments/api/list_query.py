@@ -23,6 +23,7 @@ USUAL_LIMIT = 10
 LARGEST_LIMIT = 500
 LARGEST_OFFSET = 1 << 31
 MOST_VALUES = 500  # of one parameter; a statement of PostgreSQL has room for 65,535
+WRONG_CURSOR = "cursor must be the next_cursor of the page before"
 COMPARISONS = ("lt", "gt", "lte", "gte")
 #: Always there, so that ``null`` makes no sense for them.
 NEVER_NULL = ("created_at", "updated_at")
@@ -63,7 +64,7 @@ class ListQuery:
         """Where the next page begins, ``None`` when this is not full or not in the order of cursors."""
         if not jobs or len(jobs) < self.page.limit or self.page.order != "created_at":
             return None
-        return _cursor(jobs[-1])
+        return _cursor(jobs[-1].created_at.isoformat(), jobs[-1].id)
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class UploadQuery:
         return cls(
             limit=_number(given, "limit", USUAL_LIMIT, LARGEST_LIMIT),
             offset=_number(given, "offset", 0, LARGEST_OFFSET),
-            before=_encoded_key(_text(given, "cursor") or "") if "cursor" in given else None,
+            before=_in_cursor(_text(given, "cursor") or "") if "cursor" in given else None,
             by_cursor="cursor" in given,
         )
 
@@ -96,7 +97,7 @@ class UploadQuery:
         """Where the next page begins, ``None`` when this is not full."""
         if not uploads or len(uploads) < self.limit:
             return None
-        return urlsafe_b64encode(uploads[-1].key.encode()).decode().rstrip("=")
+        return _cursor(uploads[-1].key)
 
 
 def _nested(pairs: Iterable[tuple[str, str]], known: Collection[str]) -> dict[str, Value]:
@@ -145,7 +146,7 @@ def _page(given: Mapping[str, Value]) -> Page:
     if "cursor" in given:
         if order != "created_at" or "offset" in given:
             raise InputWrong("cursor goes with the order created_at or -created_at, and without offset")
-        after = _place(_text(given, "cursor") or "")
+        after = _place_of_job(_text(given, "cursor") or "")
     limit, offset = _number(given, "limit", USUAL_LIMIT, LARGEST_LIMIT), _number(given, "offset", 0, LARGEST_OFFSET)
     return Page(limit, offset, order, descending, after)
 
@@ -243,29 +244,26 @@ def _time(name: str, text: str) -> datetime:
         raise InputWrong(f"{name} must be a date such as 2026-01-31T12:00:00Z, or seconds since 1970") from None
 
 
-def _cursor(job: Job) -> str:
-    return urlsafe_b64encode(f"{job.created_at.isoformat()}|{job.id}".encode()).decode().rstrip("=")
+def _cursor(*parts: str) -> str:
+    return urlsafe_b64encode("|".join(parts).encode()).decode().rstrip("=")
 
 
-def _place(cursor: str) -> tuple[datetime, str]:
+def _place_of_job(cursor: str) -> tuple[datetime, str]:
     try:
-        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        at, job_id = text.split("|")
-        if "\0" in job_id:
-            raise ValueError
+        at, job_id = _in_cursor(cursor).split("|")
         return datetime.fromisoformat(at).astimezone(UTC), job_id
     except (ValueError, OverflowError):
-        raise InputWrong("cursor must be the next_cursor of the page before") from None
+        raise InputWrong(WRONG_CURSOR) from None
 
 
-def _encoded_key(cursor: str) -> str:
+def _in_cursor(cursor: str) -> str:
     try:
-        key = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        if "\0" in key or not key:
-            raise ValueError
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except ValueError:
-        raise InputWrong("cursor must be the next_cursor of the page before") from None
-    return key
+        raise InputWrong(WRONG_CURSOR) from None
+    if "\0" in text or not text:
+        raise InputWrong(WRONG_CURSOR)
+    return text
 
 
 UPLOAD_KNOWN = frozenset({"limit", "offset", "cursor"})

@@ -1,6 +1,5 @@
 """Errors as one line on stderr and an exit code: 2 for what cannot be done as asked, 1 for what did not succeed."""
 
-import shutil
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -16,10 +15,8 @@ from batch_jobs.flows.errors import DatabaseUnreachable, JobActive, NotLaunched,
 from batch_jobs.flows.jobs.context import describe_wrong_values
 from batch_jobs.flows.settings import current_settings
 from batch_jobs.strategies.sdk.database import driver_says, is_full
-from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, has_no_room
+from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, has_no_room, has_room
 
-#: A disk with less than this left is full.
-ROOM_BYTES = 1 << 16
 FAILED = 1
 USAGE_ERROR = 2
 
@@ -82,5 +79,5 @@ def _full_places() -> Iterator[str]:
     settings = current_settings()
     for name, place in (("BATCH_JOBS_HOME", settings.home), ("temporary files", Path(tempfile.gettempdir()))):
         with suppress(OSError):
-            if shutil.disk_usage(place).free < ROOM_BYTES:
+            if not has_room(place):
                 yield f"{name} ({place})"

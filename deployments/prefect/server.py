@@ -14,6 +14,7 @@ from pathlib import Path
 from batch_jobs.deployments.errors import PrefectDidNotStart
 from batch_jobs.flows.prefect.address import API_URL, AUTH_STRING, KnownPrefect, auth_string
 from batch_jobs.strategies.sdk.closed_folders import make_folder, opener
+from batch_jobs.strategies.sdk.errors import has_room
 
 #: Where Prefect's own `prefect server start` listens.
 USUAL_PORT = 4200
@@ -22,8 +23,6 @@ HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")
 #: Starts a server; the port comes after it.
 SERVER_COMMAND = [sys.executable, "-m", "batch_jobs.deployments.prefect.own_server"]
-#: A disk with less than this left is full.
-ROOM_BYTES = 1 << 16
 START_SECONDS = 120
 STOP_SECONDS = 20
 LARGEST_LOG = 10_000_000
@@ -163,5 +162,6 @@ def _wrong_setting(log: Path) -> str | None:
 
 
 def _no_room(home: Path) -> str | None:
-    full = shutil.disk_usage(home).free < ROOM_BYTES  # then its log, which lies there too, does not say so
-    return f"the disk of BATCH_JOBS_HOME ({home}), where its database is, is full" if full else None
+    if has_room(home):  # if not, its log, which lies there too, does not say so
+        return None
+    return f"the disk of BATCH_JOBS_HOME ({home}), where its database is, is full"

@@ -10,11 +10,15 @@ Rows are refused by ``job.reject``, which raises nothing.
 """
 
 import errno
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from traceback import walk_tb
+
+#: A disk with less than this left is full.
+ROOM_BYTES = 1 << 16
 
 
 class BatchJobError(Exception):
@@ -186,6 +190,11 @@ def exit_code(ending: SystemExit) -> int:
 def has_no_room(error: BaseException) -> bool:
     """Whether the operating system refused to write for want of space, or of what a quota or a limit leaves."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def has_room(place: Path) -> bool:
+    """Whether the disk of a file or folder has room for more than an error's text."""
+    return shutil.disk_usage(place).free >= ROOM_BYTES
 
 
 def line_in(file: Path, error: BaseException) -> int | None:
