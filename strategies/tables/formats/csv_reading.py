@@ -2,9 +2,8 @@
 
 import io
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.errors import InputRefused
+from batch_jobs.strategies.tables.formats.csv_position import Pass, Position, lines_of_records
 from batch_jobs.strategies.tables.formats.dialect import Dialect, find_dialect
 from batch_jobs.strategies.tables.formats.footer import without_footer
 from batch_jobs.strategies.tables.formats.header import MAX_COLUMNS
@@ -42,32 +42,6 @@ LARGEST_BLOCK = 1 << 26  # bytes; a record longer than this is a quote that is n
 SHOWN = 1 << 16  # characters of a row that is wider than any sheet, which are reported
 
 Numbers = npt.NDArray[np.int64]
-
-
-@dataclass
-class Position:
-    """How far reading has come: records (with the header, blank and bad ones) and physical lines."""
-
-    record: int
-    line: int
-
-
-@dataclass
-class _Pass:
-    """One opening of the file: its text where that is still to be checked, and what Arrow has met."""
-
-    checked: CheckedText | None = None
-    text: PlainText | None = None
-    #: Bad rows that no batch has reported yet.
-    bad: deque[Any] = field(default_factory=deque)
-    last_cells: Iterable[str | None] = ()
-    last_line: int = 1
-    last_bad_line: int = 1
-    last_bad_text: str = ""
-
-    def meet(self, row: Any) -> str:
-        self.bad.append(row)
-        return "skip"
 
 
 class CsvReader(Reader):
@@ -194,13 +168,13 @@ class CsvReader(Reader):
             if leftover is not None:
                 yield leftover
 
-    def _open(self, stream: BinaryIO) -> _Pass:
+    def _open(self, stream: BinaryIO) -> Pass:
         if self._survey.quotes is not None and not self._dialect.skipped and self._dialect.rewriting is None:
-            return _Pass()
+            return Pass()
         checked = CheckedText(stream, self._survey)
-        return _Pass(checked, PlainText(checked.blocks(), self._dialect))
+        return Pass(checked, PlainText(checked.blocks(), self._dialect))
 
-    def _tables(self, stream: BinaryIO, block: int, current: _Pass) -> Iterator[pa.Table]:
+    def _tables(self, stream: BinaryIO, block: int, current: Pass) -> Iterator[pa.Table]:
         from pyarrow import csv as arrow_csv
 
         encoding = "utf8" if current.text or self._survey.encoding in UTF8 else self._survey.encoding
@@ -226,11 +200,11 @@ class CsvReader(Reader):
         )
 
     def _batch(
-        self, table: pa.Table, begun: Position, current: _Pass, done: int, at_end: bool = False
+        self, table: pa.Table, begun: Position, current: Pass, done: int, at_end: bool = False
     ) -> tuple[Batch, Position]:
-        bad = _bad_of(current, begun.record, table.num_rows, at_end)
+        bad = current.take_bad(begun.record, table.num_rows, at_end)
         quotes = self._survey.quotes if current.text is None else current.text.quotes
-        counts = _lines_of_records(table, begun.record, bad, may_span=quotes != 0)
+        counts = lines_of_records(table, begun.record, bad, may_span=quotes != 0)
         starts = begun.line + np.concatenate(([0], np.cumsum(counts)))
         position = Position(begun.record + len(counts), int(starts[-1]))
         is_bad = np.zeros(len(counts), dtype=bool)
@@ -321,7 +295,7 @@ class CsvReader(Reader):
         # one text for all rows of this width, of which there may be half a million in a block
         return sys.intern(f"has {width} cells where {others} {len(self.columns)}")
 
-    def _check_last_record(self, current: _Pass) -> None:
+    def _check_last_record(self, current: Pass) -> None:
         """Arrow takes an open quote to the end of the file for a cell: its last record then has the last line end."""
         if (self._survey.quotes or 0) % 2 == 0:
             return
@@ -362,27 +336,6 @@ def _converting(names: list[str]) -> Any:
         quoted_strings_can_be_null=False,
         null_values=[""],
     )
-
-
-def _bad_of(current: _Pass, begun: int, rows: int, at_end: bool) -> list[Any]:
-    """The bad rows that lie between this batch's rows; those after its last row belong to the next one."""
-    found: list[Any] = []
-    while current.bad and (at_end or current.bad[0].number <= begun + rows + len(found)):
-        found.append(current.bad.popleft())
-    return found
-
-
-def _lines_of_records(table: pa.Table, begun: int, bad: list[Any], may_span: bool) -> Any:
-    """How many physical lines each record takes; only a quoted cell may span several."""
-    counts = np.ones(table.num_rows, dtype=np.int64)
-    for column in table.columns if may_span else ():
-        embedded = pc.count_substring(column, "\n")
-        if pc.max(embedded).as_py():
-            counts += pc.fill_null(embedded, 0).to_numpy().astype(np.int64)
-    if not bad:
-        return counts
-    places = [row.number - 1 - begun - index for index, row in enumerate(bad)]
-    return np.insert(counts, places, [1 + row.text.count("\n") for row in bad])
 
 
 def _blank(table: pa.Table) -> npt.NDArray[np.bool_]:
