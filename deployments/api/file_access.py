@@ -49,7 +49,7 @@ class FileAccess:
         return plain
 
     def owns(self, key: str) -> bool:
-        """Whether a file, there or not, is the caller's to read."""
+        """Whether a file, there or not, is the caller's to read; ``FileKeyUnsafe`` where it is no key."""
         return self._is_own(plain_key(key))
 
     def delete(self, key: str) -> bool:
@@ -100,10 +100,6 @@ class FileAccess:
 
         return changed(model, context, see)
 
-    def _require_own(self, plain: str) -> None:
-        if not self._is_own(plain):
-            raise FileMissing(plain)
-
     def check_present(self, model: type[BaseModel], context: Mapping[str, Any]) -> None:
         """Let no job be created for a file that is gone, or a pattern that no file matches.
 
@@ -117,6 +113,10 @@ class FileAccess:
         for place in dict.fromkeys(split_member(text)[0] for text in named(model, context, Names.FILE)):
             if not any(map(self._files.exists, self._files.matching(place))):
                 raise FileGone(place)
+
+    def _require_own(self, plain: str) -> None:
+        if not self._is_own(plain):
+            raise FileMissing(plain)
 
     def _resolved(self, keys: Any) -> Any:
         """Keys, with one's own files in place of patterns; who may read everything need not be bound to them."""

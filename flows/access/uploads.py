@@ -43,7 +43,7 @@ class UploadStore:
         """The newest uploads first, of everybody where ``owner`` is ``None``; deleted ones are left out.
 
         Args:
-            owner: whose they are.
+            owner: who uploaded them.
             limit: how many at most.
             offset: how many to leave out.
             before: the key of the last one of the page before; keys are in the order of their making.

@@ -76,7 +76,7 @@ class Claims:
         return active
 
     def fail_if_dead(self, job_id: str) -> Job:
-        """Mark a job failed whose process is known to be dead, leave any other as it is; return it as it is then."""
+        """Mark a job failed where its process is known to be dead; return the job as it is then."""
         job = self._store.get(job_id)
         if job.worker is None or job.has_stopped or not job.has_dead_worker:
             return job

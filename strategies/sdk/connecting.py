@@ -16,7 +16,7 @@ logger = logging.getLogger("batch_jobs")
 
 #: How long anybody waits for one of the server's connections to be free.
 FREE_SECONDS = 15.0
-#: How long a run waits for a database that is away, or whose connections all are in use.
+#: How long a run waits for a database that is away or has no connection free.
 RUN_SECONDS = 600.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 3.0
@@ -33,7 +33,7 @@ def wait_for_connections(
     A database that was never reached may be one that is not there at all, and so is waited for a short while only.
 
     Args:
-        engine: whose connections.
+        engine: the database.
         away_seconds: how long whoever uses it waits for a database that is away; without it a run waits as long as runs
             do, and others do not.
         stop_if_asked: called between two tries; raises when the waiting is to end.

@@ -14,7 +14,7 @@ from batch_jobs.strategies.sdk.errors import BatchJobError
 NAME = "batch-jobs"
 #: What an attempt's work may need at a time beside its chunk's connection, such as for the keys of a file.
 BESIDE_THE_CHUNK = 10
-#: How long one statement waits for a lock before somebody looks whose it is.
+#: How long one statement waits for a lock before somebody looks who holds it.
 LOOK_SECONDS = 2.0
 #: How long a lock is waited for that nobody here may take away.
 LONGEST_SECONDS = 600.0
