@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection, Table, bindparam, func, update
+from sqlalchemy import Connection, Table, bindparam, literal_column, update
 from sqlalchemy.exc import DBAPIError
 
 from batch_jobs.strategies.sdk.database import Database, database_of
@@ -23,6 +23,9 @@ from batch_jobs.strategies.tables.prefetch import prefetched
 #: By which column of these new rows are written, the first that they have: imports that run at the same time come to
 #: common rows in the same order then, so that they do not lock each other out. Those of one product stay as they are.
 WRITING_ORDER = ("handle", "sku", "product_id")
+
+#: Not ``func.now()``: a process that has loaded Prefect's server writes that for SQLite as no statement for many rows.
+NOW = literal_column("CURRENT_TIMESTAMP")
 
 #: What is to be done with the last group, in its transaction.
 Finish = Callable[[Connection], None]
@@ -175,7 +178,7 @@ def _delete(connection: Connection, table: Table, rows: list[dict[str, Any]]) ->
 def _update(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     names = [name for name in rows[0] if name != "row_id"]
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
-    statement = update(table).where(table.c.id == bindparam("row_id")).values(**values, updated_at=func.now())
+    statement = update(table).where(table.c.id == bindparam("row_id")).values(**values, updated_at=NOW)
     renamed = [{"row_id": row["row_id"], **{f"new_{name}": row[name] for name in names}} for row in rows]
     connection.execute(statement, sorted(renamed, key=lambda row: row["row_id"]))
 
