@@ -49,6 +49,8 @@ DOING_MORE = {
     "WITH gone AS (DELETE FROM goods RETURNING *) SELECT * FROM gone": "WITH",
     "SELECT * FROM goods FOR UPDATE": "read-only",
     "SELECT 1 AS one; SELECT 2 AS two": "the query is refused",
+    "SELECT 1 AS pg_advisory_lock) AS a, ROWS FROM (generate_series(1, 1)": "the query is refused",
+    "SELECT 1 AS ts_stat) AS a, ROWS FROM (unnest(ARRAY['SELECT to_tsvector(secret) FROM hidden'])": "the query is",
     "SELECT 1 AS one) AS a; DROP TABLE goods; SELECT * FROM (SELECT 1 AS one": "the query is refused",
 }
 #: Names of functions that do more than compute, as PostgreSQL's manual has them.
@@ -191,6 +193,14 @@ def test_what_a_query_commonly_calls_it_may(guests, export):
     run_sql(guests, "CREATE FUNCTION twice(n integer) RETURNS integer LANGUAGE sql STABLE AS 'SELECT n * 2'")
     query = "SELECT twice(n) AS n, now() IS NULL AS never, random() < 2 AS sure FROM generate_series(1, 2) AS n"
     assert export(query=query) == "n,never,sure\n2,false,true\n4,false,true\n"
+
+
+def test_a_query_may_have_columns_of_types_that_have_no_collation(guests, export):
+    if guests.dialect.name == "sqlite":
+        pytest.skip("SQLite has no such types")
+    query = """SELECT '0e37df36-f698-11e6-8dd4-cb9ced3df976'::uuid AS u, interval '1 day' AS d,
+        goods AS g, '=1'::varchar AS v, '=1'::name AS n FROM goods WHERE code = 'A'"""
+    assert export(query=query).splitlines()[1] == ("0e37df36-f698-11e6-8dd4-cb9ced3df976,1 day,\"(A,1)\",'=1,'=1")
 
 
 @pytest.mark.parametrize("query", DOING_MORE)

@@ -42,17 +42,24 @@ NESTED = "CASE WHEN {0}::text LIKE '[%' THEN to_json({0}::text) ELSE to_json({0}
 
 _INTEGER = types.BigInteger()
 _FLOAT: types.TypeEngine[Any] = types.Double()
-#: PostgreSQL's numbers of its types; all others are arrays or text.
+_TEXT: types.TypeEngine[Any] = types.Text()
+#: What is written as text and is none, such as a UUID or an address: it has no collation.
+_WRITTEN = types.String()
+#: PostgreSQL's numbers of its types; all others are arrays or written as text.
 _TYPES: dict[int, types.TypeEngine[Any]] = {
     16: types.Boolean(),
     17: types.LargeBinary(),
+    19: _TEXT,
     20: _INTEGER,
     21: _INTEGER,
     23: _INTEGER,
+    25: _TEXT,
     700: _FLOAT,
     701: _FLOAT,
     114: types.JSON(),
     3802: postgresql.JSONB(),
+    1042: _TEXT,
+    1043: _TEXT,
     1082: types.Date(),
     1083: types.Time(),
     1114: types.DateTime(),
@@ -93,7 +100,7 @@ class PostgresqlSource:
             ) from error
         arrays = _arrays(connection, {column.type_code for column in found.description} - _TYPES.keys())
         known = _TYPES | dict.fromkeys(arrays, postgresql.ARRAY(types.Text()))
-        return [SelectedColumn(column.name, known.get(column.type_code, types.Text())) for column in found.description]
+        return [SelectedColumn(column.name, known.get(column.type_code, _WRITTEN)) for column in found.description]
 
     def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
         """The rows as text."""
