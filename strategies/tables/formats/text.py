@@ -151,11 +151,13 @@ class CheckedText:
             return block
         try:
             text = self._decoder.decode(block, final=not block)
+            self._only_ascii = False
+            return block if self.survey.encoding in UTF8 else text.encode()
         except UnicodeDecodeError as error:
             self._guess(block, error)
             return self._checked(block)
-        self._only_ascii = False
-        return block if self.survey.encoding in UTF8 else text.encode()
+        except UnicodeError as error:  # its first mark is missing, or there is half a character, which UTF-7 can write
+            raise NotThisEncoding(self.survey, self._done + getattr(error, "start", 0)) from None
 
     def _guess(self, block: bytes, error: UnicodeDecodeError) -> None:
         """Take another encoding for it, where it may still have another one."""

@@ -83,8 +83,8 @@ class QueryCheck:
 
     def _tree(self, query: str) -> tuple[str, int]:
         try:
-            # prepared, so that the server takes one statement only; first alone: one that closes our parentheses and opens
-            # others would mean something else in the view than where it runs, such as a call by source.name
+            # prepared, so that the server takes one statement only; first alone: one that closes our parentheses
+            # and opens others would mean something else where it runs, such as a call by source.name
             self._driver.execute(f"PREPARE {VIEW} AS {query}", prepare=True)
             self._driver.execute(
                 f"CREATE TEMPORARY VIEW {VIEW} AS SELECT 1 AS one FROM {nested(query)} AS source", prepare=True

@@ -84,6 +84,20 @@ def test_what_cannot_be_read_is_refused_in_one_line(content: bytes, message: str
     assert str(refused.value).endswith("nothing was written")
 
 
+@pytest.mark.parametrize(
+    ("encoding", "content"),
+    [
+        ("utf-16", "a,b\n1,2\n".encode("utf-16-le")),  # without its mark
+        ("utf-7", b"a,b\n1,+2AA-\n"),  # half a character
+        ("unicode-escape", rb"a,b" b"\n" rb"1,\ud800" b"\n"),
+        ("raw-unicode-escape", rb"a,b" b"\n" rb"1,\udfff" b"\n"),
+    ],
+)
+def test_a_text_that_the_given_encoding_does_not_have_is_refused_in_one_line(encoding: str, content: bytes):
+    with pytest.raises(InputRefused, match=f"line [12] is not {encoding}; set the encoding"):
+        read(content, encoding=encoding)
+
+
 def test_an_archive_that_was_cut_off_or_is_none_is_refused():
     packed = gzip.compress(b"a,b\n" + b"1,2\n" * 100_000, mtime=0)
     assert len(rows(packed, "file.csv.gz")) == 100_000
