@@ -201,6 +201,20 @@ def test_a_bomb_is_refused_and_takes_less_memory_than_it_unpacks_to(tmp_path: Pa
     assert int(done.stdout.split()[-1]) < MEGABYTES * 0.9, done.stdout
 
 
+@pytest.mark.parametrize("part", [SHEET, "xl/workbook.xml", "xl/styles.xml"])
+def test_a_workbook_of_many_levels_is_refused_before_a_parser_holds_them(tmp_path: Path, part: str):
+    levels = b"<a>" * 10_000 + b"</a>" * 10_000
+    bomb = tmp_path / "bomb.xlsx"
+    with zipfile.ZipFile(io.BytesIO(by_hand(""))) as small, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as book:
+        for name in small.namelist():
+            text = IN_CELL + b"a" + OUT_OF_CELL if name == SHEET else small.read(name)
+            root = text.rindex(b"</")
+            book.writestr(name, text[:root] + levels + text[root:] if name == part else text)
+
+    with pytest.raises(InputRefused, match="its XML has more than 256 levels"):
+        list(open_reader(partial(bomb.open, "rb"), bomb.name).batches())
+
+
 def test_many_short_rows_out_of_a_small_file_are_read_in_little_memory(tmp_path: Path):
     bomb = packed(tmp_path / "rows.csv.gz", b"a,b\n", b"1,2\n" * (1 << 18), megabytes=200)
 

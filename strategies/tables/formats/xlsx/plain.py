@@ -17,6 +17,8 @@ LONGEST_HEAD = 1 << 24  # bytes before the first one
 TOO_LONG = f"one of its rows or texts is longer than {LONGEST >> 20} MB"
 #: Tags of what is longer than a piece: a row has at most 16,384 cells of at most 10 tags each.
 MOST_TAGS = 1 << 19
+MOST_LEVELS = 256  # a parser holds every element that is open; no workbook has more than some twenty
+TOO_DEEP = f"its XML has more than {MOST_LEVELS} levels"
 _LINE = re.compile(r"[0-9]{1,10}")
 _DIGITS = 10  # of a row, at most
 _COLUMN = re.compile(r"[A-Za-z]{1,3}")
@@ -160,7 +162,7 @@ class _Rewriting:
         self._written: list[str] = []
         self._text: list[str] | None = None
         self._texts: list[str] = []
-        self._readings = self._size = 0
+        self._readings = self._size = self._level = 0
         self._valued = False
         self._row = self._column = 0
 
@@ -171,6 +173,9 @@ class _Rewriting:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         tag = name.rpartition(" ")[2]
+        self._level += 1
+        if self._level > MOST_LEVELS:
+            raise Damaged(TOO_DEEP)
         if tag in ("v", "t"):
             self._text = []
         elif tag in ("is", "si"):
@@ -200,6 +205,7 @@ class _Rewriting:
 
     def _end(self, name: str) -> None:
         tag = name.rpartition(" ")[2]
+        self._level -= 1
         if tag == "v":
             self._value("<v>", self._text or [], "</v>")
         elif tag == "t" and not self._readings:

@@ -9,7 +9,7 @@ from xml.parsers import expat
 from zipfile import ZipFile
 
 from batch_jobs.strategies.tables.formats.xlsx.dates import BUILT_IN, Shown, shown_by
-from batch_jobs.strategies.tables.formats.xlsx.plain import Damaged, bounded, parsed, pieces
+from batch_jobs.strategies.tables.formats.xlsx.plain import MOST_LEVELS, TOO_DEEP, Damaged, bounded, parsed, pieces
 
 SHEETS = "xl/worksheets/"  # these are read row by row
 LARGEST_TEXTS = 1 << 28  # bytes
@@ -151,16 +151,26 @@ class Workbook:
     def _elements(self, part: str) -> Iterator[tuple[str, dict[str, str]]]:
         """The elements of a part in their order, without namespaces."""
         found: list[tuple[str, dict[str, str]]] = []
+        level = 0
 
         def start(name: str, attributes: dict[str, str]) -> None:
+            nonlocal level
+            level += 1
+            if level > MOST_LEVELS:
+                raise Damaged(TOO_DEEP)
             local = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
             found.append((name.rpartition(" ")[2], local))
+
+        def end(_name: str) -> None:
+            nonlocal level
+            level -= 1
 
         def refuse(*declared: object) -> None:
             raise Damaged
 
         parser = expat.ParserCreate(namespace_separator=" ")
-        parser.StartElementHandler, parser.StartDoctypeDeclHandler = start, refuse
+        parser.StartElementHandler, parser.EndElementHandler = start, end
+        parser.StartDoctypeDeclHandler = refuse
         with self.open(part) as stream:
             try:
                 for _ in parsed(parser, bounded(pieces(stream), LARGEST_PART)):
