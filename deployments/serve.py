@@ -88,6 +88,8 @@ async def _serve(workspace: Workspace, server: PrefectServer | None, say: Say) -
     from batch_jobs.deployments.worker.prefect_outage import report_outages
     from batch_jobs.deployments.worker.service import run_jobs
 
+    start_log(workspace.settings.log_format)  # again: Prefect takes the log of uvicorn for its own when it is imported
+
     async def ready() -> None:
         _greet(workspace, os.environ[API_URL], server, say)
         await _serve_api(workspace, say)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,22 @@ def test_a_strategy_that_prints_100_mb_leaves_logs_that_are_small(here: Served):
     assert (home / "runs.log").read_text().endswith("that was all\n")
     assert sum(path.stat().st_size for path in home.rglob("*") if path.is_file()) < 3 * LARGEST
     assert max(log.stat().st_size for log in here.folder.glob("serve-*.log")) < 10_000
+
+
+@pytest.mark.long
+def test_every_line_of_the_log_of_serve_is_json_also_that_of_a_request_which_is_none(here: Served):
+    here.settings["LOG_FORMAT"] = "json"
+    server = here.start()
+    wait_until(lambda: "API  " in here.said(), what="the API")
+
+    with socket.create_connection(("127.0.0.1", int(here.settings["API_PORT"]))) as connection:
+        connection.sendall(b"NONE\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+    assert here.stop(server) == 0
+    (log,) = here.folder.glob("serve-*.log")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert "Invalid HTTP request received." in [line.get("message") for line in lines]
 
 
 @pytest.mark.long
