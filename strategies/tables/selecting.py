@@ -170,6 +170,8 @@ def _behind(mark: str, query: str, place: int) -> int:
 def _selection(
     source: str, found: list[SelectedColumn], columns: list[str], order_by: list[str], where: str
 ) -> Selection:
+    if not found:
+        raise JobRefused(f"{where} has no columns, and so nothing to write")
     by_name = {column.name: column for column in found}
     order = [name if name in by_name else name.removeprefix("-") for name in order_by]
     absent = [name for name in [*columns, *order] if name not in by_name]

@@ -321,6 +321,22 @@ def test_a_query_reads_the_tables_that_are_allowed_and_no_other(export, by_key):
             export(access, query=query)
 
 
+def test_a_query_that_calls_its_own_table_like_one_that_is_not_allowed_is_answered_or_refused_in_words(guests, export):
+    query = "WITH hidden AS (SELECT 1 AS a) SELECT * FROM hidden"
+    if guests.dialect.name == "postgresql":
+        assert export(only("goods"), query=query) == "a\n1\n"
+        return
+    with pytest.raises(JobRefused, match="and not the table hidden"):
+        export(only("goods"), query=query)
+
+
+def test_a_query_without_a_column_is_refused(guests, export):
+    if guests.dialect.name == "sqlite":
+        pytest.skip("SQLite knows no such query")
+    with pytest.raises(JobRefused, match="the query has no columns, and so nothing to write"):
+        export(query="SELECT FROM goods")
+
+
 def test_an_endless_query_ends_with_its_time_before_its_first_row(export):
     with pytest.raises(JobRefused, match="took longer than the 1 s of BATCH_JOBS_QUERY_TIMEOUT"):
         export(replace(GUEST, query_seconds=1), query=ENDLESS)

@@ -45,6 +45,10 @@ class SqliteQuerySource(SqliteSource):
             driver.set_authorizer(self._authorize)
             try:
                 yield connection
+            except sqlite3.DatabaseError as error:
+                if self._refused:
+                    raise JobRefused(self._refused) from error
+                raise
             finally:
                 driver.set_authorizer(None)
                 for limit, most in usual.items():
