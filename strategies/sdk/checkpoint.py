@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from batch_jobs.strategies.sdk.database import database_of, for_writing
-from batch_jobs.strategies.sdk.errors import Superseded
+from batch_jobs.strategies.sdk.errors import ChunkIsIn, Superseded
 from batch_jobs.strategies.sdk.result import Counters
 from batch_jobs.strategies.sdk.sessions import write_past_lost_attempts
 
@@ -132,18 +132,25 @@ class CheckpointStore:
             yield connection
 
     def save(self, connection: Connection, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint in the chunk's own transaction."""
+        """Write the checkpoint in the chunk's own transaction; it follows the last one.
+
+        Raises:
+            Superseded: a later attempt has taken the right to write.
+            ChunkIsIn: the chunk before got no answer to its commit, and is in: this one does not follow it.
+        """
         values = {
             "chunk_number": checkpoint.chunk_number,
             "cursor": checkpoint.cursor,
             "counters": checkpoint.counters.model_dump(),
             "updated_at": datetime.now(UTC),
         }
-        saved = connection.execute(
-            update(checkpoint_table).where(self._mine, checkpoint_table.c.token == self._token).values(values)
-        )
-        if saved.rowcount != 1:
+        own = self._mine & (checkpoint_table.c.token == self._token)
+        follows = checkpoint_table.c.chunk_number == checkpoint.chunk_number - 1
+        if connection.execute(update(checkpoint_table).where(own, follows).values(values)).rowcount == 1:
+            return
+        if connection.execute(select(checkpoint_table.c.token).where(own)).first() is None:
             raise Superseded(self._job_id)
+        raise ChunkIsIn(self._job_id, checkpoint.chunk_number)
 
     def _raise_token(self) -> Any:
         first = (

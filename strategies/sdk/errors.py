@@ -116,6 +116,16 @@ class Superseded(BatchJobError):
         )
 
 
+class ChunkIsIn(BatchJobError):
+    """A chunk was tried again that is in: the answer to its commit was lost, not the commit."""
+
+    def __init__(self, job_id: str, number: int) -> None:
+        super().__init__(
+            f"chunk {number} of {job_id} is in already, only the answer to its commit was lost; nothing was written"
+            " again, and what follows goes on from job.checkpoint"
+        )
+
+
 class StopRequested(BaseException):
     """Raised at a chunk edge when the job is to stop there.
 

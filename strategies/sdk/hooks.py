@@ -8,6 +8,7 @@ from itertools import islice
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.connecting import RUN_SECONDS
 from batch_jobs.strategies.sdk.database import driver_says
+from batch_jobs.strategies.sdk.errors import ChunkIsIn
 from batch_jobs.strategies.sdk.forks import ending_forks
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.transient import is_transient, pauses
@@ -63,7 +64,7 @@ def _process_until_it_passes(strategy: BatchJobStrategy, job: JobRun) -> None:
                 step(job)
             return
         except Exception as error:
-            if not is_transient(error) or not job.can_go_on:
+            if not (is_transient(error) or isinstance(error, ChunkIsIn)) or not job.can_go_on:
                 raise
             if job.chunks_done > done:
                 left, done, since = _pauses(), job.chunks_done, time.monotonic()

@@ -178,6 +178,7 @@ class JobRun:
 
         Raises:
             Superseded: a later attempt runs this job; nothing of the block was written.
+            ChunkIsIn: the last commit got no answer and was made; nothing of the block was written.
             ForkOfJob: this is a fork of the process that runs the job.
             StopRequested: after the commit, when the job is to stop here.
         """

@@ -143,6 +143,33 @@ def test_a_commit_that_got_no_answer_is_decided_by_the_checkpoint(postgres: Engi
     assert strategy.runs == 2
 
 
+@pytest.mark.parametrize("after_commit", [False, True], ids=["before the commit", "after the commit"])
+def test_a_chunk_that_the_strategy_itself_tries_again_is_applied_once(postgres: Engine, after_commit: bool):
+    class Insistent(Marks):
+        def process(self, job: JobRun) -> None:
+            self.runs += 1
+            for i in range((job.checkpoint or 0) + 1, CHUNKS + 1):
+                if not self._is_written(job, i):
+                    assert self._is_written(job, i)
+
+        def _is_written(self, job: JobRun, i: int) -> bool:
+            try:
+                with job.chunk(cursor=i) as connection:
+                    self._write(job, connection, i)
+            except DBAPIError:
+                return False
+            return True
+
+    with CuttingProxy.to(postgres.url) as proxy:
+        behind = make_engine(proxy.url)
+        strategy = Insistent(once(lambda job, connection: proxy.cut_at(b"COMMIT", after=after_commit)))
+        result = run_strategy(strategy, target=behind)
+        behind.dispose()
+    assert proxy.cuts == 1
+    assert_applied_once(result, postgres)
+    assert strategy.runs == 1 + after_commit
+
+
 @pytest.mark.parametrize(
     "statement",
     [
