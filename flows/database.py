@@ -1,5 +1,7 @@
 """The job database: its migrations, and whether it is up to date."""
 
+import random
+import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -9,7 +11,9 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from batch_jobs.flows.errors import DatabaseAhead, DatabaseBehind, DatabaseUnreachable
+from batch_jobs.strategies.sdk.connecting import seconds_to_wait
 from batch_jobs.strategies.sdk.database import database_of, for_writing
+from batch_jobs.strategies.sdk.transient import is_transient
 
 #: The revision this version of the program works with; a test holds it against the migrations. They are numbered, so
 #: that a program finds one to be newer which it does not know.
@@ -18,23 +22,51 @@ VERSION_TABLE = "batch_job_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: How often something is tried whose connection is lost: those of a pool may all be.
 LOST_TRIES = 5
+#: How long one waits, at least and at most, before it is tried again what passes by itself.
+PAUSE_SECONDS = (0.2, 1.0)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class Tries:
+    """Decides after each failure of a statement on the job table whether it is to be tried again.
+
+    On a new connection it is at once, where the one it had was lost. A run also waits for what passes by itself, such
+    as a file that somebody else has locked or a serialization failure, as long as it waits for a database that is away.
+    """
+
+    def __init__(self) -> None:
+        self._losses = 0
+        self._started = time.monotonic()
+
+    def go_on(self, error: DBAPIError) -> bool:
+        """Whether to try again now; this waits before it says so, where waiting helps.
+
+        Args:
+            error: of the last try.
+        """
+        if error.connection_invalidated:
+            self._losses += 1
+            return self._losses < LOST_TRIES
+        if not is_transient(error) or time.monotonic() - self._started >= seconds_to_wait():
+            return False
+        time.sleep(random.uniform(*PAUSE_SECONDS))  # so that two do not meet again
+        return True
+
+
 def again_when_lost(method: Callable[P, T]) -> Callable[P, T]:
-    """Do it again on a new connection where the one it had was lost; for what may be done twice."""
+    """Do it again as ``Tries`` has it; for what may be done twice."""
 
     @wraps(method)
     def steady(*args: P.args, **named: P.kwargs) -> T:
-        for _ in range(LOST_TRIES - 1):
+        tries = Tries()
+        while True:
             try:
                 return method(*args, **named)
             except DBAPIError as error:
-                if not error.connection_invalidated:
+                if not tries.go_on(error):
                     raise
-        return method(*args, **named)
 
     return steady
 

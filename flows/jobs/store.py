@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from batch_jobs.flows.database import LOST_TRIES, again_when_lost
+from batch_jobs.flows.database import Tries, again_when_lost
 from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobUnknown, JobUnreadable
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
@@ -311,7 +311,8 @@ class JobStore:
             is_made: whether a row of the next version is this change, whose commit got no answer.
             record: what else is to be written.
         """
-        for _ in range(LOST_TRIES):
+        tries = Tries()
+        while True:
             try:
                 with self._writing() as connection:
                     self._change(connection, job, **values)
@@ -319,13 +320,11 @@ class JobStore:
                     record(connection, changed)
                 return changed
             except DBAPIError as error:
-                if not error.connection_invalidated:
+                if not tries.go_on(error):
                     raise
-                lost = error
             now = self.get(job.id)
             if now.version == job.version + 1 and is_made(now):
                 return now
-        raise lost
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -84,6 +84,7 @@ class Attempt:
         self._strategy = strategy
         self._job = job
         self._opened = opened
+        self._report = parts.report
         self._run_step = run_step
         context = strategy.Context.model_validate(opened.values)
         identity = JobIdentity(job.id, job.type, context, job.dry_run, job.attempt, job.created_by)
@@ -182,8 +183,7 @@ class Attempt:
             raise Superseded(self._job.id)
         if stop.reason == Status.CANCELED:
             self._describe_unprocessed()
-            with self._opened.masking_errors(), ending_forks(), exits_as_errors():
-                self._strategy.on_cancel(self.run)
+            self._last_hook("on_cancel", lambda: self._strategy.on_cancel(self.run))
             self.run.save()
             return Outcome.CANCELED
         return Outcome.INTERRUPTED if stop.reason == "interrupted" else Outcome.PAUSED
@@ -207,12 +207,17 @@ class Attempt:
             if self._store.status_and_claim(self._job.id)[0] is Status.CANCELED:
                 return False
             self.run.logger.warning("the job was moved while it failed: %s", moved)
+        self._last_hook("on_failure", lambda: self._strategy.on_failure(self.run, error))
+        return True
+
+    def _last_hook(self, name: str, hook: Callable[[], None]) -> None:
+        """Run the hook of an end; one that fails must not hide how the job ended."""
+        self._report.heed()
         try:
             with ending_forks(), exits_as_errors():
-                self._strategy.on_failure(self.run, error)
-        except Exception:  # a failing hook must not hide the first error
-            self.run.logger.exception("on_failure of %s raised", self._strategy.identifier)
-        return True
+                hook()
+        except Exception:
+            self.run.logger.exception("%s of %s raised", name, self._strategy.identifier)
 
     def _entry(self, error: BaseException) -> ErrorEntry:
         entry = describe_error(error, origin_of(type(self._strategy)))

@@ -51,6 +51,7 @@ class RowReport:
         self._job_id = job.id
         self._claim = job.claim or 0
         self._show_progress = show_progress
+        self._is_heeded = False
 
     def save(self, result: JobResult, plan: dict[str, Any]) -> None:
         """Save the result, unless a later attempt has the job."""
@@ -76,6 +77,8 @@ class RowReport:
 
     def stop_reason(self) -> str | None:
         """Why to stop at this chunk edge, if at all."""
+        if self._is_heeded:
+            return None
         leaving = self._is_leaving()
         status, claim = self._store.status_and_claim(self._job_id)
         if claim != self._claim or status in (Status.FAILED, Status.COMPLETED):
@@ -83,6 +86,10 @@ class RowReport:
         if status in (Status.CANCELED, Status.PAUSED):
             return str(status)
         return "interrupted" if leaving else None
+
+    def heed(self) -> None:
+        """Ask nothing to stop any more, so that the hooks of a job's end can wait for a connection."""
+        self._is_heeded = True
 
 
 class Heartbeat:

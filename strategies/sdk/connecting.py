@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Dialect, Engine, event
 
 from batch_jobs.strategies.sdk.database import Database, database_of
-from batch_jobs.strategies.sdk.transient import pauses
+from batch_jobs.strategies.sdk.transient import NEVER_REACHED, pauses
 
 logger = logging.getLogger("batch_jobs")
 
@@ -55,6 +55,8 @@ def wait_for_connections(
             except dialect.loaded_dbapi.Error as error:
                 of_engine = away_seconds if was_reached else min(away_seconds, FREE_SECONDS)
                 if time.monotonic() - started >= _seconds_for(database, error, of_engine):
+                    if away_seconds and not was_reached:
+                        error.add_note(NEVER_REACHED)
                     raise
                 if not is_noted:
                     logger.warning("%s is waited for: %s", where, " ".join(str(error).split()))
@@ -74,6 +76,11 @@ def _seconds_for(database: Database, error: BaseException, away_seconds: float) 
     if database.has_no_connection_free(error):
         return max(FREE_SECONDS, longest)
     return 0 if database.will_never_connect(error) else longest
+
+
+def seconds_to_wait() -> float:
+    """How long this thread waits for a database that is away: 0 for not at all."""
+    return max(_away_seconds.get(), 0.0)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import islice
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
@@ -20,11 +19,17 @@ LOOK_SECONDS = 1.0
 
 
 def pre_process(strategy: BatchJobStrategy, job: JobRun) -> None:
-    """Look at the input; afterwards the plan and the rejects found so far are kept."""
-    job.rejects.restart()
+    """Look at the input; afterwards the plan and the rejects found so far are kept.
+
+    It writes nothing to the target, so it looks again where the target ended that for a reason that passes.
+    """
+
+    def look() -> None:
+        job.rejects.restart()
+        strategy.pre_process(job)
+
     try:
-        with ending_forks():
-            strategy.pre_process(job)
+        _until_it_passes(look, job, lambda: True)
         job.require_plan()
     finally:
         job.assemble_rejects()
@@ -36,35 +41,37 @@ def process(strategy: BatchJobStrategy, job: JobRun) -> None:
 
     What the target ended for a reason that passes is done again from the checkpoint, as a retry would: the checkpoint
     alone decides whether a chunk is in whose commit got no answer. A strategy that did something and has no chunks is
-    not run again, nor is one whose target cannot be reached to begin with.
+    not run again, and a target that was never reached is not tried again.
     """
-    try:
+
+    def work() -> None:
         job.begin_processing()
-        _process_until_it_passes(strategy, job)
+        strategy.process(job)
+
+    try:
+        _until_it_passes(work, job, lambda: job.can_go_on)
     finally:
         job.assemble_rejects()
         job.save()
 
 
 def post_process(strategy: BatchJobStrategy, job: JobRun) -> None:
-    """Finish; the progress is whole then."""
-    with ending_forks():
-        strategy.post_process(job)
+    """Finish; the progress is whole then. It bears repeating, so it is run again where what failed it passes."""
+    _until_it_passes(lambda: strategy.post_process(job), job, lambda: True)
     if job.progress.total is None or job.result.advancement_count >= job.progress.total:
         job.result.progress = 1.0
     job.save()
 
 
-def _process_until_it_passes(strategy: BatchJobStrategy, job: JobRun) -> None:
-    step: Callable[[JobRun], None] = strategy.process
+def _until_it_passes(work: Callable[[], None], job: JobRun, may_repeat: Callable[[], bool]) -> None:
     done = -1
     while True:
         try:
             with ending_forks():
-                step(job)
+                work()
             return
         except Exception as error:
-            if not (is_transient(error) or isinstance(error, ChunkIsIn)) or not job.can_go_on:
+            if not (is_transient(error) or isinstance(error, ChunkIsIn)) or not may_repeat():
                 raise
             if job.chunks_done > done:
                 left, done, since = _pauses(), job.chunks_done, time.monotonic()
@@ -72,14 +79,8 @@ def _process_until_it_passes(strategy: BatchJobStrategy, job: JobRun) -> None:
             if pause is None or time.monotonic() - since > RUN_SECONDS:  # each try may have waited for a connection
                 raise
             said = driver_says(error)
-            job.logger.warning("the target ended a chunk (%s); it is done again in %.1f s", said, pause)
+            job.logger.warning("the target ended what was being done (%s); it is done again in %.1f s", said, pause)
         _wait(job, pause)
-        step = partial(_process_from_checkpoint, strategy)
-
-
-def _process_from_checkpoint(strategy: BatchJobStrategy, job: JobRun) -> None:
-    job.begin_processing()
-    strategy.process(job)
 
 
 def _pauses() -> Iterator[float]:

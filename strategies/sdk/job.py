@@ -46,6 +46,9 @@ class Report(Protocol):
     def stop_reason(self) -> str | None:
         """``canceled``, ``paused``, ``interrupted`` or ``superseded`` when the job is to stop at this chunk edge."""
 
+    def heed(self) -> None:
+        """Ask nothing to stop any more: the job has stopped, and what it does yet is its end."""
+
 
 class SilentReport:
     """A report nobody reads, for running a strategy by itself."""
@@ -59,6 +62,9 @@ class SilentReport:
     def stop_reason(self) -> str | None:
         """Never stop."""
         return None
+
+    def heed(self) -> None:
+        """Nothing is asked to stop."""
 
 
 @dataclass

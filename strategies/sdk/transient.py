@@ -10,6 +10,8 @@ from batch_jobs.strategies.sdk.database import installed_databases
 #: The first pause at most, and any later one.
 FIRST_SECONDS = 0.2
 LONGEST_SECONDS = 10.0
+#: The note of an error of a database that may not be there at all, such as one whose address is mistyped.
+NEVER_REACHED = "it was never reached"
 
 
 def is_transient(error: BaseException) -> bool:
@@ -18,6 +20,8 @@ def is_transient(error: BaseException) -> bool:
     Args:
         error: SQLAlchemy's error or the driver's own.
     """
+    if NEVER_REACHED in getattr(getattr(error, "orig", error), "__notes__", ()):
+        return False
     if isinstance(error, DBAPIError):
         # drivers give lost and refused connections no code, and some of what they refuse themselves neither
         if error.connection_invalidated or (error.statement is None and error.orig is not None):

@@ -1,7 +1,11 @@
 """Connections that are refused for a while, lost, or lost with the answer to a commit."""
 
-from collections.abc import Iterator
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, event, text
@@ -15,6 +19,7 @@ from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.strategies.sdk.connecting import wait_for_connections, waiting_as_runs_do, without_waiting
 from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.errors import StopRequested
+from batch_jobs.strategies.sdk.result import JobResult
 from support.jobs import job_in
 from support.proxy import Proxy, proxied
 from support.servers import wait_until
@@ -149,3 +154,37 @@ def test_a_change_whose_connection_is_lost_is_made_once(losing: LosingStore, los
     losing.lose(lost)
     released = store.release(moved)
     assert (released.version, released.worker) == (moved.version + 1, None)
+
+
+@pytest.mark.parametrize("change", ["save_result", "claim", "move"])
+def test_a_job_table_that_somebody_has_locked_is_waited_for_by_a_run_and_by_nobody_else(tmp_path: Path, change: str):
+    engine = make_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 1"))
+    upgrade(engine)
+    store, asked = JobStore(engine), threading.Event()
+    job = store.claim(job_in(store, Status.CREATED), ProcessIdentity.current(), None)
+    changes: dict[str, Callable[[], object]] = {
+        "save_result": lambda: store.save_result(job.id, job.claim or 0, JobResult(progress=0.5), {}),
+        "claim": lambda: store.claim(job, ProcessIdentity.current(), None),
+        "move": lambda: store.move(job, Action.PRE_PROCESS, who="attempt 1"),
+    }
+
+    def as_a_run() -> None:
+        asked.set()
+        with waiting_as_runs_do():
+            changes[change]()
+
+    other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    with closing(other), ThreadPoolExecutor(1) as run:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OperationalError, match="locked"):
+            changes[change]()
+        waiting = run.submit(as_a_run)
+        assert asked.wait(30)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.2)
+        other.execute("ROLLBACK")
+        waiting.result(30)
+    saved = store.get(job.id)
+    assert saved.result.progress == 0.5 if change == "save_result" else saved.version == job.version + 1
+    engine.dispose()

@@ -228,6 +228,28 @@ def test_work_outside_of_chunks_is_not_run_again(postgres: Engine):
     assert (strategy.runs, marks(postgres)) == (1, [1, 2])
 
 
+def test_the_looks_before_and_after_the_work_are_taken_again(postgres: Engine):
+    class Losing(Marks):
+        """Loses its connection once in each of the two."""
+
+        def pre_process(self, job: JobRun) -> None:
+            self._look(job, "before")
+
+        def post_process(self, job: JobRun) -> None:
+            self._look(job, "after")
+
+        def _look(self, job: JobRun, when: str) -> None:
+            looks.append(when)
+            with job.target.connect() as connection:
+                if looks.count(when) == 1:
+                    connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+                assert connection.scalar(text("SELECT count(*) FROM marks")) == (0 if when == "before" else CHUNKS)
+
+    looks: list[str] = []
+    assert_applied_once(run_strategy(Losing(lambda *_: None), target=postgres), postgres)
+    assert looks == ["before", "before", "after", "after"]
+
+
 def test_what_does_not_pass_is_not_tried_again(target: Engine):
     make_table(target)
     strategy = Marks(once(lambda job, connection: connection.execute(text("SELECT nothing"))))
