@@ -107,6 +107,24 @@ class StorageFull(BatchJobError):
         super().__init__(f"{what} ({where}) is full: no space is left on its disk; make room and try again")
 
 
+class StorageAway(BatchJobError):
+    """The file store does not answer, so nobody knows what is in it."""
+
+    def __init__(self, where: str, error: Exception) -> None:
+        said = " ".join(str(error).split()) or type(error).__name__
+        super().__init__(f"the file store (BATCH_JOBS_FILES_URL, {where}) does not answer: {said}; try again later")
+
+
+class RejectsMissing(BatchJobError):
+    """The file store has fewer rejected rows than were put there."""
+
+    def __init__(self, job_id: str, found: int, counted: int) -> None:
+        super().__init__(
+            f"the file store shows {found} of {count_rows(counted)} that {job_id} has rejected; retry the job once the"
+            " store has them again: it goes on from its checkpoint"
+        )
+
+
 class Superseded(BatchJobError):
     """This attempt's right to write was taken by a later one (a fencing token, after Gray and Cheriton's leases)."""
 

@@ -1,5 +1,6 @@
 """The file store: named files in any place fsspec reaches, each whole or not there at all."""
 
+import errno
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import BinaryIO, cast
 from ulid import ULID
 
 from batch_jobs.strategies.sdk.closed_folders import make_folder, opener
-from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing, StorageFull, has_no_room
+from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing, StorageAway, StorageFull, has_no_room
 
 COPY_BYTES = 1 << 20
 #: The first folder of a key: of files that people put in, and of those that jobs write.
@@ -20,6 +21,10 @@ UPLOADS, JOBS = "uploads", "jobs"
 LONGEST_KEY = 1024  # characters, as stores of objects have it
 #: Between the key of an archive and the name of a file in it.
 MEMBER = "#"
+#: What a store raises for a file that it has not; without the right to list, S3 refuses to look for it.
+MISSING = (FileNotFoundError, NotADirectoryError, PermissionError)
+#: The same by its number, for names that no file can have.
+NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 #: What makes a key a pattern.
 WILD = re.compile(r"[*?\[]")
 #: How the name of a file ends that is still being written. No key ends so: what is not listed cannot be opened either.
@@ -57,11 +62,11 @@ class FileStore:
         Raises:
             FileMissing: there is none.
             FileKeyUnsafe: the key points out of the store, or to a file that is still being written.
+            StorageAway: the store does not answer.
         """
-        path = self._path(key)
-        if not self._fs.isfile(path):
+        if not self.exists(key):
             raise FileMissing(key)
-        return cast(BinaryIO, self._fs.open(path, "rb"))
+        return cast(BinaryIO, self._fs.open(self._path(key), "rb"))
 
     @contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
@@ -92,13 +97,22 @@ class FileStore:
         return str(self._fs.ukey(self._path(key)))
 
     def exists(self, key: str) -> bool:
-        """Whether the store has a whole file of this key."""
-        return bool(self._fs.isfile(self._path(key)))
+        """Whether the store has a whole file of this key.
+
+        Raises:
+            StorageAway: the store does not answer.
+        """
+        path = self._path(key)
+        return bool(self._fs.isfile(path)) or (self._is_known(path) and bool(self._fs.isfile(path)))
 
     def list(self, prefix: str = "") -> Sequence[StoredFile]:
-        """The files whose key starts with a folder's name, by key; unfinished ones are left out."""
+        """The files whose key starts with a folder's name, by key; unfinished ones are left out.
+
+        Raises:
+            StorageAway: the store does not answer.
+        """
         folder = self._path(prefix) if prefix else self._root
-        if not self._fs.exists(folder):
+        if not self._is_known(folder):
             return []
         found = self._fs.find(folder, detail=True)
         start = len(self._root.rstrip("/")) + 1
@@ -128,6 +142,17 @@ class FileStore:
         """Remove a file, or a folder with all its files; fine when there is none."""
         if self._fs.exists(self._path(prefix)):
             self._fs.rm(self._path(prefix), recursive=True)
+
+    def _is_known(self, path: str) -> bool:
+        """Whether there is a file or a folder; fsspec's own questions take every error for a no."""
+        try:
+            self._fs.info(path)
+        except Exception as error:  # each store raises what its library does
+            is_missing = isinstance(error, MISSING) or (isinstance(error, OSError) and error.errno in NO_PATH)
+            if not is_missing:
+                raise StorageAway(self._root, error) from error
+            return False
+        return True
 
     def _open_new(self, path: str) -> BinaryIO:
         if self._is_local:

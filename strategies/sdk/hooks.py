@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
@@ -28,12 +29,9 @@ def pre_process(strategy: BatchJobStrategy, job: JobRun) -> None:
         job.rejects.restart()
         strategy.pre_process(job)
 
-    try:
+    with _keeping_what_was_found(job):
         _until_it_passes(look, job, lambda: True)
         job.require_plan()
-    finally:
-        job.assemble_rejects()
-        job.save()
 
 
 def process(strategy: BatchJobStrategy, job: JobRun) -> None:
@@ -48,11 +46,8 @@ def process(strategy: BatchJobStrategy, job: JobRun) -> None:
         job.begin_processing()
         strategy.process(job)
 
-    try:
+    with _keeping_what_was_found(job):
         _until_it_passes(work, job, lambda: job.can_go_on)
-    finally:
-        job.assemble_rejects()
-        job.save()
 
 
 def post_process(strategy: BatchJobStrategy, job: JobRun) -> None:
@@ -60,6 +55,25 @@ def post_process(strategy: BatchJobStrategy, job: JobRun) -> None:
     _until_it_passes(lambda: strategy.post_process(job), job, lambda: True)
     if job.progress.total is None or job.result.advancement_count >= job.progress.total:
         job.result.progress = 1.0
+    job.save()
+
+
+@contextmanager
+def _keeping_what_was_found(job: JobRun) -> Iterator[None]:
+    """Keep rejects and result however far the block gets; where that fails too, the block's error is what counts."""
+    try:
+        yield
+    except BaseException:
+        try:
+            _keep(job)
+        except Exception:
+            job.logger.exception("what %s has found so far could not be kept", job.id)
+        raise
+    _keep(job)
+
+
+def _keep(job: JobRun) -> None:
+    job.assemble_rejects()
     job.save()
 
 

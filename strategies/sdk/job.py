@@ -245,14 +245,19 @@ class JobRun:
         self.progress.end_chunk(self._checkpoint.counters.model_copy())
 
     def assemble_rejects(self) -> None:
-        """Put together the rejects file of what is in so far."""
-        last_chunk = 0
+        """Put together the rejects file of what is in so far.
+
+        Raises:
+            RejectsMissing: the store does not have all of it.
+        """
+        last_chunk = counted = 0
         if self._checkpoint is None:
             self.rejects.flush_before()
         else:
+            counted = self._checkpoint.counters.rejected
             last_chunk = self._checkpoint.chunk_number + 1  # what was refused after the last chunk counts too
             self.rejects.flush_chunk(last_chunk)
-        file = self.rejects.assemble(last_chunk)
+        file = self.rejects.assemble(last_chunk, counted)
         if file:
             self.result.rejects_file_key, self.result.rejected = file.key, file.rows
 

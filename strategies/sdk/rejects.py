@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import BinaryIO
 
+from batch_jobs.strategies.sdk.errors import RejectsMissing
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.lines import named, place_of
 
@@ -55,10 +56,12 @@ class RejectLog:
 
     def __init__(self, files: FileStore, job_id: str) -> None:
         self._files = files
+        self._job_id = job_id
         self._folder = f"jobs/{job_id}/rejects"
         self._key = f"jobs/{job_id}/rejects.csv"
         self._pending: list[Reject] = []
         self._found_before = 0
+        self._found = 0
         #: The input files in their order, where there are several.
         self.files: tuple[str, ...] = ()
 
@@ -105,15 +108,25 @@ class RejectLog:
         if self._pending:
             self._write(self._chunk_key(number))
 
-    def assemble(self, last_chunk: int) -> RejectsFile | None:
+    def assemble(self, last_chunk: int, counted: int = 0) -> RejectsFile | None:
         """Put the parts together as one CSV file, by line; ``None`` when nothing was rejected.
+
+        Args:
+            last_chunk: parts of later ones are of chunks that were never committed.
+            counted: how many rows chunks have rejected at least, each counted once a chunk.
+
+        Raises:
+            RejectsMissing: the store has fewer: a listing of fsspec leaves out what could not be read.
 
         A row found bad before and while processing is there once, with the later reasons.
         The order is made by a temporary database on disk, so that memory stays flat.
         """
         with closing(sqlite3.connect("")) as parts:
             parts.execute("CREATE TABLE reject (line INTEGER, phase INTEGER, reason TEXT, cells TEXT)")
+            self._found = 0
             parts.executemany("INSERT INTO reject VALUES (?, ?, ?, ?)", self._stored(last_chunk))
+            if self._found < counted:
+                raise RejectsMissing(self._job_id, self._found, counted)
             columns = _columns(parts, (*OWN_COLUMNS,) if self.files else (LINE_COLUMN, REASON_COLUMN))
             if not columns:
                 return None
@@ -126,10 +139,13 @@ class RejectLog:
             phase = 0 if "/before/" in file.key else 1
             if phase == 1 and file.key > self._chunk_key(last_chunk):
                 continue
+            lines = set()
             with self._files.open(file.key) as stream:
                 for text in stream:
                     found = Reject(**json.loads(text))
+                    lines.add(found.line)
                     yield found.line, phase, found.reason, json.dumps(found.row)
+            self._found += phase * len(lines)
 
     def _placed(self, rows: Iterable[tuple[int, dict[str, str | None]]]) -> Iterator[dict[str, str | None]]:
         """The rows, each with its line and its file."""

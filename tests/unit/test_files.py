@@ -1,14 +1,16 @@
 """The file store."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing
+from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing, StorageAway
 from batch_jobs.strategies.sdk.files import FileStore, harmless_name, plain_key
+from support.flaky_store import URL, failing
 
 
 @pytest.fixture
@@ -74,6 +76,17 @@ def test_an_upload_is_listed_whatever_its_name(files: FileStore):
 def test_a_missing_file_is_one_line_that_says_where_to_look(files: FileStore):
     with pytest.raises(FileMissing, match=r"there is no file uploads/x.csv .* `batch-jobs files list`"):
         files.open("uploads/x.csv")
+
+
+def test_a_store_that_does_not_answer_is_not_one_without_files():
+    files = FileStore(URL)
+    key = files.put(io.BytesIO(b"a"), "a.csv")
+    assert not files.exists("uploads/other.csv")
+    asked: list[Callable[[], object]] = [lambda: files.open(key), lambda: files.exists(key), files.list]
+    for ask in asked:
+        with failing("store"), pytest.raises(StorageAway, match=r"BATCH_JOBS_FILES_URL.* does not answer: connection"):
+            ask()
+    assert files.open(key).read() == b"a"
 
 
 def test_a_folder_is_removed_with_its_files(files: FileStore):

@@ -9,11 +9,12 @@ from sqlalchemy import Engine, text
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
-from batch_jobs.strategies.sdk.errors import ContextRefused, StopRequested
+from batch_jobs.strategies.sdk.errors import ContextRefused, RejectsMissing, StopRequested
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun, SilentReport
 from batch_jobs.strategies.sdk.result import JobResult
 from batch_jobs.strategies.sdk.testing import run_strategy
+from support.flaky_store import URL, failing
 
 
 class Numbers(BatchJobStrategy):
@@ -204,3 +205,28 @@ def test_a_job_that_ended_well_is_whole_also_when_nobody_knew_its_total(numbers:
     result = run_strategy(Uncounted(), target=numbers)
 
     assert (result.count, result.progress) == (None, 1.0)
+
+
+def test_rejects_that_a_listing_leaves_out_fail_the_job_which_can_be_retried(numbers: Engine):
+    files, result = FileStore(URL), JobResult()
+
+    def attempt(number: int) -> None:
+        parts = JobParts(numbers, files, CheckpointStore(numbers, "batch_1", number))
+        job = JobRun(JobIdentity("batch_1", "numbers", Numbers.Context(limit=20), attempt=number), parts, result)
+        hooks.process(Numbers(), job)
+
+    with failing("rejects/chunk listed"), pytest.raises(RejectsMissing, match=r"0 of 2 rows that batch_1 has rejected"):
+        attempt(1)
+    attempt(2)
+    assert (result.rejected, result.created) == (2, 18)
+    assert files.open(result.rejects_file_key or "").read().splitlines()[1:] == [
+        b"7,7,i: is a seven",
+        b"17,17,i: is a seven",
+    ]
+
+
+def test_an_error_is_not_hidden_by_rejects_that_cannot_be_kept(numbers: Engine):
+    parts = JobParts(numbers, FileStore(URL), CheckpointStore(numbers, "batch_2", 1))
+    job = JobRun(JobIdentity("batch_2", "numbers", Numbers.Context(limit=20, fail_after=9)), parts)
+    with failing("rejects listed"), pytest.raises(ValueError, match="as asked"):
+        hooks.process(Numbers(), job)
