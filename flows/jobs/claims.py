@@ -148,7 +148,7 @@ class Claims:
 
 def _sign_of_life(job: Job) -> object:
     """What changes when the process that runs a job gives a sign of life."""
-    return job.claim, job.heartbeat_at, job.updated_at
+    return job.claim, job.heartbeat_at, job.updated_at, job.worker and job.worker.work_done()
 
 
 def stop_run(prefect: PrefectRuns, job: Job) -> None:

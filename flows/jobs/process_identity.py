@@ -4,6 +4,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -51,11 +52,11 @@ class ProcessIdentity:
             import psutil
 
             return cls(name, pid, psutil.Process(pid).create_time())
-        return cls(host, pid, _state_and_start(pid)[1])
+        return cls(host, pid, _stat(pid).started_at)
 
     def is_known_dead(self) -> bool:
         """Whether the process is surely gone; of one that cannot be seen from here, nobody knows."""
-        if SEPARATOR not in self.host or self.host != ProcessIdentity.current().host:
+        if not self._can_be_seen:
             return False
         try:
             os.kill(self.pid, 0)
@@ -64,10 +65,25 @@ class ProcessIdentity:
         except PermissionError:  # another user's, and there
             pass
         try:
-            state, started_at = _state_and_start(self.pid)
+            stat = _stat(self.pid)
         except OSError:  # it may be hidden from this user
             return False
-        return state in "ZX" or started_at != self.started_at
+        return stat.state in "ZX" or stat.started_at != self.started_at
+
+    def work_done(self) -> int | None:
+        """The ticks for which the process has been computing, ``None`` where that cannot be seen from here.
+
+        While one call into a library holds the interpreter, nothing else shows that its process lives.
+        """
+        with suppress(OSError):
+            stat = _stat(self.pid) if self._can_be_seen else None
+            if stat is not None and stat.started_at == self.started_at:
+                return stat.work_done
+        return None
+
+    @property
+    def _can_be_seen(self) -> bool:
+        return SEPARATOR in self.host and self.host == ProcessIdentity.current().host
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host.partition(SEPARATOR)[0]}"
@@ -109,7 +125,16 @@ def _first_line(name: str) -> str:
         return ""
 
 
-def _state_and_start(pid: int) -> tuple[str, float]:
-    """A process's state letter, and when it was started after the machine was, from ``/proc/PID/stat``."""
+@dataclass(frozen=True)
+class _Stat:
+    """A process's state letter, when it was started after the machine was, and the ticks it has been computing."""
+
+    state: str
+    started_at: float
+    work_done: int
+
+
+def _stat(pid: int) -> _Stat:
     fields = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
-    return fields[0], int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    started_at = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return _Stat(fields[0], started_at, int(fields[11]) + int(fields[12]))

@@ -148,7 +148,10 @@ class Mirror:
 
     def _watch(self, jobs: Mapping[str, Job], states: Mapping[str, RunState]) -> Mapping[str, float]:
         """For how many seconds each run was seen without a sign of life: the clocks that wrote them may be wrong."""
-        marks = {run_id: (states[run_id].type, states[run_id].since, job.heartbeat_at) for run_id, job in jobs.items()}
+        marks = {
+            run_id: (states[run_id].type, states[run_id].since, job.heartbeat_at, job.worker and job.worker.work_done())
+            for run_id, job in jobs.items()
+        }
         return self._stillness.look(marks, self._timeout.total_seconds())
 
     def _end_lost(self, job: Job, state: RunState, still: float) -> bool:

@@ -1,6 +1,8 @@
 """What becomes of jobs that lost their process or were left waiting, on both databases and without Prefect."""
 
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -80,6 +82,21 @@ def test_every_job_that_was_seen_silent_for_the_timeout_fails_and_no_other(store
     assert store.events(silent.id)[-1].why == f"{ELSEWHERE} was not heard of for 0.5 s"
     assert store.get(living.id).status is Status.PROCESSING
     assert [store.get(job.id) for job in others] == others
+
+
+def test_a_process_of_this_machine_that_computes_is_not_silent(store: JobStore, claims: Claims):
+    programs = ("while True: pass", "input()")  # as one call that holds the interpreter, and one that hangs
+    processes = [subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE) for text in programs]
+    try:
+        computing, hanging = (run_by(store, ProcessIdentity.of(process.pid)) for process in processes)
+        timeout = timedelta(seconds=2)
+        wait_until(lambda: claims.fail_lost(timeout) > 0, what="the failure of the one that hangs")
+        assert store.get(hanging.id).status is Status.FAILED
+        assert store.get(computing.id).status is Status.PROCESSING
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 def test_a_clock_that_is_wrong_or_set_makes_nobody_silent(store: JobStore, claims: Claims):
