@@ -15,14 +15,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 
 from batch_jobs.flows.errors import ActionIllegal, JobMoved, JobTaken, NotLaunched
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.transitions import Status
 from support.blows import Blows
-from support.cutting_proxy import CuttingProxy
+from support.proxy import Proxy, proxied
 from support.servers import PrefectServer, free_port, wait_until
 from support.serving import Served
 
@@ -43,7 +42,7 @@ ENDED = (Status.COMPLETED, Status.CANCELED)
 @pytest.mark.timeout(SECONDS + CALM_SECONDS + 1_800)
 def test_each_row_of_every_job_is_applied_once_while_everything_fails_at_random(tmp_path: Path, postgres_url: str):
     chance = random.Random(1848)
-    with CuttingProxy.to(make_url(postgres_url)) as proxy, serving(tmp_path, postgres_url, proxy) as (served, prefect):
+    with proxied(postgres_url) as proxy, serving(tmp_path, postgres_url, proxy) as (served, prefect):
         blows = Blows(served, prefect, proxy, chance)
         soak = Soak(served, chance)
         soak.go_on(until=time.monotonic() + SECONDS, blow=blows.strike)
@@ -55,7 +54,7 @@ def test_each_row_of_every_job_is_applied_once_while_everything_fails_at_random(
 
 
 @contextmanager
-def serving(folder: Path, postgres_url: str, proxy: CuttingProxy) -> Iterator[tuple[Served, PrefectServer]]:
+def serving(folder: Path, postgres_url: str, proxy: Proxy) -> Iterator[tuple[Served, PrefectServer]]:
     """Workers whose databases are behind the proxy; the workspace that looks on has a way of its own."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 

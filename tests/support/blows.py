@@ -10,7 +10,7 @@ from contextlib import suppress
 import psutil
 from sqlalchemy import text
 
-from support.cutting_proxy import CuttingProxy
+from support.proxy import Proxy
 from support.servers import PrefectServer
 from support.serving import Served
 
@@ -21,7 +21,7 @@ SECONDS = 12.0
 class Blows:
     """Strikes what serves; nobody else is hurt."""
 
-    def __init__(self, served: Served, prefect: PrefectServer, proxy: CuttingProxy, chance: random.Random) -> None:
+    def __init__(self, served: Served, prefect: PrefectServer, proxy: Proxy, chance: random.Random) -> None:
         self.struck: Counter[str] = Counter()
         self._served = served
         self._prefect = prefect
@@ -33,7 +33,7 @@ class Blows:
             "run frozen": (4, self._freeze_run),
             "worker killed": (2, self._kill_worker),
             "worker replaced": (2, self._replace_worker),
-            "connections cut": (4, self._proxy.cut_all),
+            "connections cut": (4, self._proxy.end_all),
             "sessions ended": (4, self._end_sessions),
             "databases away": (2, self._close_databases),
             "rows locked": (2, self._lock_rows),

@@ -22,7 +22,7 @@ from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun, SilentR
 from batch_jobs.strategies.sdk.result import JobResult
 from batch_jobs.strategies.sdk.testing import run_strategy
 from batch_jobs.strategies.sdk.transient import is_transient, pauses
-from support.cutting_proxy import CuttingProxy
+from support.proxy import proxied
 
 Meddle = Callable[[JobRun, Connection, int], None]
 CHUNKS = 4
@@ -133,7 +133,7 @@ def test_a_chunk_whose_session_is_ended_is_done_again(postgres: Engine):
 
 @pytest.mark.parametrize("after_commit", [False, True], ids=["before the commit", "after the commit"])
 def test_a_commit_that_got_no_answer_is_decided_by_the_checkpoint(postgres: Engine, after_commit: bool):
-    with CuttingProxy.to(postgres.url) as proxy:
+    with proxied(postgres.url) as proxy:
         behind = make_engine(proxy.url)
         strategy = Marks(once(lambda job, connection: proxy.cut_at(b"COMMIT", after=after_commit)))
         result = run_strategy(strategy, target=behind)
@@ -160,7 +160,7 @@ def test_a_chunk_that_the_strategy_itself_tries_again_is_applied_once(postgres: 
                 return False
             return True
 
-    with CuttingProxy.to(postgres.url) as proxy:
+    with proxied(postgres.url) as proxy:
         behind = make_engine(proxy.url)
         strategy = Insistent(once(lambda job, connection: proxy.cut_at(b"COMMIT", after=after_commit)))
         result = run_strategy(strategy, target=behind)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection, Table, bindparam, literal_column, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, literal_column, update
 from sqlalchemy.exc import DBAPIError
 
 from batch_jobs.strategies.sdk.database import Database, database_of
@@ -25,7 +25,7 @@ from batch_jobs.strategies.tables.prefetch import prefetched
 WRITING_ORDER = ("handle", "sku", "product_id")
 
 #: Not ``func.now()``: a process that has loaded Prefect's server writes that for SQLite as no statement for many rows.
-NOW = literal_column("CURRENT_TIMESTAMP")
+NOW: ColumnElement[Any] = literal_column("CURRENT_TIMESTAMP")
 
 #: What is to be done with the last group, in its transaction.
 Finish = Callable[[Connection], None]
