@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import DBAPIError
 
-from batch_jobs.strategies.sdk.database import installed_databases
+from batch_jobs.strategies.sdk.database import installed_databases, is_full
 
 #: The first pause at most, and any later one.
 FIRST_SECONDS = 0.2
@@ -20,7 +20,7 @@ def is_transient(error: BaseException) -> bool:
     Args:
         error: SQLAlchemy's error or the driver's own.
     """
-    if NEVER_REACHED in getattr(getattr(error, "orig", error), "__notes__", ()):
+    if is_full(error) or NEVER_REACHED in getattr(getattr(error, "orig", error), "__notes__", ()):
         return False
     if isinstance(error, DBAPIError):
         # drivers give lost and refused connections no code, and some of what they refuse themselves neither
