@@ -113,7 +113,7 @@ class RejectLog:
 
         Args:
             last_chunk: parts of later ones are of chunks that were never committed.
-            counted: how many rows chunks have rejected at least, each counted once a chunk.
+            counted: how many rows chunks have rejected at least, each counted once a chunk, or found before.
 
         Raises:
             RejectsMissing: the store has fewer: a listing of fsspec leaves out what could not be read.
@@ -125,8 +125,8 @@ class RejectLog:
             parts.execute("CREATE TABLE reject (line INTEGER, phase INTEGER, reason TEXT, cells TEXT)")
             self._found = 0
             parts.executemany("INSERT INTO reject VALUES (?, ?, ?, ?)", self._stored(last_chunk))
-            if self._found < counted:
-                raise RejectsMissing(self._job_id, self._found, counted)
+            if self._found < counted and (found := self._found + _found_before_alone(parts)) < counted:
+                raise RejectsMissing(self._job_id, found, counted)
             columns = _columns(parts, (*OWN_COLUMNS,) if self.files else (LINE_COLUMN, REASON_COLUMN))
             if not columns:
                 return None
@@ -171,6 +171,14 @@ def _columns(parts: sqlite3.Connection, own_columns: tuple[str, ...]) -> list[st
         seen.update(dict.fromkeys(json.loads(cells)))
     own = dict.fromkeys(own_columns)
     return [*(name for name in seen if name not in own), *own] if seen or _any(parts) else []
+
+
+def _found_before_alone(parts: sqlite3.Connection) -> int:
+    """How many rows were found before processing and not again in it, where a strategy does not look at them again."""
+    query = (
+        "SELECT count(DISTINCT line) FROM reject WHERE phase = 0 AND line NOT IN (SELECT line FROM reject WHERE phase)"
+    )
+    return int(parts.execute(query).fetchone()[0])
 
 
 def _any(parts: sqlite3.Connection) -> bool:
