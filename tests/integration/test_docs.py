@@ -41,7 +41,7 @@ def test_the_generated_parts_are_those_of_the_code(page: str):
     assert (ROOT / "docs" / page).read_text() == generator().generated(page), "run `python docs/generate.py`"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_blocks_of_a_page_run(page: str, prefect_server: dict[str, str], tmp_path: Path):
     """A block with a file's name is that file; every other one is run, in the order of the page."""

@@ -121,6 +121,7 @@ def test_jobs_that_queue_by_a_key_come_to_their_turn_in_the_order_of_their_creat
     assert sum(isinstance(one, Job) for one in turned) == 1
 
 
+@pytest.mark.long
 def test_S28_of_many_jobs_and_ten_workers_each_job_is_worked_on_once(target: Engine):
     upgrade(target)
     store = JobStore(target)

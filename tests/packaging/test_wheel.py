@@ -198,7 +198,7 @@ def test_a_new_strategy_is_found_tested_and_type_checked(project: Project) -> No
     assert "Success" in project("python", "-m", "mypy", "--strict", "strategies/square_numbers.py").out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_jobs_run_beside_packages_of_the_same_names(project: Project) -> None:
     """By ``run``, under ``serve``, and under a ``worker`` from a deployment that ``prefect deploy`` made."""
     home = project.folder / ".batch-jobs/prefect"

@@ -24,6 +24,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.long
 def test_S3_a_killed_run_is_failed_without_anybody_looking_and_its_slot_is_free(served: Served, gate: Path):
     job = served.create("narrow", gate=str(gate))
     running = served.at_gate(job, gate)

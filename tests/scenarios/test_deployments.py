@@ -66,7 +66,7 @@ def test_prefect_deploy_all_and_prefects_own_worker_run_jobs_and_ours_does_so_in
         served.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("workspace_served", ["postgres"], indirect=True, scope="module")
 def test_a_batch_jobs_worker_deploys_what_it_finds_and_leaves_its_runs_in_order(workspace_served: Served, gate: Path):
     served = workspace_served

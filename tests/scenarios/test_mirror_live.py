@@ -57,6 +57,7 @@ def test_without_a_listener_reconciling_moves_the_job(workspace_served: Served):
     assert served.workspace.reconciling.run().followed == 0
 
 
+@pytest.mark.long
 def test_S34_a_prefect_that_is_restarted_in_the_middle_does_not_hide_the_end(
     workspace_served: Served, tmp_path_factory: pytest.TempPathFactory, gate, postgres_url: str
 ):

@@ -18,6 +18,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.long
 def test_a_schedule_on_a_strategys_deployment_creates_jobs_by_schedule(served: Served):
     with prefect_client() as client:
         deployment = client.read_deployment_by_name("gated/batch-jobs")

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 on_one_database = pytest.mark.parametrize("workspace_served", ["postgres"], indirect=True, scope="module")
 
 
+@pytest.mark.long
 @on_one_database
 def test_S14_a_job_canceled_before_a_worker_has_it_never_processes_a_row(workspace_served: Served):
     served = workspace_served

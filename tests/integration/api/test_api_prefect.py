@@ -40,6 +40,7 @@ def variables(home: Path) -> dict[str, str]:
     return environment(home, **prefect, PYTHONPATH=str(ROOT), BATCH_JOBS_API_PORT=str(free_port()))
 
 
+@pytest.mark.long
 def test_without_prefect_jobs_are_read_and_recorded_and_they_start_once_it_is_back(
     home: Path, variables: dict[str, str], tmp_path: Path
 ):

@@ -209,7 +209,7 @@ def test_C16_a_value_that_only_the_server_refuses_is_a_reject(importing, run_sql
     assert "2,2,3,will not" in importing.rejects(result)
 
 
-@pytest.mark.parametrize("state", ["57P01", "53200", "58030", "XX001", "42501"])
+@pytest.mark.parametrize("state", [pytest.param("57P01", marks=pytest.mark.long), "53200", "58030", "XX001", "42501"])
 @on_postgresql
 def test_C16_what_is_not_about_a_value_is_no_reject(importing, run_sql, state):
     run_sql(PICKY.format(state=state))
