@@ -37,11 +37,11 @@ def serve_here(workspace: Workspace, say: Say, verbose: bool) -> None:
     settings = workspace.settings
     close_home(settings.home)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    outlive_terminal()
     with ExitStack() as held:
         held.enter_context(_only_one(settings.home))
         if not verbose:
             held.enter_context(runs_print_to(run_log(settings.home)))
+        outlive_terminal()  # now that it is known where this process prints
         start_log(settings.log_format)
         start_tracing()
         held.callback(flush_traces)

@@ -17,7 +17,11 @@ from support.servers import give_database, wait_until
 pytestmark = pytest.mark.long
 
 
-def test_nothing_that_serve_and_a_job_leave_in_home_is_open_to_others(home: Path, tmp_path: Path):
+def test_nothing_that_serve_and_a_job_leave_in_home_is_open_to_others(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in [name for name in os.environ if name.startswith("PREFECT_API")]:
+        monkeypatch.delenv(name)  # the Prefect of other tests is not this home's
     named = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = {**named, "PYTHONPATH": str(ROOT), "BATCH_JOBS_API_PORT": "0"}
     environment["PREFECT_PROFILES_PATH"] = str(tmp_path / "none.toml")

@@ -2,10 +2,12 @@
 
 import fcntl
 import os
+import select
 import subprocess
 import termios
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.long
 TALKING = '''"""Writes rows and says so."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -58,6 +61,7 @@ class Terminal:
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
         self._ours, theirs = os.openpty()
         self.shown = b""
+        self._is_open = True
         self.process = subprocess.Popen(
             [*COMMAND, *arguments],
             env={**environment, "TERM": "xterm"},
@@ -72,15 +76,16 @@ class Terminal:
         self._reader.start()
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; a terminal that somebody still reads from would stay open."""
+        self._is_open = False
+        self._reader.join()
         os.close(self._ours)
 
     def _read(self) -> None:
-        try:
-            while block := os.read(self._ours, 65536):
-                self.shown += block
-        except OSError:
-            pass
+        with suppress(OSError):
+            while self._is_open:
+                if select.select([self._ours], [], [], 0.1)[0]:
+                    self.shown += os.read(self._ours, 65536)
 
 
 @pytest.fixture

@@ -106,7 +106,8 @@ def test_a_request_its_job_its_run_and_its_chunks_are_one_trace(here: Served):
     ours = [span for span in spans.values() if span["context"]["trace_id"] == f"0x{CALLER[0]}"]
     chunks = [span for span in ours if span["name"] == "chunk"]
     assert [chunk["attributes"]["batch_job.rows"] for chunk in chunks] == [1, 2, 3]
-    chunk, task, *above = [span["name"] for span in way_up(chunks[0], spans)]
+    names = [span["name"] for span in way_up(chunks[0], spans)]
+    chunk, task, *above = [name for name in names if name != "fastapi.endpoint"]  # FastAPI's own, where it makes any
     assert (chunk, task.split("-")[0]) == ("chunk", "process")
     assert above == [f"gated {job.id}", "create gated", "POST /admin/batch-jobs"]
     assert way_up(chunks[0], spans)[-1]["parent_id"] == f"0x{CALLER[1]}"
