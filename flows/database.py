@@ -1,6 +1,5 @@
 """The job database: its migrations, and whether it is up to date."""
 
-import random
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -13,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from batch_jobs.flows.errors import DatabaseAhead, DatabaseBehind, DatabaseUnreachable
 from batch_jobs.strategies.sdk.connecting import seconds_to_wait
 from batch_jobs.strategies.sdk.database import database_of, for_writing
-from batch_jobs.strategies.sdk.transient import is_transient
+from batch_jobs.strategies.sdk.transient import is_transient, pauses
 
 #: The revision this version of the program works with; a test holds it against the migrations. They are numbered, so
 #: that a program finds one to be newer which it does not know.
@@ -22,8 +21,8 @@ VERSION_TABLE = "batch_job_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: How often something is tried whose connection is lost: those of a pool may all be.
 LOST_TRIES = 5
-#: How long one waits, at least and at most, before it is tried again what passes by itself.
-PAUSE_SECONDS = (0.2, 1.0)
+#: How long one waits at most, first and later, before it is tried again what passes by itself.
+FIRST_PAUSE, LONGEST_PAUSE = 0.4, 1.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +38,7 @@ class Tries:
     def __init__(self) -> None:
         self._losses = 0
         self._started = time.monotonic()
+        self._pauses = pauses(FIRST_PAUSE, LONGEST_PAUSE)
 
     def go_on(self, error: DBAPIError) -> bool:
         """Whether to try again now; this waits before it says so, where waiting helps.
@@ -51,7 +51,7 @@ class Tries:
             return self._losses < LOST_TRIES
         if not is_transient(error) or time.monotonic() - self._started >= seconds_to_wait():
             return False
-        time.sleep(random.uniform(*PAUSE_SECONDS))  # so that two do not meet again
+        time.sleep(next(self._pauses))
         return True
 
 
