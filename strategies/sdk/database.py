@@ -351,6 +351,11 @@ def make_small_engine(url: str, name: str, kept: int, beyond: int = 0) -> Engine
     return without_inheritance(database_of_url(url).make_small_engine(make_url(url), name, kept, beyond))
 
 
+def driver_of(connection: Connection) -> Any:
+    """The driver's own connection behind one of SQLAlchemy's, in the same transaction."""
+    return connection.connection.driver_connection
+
+
 def for_writing(connection: Connection) -> Connection:
     """Return the connection set for a transaction that reads first and writes later."""
     return database_of(connection).for_writing(connection)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.data_access import DataAccess
-from batch_jobs.strategies.sdk.database import Database, database_of
+from batch_jobs.strategies.sdk.database import Database, database_of, driver_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
 from batch_jobs.strategies.tables.databases.naming import require_table, shown
 
@@ -98,7 +98,7 @@ class Selection:
 
     def count(self, connection: Connection) -> int:
         """How many rows there are."""
-        driver: Any = connection.connection.driver_connection
+        driver = driver_of(connection)
         return int(driver.execute(f"SELECT count(*) FROM {self.source} AS source").fetchone()[0])
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy import Connection, types
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.database import Database, database_of
+from batch_jobs.strategies.sdk.database import Database, database_of, driver_of
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.filters import Condition, conditions
@@ -207,7 +207,7 @@ class ShopExport(BatchJobStrategy, abstract=True):
         return Chosen(placed, placed if limit else f"SELECT entry.id {entries}", everything=not filters and not limit)
 
     def _count(self, job: JobRun, connection: Connection) -> int:
-        driver: Any = connection.connection.driver_connection
+        driver = driver_of(connection)
         return int(
             driver.execute(f"SELECT count(*) FROM ({self.chosen(job.context, connection).ids}) AS chosen").fetchone()[0]
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Connection, Integer, Numeric
 
-from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.sdk.database import database_of, driver_of
 from batch_jobs.strategies.shop.exporting.export import Chosen, ExportColumn, ExportQuery
 from batch_jobs.strategies.shop.exporting.filters import literal
 from batch_jobs.strategies.shop.importing.headers import PRODUCT_FIELDS, VARIANT_FIELDS
@@ -60,7 +60,7 @@ class ProductQuery:
     """
 
     def __init__(self, connection: Connection, chosen: Chosen) -> None:
-        self._driver: Any = connection.connection.driver_connection
+        self._driver = driver_of(connection)
         self._database = database_of(connection)
         # the order in which links were written is the order in which an import had them
         self._written = self._database.written_order

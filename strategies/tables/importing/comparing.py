@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.tables.databases.loading import ROW, Destination, Loader
 from batch_jobs.strategies.tables.databases.statements import Statements, new_values
 from batch_jobs.strategies.tables.importing.bisect import RefusedRow, bisect
@@ -71,7 +71,7 @@ class Comparison:
 
     def _part(self, connection: Connection, rows: pa.Table, sample: int) -> Compared:
         self._loader.stage(connection, rows)
-        driver: Any = connection.connection.driver_connection
+        driver = driver_of(connection)
         if self._destination.mode == "insert":
             return Compared(known=[row for (row,) in driver.execute(self._sql.known)])
         known, changed = driver.execute(self._sql.counts).fetchone()

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 
-from batch_jobs.strategies.sdk.database import Database, database_of
+from batch_jobs.strategies.sdk.database import Database, database_of, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, Destination, Loader, Removal
@@ -68,7 +68,7 @@ class MissingRows:
             JobRefused: the database does not take a value of the options for one of its column.
         """
         with keys.connection.begin():
-            driver: Any = keys.connection.connection.driver_connection
+            driver = driver_of(keys.connection)
             try:
                 driver.execute(f"DROP TABLE IF EXISTS {MISSING}")
                 driver.execute(self._select_missing())

@@ -12,7 +12,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeEngine
 
-from batch_jobs.strategies.sdk.database import CONNECTIONS, Database, UniqueKey
+from batch_jobs.strategies.sdk.database import CONNECTIONS, Database, UniqueKey, driver_of
 from batch_jobs.strategies.sdk.sessions import NAME
 from batch_jobs.strategies.tables.databases.postgresql import connections
 
@@ -220,7 +220,7 @@ class Postgresql(Database):
 
     def interrupt(self, connection: Connection) -> None:
         """By a cancel request, for which psycopg opens a connection of its own."""
-        driver: Any = connection.connection.driver_connection
+        driver = driver_of(connection)
         driver.cancel_safe(timeout=CANCEL_SECONDS)
 
     def lookup(self, connection: Connection) -> "Lookup":

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, types
 from sqlalchemy.dialects import postgresql
 
-from batch_jobs.strategies.sdk.database import UniqueKey
+from batch_jobs.strategies.sdk.database import UniqueKey, driver_of
 
 #: One row for each column of each index that keeps whole rows unique at once; with the collation that it compares by
 #: where that is not the column's own, or takes different texts for equal.
@@ -25,7 +25,7 @@ _PLAIN = (types.Integer, types.Boolean, types.Date, types.Uuid, types.Enum, type
 
 def unique_keys(connection: Connection, table: str) -> list[UniqueKey]:
     """The unique keys of the table of this quoted name."""
-    driver: Any = connection.connection.driver_connection
+    driver = driver_of(connection)
     found: dict[int, dict[str, str | None]] = {}
     for index, column, collation in driver.execute(UNIQUE_KEYS, [table]):
         found.setdefault(index, {})[column] = collation

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, STAGE, UPDATING, Destination, Removal, Written
 from batch_jobs.strategies.tables.databases.postgresql import COMMIT_LAZILY
 from batch_jobs.strategies.tables.databases.postgresql.sequences import Sequences
@@ -66,12 +66,12 @@ class PostgresqlLoader:
             settings.append(COMMIT_LAZILY)
         if self._destination.mode in UPDATING:
             settings.append(LOOK_UP_EACH)
-        _driver(connection).execute("; ".join(settings))  # in one round trip
+        driver_of(connection).execute("; ".join(settings))  # in one round trip
         self._stage_is_empty = True
         # pooled connections keep their temporary tables; one made for another job is replaced
         if connection.info.get(STAGE) is not self:
-            _driver(connection).execute(self._sql.drop_stage)
-            _driver(connection).execute(self._sql.make_stage)
+            driver_of(connection).execute(self._sql.drop_stage)
+            driver_of(connection).execute(self._sql.make_stage)
             self._has_row_versions = self._is_plain_table(connection)
             self._by_columns.clear()
             connection.info[STAGE] = self
@@ -82,14 +82,14 @@ class PostgresqlLoader:
 
     def stage(self, connection: Connection, rows: pa.Table) -> None:
         """Replace the stage's rows."""
-        _driver(connection).execute(LOOK_UP_EACH)
+        driver_of(connection).execute(LOOK_UP_EACH)
         self._fill(connection, self._statements(rows.column_names).copy_numbered, _csv(_numbered(rows)))
 
     def make_keys(self, connection: Connection) -> None:
         """A temporary table that outlives transactions."""
         names = self._database.names(self._destination.key)
-        _driver(connection).execute(f"DROP TABLE IF EXISTS pg_temp.{KEYS}")
-        _driver(connection).execute(
+        driver_of(connection).execute(f"DROP TABLE IF EXISTS pg_temp.{KEYS}")
+        driver_of(connection).execute(
             f"CREATE TEMPORARY TABLE {KEYS} AS SELECT {names}, CAST(0 AS bigint) AS {ROW} FROM {self._sql.table} "
             "WITH NO DATA"
         )
@@ -100,11 +100,11 @@ class PostgresqlLoader:
 
     def settle_keys(self, connection: Connection) -> None:
         """The planner would take them for a handful."""
-        _driver(connection).execute(f"ANALYZE pg_temp.{KEYS}")
+        driver_of(connection).execute(f"ANALYZE pg_temp.{KEYS}")
 
     def fetch(self, connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
         """By a cursor of the server."""
-        with _driver(connection).cursor(name="batch_job_fetch") as cursor:
+        with driver_of(connection).cursor(name="batch_job_fetch") as cursor:
             cursor.itersize = FETCHED
             yield from cursor.execute(query)
 
@@ -113,10 +113,10 @@ class PostgresqlLoader:
         sql = self._statements(self._destination.key)
         rows = pa.table([pa.array(cells, pa.string()) for cells in zip(*keys, strict=True)], self._destination.key)
         self._fill(connection, sql.copy_stage, _csv(rows))
-        return int(_driver(connection).execute(sql.remove(removal)).rowcount)
+        return int(driver_of(connection).execute(sql.remove(removal)).rowcount)
 
     def _by_stage(self, connection: Connection, payload: "Encoded", sql: "_Statements") -> Written:
-        driver, mode = _driver(connection), self._destination.mode
+        driver, mode = driver_of(connection), self._destination.mode
         if mode == "append":
             self._fill(connection, sql.copy_stage, payload.csv)
             return Written(created=driver.execute(sql.append).rowcount)
@@ -125,7 +125,7 @@ class PostgresqlLoader:
         return self._upsert(connection, payload, sql)
 
     def _upsert(self, connection: Connection, payload: "Encoded", sql: "_Statements") -> Written:
-        driver, found = _driver(connection), Written()
+        driver, found = driver_of(connection), Written()
         if sql.destination.creates:
             self._fill(connection, sql.copy_stage, payload.csv)
         else:
@@ -142,12 +142,12 @@ class PostgresqlLoader:
 
     def _insert(self, connection: Connection, payload: "Encoded", sql: "_Statements") -> Written:
         staged = self._fill(connection, sql.copy_numbered, _csv(_numbered(payload.rows)))
-        known = [row for (row,) in _driver(connection).execute(sql.insert)]
+        known = [row for (row,) in driver_of(connection).execute(sql.insert)]
         return Written(staged - len(known), known=known)
 
     def _fill(self, connection: Connection, copy: str, csv: bytes) -> int:
         if not self._stage_is_empty:
-            _driver(connection).execute(self._sql.clear_stage)
+            driver_of(connection).execute(self._sql.clear_stage)
         self._stage_is_empty = False
         return _copy(connection, copy, csv)
 
@@ -159,7 +159,7 @@ class PostgresqlLoader:
         return found
 
     def _is_plain_table(self, connection: Connection) -> bool:
-        kind = _driver(connection).execute("SELECT relkind FROM pg_class WHERE oid = %s::regclass", [self._sql.table])
+        kind = driver_of(connection).execute("SELECT relkind FROM pg_class WHERE oid = %s::regclass", [self._sql.table])
         return bool(kind.fetchone()[0] in ("r", b"r"))
 
 
@@ -212,20 +212,15 @@ class _Statements(Statements):
         )
 
 
-def _driver(connection: Connection) -> Any:
-    """psycopg's own connection, in the same transaction."""
-    return connection.connection.driver_connection
-
-
 @contextmanager
 def _savepoint(connection: Connection) -> Iterator[None]:
-    _driver(connection).execute("SAVEPOINT direct")
+    driver_of(connection).execute("SAVEPOINT direct")
     try:
         yield
     except psycopg.Error:
-        _driver(connection).execute("ROLLBACK TO SAVEPOINT direct")
+        driver_of(connection).execute("ROLLBACK TO SAVEPOINT direct")
         raise
-    _driver(connection).execute("RELEASE SAVEPOINT direct")
+    driver_of(connection).execute("RELEASE SAVEPOINT direct")
 
 
 def _has_identity(destination: Destination) -> bool:
@@ -233,7 +228,7 @@ def _has_identity(destination: Destination) -> bool:
 
 
 def _copy(connection: Connection, statement: str, payload: bytes) -> int:
-    with _driver(connection).cursor() as cursor:
+    with driver_of(connection).cursor() as cursor:
         with cursor.copy(statement) as copy:
             copy.write(payload)
         return int(cursor.rowcount)

@@ -8,7 +8,7 @@ import psycopg
 from sqlalchemy import Connection, Engine
 
 from batch_jobs.strategies.sdk.data_access import DataAccess
-from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.postgresql.query_check import QueryCheck, refuse_role
 from batch_jobs.strategies.tables.databases.postgresql.source import PostgresqlSource
@@ -26,14 +26,14 @@ class PostgresqlQuerySource(PostgresqlSource):
     def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
         """The query's columns, unless it names what it may not."""
         with self._session({}) as checking:
-            QueryCheck(self._database, _driver(checking), self._access).check(query)
+            QueryCheck(self._database, driver_of(checking), self._access).check(query)
         return super().query_columns(connection, query)
 
     @contextmanager
     def _transaction(self, *settings: str) -> Iterator[Connection]:
         with self._session({"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}) as connection:
             for setting in settings:
-                _driver(connection).execute(setting)
+                driver_of(connection).execute(setting)
             yield connection
 
     @contextmanager
@@ -41,7 +41,7 @@ class PostgresqlQuerySource(PostgresqlSource):
         with self._engine.connect().execution_options(**options) as connection:
             try:
                 connection.begin()
-                self._prepare(_driver(connection))
+                self._prepare(driver_of(connection))
                 yield connection
             except psycopg.errors.QueryCanceled as error:
                 raise QueryTooLong(self._access.query_seconds) from error
@@ -66,7 +66,3 @@ def _become(driver: Any, quoted: str, role: str) -> None:
             f"BATCH_JOBS_QUERY_AS names {role}, and the target says: {error.diag.message_primary}; "
             f"make that role, and GRANT it to the one of BATCH_JOBS_TARGET_URL"
         ) from error
-
-
-def _driver(connection: Connection) -> Any:
-    return connection.connection.driver_connection

@@ -1,12 +1,10 @@
 """The sequences that give numbers to columns, which know nothing of numbers that rows bring along."""
 
-from typing import Any
-
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Integer
 
-from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.tables.databases.loading import Destination
 
 #: The sequences by which columns have their default or identity, where this user may set them.
@@ -44,7 +42,7 @@ class Sequences:
         """Have each go on after the greatest number in these rows; nobody else's number is taken back."""
         if not self._columns:
             return
-        driver: Any = connection.connection.driver_connection
+        driver = driver_of(connection)
         if self._found is None:
             self._found = dict(driver.execute(FIND, [self._table, self._columns]).fetchall())
         for name, sequence in self._found.items():

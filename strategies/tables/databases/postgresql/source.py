@@ -13,7 +13,7 @@ import pyarrow.csv
 from sqlalchemy import Connection, Engine, types
 from sqlalchemy.dialects import postgresql
 
-from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.reading import BLOCK_BYTES, BLOCK_ROWS
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection, nested
@@ -84,14 +84,14 @@ class PostgresqlSource:
     @contextmanager
     def beside(self, connection: Connection) -> Iterator[list[Connection]]:
         """One more on the same snapshot, so that two processes of the server read."""
-        (snapshot,) = _driver(connection).execute("SELECT pg_export_snapshot()").fetchone()
+        (snapshot,) = driver_of(connection).execute("SELECT pg_export_snapshot()").fetchone()
         with self._transaction(f"SET TRANSACTION SNAPSHOT '{snapshot}'", *SETTINGS) as other:
             yield [other]
 
     def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
         """The query's columns; preparing it makes the server refuse more than one statement."""
         try:
-            found = _driver(connection).execute(f"SELECT * FROM {nested(query)} AS source LIMIT 0", prepare=True)
+            found = driver_of(connection).execute(f"SELECT * FROM {nested(query)} AS source LIMIT 0", prepare=True)
         except psycopg.errors.QueryCanceled:
             raise  # it may be a good one that was ended
         except psycopg.Error as error:
@@ -136,12 +136,8 @@ class PostgresqlSource:
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         with self._engine.connect().execution_options(**options) as connection, connection.begin():
             for setting in settings:
-                _driver(connection).execute(setting)
+                driver_of(connection).execute(setting)
             yield connection
-
-
-def _driver(connection: Connection) -> Any:
-    return connection.connection.driver_connection
 
 
 def _arrays(connection: Connection, numbers: set[int]) -> list[int]:
@@ -149,13 +145,13 @@ def _arrays(connection: Connection, numbers: set[int]) -> list[int]:
     if not numbers:
         return []
     query = "SELECT oid::int8 FROM pg_type WHERE oid = ANY (%s) AND typcategory = 'A'"
-    return [number for (number,) in _driver(connection).execute(query, [list(numbers)])]
+    return [number for (number,) in driver_of(connection).execute(query, [list(numbers)])]
 
 
 def _blocks(connection: Connection, select: str, delimiter: str) -> Iterator[tuple[bytes, int]]:
     mark = delimiter.replace("'", "''")
     with (
-        _driver(connection).cursor() as cursor,
+        driver_of(connection).cursor() as cursor,
         cursor.copy(f"COPY ({select}) TO STDOUT (FORMAT csv, DELIMITER '{mark}')") as copy,
     ):
         yield from _gathered(copy)
@@ -204,7 +200,7 @@ class PostgresqlLookup:
     """Finds rows by arrays of texts, and reads them as one array a column."""
 
     def __init__(self, connection: Connection) -> None:
-        self._driver = _driver(connection)
+        self._driver = driver_of(connection)
         self._driver.execute("; ".join(LOOKUP_SETTINGS))
 
     def columns(self, query: str, cells: list[str]) -> list[Sequence[str | None]]:

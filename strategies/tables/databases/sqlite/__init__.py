@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
 
 from batch_jobs.strategies.sdk.closed_folders import make_file, make_folder
-from batch_jobs.strategies.sdk.database import Database, UniqueKey
+from batch_jobs.strategies.sdk.database import Database, UniqueKey, driver_of
 from batch_jobs.strategies.tables.databases.sqlite.functions import SAME_JSON, SAME_TIME, register
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Sqlite(Database):
 
     def interrupt(self, connection: Connection) -> None:
         """By the driver, which takes this from another thread."""
-        driver: Any = connection.connection.driver_connection
+        driver = driver_of(connection)
         driver.interrupt()
 
     def lookup(self, connection: Connection) -> "Lookup":

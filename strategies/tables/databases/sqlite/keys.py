@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, types
 
-from batch_jobs.strategies.sdk.database import UniqueKey
+from batch_jobs.strategies.sdk.database import UniqueKey, driver_of
 
 #: Digits up to which different decimal numbers are different floating-point numbers, which is what SQLite keeps.
 EXACT_DIGITS = 15
@@ -14,7 +14,7 @@ EXACT_DIGITS = 15
 def unique_keys(connection: Connection, table: Table) -> list[UniqueKey]:
     """The unique keys of a table; a primary key that is the rowid has no index."""
     schema = table.schema or "main"
-    driver: Any = connection.connection.driver_connection
+    driver = driver_of(connection)
 
     def pragma(name: str, argument: str) -> Iterator[tuple[Any, ...]]:
         found: Iterator[tuple[Any, ...]] = driver.execute(

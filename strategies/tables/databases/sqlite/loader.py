@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Float, Numeric
 
-from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, STAGE, Destination, Removal, Written
 from batch_jobs.strategies.tables.databases.statements import Statements, upsert_clause
 
@@ -46,7 +46,7 @@ class SqliteLoader:
         if mode == "append":
             return Written(created=_count(connection, sql.insert, rows))
         if mode == "insert":
-            driver = _driver(connection)
+            driver = driver_of(connection)
             known = [index for index, row in enumerate(rows) if driver.execute(sql.insert_new, row).rowcount == 0]
             return Written(len(rows) - len(known), known=known)
         if not sql.destination.creates:
@@ -67,15 +67,15 @@ class SqliteLoader:
     def make_keys(self, connection: Connection) -> None:
         """A temporary table, which is outside the target's file."""
         sql = self._statements(self._destination.key)
-        _driver(connection).execute(f"DROP TABLE IF EXISTS temp.{KEYS}")
-        _driver(connection).execute(f"CREATE TEMPORARY TABLE {KEYS} AS {sql.empty}")
+        driver_of(connection).execute(f"DROP TABLE IF EXISTS temp.{KEYS}")
+        driver_of(connection).execute(f"CREATE TEMPORARY TABLE {KEYS} AS {sql.empty}")
 
     def add_keys(self, connection: Connection, rows: pa.Table) -> None:
         """By ``executemany``."""
         cells = [_stored(rows.column(name), self._is_number(name)) for name in self._destination.key]
         marks = ", ".join("?" for _ in rows.column_names)
         numbered = zip(*cells, rows.column(ROW).to_pylist(), strict=True)
-        _driver(connection).executemany(f"INSERT INTO temp.{KEYS} VALUES ({marks})", numbered)
+        driver_of(connection).executemany(f"INSERT INTO temp.{KEYS} VALUES ({marks})", numbered)
 
     def settle_keys(self, connection: Connection) -> None:
         """By an index, in the collations of the key."""
@@ -84,11 +84,11 @@ class SqliteLoader:
             self._database.quoted(name) + (f" COLLATE {collations[name]}" if name in collations else "")
             for name in self._destination.key
         )
-        _driver(connection).execute(f"CREATE INDEX temp.{KEYS}_by_key ON {KEYS} ({names})")
+        driver_of(connection).execute(f"CREATE INDEX temp.{KEYS}_by_key ON {KEYS} ({names})")
 
     def fetch(self, connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
         """By a cursor; a text that is not UTF-8 is shown as well as can be."""
-        driver = _driver(connection)
+        driver = driver_of(connection)
         before, driver.text_factory = driver.text_factory, lambda text: text.decode(errors="replace")
         try:
             yield from driver.execute(query)
@@ -99,16 +99,16 @@ class SqliteLoader:
         """The keys are as SQLite has them."""
         sql = self._statements(self._destination.key)
         self._fill(connection, sql, keys)
-        return int(_driver(connection).execute(sql.remove(removal)).rowcount)
+        return int(driver_of(connection).execute(sql.remove(removal)).rowcount)
 
     def _update(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
         self._fill(connection, sql, payload.rows)
-        driver = _driver(connection)
+        driver = driver_of(connection)
         unknown = [row for (row,) in driver.execute(sql.unknown)]
         return Written(updated=driver.execute(sql.update).rowcount if sql.update else 0, unknown=unknown)
 
     def _fill(self, connection: Connection, sql: "_Statements", rows: Rows) -> None:
-        driver = _driver(connection)
+        driver = driver_of(connection)
         driver.execute(sql.drop_stage)
         driver.execute(sql.make_stage)
         driver.executemany(sql.fill_stage, ((*row, index) for index, row in enumerate(rows)))
@@ -146,13 +146,9 @@ class _Statements(Statements):
         return f"DELETE FROM {self.table} WHERE ({self.database.names(self.destination.key)}) IN ({found})"
 
 
-def _driver(connection: Connection) -> Any:
-    return connection.connection.driver_connection
-
-
 def _count(connection: Connection, statement: str, payload: Rows) -> int:
     # rowcount leaves out what triggers write
-    return int(_driver(connection).executemany(statement, payload).rowcount)
+    return int(driver_of(connection).executemany(statement, payload).rowcount)
 
 
 def _stored(column: pa.ChunkedArray, is_number: bool) -> list[Any]:

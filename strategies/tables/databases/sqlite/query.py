@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from batch_jobs.strategies.sdk.data_access import DataAccess
-from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.sqlite.source import SqliteSource
 from batch_jobs.strategies.tables.selecting import SelectedColumn
@@ -38,7 +38,7 @@ class SqliteQuerySource(SqliteSource):
     def reading(self) -> Iterator[Connection]:
         """A transaction in which only SELECT is authorized."""
         with super().reading() as connection:
-            driver: Any = connection.connection.driver_connection
+            driver = driver_of(connection)
             names = driver.execute(f"SELECT name FROM {CATALOGUE}").fetchall()
             self._tables = {name.casefold() for (name,) in names}
             usual = {limit: driver.setlimit(limit, most) for limit, most in self._limits.items()}

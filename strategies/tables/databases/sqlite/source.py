@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Engine, inspect, types
 
-from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.sqlite.moments import are_milliseconds, as_text, is_julian, without_zone
 from batch_jobs.strategies.tables.formats.csv_writing import copy_by_arrow
@@ -34,7 +34,7 @@ class SqliteSource:
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees the database as it is at its first read."""
         with self._engine.connect() as connection, connection.begin():
-            driver = _driver(connection)
+            driver = driver_of(connection)
             driver.execute("PRAGMA query_only = ON")
             try:
                 yield connection
@@ -49,7 +49,7 @@ class SqliteSource:
     def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
         """The query's columns: declared types where it passes columns through, else those of the values."""
         try:
-            found = _driver(connection).execute(query).description  # bare, since a subquery hides doubled names
+            found = driver_of(connection).execute(query).description  # bare, since a subquery hides doubled names
             declared = self._declared(query)
             names = [name for name, *_ in found]
             values = self._types_of_values(connection, query, names)
@@ -70,12 +70,12 @@ class SqliteSource:
 
     def _fetched(self, connection: Connection, selection: Selection) -> Iterator[list[tuple[Any, ...]]]:
         select = selection.select(self._database)
-        cursor = _driver(connection).execute(select)
+        cursor = driver_of(connection).execute(select)
         while True:
             try:
                 rows = cursor.fetchmany(FETCHED)
             except sqlite3.OperationalError as error:
-                raise _undecodable(_driver(connection), selection, select) or error from error
+                raise _undecodable(driver_of(connection), selection, select) or error from error
             if not rows:
                 return
             yield rows
@@ -90,7 +90,7 @@ class SqliteSource:
     def _declared(self, query: str) -> dict[str, types.TypeEngine[Any]]:
         # a view knows the declared types of what it passes through; another connection makes it, this one may not write
         with self._engine.connect() as scratch, scratch.begin() as transaction:
-            _driver(scratch).execute(f"CREATE TEMPORARY VIEW {VIEW} AS SELECT * FROM {nested(query)}")
+            driver_of(scratch).execute(f"CREATE TEMPORARY VIEW {VIEW} AS SELECT * FROM {nested(query)}")
             columns = inspect(scratch).get_columns(VIEW, schema="temp")
             transaction.rollback()
         return {column["name"]: column["type"] for column in columns}
@@ -100,12 +100,8 @@ class SqliteSource:
     ) -> list[tuple[str | None, str | None]]:
         kinds = [f"nullif(typeof({self._database.quoted(name)}), 'null')" for name in names]
         cells = ", ".join(f"{way}({kind})" for kind in kinds for way in ("min", "max"))
-        found = _driver(connection).execute(f"SELECT {cells} FROM {nested(query)}").fetchone()
+        found = driver_of(connection).execute(f"SELECT {cells} FROM {nested(query)}").fetchone()
         return list(zip(found[0::2], found[1::2], strict=True))
-
-
-def _driver(connection: Connection) -> Any:
-    return connection.connection.driver_connection
 
 
 def _chosen(declared: types.TypeEngine[Any] | None, of_values: tuple[str | None, str | None]) -> types.TypeEngine[Any]:
@@ -140,7 +136,7 @@ class _Times:
             name = self._database.quoted(column.name)
             largest = f"SELECT min({name}), max({name}) FROM {self._selection.source} AS source"
             numbers = f"{largest} WHERE typeof({name}) IN ('integer', 'real')"
-            self._milliseconds[column.name] = are_milliseconds(_driver(self._connection).execute(numbers).fetchone())
+            self._milliseconds[column.name] = are_milliseconds(driver_of(self._connection).execute(numbers).fetchone())
         return self._milliseconds[column.name]
 
 
@@ -211,7 +207,7 @@ class SqliteLookup:
     """Finds rows by lists of texts."""
 
     def __init__(self, connection: Connection) -> None:
-        self._driver = _driver(connection)
+        self._driver = driver_of(connection)
 
     def columns(self, query: str, cells: list[str]) -> list[Sequence[str | None]]:
         """The rows, turned around."""
