@@ -58,24 +58,19 @@ FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post(
-    "/admin/uploads/protected",
-    dependencies=[requires(Right.FILES)],
-    tags=["files"],
-    summary="Upload files",
-    response_class=JSONResponse,
-    responses={200: UPLOADS, **refusals(400, 401, 403, 413, 415)},
-    openapi_extra=FORM,
-)
-@router.post(
-    "/admin/uploads",
-    dependencies=[requires(Right.FILES)],
-    tags=["files"],
-    summary="Upload files",
-    response_class=JSONResponse,
-    responses={200: UPLOADS, **refusals(400, 401, 403, 413, 415)},
-    openapi_extra=FORM,
-)
+#: Medusa has two routes for files, one of them for those that are protected, which here all are.
+UPLOADING: dict[str, Any] = {
+    "dependencies": [requires(Right.FILES)],
+    "tags": ["files"],
+    "summary": "Upload files",
+    "response_class": JSONResponse,
+    "responses": {200: UPLOADS, **refusals(400, 401, 403, 413, 415)},
+    "openapi_extra": FORM,
+}
+
+
+@router.post("/admin/uploads/protected", **UPLOADING)
+@router.post("/admin/uploads", **UPLOADING)
 async def upload(request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
     """Put files into the store; a `key` is what a context calls `file_key`. Every upload is protected."""
     limit = api.settings.max_upload_bytes
