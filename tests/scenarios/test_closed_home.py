@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from batch_jobs.flows.home import close_home
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.settings import Settings
 from batch_jobs.flows.workspace import Workspace
@@ -25,7 +24,7 @@ def test_nothing_that_serve_and_a_job_leave_in_home_is_open_to_others(
     named = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = {**named, "PYTHONPATH": str(ROOT), "BATCH_JOBS_API_PORT": "0"}
     environment["PREFECT_PROFILES_PATH"] = str(tmp_path / "none.toml")
-    close_home(home)
+    home.mkdir()  # open, with a database in it, as one of an earlier release may be
     give_database(home / "prefect")
     log = tmp_path / "serve.log"
     with log.open("wb") as output:

@@ -90,12 +90,11 @@ def test_a_living_run_goes_on_when_the_process_it_was_forked_from_is_killed(serv
 
 @on_one_database
 @pytest.mark.parametrize("way", ["thread", "pool", "exit_hook", "worker_process"])
-def test_a_process_ends_soon_after_its_run_whatever_a_strategy_has_left_in_it(served: Served, way: str):
-    job = served.create("untidy", way=way)
-    served.until(job, lambda now: now.worker is not None, "its process")
-    pid = served.get(job).worker_pid or 0
+def test_a_process_ends_soon_after_its_run_whatever_a_strategy_has_left_in_it(served: Served, tmp_path: Path, way: str):
+    job = served.create("untidy", way=way, folder=str(tmp_path))
     served.until_status(job, Status.COMPLETED)
     assert served.until_run(job, "COMPLETED") == "COMPLETED"
+    pid = int((tmp_path / "pid").read_text())
     wait_until(lambda: not psutil.pid_exists(pid), 60, "the end of its process")
     assert served.tally(job) == [1, 2]
 
@@ -135,7 +134,7 @@ def test_a_fork_that_comes_back_writes_nothing_and_ends(served: Served, tmp_path
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_pools_of_processes_work_in_a_strategy(served: Served, method: str):
-    job = served.create("untidy", way="good_pool", method=method)
+def test_pools_of_processes_work_in_a_strategy(served: Served, tmp_path: Path, method: str):
+    job = served.create("untidy", way="good_pool", folder=str(tmp_path), method=method)
     done = served.until_status(job, Status.COMPLETED, Status.FAILED)
     assert (done.result.errors, served.tally(job)) == ([], [1, 2]), served.said()

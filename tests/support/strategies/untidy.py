@@ -35,10 +35,11 @@ class Untidy(BatchJobStrategy):
 
     class Context(BaseModel):
         way: str
-        folder: str = ""
+        folder: str
         method: str = ""
 
     def process(self, job: JobRun) -> None:
+        Path(job.context.folder, "pid").write_text(str(os.getpid()))
         self._write(job, 1)
         getattr(self, f"_{job.context.way}")(job)
         self._write(job, 2)
