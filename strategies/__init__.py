@@ -15,22 +15,24 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.registry import load_strategies
     from batch_jobs.strategies.sdk.result import JobResult
     from batch_jobs.strategies.sdk.testing import run_strategy
+    from batch_jobs.strategies.tables.frames.frame_import import FrameImport
 else:
     # imported when first asked for: whoever looks up jobs (`batch-jobs list`) needs none of it, pyarrow least of all
     _MODULES = {
-        "BatchJobError": "errors",
-        "BatchJobStrategy": "base",
-        "ContextRefused": "errors",
-        "FileKey": "context_fields",
-        "FileStore": "files",
-        "JobRefused": "errors",
-        "JobResult": "result",
-        "JobRun": "job",
-        "Query": "context_fields",
-        "TableName": "context_fields",
-        "load_strategies": "registry",
-        "make_engine": "database",
-        "run_strategy": "testing",
+        "BatchJobError": "sdk.errors",
+        "BatchJobStrategy": "sdk.base",
+        "ContextRefused": "sdk.errors",
+        "FileKey": "sdk.context_fields",
+        "FileStore": "sdk.files",
+        "FrameImport": "tables.frames.frame_import",
+        "JobRefused": "sdk.errors",
+        "JobResult": "sdk.result",
+        "JobRun": "sdk.job",
+        "Query": "sdk.context_fields",
+        "TableName": "sdk.context_fields",
+        "load_strategies": "sdk.registry",
+        "make_engine": "sdk.database",
+        "run_strategy": "sdk.testing",
     }
 
     def __getattr__(name):
@@ -38,7 +40,7 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = globals()[name] = getattr(import_module(f"{__name__}.sdk.{_MODULES[name]}"), name)
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
         return value
 
 
@@ -48,6 +50,7 @@ __all__ = [
     "ContextRefused",
     "FileKey",
     "FileStore",
+    "FrameImport",
     "JobRefused",
     "JobResult",
     "JobRun",

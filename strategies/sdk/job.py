@@ -50,6 +50,13 @@ class Report(Protocol):
         """Ask nothing to stop any more: the job has stopped, and what it does yet is its end."""
 
 
+class Refusing(Protocol):
+    """Takes what is refused of the rows of a frame."""
+
+    def reject(self, mask: Any, column: str | None, message: str) -> None:
+        """Refuse the rows that are marked."""
+
+
 class SilentReport:
     """A report nobody reads, for running a strategy by itself."""
 
@@ -113,6 +120,7 @@ class JobRun:
         self._checkpoints = parts.checkpoints
         self._checkpoint: Checkpoint | None = None
         self._has_begun_chunk = False
+        self._refusing: Refusing | None = None
 
     @property
     def chunks_done(self) -> int:
@@ -153,6 +161,32 @@ class JobRun:
         self.rejects.add(Reject(line, column, message, row))
         if self._checkpoint is None:
             self.rejects.flush_before(PART_SIZE)
+
+    def reject_rows(self, mask: Any, column: str | None, message: str) -> None:
+        """Refuse rows of the frame that ``transform`` was given, by their lines of the input.
+
+        Args:
+            mask: true where a row is refused: a series with the frame's index, such as ``frame["price"] <= 0``, or an
+                array as long as the frame. What is neither true nor false is not refused.
+            column: of the reason, ``None`` when the row as a whole is bad.
+            message: why, in a few words.
+
+        Raises:
+            RuntimeError: there is no frame.
+            ValueError: the mask does not fit the frame.
+        """
+        if self._refusing is None:
+            raise RuntimeError("job.reject_rows belongs in transform, or in a loop over job.frames")
+        self._refusing.reject(mask, column, message)
+
+    @contextmanager
+    def refusing_in(self, rows: Refusing) -> Iterator[None]:
+        """Have ``reject_rows`` mean these rows inside the block."""
+        before, self._refusing = self._refusing, rows
+        try:
+            yield
+        finally:
+            self._refusing = before
 
     def open_input(self, file_key: str) -> BinaryIO:
         """Open a file of the file store for reading.

@@ -11,10 +11,12 @@ from tempfile import SpooledTemporaryFile
 from types import MappingProxyType
 from typing import IO, Any, BinaryIO, cast
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.lines import named
-from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
+from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN, Reject
 from batch_jobs.strategies.tables.formats.options import ReadOptions
 from batch_jobs.strategies.tables.formats.packing import (
     Borrowed,
@@ -34,6 +36,7 @@ __all__ = [
     "Batch",
     "Input",
     "NotAsItBegan",
+    "Origin",
     "ReadOptions",
     "Reader",
     "Source",
@@ -73,6 +76,22 @@ class BadCell:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What the rows of a batch were made of, where a strategy has made them of the input's.
+
+    ``table`` has the input's rows as they were read, ``lines`` their lines; ``rows`` says for each row of the batch
+    which of them it was made of. ``refused`` are input rows that are refused by then, and ``left_out`` is how many
+    others no row was made of.
+    """
+
+    table: pa.Table
+    lines: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    refused: list[Reject] = field(default_factory=list)
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
 class Batch:
     """Some rows of the file, in its order.
 
@@ -92,6 +111,11 @@ class Batch:
     absent: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
     #: The names of all files where there are several, whose lines are then numbered on from one to the next.
     files: tuple[str, ...] = ()
+    #: Columns of ``table`` that have values of their own types instead of text, and further columns' values beside
+    #: their text: both as they are, whatever the options say of cells.
+    made: frozenset[str] = frozenset()
+    values: Mapping[str, pa.Array] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def place(self, line: int) -> str:
         """A line for people, with its file where there are several."""
@@ -117,6 +141,11 @@ class Reader(ABC):
     names_its_columns: bool = True
     #: The columns' types where the file itself has them; their cells are still given as text.
     types: Mapping[str, pa.DataType] = MappingProxyType({})
+
+    @property
+    def input_columns(self) -> list[str]:
+        """The columns of the file, where those of the batches are made of them."""
+        return self.columns
 
     @abstractmethod
     def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:

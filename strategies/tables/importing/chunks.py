@@ -95,6 +95,9 @@ class Chunks:
         rows = checked.rows.num_rows
         pieces = max(1, -(-(rows - done) // self._size))
         edges = [done + (rows - done) * piece // pieces for piece in range(pieces + 1)]
+        if checked.batch.origin is not None:  # rows that one row of the input was made into stay together
+            starts = {int(np.searchsorted(checked.lines, checked.lines[edge])) for edge in edges[1:-1]}
+            edges = [done, *sorted(edge for edge in starts if edge > done), rows]
         for first, end in pairwise(edges):
             yield self._chunk(checked, first, end)
 
@@ -108,6 +111,9 @@ class Chunks:
             for reject in checked.rejects
             if from_line <= reject.line and (to_line is None or reject.line < to_line)
         ]
+        read = checked.input_lines
+        begin = np.searchsorted(read, from_line) if first else 0
+        count = (len(read) if to_line is None else int(np.searchsorted(read, to_line))) - int(begin)
         unread = sum(
             1 for row in checked.batch.bad_rows if from_line <= row.line and (to_line is None or row.line < to_line)
         )
@@ -118,7 +124,7 @@ class Chunks:
             if len(indices)
         ]
         cursor = {"start": checked.batch.start, "row": WHOLE if to_line is None else end}
-        return Chunk(checked, pieces, rejects, end - first + unread, cursor)
+        return Chunk(checked, pieces, rejects, count + unread, cursor)
 
     def _piece(self, indices: Indices, rows: pa.Table) -> Piece:
         indices, rows = in_key_order(indices, rows, self._key)

@@ -131,7 +131,7 @@ class Numbers:
     """Whole numbers, decimals and floating-point numbers, whichever gives every cell back in this database."""
 
     def __init__(self, database: Database, notation: Notation | None) -> None:
-        self._database, self._notation = database, notation
+        self._database, self.notation = database, notation
         self._has_finite = False
         self._fraction: Cell | None = None  # the first cells that are no whole number of 64 bits,
         self._exponent: Cell | None = None  # that have an exponent, or are infinite,
@@ -141,8 +141,8 @@ class Numbers:
 
     def feed(self, part: Part) -> Refused | None:
         """Take cells into account."""
-        if self._notation is not None:
-            plain = self._notation.plain(part.texts)
+        if self.notation is not None:
+            plain = self.notation.plain(part.texts)
             part = part.plain(plain.values)
             if plain.bad:
                 return self._refused(part, part.cell(plain.bad[0][0]))
@@ -177,7 +177,7 @@ class Numbers:
         self._inexact = None if inexact is None else part.cell(inexact)
 
     def _refused(self, part: Part, cell: Cell) -> Refused:
-        if pc.match_substring_regex(pa.array([cell.text]), NUMBER_LIKE)[0].as_py() and self._notation is None:
+        if pc.match_substring_regex(pa.array([cell.text]), NUMBER_LIKE)[0].as_py() and self.notation is None:
             return Refused("would not be the same as a number", cell)  # leading zeros, a telephone number
         before = part.texts.filter(pc.less(part.lines, cell.line))
         are_whole = self._fraction is None and _first_not_whole(Part(before, part.lines)) is None

@@ -21,7 +21,7 @@ from batch_jobs.strategies.tables.importing.families import (
 )
 from batch_jobs.strategies.tables.importing.filetypes import decided_by_file
 from batch_jobs.strategies.tables.values.arrays import trimmed
-from batch_jobs.strategies.tables.values.notation import date_notation, emptied, number_notation
+from batch_jobs.strategies.tables.values.notation import Notation, date_notation, emptied, number_notation
 from batch_jobs.strategies.tables.values.options import ValueOptions
 from batch_jobs.strategies.tables.values.typenames import type_named
 
@@ -128,7 +128,10 @@ class Inference:
         numbers = None if self._typed else number_notation(self._options)
         dates = date_notation(self._options, name, self._renamed.get(name))
         times = Times(self._database, self._options.time_zone, dates)
-        self._columns[name] = _Column([Numbers(self._database, numbers), Booleans(), times])
+        self._columns[name] = _Column([self._numbers(numbers), Booleans(), times])
+
+    def _numbers(self, notation: Notation | None) -> Numbers:
+        return Numbers(self._database, notation)
 
     def _given(self, name: str) -> Decision | None:
         given = self._options.types

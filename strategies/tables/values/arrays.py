@@ -1,8 +1,9 @@
 """Whole arrays of text cells at once where they are clean, cell by cell where they are not."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from batch_jobs.strategies.tables.importing.keys import canonical
 
 SHOWN = 40  # characters of a bad cell in a message
+LAST_YEAR = 9999
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,13 @@ class Converted:
     bad: list[tuple[int, str]] = field(default_factory=list)
 
 
-class Kind(Protocol):
+class Kind(ABC):
     """What a column takes."""
 
+    #: The type whose values it holds all and as they are; ``None`` where each is to be read from text.
+    takes: pa.DataType | None = None
+
+    @abstractmethod
     def convert(self, cells: pa.Array) -> Converted:
         """Turn cells of text into values of the column."""
 
@@ -57,7 +63,7 @@ def digits_or(pattern: str) -> Callable[[pa.Array], bool]:
     return lambda texts: has_only_digits(texts) or by_pattern(texts)
 
 
-class Parsed:
+class Parsed(Kind):
     """A kind whose cells Arrow casts when all of them are plain, and that are parsed one by one otherwise.
 
     Args:
@@ -65,6 +71,7 @@ class Parsed:
         plain: tells whether cells may be cast; if Arrow then casts them, they mean to it what they mean to ``parse``.
         parse: turns one cell into a value, or raises ``ValueError`` with what is wrong with it.
         kept: tells whether values that were cast say what their cells say; where they always do, it is left out.
+        takes: see ``Kind``.
     """
 
     def __init__(
@@ -73,8 +80,10 @@ class Parsed:
         plain: Callable[[pa.Array], bool],
         parse: Callable[[str], Any],
         kept: Callable[[pa.Array, pa.Array], bool] | None = None,
+        takes: pa.DataType | None = None,
     ) -> None:
         self._type, self._plain, self._parse, self._kept = type, plain, parse, kept
+        self.takes = takes
 
     def convert(self, cells: pa.Array) -> Converted:
         """Turn cells of text into values of the column."""
@@ -89,7 +98,7 @@ class Parsed:
         return each(texts, self._type, self._parse)
 
 
-class Beyond:
+class Beyond(Kind):
     """A kind beside whose values the database has others, which only its server reads, from text.
 
     Args:
@@ -99,6 +108,7 @@ class Beyond:
 
     def __init__(self, kind: Kind, beyond: Callable[[str], str | None]) -> None:
         self._kind, self._beyond = kind, beyond
+        self.takes = kind.takes
 
     def convert(self, cells: pa.Array) -> Converted:
         """Turn cells of text into values of the column; into text all of them where one is such another value."""
@@ -112,6 +122,36 @@ class Beyond:
         for index, text in found.items():
             texts[index] = text
         return Converted(pa.array(texts, pa.string()), [bad for bad in converted.bad if found[bad[0]] is None])
+
+
+def exactly(kind: Kind, values: pa.Array) -> pa.Array | None:
+    """Values as a column's kind has them; ``None`` where it may not hold each as it is, which text then says."""
+    wanted = kind.takes
+    if wanted is None or (pa.types.is_floating(wanted) and values.type == wanted and not _all_finite(values)):
+        return None
+    if values.type == wanted:
+        return values if _in_years(values) else None
+    are_whole, is_decimal = pa.types.is_integer(values.type), pa.types.is_decimal(wanted)
+    if not (are_whole and (pa.types.is_integer(wanted) or is_decimal)) and not (
+        is_decimal and pa.types.is_decimal(values.type)
+    ):
+        return None
+    try:
+        return values.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def _all_finite(values: pa.Array) -> bool:
+    return pc.all(pc.is_finite(values)).as_py() is not False
+
+
+def _in_years(values: pa.Array) -> bool:
+    """Whether days and times are of years that databases have."""
+    if not pa.types.is_date32(values.type) and not pa.types.is_timestamp(values.type):
+        return True
+    least, most = pc.min_max(pc.year(values)).values()
+    return not least.is_valid or (least.as_py() >= 1 and most.as_py() <= LAST_YEAR)
 
 
 def each(texts: pa.Array, type: pa.DataType, parse: Callable[[str], Any]) -> Converted:

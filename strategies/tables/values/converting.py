@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from sqlalchemy import Column, Table, types
 
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN, Reject
+from batch_jobs.strategies.tables.formats.arrow_text import as_text
 from batch_jobs.strategies.tables.formats.reading import BadCell, Batch
 from batch_jobs.strategies.tables.importing.keys import canonical
-from batch_jobs.strategies.tables.values.arrays import Converted
+from batch_jobs.strategies.tables.values.arrays import Converted, exactly
 from batch_jobs.strategies.tables.values.formulas import restore
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of, missing
 from batch_jobs.strategies.tables.values.notation import Notation, emptied, notation_of, read_plain
@@ -46,12 +47,19 @@ class Checked:
 
     @property
     def count(self) -> int:
-        """All rows, those included that could not even be read."""
-        return int(self.rows.num_rows) + len(self.batch.bad_rows)
+        """All rows of the input, those included that could not even be read."""
+        return len(self.input_lines) + len(self.batch.bad_rows)
+
+    @property
+    def input_lines(self) -> npt.NDArray[np.int64]:
+        """Where each row of the input starts that could be read, whatever was made of it."""
+        return self.lines if self.batch.origin is None else self.batch.origin.lines
 
     def input_row(self, index: int) -> dict[str, str | None]:
-        """A row as it was read."""
-        row: dict[str, str | None] = self.batch.table.slice(index, 1).to_pylist()[0]
+        """The row of the input, as it was read."""
+        origin = self.batch.origin
+        table, place = (self.batch.table, index) if origin is None else (origin.table, int(origin.rows[index]))
+        row: dict[str, str | None] = table.slice(place, 1).to_pylist()[0]
         return row
 
     def key_columns(self) -> list[pa.ChunkedArray]:
@@ -72,6 +80,13 @@ class Checked:
         reject = Reject(int(self.lines[index]), column, message, self.input_row(index))
         self.rejects.append(reject)
         return reject
+
+    def refuse_with_input(self, refused: list[Reject]) -> None:
+        """Refuse rows of the input, and with each all that was made of it: it is to be corrected and loaded again."""
+        self.rejects += refused
+        lines = {reject.line for reject in self.rejects}
+        if lines:
+            self.good &= ~np.isin(self.lines, list(lines))
 
     def refuse_repeats(self, first_lines: dict[int, int]) -> None:
         """Refuse rows whose key is on an earlier line: line -> that line."""
@@ -135,6 +150,8 @@ class Converter:
         checked.rejects = [Reject(row.line, None, row.message, row.row) for row in batch.bad_rows]
         for index, name, message in sorted(bad, key=lambda found: found[0]):
             checked.refuse(index, message, name)
+        if batch.origin is not None:
+            checked.refuse_with_input(batch.origin.refused)
         return checked
 
     def _is_wanted(self, batch: Batch, cell: BadCell) -> bool:
@@ -148,11 +165,15 @@ class Converter:
         """A column's values, and which of its cells are to be left as they are or as the column has them by itself."""
         column = self._columns[name]
         cells = _whole(batch.table.column(name))
-        cells = restore(cells) if self._restores else cells
-        filled = emptied(cells, self._options.null_values) if self._options.null_values else cells
-        read = self._read(column, filled, batch.texts.get(name))
-        converted = column.kind.convert(read.values)
-        bad = [*read.bad, *converted.bad]
+        if name in batch.made:
+            converted, filled = _held(column.kind, cells), cells
+        elif name in batch.values and (exact := exactly(column.kind, batch.values[name])) is not None:
+            converted, filled = Converted(exact), cells
+        else:
+            cells = restore(cells) if self._restores else cells
+            filled = emptied(cells, self._options.null_values) if self._options.null_values else cells
+            converted = self._read(column, filled, batch.texts.get(name))
+        bad = list(converted.bad)
         known = {*unread, *(index for index, _ in bad)}
         left = None
         if not column.is_key and (name in batch.absent or column.leaves_empty):
@@ -168,7 +189,7 @@ class Converter:
         return Converted(converted.values, bad), left
 
     def _read(self, column: "_Column", cells: pa.Array, texts: pa.BooleanArray | None) -> Converted:
-        """The cells as plain text."""
+        """The values of cells of text."""
         bad: list[tuple[int, str]] = []
         if column.notation is not None:
             plain = read_plain(column.notation, cells, self._typed, texts)
@@ -176,7 +197,8 @@ class Converter:
         if column.is_json_text and texts is not None:
             written = [None if cell is None else json.dumps(cell, ensure_ascii=False) for cell in cells.to_pylist()]
             cells = pc.if_else(texts, pa.array(written, pa.string()), cells)
-        return Converted(cells, bad)
+        converted = column.kind.convert(cells)
+        return Converted(converted.values, [*bad, *converted.bad])
 
 
 @dataclass(frozen=True)
@@ -200,6 +222,16 @@ def _column(name: str, column: Column[Any], is_key: bool, options: ValueOptions,
         options.empty == "keep" or (options.empty == "default" and missing(column, has_default=True) is None),
         has_json and isinstance(column.type, types.JSON),
     )
+
+
+def _held(kind: Kind, values: pa.Array) -> Converted:
+    """Values that are no text to be read."""
+    exact = exactly(kind, values)
+    if exact is not None:
+        return Converted(exact)
+    texts, bad = as_text(values)
+    converted = kind.convert(texts)
+    return Converted(converted.values, [*bad, *converted.bad])
 
 
 def _flags(values: pa.BooleanArray | None, size: int = 0) -> Mask:

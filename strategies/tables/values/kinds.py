@@ -41,8 +41,10 @@ TRUE = ("true", "t", "yes", "y", "1", "on")
 FALSE = ("false", "f", "no", "n", "0", "off")
 
 
-class Boolean:
+class Boolean(Kind):
     """True and false, in the words that PostgreSQL knows."""
+
+    takes = pa.bool_()
 
     def convert(self, cells: pa.Array) -> Converted:
         """Turn cells of text into values of the column."""
@@ -58,7 +60,7 @@ class Boolean:
 HEX = re.compile(r"(\\x)?([0-9A-Fa-f]{2})*")
 
 
-class Text:
+class Text(Kind):
     """Text of at most a number of characters; a NUL character, which PostgreSQL cannot hold, is refused everywhere."""
 
     def __init__(self, length: int | None = None) -> None:
@@ -87,7 +89,7 @@ class Text:
         return f"{quoted(cell)} has {len(cell)} characters where the column holds {self._length}"
 
 
-class Choice:
+class Choice(Kind):
     """One of some words."""
 
     def __init__(self, words: list[str]) -> None:
@@ -108,7 +110,7 @@ class Choice:
 NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
 
-class Json:
+class Json(Kind):
     """JSON, as it is written."""
 
     def convert(self, cells: pa.Array) -> Converted:

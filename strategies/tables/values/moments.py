@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from batch_jobs.strategies.tables.values.arrays import (
     Converted,
+    Kind,
     Parsed,
     any_of,
     digits_or,
@@ -51,10 +52,10 @@ def day() -> Parsed:
     def kept(texts: pa.Array, values: pa.Array) -> bool:
         return _begins_after(values.view(pa.int32()), _FIRST_DAY)
 
-    return Parsed(pa.date32(), are_days, parse, kept)
+    return Parsed(pa.date32(), are_days, parse, kept, takes=pa.date32())
 
 
-class Moments:
+class Moments(Kind):
     """Moments: in a column with a time zone one without is taken for a local one, in one without a zone is refused.
 
     Args:
@@ -68,6 +69,7 @@ class Moments:
         self._zoned, self._zone = zoned, ZoneInfo(zone) if zone else None
         self._digits = MICRO if digits is None else digits
         self._type = pa.timestamp("us", "UTC") if zoned else pa.timestamp("us")
+        self.takes = self._type if self._digits == MICRO else None
 
     def convert(self, cells: pa.Array) -> Converted:
         """Turn cells of text into values of the column."""
@@ -140,7 +142,8 @@ def time_of_day(digits: int | None = None) -> Parsed:
         return value
 
     plain = matching(r"^\d\d:\d\d:\d\d(\.\d{1,6})?$")
-    return Parsed(pa.time64("us"), plain, parse, lambda _texts, values: _fits(values, kept))
+    takes = pa.time64("us") if kept == MICRO else None
+    return Parsed(pa.time64("us"), plain, parse, lambda _texts, values: _fits(values, kept), takes)
 
 
 def clock_text(digits: int | None = None) -> Parsed:

@@ -13,7 +13,7 @@ from batch_jobs.strategies.tables.values.arrays import Converted, Kind, quoted, 
 _BOUNDS = re.compile(r"\[-?\d+:-?\d+\]")
 
 
-class ArrayOf:
+class ArrayOf(Kind):
     """Arrays of values of one kind, nested ones too, as PostgreSQL's literals.
 
     Args:

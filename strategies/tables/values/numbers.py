@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from batch_jobs.strategies.tables.values.arrays import (
     Converted,
+    Kind,
     Parsed,
     digits_or,
     each,
@@ -45,7 +46,7 @@ def integer(bits: int) -> Parsed:
         return value
 
     type = {16: pa.int16(), 32: pa.int32()}.get(bits, pa.int64())
-    return Parsed(type, digits_or(r"^-?\d+$"), parse)
+    return Parsed(type, digits_or(r"^-?\d+$"), parse, takes=type)
 
 
 def real(bits: int = 64, keeps_nan: bool = True) -> Parsed:
@@ -61,7 +62,8 @@ def real(bits: int = 64, keeps_nan: bool = True) -> Parsed:
         return _exact_float(cell, bits)
 
     plain = digits_or(r"^-?\d+(\.\d+)?([eE][+-]?\d{1,3})?$")
-    return Parsed(pa.float64(), plain, parse, lambda texts, values: are_exact(texts, values, bits))
+    takes = pa.float64() if bits == 64 else None
+    return Parsed(pa.float64(), plain, parse, lambda texts, values: are_exact(texts, values, bits), takes)
 
 
 def are_exact(texts: pa.Array, values: pa.Array, bits: int = 64) -> bool:
@@ -147,7 +149,7 @@ def _exact_float(cell: str, bits: int) -> float:
     return value
 
 
-class Numeric:
+class Numeric(Kind):
     """Exact decimal numbers: with a precision and a scale as Arrow's decimals, without as their shortest text.
 
     Args:
@@ -162,6 +164,7 @@ class Numeric:
         self._as_float = as_float and (precision is None or precision > EXACT_DIGITS)
         exact = precision is not None and precision <= LARGEST_PRECISION and 0 <= self._scale <= precision
         self._type = pa.decimal128(precision, self._scale) if exact else pa.string()
+        self.takes = self._type if exact and not self._as_float else None
         longest = EXACT_DIGITS if self._as_float else LARGEST_PRECISION
         self._parsed = Parsed(self._type, _short(digits_or(PLAIN), longest), self._parse)
 

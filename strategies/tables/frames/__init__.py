@@ -1,0 +1,1 @@
+"""Strategies that are written in pandas: input and tables as frames."""
