@@ -142,6 +142,9 @@ class Reader(ABC):
     #: The columns' types where the file itself has them; their cells are still given as text.
     types: Mapping[str, pa.DataType] = MappingProxyType({})
 
+    #: Where a strategy makes the rows, the types of the columns that are not as they were read.
+    made: Mapping[str, pa.DataType] | None = None
+
     @property
     def input_columns(self) -> list[str]:
         """The columns of the file, where those of the batches are made of them."""

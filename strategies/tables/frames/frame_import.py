@@ -15,6 +15,7 @@ from batch_jobs.strategies.sdk.errors import (
     ContextRefused,
     InputRefused,
     JobRefused,
+    StrategyIncomplete,
     TooManyRejects,
     count_rows,
 )
@@ -32,6 +33,7 @@ from batch_jobs.strategies.tables.formats.format import (
 )
 from batch_jobs.strategies.tables.formats.options import ReadingOptions, given_options
 from batch_jobs.strategies.tables.formats.reading import NotAsItBegan, Reader
+from batch_jobs.strategies.tables.frames.fitting import refuse_other_types, refuse_unfit, refuse_without_key
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
 from batch_jobs.strategies.tables.importing.creation import Creation
 from batch_jobs.strategies.tables.importing.inference import Inference
@@ -106,6 +108,8 @@ class FrameImport(BatchJobStrategy, abstract=True):
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(abstract=abstract, **kwargs)
         if not abstract and "table" not in cls.Context.model_fields:
+            if not getattr(cls, "table", None):
+                raise StrategyIncomplete(cls.__name__, ["table"])
             setattr(cls, "Context", _fixed(cls))  # noqa: B010  # to mypy a class in a class is not assigned to
 
     def transform(self, frame: "pd.DataFrame", job: JobRun) -> "pd.DataFrame":
@@ -151,6 +155,8 @@ class FrameImport(BatchJobStrategy, abstract=True):
             job.rejects.restart()
             plan = self._look(job, format, reader)
         plan.file, plan.found = reader.described, reader.found
+        if reader.made is not None and plan.found:
+            plan.frame = [ColumnToCreate.model_validate(column) for column in plan.found["types"]]
         plan.options = given_options(job.context, ReadingOptions, ValueOptions, SyncOptions)
         plan.files = inputs.look_at(plan.total)
         plan.checksum = checksum_of(plan.files)
@@ -225,7 +231,11 @@ class FrameImport(BatchJobStrategy, abstract=True):
         _refuse_unknown_columns(context, reader, mapping)
         if table is not None:
             refuse_unwritable(job.target, table, context.mode)
+            if reader.made is not None:
+                refuse_unfit(list(mapping), reader.made, table, context.key, context.mode)
             mapping = match_table(mapping, table, context.mode)
+        elif reader.made is not None:
+            refuse_without_key(list(mapping), context.key)
         key = choose_key(context.mode, context.key, table, list(mapping.values()))
         plan = ImportPlan(mapping=mapping, key=key)
         if inference is not None:
@@ -263,6 +273,7 @@ def _infer(job: JobRun, format: Format, reader: Reader) -> Inference:
             if batch.table.num_columns > seen:
                 _refuse_wide_table(job, batch.table.column_names)
                 seen = batch.table.num_columns
+            refuse_other_types(reader.made or {}, batch)
             inference.feed(batch)
     return inference
 
@@ -386,6 +397,10 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
         job.describe(f"import-file-{number}", "File", f"{file.key}: {rows}, SHA-256 {file.checksum}")
     if len(plan.files) > DESCRIBED_FILES:
         job.describe("import-files", "Files", f"and {len(plan.files) - DESCRIBED_FILES} more")
+    if plan.frame is not None:
+        frame = [f"{column.name} {column.type}" for column in plan.frame]
+        more = f" and {len(frame) - DESCRIBED_COLUMNS} more" if len(frame) > DESCRIBED_COLUMNS else ""
+        job.describe("import-frame", "Frame", ", ".join(frame[:DESCRIBED_COLUMNS]) + more)
     if plan.creates is not None:
         job.describe("import-table", "Table", f"{table} will be created")
         _describe_columns(job, plan.creates)
@@ -401,6 +416,8 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
     if job.context.mode == "sync":
         marked = "deleted" if job.context.missing == DELETE else "marked"
         job.describe("import-remove", "To remove", f"{count_rows(counts.remove)} not in the file will be {marked}")
+    if counts.left_out:
+        job.describe("import-left-out", "Left out", f"{count_rows(counts.left_out)} that transform does not return")
     job.describe("import-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")
 
 

@@ -43,7 +43,7 @@ class FrameReader(Reader):
     ) -> None:
         self._inner, self._make, self._format, self._options = inner, make, format, options
         self._is_settled = found is not None
-        self.made_types: dict[str, pa.DataType] = {}
+        self.made: dict[str, pa.DataType] = {}
         if found is None:
             self._open()
         else:
@@ -78,16 +78,22 @@ class FrameReader(Reader):
 
     def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them."""
-        types = None if self._is_settled or start is not None else self._types()
-        with prefetched(self._inner.batches(start)) as batches:
+        looks = not self._is_settled and start is None
+        with prefetched(self._looked_at() if looks else self._inner.batches(start)) as batches:
             for batch in batches:
-                if types is not None:
-                    types.feed(_loaded(batch))
-                    if not self._has_types(types.found()):
-                        raise NotAsItBegan
                 yield self._made(batch)
-        if types is not None:
-            self._is_settled, self.input_types = True, types.found()
+        self._is_settled = self._is_settled or looks
+
+    def _looked_at(self) -> Iterator[Batch]:
+        """The batches of the input while the types are those of its beginning."""
+        types = self._types()
+        for batch in self._inner.batches():
+            types.feed(_loaded(batch))
+            found = types.found()
+            if not self._has_types(found):
+                raise NotAsItBegan
+            self.input_types = found
+            yield batch
 
     def _open(self, types: InputTypes | None = None) -> None:
         """Begin with the types given, or else with those of the first batch; its columns are those of all."""
@@ -100,10 +106,10 @@ class FrameReader(Reader):
             types.feed(_loaded(first))
         self._take(types.found())
         self.columns = []
-        made = self._made(first)
-        self.columns = made.table.column_names
-        self.made_types = {name: made.table.column(name).type for name in made.made}
-        self.types = self.made_types | {name: values.type for name, values in made.values.items()}
+        first_made = self._made(first)
+        self.columns = first_made.table.column_names
+        self.made = {name: first_made.table.column(name).type for name in first_made.made}
+        self.types = self.made | {name: values.type for name, values in first_made.values.items()}
 
     def _types(self) -> InputTypes:
         return InputTypes(FRAMES, self._options, self._inner.types, typed=self._format.typed)

@@ -35,8 +35,8 @@ def made_batch(batch: Batch, typed: pa.Table, rows: FrameRows, frame: pd.DataFra
     order = None if is_as_given or bool((places[1:] >= places[:-1]).all()) else np.argsort(places, kind="stable")
     columns: dict[str, pa.Array] = {}
     values: dict[str, pa.Array] = {}
-    for place, name in enumerate(names):
-        column = arrow_of(frame.iloc[:, place], name)
+    for name, series in zip(names, (series for _, series in frame.items()), strict=True):
+        column = arrow_of(series, name)
         if is_as_given and name in typed.column_names and _is_same(column, typed.column(name)):
             columns[name], values[name] = batch.table.column(name), column
         else:
@@ -52,7 +52,7 @@ def made_batch(batch: Batch, typed: pa.Table, rows: FrameRows, frame: pd.DataFra
         files=batch.files,
         made=frozenset(name for name in names if name not in values),
         values=values,
-        origin=Origin(batch.table, rows.lines, places, rows.refused, _left_out(rows, places)),
+        origin=Origin(batch.table, rows.lines, places, rows.refused, 0 if is_as_given else _left_out(rows, places)),
     )
 
 

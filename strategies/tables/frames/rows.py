@@ -17,9 +17,8 @@ Lines = npt.NDArray[np.int64]
 
 def frame_of(rows: pa.Table, lines: Lines) -> pd.DataFrame:
     """Rows as a frame of Arrow's types, indexed by their lines."""
-    frame: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
-    frame.index = pd.Index(lines, name=LINE)
-    return frame
+    columns = {name: pd.arrays.ArrowExtensionArray(rows.column(name)) for name in rows.column_names}
+    return pd.DataFrame(columns, index=pd.Index(lines, name=LINE), copy=False)
 
 
 class FrameRows:
