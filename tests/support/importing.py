@@ -30,8 +30,10 @@ class Importing:
         return self.files.put(BytesIO(content.encode() if isinstance(content, str) else content), name)
 
     def job(self, content: str | bytes, *, name: str = "in.csv", **context: Any) -> JobRun:
-        prepared = self.strategy.prepare(self.strategy.Context(file_key=self.put(content, name), **context))
-        return self._run_of(f"batch_{ULID()}", prepared, 1, None)
+        return self.job_of(self.strategy.Context(file_key=self.put(content, name), **context))
+
+    def job_of(self, context: Any) -> JobRun:
+        return self._run_of(f"batch_{ULID()}", self.strategy.prepare(context), 1, None)
 
     def again(self, job: JobRun) -> JobRun:
         return self._run_of(job.id, job.context, job.attempt + 1, job)

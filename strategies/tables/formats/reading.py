@@ -105,7 +105,7 @@ class Batch:
     table: pa.Table
     lines: pa.Array
     bad_rows: list[BadRow]
-    start: dict[str, int]
+    start: dict[str, Any]
     bad_cells: list[BadCell] = field(default_factory=list)
     texts: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
     absent: Mapping[str, pa.BooleanArray] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Whether what ``transform`` returns can go into a table, by its columns and their types."""
+"""Whether a frame can go into a table, by its columns and their types."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,10 +35,10 @@ def refuse_unfit(
     """Refuse columns that the table lacks or cannot hold without loss, and those without which no row can go in.
 
     Args:
-        columns: that are returned.
+        columns: of the frame.
         made: the types of those that are not as they were read.
         table: where they go.
-        key: that tells rows apart.
+        key: that tells rows apart; by default the primary key.
         mode: what happens to rows that are there.
 
     Raises:
@@ -47,13 +47,13 @@ def refuse_unfit(
     unknown = [name for name in columns if name not in table.columns]
     if unknown:
         raise JobRefused(
-            f"transform returns {shown(unknown)}, which {table.fullname} does not have; "
-            f"it has: {shown(list(table.columns.keys()))}"
+            f"the frame has {shown(unknown)}, which {table.fullname} does not have; "
+            f"there are: {shown(list(table.columns.keys()))}"
         )
-    refuse_without_key(columns, key)
+    refuse_without_key(columns, key or [column.name for column in table.primary_key if mode != "append"])
     needed = [column.name for column in table.columns if column.name not in columns and is_required(column)]
     if needed and mode not in UPDATING:
-        raise JobRefused(f"transform does not return {shown(needed)}, without which {table.fullname} takes no row")
+        raise JobRefused(f"the frame lacks {shown(needed)}, without which {table.fullname} takes no row")
     wrong = [
         f"{name} is {type} and the column {table.columns[name].type}"
         for name, type in made.items()
@@ -61,7 +61,7 @@ def refuse_unfit(
     ]
     if wrong:
         raise JobRefused(
-            f"transform returns what {table.fullname} cannot hold without loss: {'; '.join(wrong)}; "
+            f"the frame has what {table.fullname} cannot hold without loss: {'; '.join(wrong)}; "
             "give it the column's type with astype, such as 'int64[pyarrow]'"
         )
 
@@ -75,8 +75,7 @@ def refuse_without_key(columns: Sequence[str], key: Sequence[str]) -> None:
     missing = [name for name in key if name not in columns]
     if missing:
         raise JobRefused(
-            f"transform does not return {shown(missing)} of the key {shown(list(key))}; "
-            f"it returns: {shown(list(columns))}"
+            f"the frame lacks {shown(missing)} of the key {shown(list(key))}; it has: {shown(list(columns))}"
         )
 
 
@@ -113,4 +112,4 @@ def refuse_other_types(made: Mapping[str, pa.DataType], batch: Batch) -> None:
         has_values = not pa.types.is_null(now) and not pa.types.is_null(type)
         if name in batch.made and now != type and has_values:
             first = batch.place(int(batch.lines[0].as_py())) if len(batch.lines) else "no line"
-            raise JobRefused(f"transform returns {name} as {type} at first and as {now} from {first} on; use astype")
+            raise JobRefused(f"the frames have {name} as {type} at first and as {now} from {first} on; use astype")

@@ -1,27 +1,21 @@
 """An input's batches as a strategy in pandas makes them of the input's rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
-from batch_jobs.strategies.sdk.errors import JobRefused
-from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.formats.format import Format
 from batch_jobs.strategies.tables.formats.reading import Batch, NotAsItBegan, Reader
 from batch_jobs.strategies.tables.frames.input_types import FRAMES, InputTypes, input_table
 from batch_jobs.strategies.tables.frames.making import made_batch
-from batch_jobs.strategies.tables.frames.rows import FrameRows, frame_of
+from batch_jobs.strategies.tables.frames.rows import FrameRows, Make, frame_of
 from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT
 from batch_jobs.strategies.tables.importing.plan import ColumnToCreate
 from batch_jobs.strategies.tables.prefetch import prefetched
 from batch_jobs.strategies.tables.values.converting import Converter
 from batch_jobs.strategies.tables.values.options import ValueOptions
-
-#: Makes one frame of another, and refuses rows of it.
-Make = Callable[[pd.DataFrame, FrameRows], pd.DataFrame]
 
 
 class FrameReader(Reader):
@@ -134,18 +128,7 @@ class FrameReader(Reader):
         frame = frame_of(typed, checked.lines[good])
         rows = FrameRows(batch.table, checked.lines, frame)
         rows.refused += checked.rejects[len(batch.bad_rows) :]
-        made = made_batch(batch, typed, rows, self._make(frame, rows))
-        return self._as_before(made)
-
-    def _as_before(self, batch: Batch) -> Batch:
-        if not self.columns or self.columns == batch.table.column_names:
-            return batch
-        if set(self.columns) != set(batch.table.column_names):
-            raise JobRefused(
-                f"the frames have different columns: {shown(self.columns)} at first, and then "
-                f"{shown(batch.table.column_names)}; return the same ones each time"
-            )
-        return replace(batch, table=batch.table.select(self.columns))
+        return made_batch(batch, typed, rows, self._make(frame, rows), self.columns)
 
 
 def _loaded(batch: Batch) -> Batch:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Column, Table, types
 
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN, Reject
-from batch_jobs.strategies.tables.formats.arrow_text import as_text
+from batch_jobs.strategies.tables.formats.arrow_text import as_text, row_as_text
 from batch_jobs.strategies.tables.formats.reading import BadCell, Batch
 from batch_jobs.strategies.tables.importing.keys import canonical
 from batch_jobs.strategies.tables.values.arrays import Converted, exactly, rounded
@@ -60,8 +60,7 @@ class Checked:
         """The row of the input, as it was read."""
         origin = self.batch.origin
         table, place = (self.batch.table, index) if origin is None else (origin.table, int(origin.rows[index]))
-        row: dict[str, str | None] = table.slice(place, 1).to_pylist()[0]
-        return row
+        return row_as_text(table, place)
 
     def key_columns(self) -> list[pa.ChunkedArray]:
         """The key's columns."""

@@ -182,8 +182,8 @@ def test_an_order_of_ones_own_changes_nothing(importing_by, run_sql):
 
 WRONG: list[tuple[Callable[[pd.DataFrame], Any], str]] = [
     (lambda frame: None, "gave back NoneType and no DataFrame"),
-    (lambda frame: frame[["n"]], "transform does not return code of the key code; it returns: n"),
-    (lambda frame: frame.rename(columns={"n": "m"}), "transform returns m, which goods does not have; it has: code, n"),
+    (lambda frame: frame[["n"]], "the frame lacks code of the key code; it has: n"),
+    (lambda frame: frame.rename(columns={"n": "m"}), "the frame has m, which goods does not have; there are: code, n"),
     (lambda frame: frame.assign(n=frame["n"] * 1.5), "n is double and the column INTEGER"),
     (lambda frame: frame.assign(n=pd.Timestamp("2024-01-01")), "cannot hold without loss"),
     (lambda frame: frame[["code", "n", "n"]], "the frame has two columns n"),
@@ -214,7 +214,7 @@ def test_an_error_says_the_line_of_the_authors_file_and_those_of_the_input(impor
     line = next(number for number, text in enumerate(lines, 1) if 'frame["price"] = (frame' in text)
     assert str(failed.value) == (
         f"SupplierPrices.transform failed on line {line} of test_frame_import.py: KeyError: 'Net'; "
-        "it was given lines 2 to 3 of the input, with the columns Art.-Nr., Nett"
+        "it was given lines 2 to 3 of the input, with the columns Art.-Nr. string, Nett int64"
     )
 
 
