@@ -22,7 +22,7 @@ from batch_jobs.strategies.tables.importing.families import (
 )
 from batch_jobs.strategies.tables.importing.filetypes import decided_by_file
 from batch_jobs.strategies.tables.values.arrays import trimmed
-from batch_jobs.strategies.tables.values.notation import Notation, date_notation, emptied, number_notation
+from batch_jobs.strategies.tables.values.notation import DateNotation, Notation, date_notation, emptied, number_notation
 from batch_jobs.strategies.tables.values.options import ValueOptions
 from batch_jobs.strategies.tables.values.typenames import type_named
 
@@ -135,11 +135,11 @@ class Inference:
         # texts of a file with types of its own are no numbers in any notation
         numbers = None if self._typed else number_notation(self._options)
         dates = date_notation(self._options, name, self._renamed.get(name))
-        times = Times(self._database, self._options.time_zone, dates)
-        self._columns[name] = Column([self._numbers(numbers), Booleans(), times])
+        self._columns[name] = Column(self._families(numbers, dates))
 
-    def _numbers(self, notation: Notation | None) -> Numbers:
-        return Numbers(self._database, notation)
+    def _families(self, numbers: Notation | None, dates: DateNotation | None) -> list[Family]:
+        """The families that a column may be of, those before others that decide first."""
+        return [Numbers(self._database, numbers), Booleans(), Times(self._database, self._options.time_zone, dates)]
 
     def _given(self, name: str) -> Decision | None:
         given = self._options.types

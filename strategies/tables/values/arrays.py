@@ -18,6 +18,7 @@ LARGEST_PRECISION = 38  # digits of Arrow's decimals
 #: How far off a number may be that was computed, in steps from one floating-point number to the next.
 NOISE = 4
 EXACT_UNITS = 2.0**53  # below it every whole number is a floating-point number
+EXACT_POWER = 22  # and so are the powers of ten up to this
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ def exactly(kind: Kind, values: pa.Array) -> pa.Array | None:
     wanted = kind.takes
     if wanted is None or (pa.types.is_floating(wanted) and values.type == wanted and not _all_finite(values)):
         return None
+    if pa.types.is_float64(wanted) and pa.types.is_decimal128(values.type):
+        return _nearest(values)
     if values.type == wanted:
         return values if _in_years(values) else None
     if pa.types.is_decimal(wanted) and pa.types.is_floating(values.type):
@@ -148,6 +151,25 @@ def exactly(kind: Kind, values: pa.Array) -> pa.Array | None:
         return values.cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
+
+
+def _nearest(values: pa.Decimal128Array) -> pa.Array | None:
+    """Decimals as the nearest floating-point numbers; ``None`` where one has too many digits to be sure."""
+    scale = values.type.scale
+    low, high = _words(values)
+    if scale < 0 or scale > EXACT_POWER or (high != low >> 63).any() or (np.abs(low) >= EXACT_UNITS).any():
+        return None
+    # of two numbers that are exact, the quotient is rounded once
+    numbers = pa.array(low / 10.0**scale)
+    return pc.if_else(values.is_valid(), numbers, pa.scalar(None, pa.float64()))
+
+
+def _words(values: pa.Decimal128Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The lower and the higher half of each decimal, and zeros where there is none."""
+    words = np.frombuffer(values.buffers()[1], np.int64, 2 * len(values), 16 * values.offset).reshape(-1, 2)
+    if values.null_count:
+        words = np.where(values.is_valid().to_numpy(zero_copy_only=False)[:, None], words, 0)
+    return words[:, 0], words[:, 1]
 
 
 def rounded(values: pa.Array, scale: int) -> pa.Decimal128Array:
