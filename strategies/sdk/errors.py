@@ -86,6 +86,17 @@ class FileKeyUnsafe(PermanentError, ValueError):
         )
 
 
+class FileLeadsOut(FileKeyUnsafe):
+    """A file key leads out of the file store by a symbolic link, which is not followed."""
+
+    def __init__(self, key: str) -> None:
+        PermanentError.__init__(
+            self,
+            f"{key} leads out of the file store, by a symbolic link in it, which is not followed; put the file itself"
+            " there, or let BATCH_JOBS_FILES_URL name the folder that is meant",
+        )
+
+
 class FileMissing(PermanentError, FileNotFoundError):
     """The file store has no file of this key."""
 
