@@ -17,7 +17,7 @@ from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 import anyio
 import certifi
@@ -25,7 +25,7 @@ import psutil
 from prefect.settings import get_current_settings
 
 from batch_jobs.deployments.worker import run_process
-from batch_jobs.deployments.worker.run_process import ENGINE, IN_ORDER, run_engine
+from batch_jobs.deployments.worker.run_process import ENGINE, run_engine
 from batch_jobs.flows.prefect.address import API_URL
 from batch_jobs.flows.runs.memory import limit_memory
 from batch_jobs.flows.settings import current_settings
@@ -95,7 +95,7 @@ class RunProcess(Protocol):
         """Its id on this machine."""
 
     async def end(self) -> int:
-        """Wait for its end and return its exit code: ``IN_ORDER``, or another one, negative where a signal ended it."""
+        """Wait for its end and return its exit code, which is negative where a signal ended it."""
 
 
 async def start_process(environment: Mapping[str, str], folder: Path, command: str | None = None) -> RunProcess:
@@ -113,7 +113,7 @@ async def start_process(environment: Mapping[str, str], folder: Path, command: s
 
 async def _started(environment: Mapping[str, str], folder: Path, command: str | None) -> RunProcess:
     if command is not None:
-        return await _Command.start(shlex.split(command), environment, folder)
+        return await _Interpreter.start(shlex.split(command), environment, folder)
     try:
         return await _Fork.start(environment, folder)
     except (OSError, EOFError):  # whatever was imported there ended it
@@ -133,7 +133,7 @@ class _Interpreter:
         self._process = process
 
     @classmethod
-    async def start(cls, command: list[str], environment: Mapping[str, str], folder: Path) -> Self:
+    async def start(cls, command: list[str], environment: Mapping[str, str], folder: Path) -> "_Interpreter":
         return cls(await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder, start_new_session=True))
 
     @property
@@ -142,13 +142,6 @@ class _Interpreter:
 
     async def end(self) -> int:
         return await self._process.wait()
-
-
-class _Command(_Interpreter):
-    """One of a work pool's own, such as ``prefect flow-run execute``: its 0 is all that it says of an end in order."""
-
-    async def end(self) -> int:
-        return await super().end() or IN_ORDER
 
 
 class _Fork:

@@ -191,6 +191,8 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
             if task_status is not None:
                 task_status.started(process.pid)
             code = await self._end_of(flow_run.id, process)
+        if configuration.command and code == 0:  # a work pool's own command says no more of an end in order
+            code = IN_ORDER
         ends = RunEnds(self.client, self._workspace)
         await ends.report(flow_run.id, code, is_canceled=flow_run.id in self._canceled, is_left=not self._takes_runs)
         return BaseWorkerResult(status_code=0 if code == IN_ORDER else code, identifier=_identifier(process))

@@ -187,11 +187,10 @@ class FileStore:
         return f"{self._root.rstrip('/')}/{plain_key(key)}"
 
     def _leads_out(self, path: str) -> bool:
-        root, real = os.path.realpath(self._root), os.path.realpath(path)
-        return os.path.commonpath((root, real)) != root
+        return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._root))
 
     def _is_elsewhere(self, link: str) -> bool:
-        return self._leads_out(link) or not os.path.isfile(link)
+        return self._leads_out(link) or not Path(link).is_file()
 
 
 def is_pattern(key: str) -> bool:
