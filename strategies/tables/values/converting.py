@@ -154,6 +154,9 @@ class Converter:
         converted = column.kind.convert(read.values)
         bad = [*read.bad, *converted.bad]
         known = {*unread, *(index for index, _ in bad)}
+        if unread and column.is_key:  # nobody knows which row of the table it stands for
+            unknown = pa.array([index in unread for index in range(len(cells))])
+            converted = Converted(pc.if_else(unknown, pa.scalar(None, converted.values.type), converted.values))
         left = None
         if not column.is_key and (name in batch.absent or column.leaves_empty):
             left = _flags(batch.absent.get(name), len(cells))
