@@ -57,6 +57,7 @@ from batch_jobs.strategies.tables.values.options import ValueOptions
 
 DESCRIBED_COLUMNS = 20
 DESCRIBED_FILES = 20
+BY_TRIGGER = "went to a trigger of the table that reports none written; counted as unchanged"
 
 TEMPLATE = """\
 code,name,price,stock,available_from
@@ -162,6 +163,8 @@ class TableImport(BatchJobStrategy):
         if job.checkpoint != REMOVING:
             converter = _converter(job, format, table, plan.mapping, plan.key)
             _load_all(job, plan, Chunking(reader, converter, loader, destination), creation)
+        if job.context.mode == "append" and job.result.unchanged:
+            job.describe("import-left-out", "Left out", f"{count_rows(job.result.unchanged)} {BY_TRIGGER}")
         if job.context.mode == "sync" and plan.creates is None:
             of_key = {name: column for name, column in plan.mapping.items() if column in plan.key}
             keys = _checked(reader, _converter(job, format, table, of_key, plan.key))
