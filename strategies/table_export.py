@@ -104,12 +104,17 @@ class TableExport(BatchJobStrategy):
         with _reading(job) as (source, connection):
             selection = _select(job, source, connection)
             job.progress.total = selection.count(connection)
+            nests = get_format(job.context.format).nests
+            json_nulls = selection.count_json_nulls(connection, database_of(job.target)) if nests else {}
         context: TableExportContext = job.context
         rows = min(job.progress.total, context.rows_per_file or job.progress.total)
         get_format(context.format).check_size(rows, len(selection.columns))
         names = ", ".join(column.name for column in _named(context, selection))
         job.describe("export-rows", "To export", f"{job.progress.total} rows of {_title(context)} as {context.format}")
         job.describe("export-columns", "Columns", names)
+        if json_nulls:
+            job.plan["json_nulls"] = json_nulls
+            job.describe("export-json-null", "JSON null", _of_json_nulls(json_nulls))
         taken = context.model_dump(include=SHOWN, exclude_defaults=True)
         if taken:
             job.describe("export-options", "Options", ", ".join(f"{name} {value!r}" for name, value in taken.items()))
@@ -172,6 +177,14 @@ def _named(context: TableExportContext, selection: Selection) -> list[SelectedCo
     if doubled:
         raise JobRefused(f"two columns would be called {shown(doubled)} in the file; rename one otherwise")
     return named
+
+
+def _of_json_nulls(counts: dict[str, int]) -> str:
+    found = "; ".join(
+        f"{name}: {'1 value is' if count == 1 else f'{count} values are'} JSON null" for name, count in counts.items()
+    )
+    becomes = "becomes" if sum(counts.values()) == 1 else "become"
+    return f"{found} and {becomes} null, which an import takes for no value; csv, tsv, xlsx and parquet keep them apart"
 
 
 def _title(context: TableExportContext) -> str:

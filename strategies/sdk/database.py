@@ -266,6 +266,9 @@ class Database:
         """The schema where a table is that was found."""
         return table.schema
 
+    def replace_domains(self, connection: Connection, table: Table) -> None:
+        """Give columns of a domain the type that it is over."""
+
     def lookup(self, connection: Connection) -> "Lookup":
         """What finds rows by many texts at once, in the connection's transaction."""
         raise NotImplementedError

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 
 DESCRIBED_COLUMNS = 20
 DESCRIBED_FILES = 20
+BY_TRIGGER = "went to a trigger of the table that reports none written; counted as unchanged"
 
 
 class FrameImport(BatchJobStrategy, abstract=True):
@@ -189,6 +190,8 @@ class FrameImport(BatchJobStrategy, abstract=True):
         if job.checkpoint != REMOVING:
             converter = _converter(job, format, table, plan.mapping, plan.key)
             _load_all(job, plan, Chunking(reader, converter, loader, destination), creation)
+        if job.context.mode == "append" and job.result.unchanged:
+            job.describe("import-left-out", "Left out", f"{count_rows(job.result.unchanged)} {BY_TRIGGER}")
         if job.context.mode == "sync" and plan.creates is None:
             of_key = {name: column for name, column in plan.mapping.items() if column in plan.key}
             keys = _checked(reader, _converter(job, format, table, of_key, plan.key))
@@ -447,7 +450,7 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
         marked = "deleted" if job.context.missing == DELETE else "marked"
         job.describe("import-remove", "To remove", f"{count_rows(counts.remove)} not in the file will be {marked}")
     if counts.left_out:
-        job.describe("import-left-out", "Left out", f"{count_rows(counts.left_out)} that transform does not return")
+        job.describe("import-not-returned", "Left out", f"{count_rows(counts.left_out)} that transform does not return")
     job.describe("import-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")
 
 

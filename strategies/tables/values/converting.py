@@ -178,6 +178,9 @@ class Converter:
             converted = self._read(column, filled, batch.texts.get(name))
         bad = list(converted.bad)
         known = {*unread, *(index for index, _ in bad)}
+        if unread and column.is_key:  # nobody knows which row of the table it stands for
+            unknown = pa.array([index in unread for index in range(len(cells))])
+            converted = Converted(pc.if_else(unknown, pa.scalar(None, converted.values.type), converted.values))
         left = None
         if not column.is_key and (name in batch.absent or column.leaves_empty):
             left = _flags(batch.absent.get(name), len(cells))

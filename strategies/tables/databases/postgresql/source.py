@@ -37,8 +37,16 @@ NEUTRALISED = (
     "THEN '''' || {0} ELSE {0} END"
 )
 
-#: An array as JSON; one whose first index is not 1 stays text, since a list would start at 1 again.
-NESTED = "CASE WHEN {0}::text LIKE '[%' THEN to_json({0}::text) ELSE to_json({0}) END"
+#: An array as JSON, but as text where a list cannot say what it is: where its first index is not 1, as a list would
+#: start at 1 again, and where JSON null is among its elements, as a list would have no value there.
+NESTED = """CASE WHEN {0}::text COLLATE "C" LIKE '[%' THEN to_json({0}::text) ELSE to_json({1}) END"""
+NESTED_JSON = (
+    """CASE WHEN {0}::text COLLATE "C" LIKE '[%' """
+    """OR EXISTS (SELECT FROM unnest({0}) AS element WHERE json_typeof(element::json) = 'null') """
+    """THEN to_json({0}::text) ELSE to_json({0}) END"""
+)
+#: Types of elements that are more than text in JSON too; of others, such as hstore, it would make objects.
+NESTED_TYPES = (types.Integer, types.Numeric, types.Boolean, types.Date, types.DateTime)
 
 _INTEGER = types.BigInteger()
 _FLOAT: types.TypeEngine[Any] = types.Double()
@@ -98,16 +106,14 @@ class PostgresqlSource:
             raise JobRefused(
                 f"the query is refused: {' '.join((error.diag.message_primary or str(error)).split())}"
             ) from error
-        arrays = _arrays(connection, {column.type_code for column in found.description} - _TYPES.keys())
-        known = _TYPES | dict.fromkeys(arrays, postgresql.ARRAY(types.Text()))
+        known = _TYPES | _arrays(connection, {column.type_code for column in found.description} - _TYPES.keys())
         return [SelectedColumn(column.name, known.get(column.type_code, _WRITTEN)) for column in found.description]
 
     def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
         """The rows as text."""
         names = [column.name for column in selection.columns]
         cells = [
-            NESTED.format(self._cell(column)) if nested and column.is_array else self._cell(column)
-            for column in selection.columns
+            self._nested(column) if nested and column.is_array else self._cell(column) for column in selection.columns
         ]
         for block, _rows in _blocks(connection, selection.select(self._database, cells), ","):
             yield _parsed(block, names)
@@ -127,6 +133,12 @@ class PostgresqlSource:
     def _cell(self, column: SelectedColumn) -> str:
         return f"source.{self._database.quoted(column.name)}" + ("::text" if column.is_boolean else "")
 
+    def _nested(self, column: SelectedColumn) -> str:
+        cell, element = self._cell(column), getattr(column.type, "item_type", _WRITTEN)
+        if isinstance(element, types.JSON):
+            return NESTED_JSON.format(cell)
+        return NESTED.format(cell, cell if isinstance(element, NESTED_TYPES) else f"{cell}::text[]")
+
     def _neutralised(self, column: SelectedColumn) -> str:
         cell = f"source.{self._database.quoted(column.name)}"
         return NEUTRALISED.format(cell if isinstance(column.type, types.Text) else f"{cell}::text")
@@ -140,12 +152,13 @@ class PostgresqlSource:
             yield connection
 
 
-def _arrays(connection: Connection, numbers: set[int]) -> list[int]:
-    """Which of these types are arrays."""
+def _arrays(connection: Connection, numbers: set[int]) -> dict[int, types.TypeEngine[Any]]:
+    """Those of these types that are arrays."""
     if not numbers:
-        return []
-    query = "SELECT oid::int8 FROM pg_type WHERE oid = ANY (%s) AND typcategory = 'A'"
-    return [number for (number,) in driver_of(connection).execute(query, [list(numbers)])]
+        return {}
+    query = "SELECT oid::int8, typelem::int8 FROM pg_type WHERE oid = ANY (%s) AND typcategory = 'A'"
+    found = driver_of(connection).execute(query, [list(numbers)])
+    return {number: postgresql.ARRAY(_TYPES.get(element, _WRITTEN)) for number, element in found}
 
 
 def _blocks(connection: Connection, select: str, delimiter: str) -> Iterator[tuple[bytes, int]]:
