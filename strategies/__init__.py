@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.result import JobResult
     from batch_jobs.strategies.sdk.testing import run_strategy
     from batch_jobs.strategies.tables.frames.frame_import import FrameImport
+    from batch_jobs.strategies.tables.frames.source_reader import FrameChunk
+    from batch_jobs.strategies.tables.frames.upserting import upsert
 else:
     # imported when first asked for: whoever looks up jobs (`batch-jobs list`) needs none of it, pyarrow least of all
     _MODULES = {
@@ -24,6 +26,7 @@ else:
         "ContextRefused": "sdk.errors",
         "FileKey": "sdk.context_fields",
         "FileStore": "sdk.files",
+        "FrameChunk": "tables.frames.source_reader",
         "FrameImport": "tables.frames.frame_import",
         "JobRefused": "sdk.errors",
         "JobResult": "sdk.result",
@@ -33,6 +36,7 @@ else:
         "load_strategies": "sdk.registry",
         "make_engine": "sdk.database",
         "run_strategy": "sdk.testing",
+        "upsert": "tables.frames.upserting",
     }
 
     def __getattr__(name):
@@ -50,6 +54,7 @@ __all__ = [
     "ContextRefused",
     "FileKey",
     "FileStore",
+    "FrameChunk",
     "FrameImport",
     "JobRefused",
     "JobResult",
@@ -59,4 +64,5 @@ __all__ = [
     "load_strategies",
     "make_engine",
     "run_strategy",
+    "upsert",
 ]

@@ -1,27 +1,21 @@
 """An input's batches as a strategy in pandas makes them of the input's rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
-from batch_jobs.strategies.sdk.errors import JobRefused
-from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.formats.format import Format
 from batch_jobs.strategies.tables.formats.reading import Batch, NotAsItBegan, Reader
 from batch_jobs.strategies.tables.frames.input_types import FRAMES, InputTypes, input_table
 from batch_jobs.strategies.tables.frames.making import made_batch
-from batch_jobs.strategies.tables.frames.rows import FrameRows, frame_of
+from batch_jobs.strategies.tables.frames.rows import FrameRows, Make, frame_of
 from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT
 from batch_jobs.strategies.tables.importing.plan import ColumnToCreate
 from batch_jobs.strategies.tables.prefetch import prefetched
 from batch_jobs.strategies.tables.values.converting import Converter
 from batch_jobs.strategies.tables.values.options import ValueOptions
-
-#: Makes one frame of another, and refuses rows of it.
-Make = Callable[[pd.DataFrame, FrameRows], pd.DataFrame]
 
 
 class FrameReader(Reader):
@@ -43,7 +37,7 @@ class FrameReader(Reader):
     ) -> None:
         self._inner, self._make, self._format, self._options = inner, make, format, options
         self._is_settled = found is not None
-        self.made_types: dict[str, pa.DataType] = {}
+        self.made: dict[str, pa.DataType] = {}
         if found is None:
             self._open()
         else:
@@ -78,16 +72,22 @@ class FrameReader(Reader):
 
     def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them."""
-        types = None if self._is_settled or start is not None else self._types()
-        with prefetched(self._inner.batches(start)) as batches:
+        looks = not self._is_settled and start is None
+        with prefetched(self._looked_at() if looks else self._inner.batches(start)) as batches:
             for batch in batches:
-                if types is not None:
-                    types.feed(_loaded(batch))
-                    if not self._has_types(types.found()):
-                        raise NotAsItBegan
                 yield self._made(batch)
-        if types is not None:
-            self._is_settled, self.input_types = True, types.found()
+        self._is_settled = self._is_settled or looks
+
+    def _looked_at(self) -> Iterator[Batch]:
+        """The batches of the input while the types are those of its beginning."""
+        types = self._types()
+        for batch in self._inner.batches():
+            types.feed(_loaded(batch))
+            found = types.found()
+            if not self._has_types(found):
+                raise NotAsItBegan
+            self.input_types = found
+            yield batch
 
     def _open(self, types: InputTypes | None = None) -> None:
         """Begin with the types given, or else with those of the first batch; its columns are those of all."""
@@ -100,10 +100,10 @@ class FrameReader(Reader):
             types.feed(_loaded(first))
         self._take(types.found())
         self.columns = []
-        made = self._made(first)
-        self.columns = made.table.column_names
-        self.made_types = {name: made.table.column(name).type for name in made.made}
-        self.types = self.made_types | {name: values.type for name, values in made.values.items()}
+        first_made = self._made(first)
+        self.columns = first_made.table.column_names
+        self.made = {name: first_made.table.column(name).type for name in first_made.made}
+        self.types = self.made | {name: values.type for name, values in first_made.values.items()}
 
     def _types(self) -> InputTypes:
         return InputTypes(FRAMES, self._options, self._inner.types, typed=self._format.typed)
@@ -128,18 +128,7 @@ class FrameReader(Reader):
         frame = frame_of(typed, checked.lines[good])
         rows = FrameRows(batch.table, checked.lines, frame)
         rows.refused += checked.rejects[len(batch.bad_rows) :]
-        made = made_batch(batch, typed, rows, self._make(frame, rows))
-        return self._as_before(made)
-
-    def _as_before(self, batch: Batch) -> Batch:
-        if not self.columns or self.columns == batch.table.column_names:
-            return batch
-        if set(self.columns) != set(batch.table.column_names):
-            raise JobRefused(
-                f"the frames have different columns: {shown(self.columns)} at first, and then "
-                f"{shown(batch.table.column_names)}; return the same ones each time"
-            )
-        return replace(batch, table=batch.table.select(self.columns))
+        return made_batch(batch, typed, rows, self._make(frame, rows), self.columns)
 
 
 def _loaded(batch: Batch) -> Batch:

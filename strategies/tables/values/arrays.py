@@ -14,6 +14,10 @@ from batch_jobs.strategies.tables.importing.keys import canonical
 
 SHOWN = 40  # characters of a bad cell in a message
 LAST_YEAR = 9999
+LARGEST_PRECISION = 38  # digits of Arrow's decimals
+#: How far off a number may be that was computed, in steps from one floating-point number to the next.
+NOISE = 4
+EXACT_UNITS = 2.0**53  # below it every whole number is a floating-point number
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,10 @@ def exactly(kind: Kind, values: pa.Array) -> pa.Array | None:
         return None
     if values.type == wanted:
         return values if _in_years(values) else None
+    if pa.types.is_decimal(wanted) and pa.types.is_floating(values.type):
+        values, count = rounded(values, wanted.scale), values.null_count
+        if values.null_count > count:
+            return None
     are_whole, is_decimal = pa.types.is_integer(values.type), pa.types.is_decimal(wanted)
     if not (are_whole and (pa.types.is_integer(wanted) or is_decimal)) and not (
         is_decimal and pa.types.is_decimal(values.type)
@@ -140,6 +148,20 @@ def exactly(kind: Kind, values: pa.Array) -> pa.Array | None:
         return values.cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
+
+
+def rounded(values: pa.Array, scale: int) -> pa.Decimal128Array:
+    """Floating-point numbers as the decimals that they are but for the noise of computing; null where they are none."""
+    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    with np.errstate(invalid="ignore", over="ignore"):
+        units = np.rint(numbers * 10.0**scale)
+        is_such = np.abs(units / 10.0**scale - numbers) <= NOISE * np.spacing(np.abs(numbers))
+        is_such &= np.abs(units) < EXACT_UNITS
+    low = np.where(is_such, units, 0).astype(np.int64)
+    wide = np.stack([low, low >> 63], axis=1)
+    type = pa.decimal128(LARGEST_PRECISION, scale)
+    decimals = pa.Array.from_buffers(type, len(low), [None, pa.py_buffer(wide)])
+    return pc.if_else(pa.array(is_such), decimals, pa.scalar(None, type))
 
 
 def _all_finite(values: pa.Array) -> bool:
@@ -170,7 +192,7 @@ def only_between(cells: pa.Array, first: str, last: str) -> bool:
     """Whether no cell has a byte outside of this range; ``False`` too where the column's bytes cannot be looked at."""
     if cells.type != pa.string():
         return False
-    found = _bytes(cells)
+    found, _ = characters_of(cells)
     return not len(found) or bool(found.min() >= ord(first) and found.max() <= ord(last))
 
 
@@ -189,9 +211,10 @@ def has_only_visible(cells: pa.Array) -> bool:
     return only_between(cells, "!", "~")
 
 
-def _bytes(cells: pa.StringArray) -> npt.NDArray[np.uint8]:
+def characters_of(cells: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    """The bytes of all cells, and where in them each begins; one more is the end of the last."""
     _, offsets, characters = cells.buffers()
     if not len(cells) or characters is None:
-        return np.empty(0, np.uint8)
+        return np.empty(0, np.uint8), np.zeros(len(cells) + 1, np.int32)
     edges = np.frombuffer(offsets, np.int32, len(cells) + 1, cells.offset * np.int32().itemsize)
-    return np.frombuffer(characters, np.uint8)[edges[0] : edges[-1]]
+    return np.frombuffer(characters, np.uint8)[edges[0] : edges[-1]], edges - edges[0]

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, STAGE, UPDATING, Destination, Removal, Written
 from batch_jobs.strategies.tables.databases.postgresql import COMMIT_LAZILY
 from batch_jobs.strategies.tables.databases.postgresql.sequences import Sequences
+from batch_jobs.strategies.tables.databases.savepoint import savepoint
 from batch_jobs.strategies.tables.databases.statements import Statements, key_cell, upsert_clause
 
 #: What a COPY into the table itself may raise though an INSERT would do: row security, a view with rules.
@@ -47,7 +47,7 @@ class PostgresqlLoader:
         sql = self._statements(payload.rows.column_names)
         if self._expects_new and sql.destination.creates:
             try:
-                with _savepoint(connection):
+                with savepoint(connection):
                     return Written(created=_copy(connection, sql.copy_target, payload.csv))
             except psycopg.Error as error:
                 may_pass = self._database.is_about_a_row(error) or isinstance(error, DIRECT_ERRORS)
@@ -210,17 +210,6 @@ class _Statements(Statements):
             f"WITH done AS ({append} {conflict} RETURNING {keys}) SELECT {ROW} FROM {stage} AS stage "
             f"WHERE NOT EXISTS (SELECT FROM done WHERE {same}) ORDER BY {ROW}"
         )
-
-
-@contextmanager
-def _savepoint(connection: Connection) -> Iterator[None]:
-    driver_of(connection).execute("SAVEPOINT direct")
-    try:
-        yield
-    except psycopg.Error:
-        driver_of(connection).execute("ROLLBACK TO SAVEPOINT direct")
-        raise
-    driver_of(connection).execute("RELEASE SAVEPOINT direct")
 
 
 def _has_identity(destination: Destination) -> bool:
