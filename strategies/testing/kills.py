@@ -144,15 +144,19 @@ class _Kept(SilentReport):
         """Keep what ended the attempt."""
         error.add_note("".join(traceback.format_exception(error)))
         try:
-            pickle.loads(kept := pickle.dumps(error))
-        except Exception:  # of a class that pickle does not find, or cannot make again
-            kept = pickle.dumps(AttemptFailed("".join(traceback.format_exception_only(error)).strip()))
+            kept = pickle.dumps((type(error), error.args, vars(error)))
+        except Exception:  # of a class that pickle does not find by its name, or with what it cannot take
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            kept = pickle.dumps((AttemptFailed, (said,), {"__notes__": error.__notes__}))
         self._error.write_bytes(kept)
 
     def load(self) -> None:
         """Take over what the attempt left, in the process that started it; raises what ended it."""
         if self._error.exists():
-            raise pickle.loads(self._error.read_bytes())
+            kind, arguments, attributes = pickle.loads(self._error.read_bytes())
+            error: BaseException = kind.__new__(kind, *arguments)  # its __init__ may take others than it has kept
+            vars(error).update(attributes)
+            raise error
         if self._state.exists():
             state = json.loads(self._state.read_text())
             self.result, self.plan = JobResult.model_validate(state["result"]), state["plan"]

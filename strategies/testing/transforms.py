@@ -18,10 +18,12 @@ from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.sdk.testing import new_job, prepared
 from batch_jobs.strategies.tables.databases.naming import shown
+from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.frames.frame_import import FrameImport
 from batch_jobs.strategies.tables.frames.frame_reader import FrameReader
-from batch_jobs.strategies.tables.frames.making import arrow_of
-from batch_jobs.strategies.tables.frames.rows import LINE, FrameRows, Lines, frame_of
+from batch_jobs.strategies.tables.frames.making import arrow_of, column_names
+from batch_jobs.strategies.tables.frames.rows import LINE, FrameRows, Lines, Make, frame_of
+from batch_jobs.strategies.tables.frames.source_reader import SourceReader
 from batch_jobs.strategies.tables.frames.transforming import Transform, transformed
 from batch_jobs.strategies.tables.importing.inputs import Inputs, input_keys
 
@@ -52,13 +54,14 @@ def check_transform(
     Args:
         strategy: whose ``transform``.
         context: its parameters, as its ``Context`` or as a dict for it.
-        rows: the input's, as a frame; or the file store with the file that ``file_key`` of the context names.
+        rows: the input's, as a frame; or the file store with the file that ``file_key`` of the context names, or of a
+            strategy that fetches ``frames`` any file store.
         target: the database, where ``transform`` reads it; an empty one by default.
         seed: the order of the chunks depends on it alone.
 
     Raises:
         AssertionError: it does not hold; says which, and for which line.
-        TypeError: the strategy has no ``transform``.
+        TypeError: the strategy has no ``transform``, or no file as its input.
         BatchJobError: ``transform`` fails, or gives no frame.
     """
     __tracebackhide__ = True  # the author's line is what pytest is to show
@@ -68,7 +71,7 @@ def check_transform(
     engine = target or make_engine("sqlite://")
     if isinstance(rows, FileStore):
         job = new_job(strategy, prepared(strategy, context), engine, rows)
-        given = _rows_of_file(job)
+        given = _rows_of_input(strategy, job)
     else:
         values = context.model_dump() if isinstance(context, BaseModel) else context or {}
         job = new_job(strategy, strategy.Context.model_validate(values), engine, FileStore("memory://"))
@@ -167,7 +170,7 @@ class _Trial:
             frame = chunk.copy()
             rows = FrameRows(pa.Table.from_pandas(chunk, preserve_index=False), chunk.index.to_numpy(), frame)
             result = transformed(self._strategy, self._transform, frame, rows, self._job)
-            columns = {str(name): arrow_of(result[name], str(name)) for name in sorted(result.columns, key=str)}
+            columns = {name: arrow_of(result[name], name) for name in sorted(column_names(result))}
             self._check_columns(columns, chunk)
             cells = [[repr(cell) for cell in column.to_pylist()] for column in columns.values()]
             texts = [dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True)]
@@ -212,7 +215,7 @@ class _Trial:
         return "a row" if line == NOWHERE else self._job.rejects.place(line)
 
 
-def _rows_of_file(job: JobRun) -> pd.DataFrame:
+def _rows_of_input(strategy: BatchJobStrategy, job: JobRun) -> pd.DataFrame:
     """The first rows of a job's input, as ``transform`` gets them in the job."""
     frames: list[pd.DataFrame] = []
 
@@ -220,15 +223,23 @@ def _rows_of_file(job: JobRun) -> pd.DataFrame:
         frames.append(frame.copy())
         return frame
 
-    inputs = Inputs(job, input_keys(job))
-    format = inputs.format(job.context.format)
-    reader = FrameReader(inputs.reader(format, job.context), keep, format, job.context)
-    reader.settle()  # the types are those of the whole file
+    reader = _reader(strategy, job, keep)
+    reader.settle()  # the types are those of the whole input
     frames.clear()
     for _ in reader.batches():
         if sum(map(len, frames)) >= ROWS:
             break
     return pd.concat(frames)
+
+
+def _reader(strategy: BatchJobStrategy, job: JobRun, make: Make) -> Reader:
+    if not isinstance(strategy, FrameImport):
+        raise TypeError(f"{type(strategy).__name__} reads no file; give rows of its table or query as a frame")
+    if type(strategy).frames is not FrameImport.frames:
+        return SourceReader(lambda after: strategy.frames(job, after), make)
+    inputs = Inputs(job, input_keys(job))
+    format = inputs.format(job.context.format)
+    return FrameReader(inputs.reader(format, job.context), make, format, job.context)
 
 
 def _as_in_a_job(frame: pd.DataFrame) -> pd.DataFrame:

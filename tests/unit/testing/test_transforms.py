@@ -2,14 +2,14 @@
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
 import pytest
 from sqlalchemy import text
 
-from batch_jobs.strategies import ContextRefused, FrameImport, JobRun
+from batch_jobs.strategies import ContextRefused, FrameChunk, FrameImport, JobRun
 from batch_jobs.strategies.tables.frames.transforming import TransformFailed
 from batch_jobs.testing import Files, check_transform
 
@@ -128,6 +128,22 @@ def test_a_file_is_read_as_the_job_reads_it(files: Files):
         check_transform(strategy(one_by_one), context, files)
     with pytest.raises(ContextRefused, match="file_key is missing"):
         check_transform(strategy(one_by_one), {}, files)
+
+
+def test_rows_that_a_strategy_fetches_are_checked_too(files: Files):
+    class Fetched(FrameImport):
+        """Load rows from elsewhere."""
+
+        identifier, batch_type = "fetched-strategy", "fetched"
+        table = "fetched"
+        transform = by_rank  # type: ignore[assignment]
+
+        def frames(self, job: JobRun, after: Any) -> Iterator[FrameChunk]:
+            for page in range(after or 0, 3):
+                yield FrameChunk(pd.DataFrame({"number": [page, None if page == 2 else 7]}), page + 1)
+
+    with pytest.raises(AssertionError, match=r"^Fetched.transform depends on .*: line 2 has rank 1 with all rows"):
+        check_transform(Fetched(), {}, files)
 
 
 def test_lines_of_a_frame_are_those_that_its_index_says():
