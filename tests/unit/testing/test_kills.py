@@ -137,7 +137,7 @@ def test_what_ends_an_attempt_by_itself_is_raised(target: Engine, files: Files):
 
     with pytest.raises(TooManyRejects, match="3 rows are rejected and max_rejects is 2; nothing was written"):
         killed_and_retried(Failing(), {"forgets": True}, target=target, files=files)
-    with pytest.raises(AttemptFailed, match="^Local: 1 and 2$"):
+    with pytest.raises(AttemptFailed, match=r"^Local: 1 and 2\n"):
         killed_and_retried(Failing(), target=target, files=files)
 
 
