@@ -1,6 +1,6 @@
 """Loading a file into a table: what ``table-import`` does, and strategies that change the rows on their way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -85,6 +85,11 @@ class FrameImport(BatchJobStrategy, abstract=True):
     #: The columns that tell rows apart; by default the table's primary key.
     key: ClassVar[Sequence[str]] = ()
 
+    #: Types of the file's columns that are not to be found, by name: ``{"code": "text"}``; a job's ``types`` go before.
+    types: ClassVar[Mapping[str, str]] = {}
+    #: What the rows have to be like: a schema of pandera's, or a pydantic model of a row; each bad cell is a reject.
+    schema: ClassVar[Any] = None
+
     class Context(FileOptions):
         """What every such import can be asked for."""
 
@@ -93,6 +98,8 @@ class FrameImport(BatchJobStrategy, abstract=True):
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(abstract=abstract, **kwargs)
+        if not _is_schema(cls.schema):
+            raise StrategyIncomplete(cls.__name__, ["a schema that is one of pandera's or a pydantic model"])
         if not abstract and "table" not in cls.Context.model_fields:
             if not getattr(cls, "table", None):
                 raise StrategyIncomplete(cls.__name__, ["table"])
@@ -192,6 +199,10 @@ class FrameImport(BatchJobStrategy, abstract=True):
         return ""
 
     @classmethod
+    def _makes_frames(cls) -> bool:
+        return cls.transform is not FrameImport.transform or cls.schema is not None
+
+    @classmethod
     def _fetches(cls) -> bool:
         return cls.frames is not FrameImport.frames
 
@@ -205,17 +216,19 @@ class FrameImport(BatchJobStrategy, abstract=True):
     def _reader(
         self, job: JobRun, inputs: "Inputs | FrameInputs", format: Format, found: dict[str, Any] | None = None
     ) -> Reader:
-        if self._fetches() or type(self).transform is FrameImport.transform:
+        if self._fetches() or not self._makes_frames():
             return inputs.reader(format, job.context, found)
         from batch_jobs.strategies.tables.frames.frame_reader import FrameReader  # which needs pandas
 
         inner = inputs.reader(format, job.context, found["input"] if found else None)
-        return FrameReader(inner, self._make(job), format, job.context, found)
+        options = job.context.model_copy(update={"types": {**self.types, **job.context.types}})
+        return FrameReader(inner, self._make(job), format, options, found)
 
     def _make(self, job: JobRun) -> "Make":
+        from batch_jobs.strategies.tables.frames.schema import checked_by
         from batch_jobs.strategies.tables.frames.transforming import transformed
 
-        return lambda frame, rows: transformed(self, self.transform, frame, rows, job)
+        return lambda frame, rows: checked_by(self.schema, transformed(self, self.transform, frame, rows, job), rows)
 
     def _look(self, job: JobRun, format: Format, reader: Reader) -> ImportPlan:
         """Decide, and look at every row."""
@@ -259,6 +272,11 @@ class FrameImport(BatchJobStrategy, abstract=True):
             return plan, created, False
         assert table is not None
         return plan, table, True
+
+
+def _is_schema(schema: Any) -> bool:
+    is_model = isinstance(schema, type) and issubclass(schema, BaseModel)
+    return schema is None or is_model or hasattr(schema, "validate")
 
 
 def _context(cls: type[FrameImport]) -> type[BaseModel]:
