@@ -57,6 +57,7 @@ class FileStore:
         import fsspec  # here, as settings and job lists do without it
         from fsspec.implementations.local import LocalFileSystem
 
+        self.url = url
         self._fs, self._root = fsspec.core.url_to_fs(url)
         self._is_local = isinstance(self._fs, LocalFileSystem)
 
