@@ -13,6 +13,8 @@ from batch_jobs.strategies.tables.formats.arrow_text import row_as_text
 
 #: The name of a frame's index, which has the lines of the input.
 LINE = "line"
+#: What texts are where pandas, before its third version, lacks methods of Arrow's own, such as ``str.zfill``.
+TEXT = pd.StringDtype("pyarrow") if int(pd.__version__.partition(".")[0]) < 3 else None
 
 Lines = npt.NDArray[np.int64]
 #: Makes one frame of another, and refuses rows of it.
@@ -21,8 +23,14 @@ Make = Callable[[pd.DataFrame, "FrameRows"], pd.DataFrame]
 
 def frame_of(rows: pa.Table, lines: Lines) -> pd.DataFrame:
     """Rows as a frame of Arrow's types, indexed by their lines."""
-    columns = {name: pd.arrays.ArrowExtensionArray(rows.column(name)) for name in rows.column_names}
+    columns = {name: _array(rows.column(name)) for name in rows.column_names}
     return pd.DataFrame(columns, index=pd.Index(lines, name=LINE), copy=False)
+
+
+def _array(values: pa.ChunkedArray) -> Any:
+    if pa.types.is_string(values.type) and TEXT is not None:
+        return TEXT.__from_arrow__(values)  # type: ignore[attr-defined]  # the stubs lack it
+    return pd.arrays.ArrowExtensionArray(values)
 
 
 class FrameRows:
