@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.result import JobResult
     from batch_jobs.strategies.sdk.testing import run_strategy
     from batch_jobs.strategies.tables.frames.frame_import import FrameImport
+    from batch_jobs.strategies.tables.frames.frame_update import FrameUpdate
     from batch_jobs.strategies.tables.frames.source_reader import FrameChunk
     from batch_jobs.strategies.tables.frames.upserting import upsert
 else:
@@ -28,6 +29,7 @@ else:
         "FileStore": "sdk.files",
         "FrameChunk": "tables.frames.source_reader",
         "FrameImport": "tables.frames.frame_import",
+        "FrameUpdate": "tables.frames.frame_update",
         "JobRefused": "sdk.errors",
         "JobResult": "sdk.result",
         "JobRun": "sdk.job",
@@ -56,6 +58,7 @@ __all__ = [
     "FileStore",
     "FrameChunk",
     "FrameImport",
+    "FrameUpdate",
     "JobRefused",
     "JobResult",
     "JobRun",

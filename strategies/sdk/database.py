@@ -4,8 +4,11 @@ A ``Database`` comes from the entry point group ``batch_jobs.databases``; ours a
 Nothing else branches on a dialect.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -78,6 +81,9 @@ class Database:
     exact_collation: ClassVar[str]
     #: The hidden column of every table by which rows are in the order in which they were written.
     written_order: ClassVar[str]
+    #: What a SELECT ends with that keeps others from changing its rows until the transaction ends; nothing where a
+    #: writing transaction is alone in any case.
+    row_lock: ClassVar[str] = ""
     #: What the driver raises when it refuses a row, as opposed to being unable to work.
     row_errors: ClassVar[tuple[type[Exception], ...]]
 
@@ -231,6 +237,18 @@ class Database:
         if value is None:
             return "NULL"
         return "'" + str(value).replace("'", "''") + "'"
+
+    def constant(self, value: object) -> str:
+        """A value by itself as SQL writes it: of its own type, text of whatever type is wanted there; a list for IN."""
+        if isinstance(value, Enum):
+            return self.constant(value.value)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return f"({', '.join(map(self.constant, value)) or 'NULL'})"
+        if isinstance(value, bool):
+            return str(value).upper()
+        if isinstance(value, (int, float, Decimal)) and math.isfinite(value):
+            return f"({value})"  # two minus signs would begin a comment
+        return self.literal(value)
 
     def shown(self, cell: str) -> str:
         """The SQL for the text of a cell, whatever it holds."""

@@ -23,6 +23,9 @@ class Source(Protocol):
     def beside(self, connection: Connection) -> AbstractContextManager[list[Connection]]:
         """Further connections that see what this one of ``reading`` sees; none where the database has no such."""
 
+    def reading_in(self, connection: Connection) -> AbstractContextManager[None]:
+        """Have ``batches`` read in a transaction that is open, and may write, inside the block."""
+
     def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
         """The columns of a query.
 

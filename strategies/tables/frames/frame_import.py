@@ -175,7 +175,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
         _describe(job, plan)
         if plan.refused:
             raise JobRefused(plan.refused)
-        _limit_rejects(job, plan.counts.reject, "nothing was written")
+        limit_rejects(job, plan.counts.reject, "nothing was written")
 
     def process(self, job: JobRun) -> None:
         """Load the file, chunk by chunk, from the checkpoint on."""
@@ -403,20 +403,26 @@ def _load(job: JobRun, chunking: Chunking, chunk: Chunk, creation: Creation) -> 
             rejects = chunk.rejects + outcome.rejects
             job.count(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
             job.progress.advance(chunk.count)
-            _report(job, rejects)
+            report(job, rejects)
             rejected = job.progress.counters.rejected + len({reject.line for reject in rejects})
-            _limit_rejects(job, rejected, f"{job.progress.counters.advanced - chunk.count} rows before them are done")
+            limit_rejects(job, rejected, f"{job.progress.counters.advanced - chunk.count} rows before them are done")
     except TooManyRejects:
-        _report(job, rejects)  # the chunk is undone and its rejects with it; they are to be seen all the same
+        report(job, rejects)  # the chunk is undone and its rejects with it; they are to be seen all the same
         raise
 
 
-def _report(job: JobRun, rejects: list[Reject]) -> None:
+def report(job: JobRun, rejects: list[Reject]) -> None:
+    """Refuse these rows of the job."""
     for reject in rejects:
         job.reject(reject.line, reject.column, reject.message, reject.row)
 
 
-def _limit_rejects(job: JobRun, rejected: int, written: str) -> None:
+def limit_rejects(job: JobRun, rejected: int, written: str) -> None:
+    """Have the job fail where more rows are rejected than it may have; ``written`` says what is done by then.
+
+    Raises:
+        TooManyRejects: they are.
+    """
     allowed = job.context.max_rejects
     if allowed is not None and rejected > allowed:
         raise TooManyRejects(rejected, allowed, written)
@@ -440,7 +446,7 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
     job.describe("import-create", "To create", f"{count_rows(counts.create)} will be created in {table}")
     job.describe("import-update", "To update", f"{count_rows(counts.update)} will be updated")
     if plan.columns:
-        job.describe("import-changes", "Changes", _changes(plan.columns))
+        job.describe("import-changes", "Changes", changes_by_column(plan.columns))
     job.describe("import-unchanged", "Unchanged", f"{count_rows(counts.unchanged)} already as in the file")
     if plan.kept:
         job.describe(
@@ -454,7 +460,8 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
     job.describe("import-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")
 
 
-def _changes(columns: dict[str, ColumnChanges]) -> str:
+def changes_by_column(columns: dict[str, ColumnChanges]) -> str:
+    """For people: how many rows change in each column, the most first."""
     shown_columns = [
         f"{name}: {count_rows(changes.changed)}" + (f", {changes.emptied} emptied" if changes.emptied else "")
         for name, changes in sorted(columns.items(), key=lambda item: -item[1].changed)

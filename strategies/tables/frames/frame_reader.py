@@ -1,6 +1,6 @@
 """An input's batches as a strategy in pandas makes them of the input's rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -132,12 +132,7 @@ class FrameReader(Reader):
         checked = self._converter.check(batch)
         if not self._is_settled and self._has_another_type(checked):
             raise NotAsItBegan
-        good = checked.good
-        typed = checked.rows if good.all() else checked.rows.filter(pa.array(good))
-        frame = frame_of(typed, checked.lines[good])
-        rows = FrameRows(batch.table, checked.lines, frame)
-        rows.refused += checked.rejects[len(batch.bad_rows) :]
-        return made_batch(batch, typed, rows, self._make(frame, rows), self.columns)
+        return made_of(checked, self._make, self.columns)
 
     def _has_another_type(self, checked: Checked) -> bool:
         """Whether a cell is not of the type that was found for its column; it is of one that holds all, then."""
@@ -146,6 +141,16 @@ class FrameReader(Reader):
             reject.column in self._found_columns and (reject.column, reject.line) not in unread
             for reject in checked.rejects
         )
+
+
+def made_of(checked: Checked, make: Make, columns_before: Sequence[str] = ()) -> Batch:
+    """What is made of the good rows of a batch; the others are refused."""
+    batch, good = checked.batch, checked.good
+    typed = checked.rows if good.all() else checked.rows.filter(pa.array(good))
+    frame = frame_of(typed, checked.lines[good])
+    rows = FrameRows(batch.table, checked.lines, frame)
+    rows.refused += checked.rejects[len(batch.bad_rows) :]
+    return made_batch(batch, typed, rows, make(frame, rows), columns_before)
 
 
 def _part(batch: Batch, first: int, size: int | None = None) -> Batch:

@@ -25,7 +25,12 @@ class TransformFailed(BatchJobError):
 
 
 def transformed(
-    strategy: BatchJobStrategy, transform: Transform, frame: pd.DataFrame, rows: "FrameRows", job: "JobRun"
+    strategy: BatchJobStrategy,
+    transform: Transform,
+    frame: pd.DataFrame,
+    rows: "FrameRows",
+    job: "JobRun",
+    of: str = "the input",
 ) -> pd.DataFrame:
     """What a strategy makes of a frame.
 
@@ -35,6 +40,7 @@ def transformed(
         frame: some rows of the input; the method may change it.
         rows: takes what is refused of them.
         job: is given to the method.
+        of: where the lines of the rows are.
 
     Raises:
         TransformFailed: it raised.
@@ -42,7 +48,7 @@ def transformed(
     """
     given = [f"{column} {str(dtype).removesuffix('[pyarrow]')}" for column, dtype in frame.dtypes.items()]
     name = f"{type(strategy).__name__}.{transform.__name__}"
-    place = _place(rows)
+    place = _place(rows, of)
     try:
         with job.refusing_in(rows):
             made = transform(frame, job)
@@ -62,10 +68,10 @@ def transformed(
     return made
 
 
-def _place(rows: "FrameRows") -> str:
+def _place(rows: "FrameRows", of: str) -> str:
     if not len(rows.lines):
         return "no rows"
-    return f"lines {int(rows.lines[0])} to {int(rows.lines[-1])} of the input"
+    return f"lines {int(rows.lines[0])} to {int(rows.lines[-1])} of {of}"
 
 
 def _where(strategy: BatchJobStrategy, error: Exception) -> str:

@@ -56,6 +56,7 @@ class Postgresql(Database):
     has_arrays = True
     max_row_bytes = 8160
     written_order = "ctid"
+    row_lock = "FOR NO KEY UPDATE"  # rows that refer to these may still come in
     row_errors = (
         psycopg.DataError,
         psycopg.IntegrityError,
@@ -188,6 +189,10 @@ class Postgresql(Database):
     def literal(self, value: object) -> str:
         """Of no type yet: the column beside it says which."""
         return super().literal(str(value).lower() if isinstance(value, bool) else value)
+
+    def constant(self, value: object) -> str:
+        r"""Bytes in hexadecimal after ``\x``."""
+        return f"'\\x{value.hex()}'" if isinstance(value, bytes) else super().constant(value)
 
     def loader(self, destination: "Destination") -> "Loader":
         """Loads by COPY."""

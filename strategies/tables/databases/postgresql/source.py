@@ -22,13 +22,17 @@ from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection, ne
 ROWS_AT_ONCE = 64
 
 #: Text that reads the same wherever the server stands.
-SETTINGS = (
-    "SET LOCAL TimeZone = 'UTC'",
-    "SET LOCAL DateStyle = 'ISO'",
-    "SET LOCAL IntervalStyle = 'postgres'",
-    "SET LOCAL bytea_output = 'hex'",
-    "SET LOCAL extra_float_digits = 1",
-)
+READABLE = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+}
+SETTINGS = tuple(f"SET LOCAL {name} = '{value}'" for name, value in READABLE.items())
+#: What they are in a transaction, and to have them so again: its triggers and defaults may go by them.
+CURRENT = "SELECT " + ", ".join(f"current_setting('{name}')" for name in READABLE)
+RESTORE = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in READABLE)
 
 #: A cell that a spreadsheet takes for a formula gets one more apostrophe, which an import takes away again.
 #: All such marks come before A in ASCII; asking for that first, by bytes, makes the whole export twice as fast.
@@ -95,6 +99,15 @@ class PostgresqlSource:
         (snapshot,) = driver_of(connection).execute("SELECT pg_export_snapshot()").fetchone()
         with self._transaction(f"SET TRANSACTION SNAPSHOT '{snapshot}'", *SETTINGS) as other:
             yield [other]
+
+    @contextmanager
+    def reading_in(self, connection: Connection) -> Iterator[None]:
+        """By settings that end with the block; after an error they end with the transaction."""
+        driver = driver_of(connection)
+        before = driver.execute(CURRENT).fetchone()
+        driver.execute("; ".join(SETTINGS))
+        yield
+        driver.execute(RESTORE, before)
 
     def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
         """The query's columns; preparing it makes the server refuse more than one statement."""

@@ -1,5 +1,6 @@
 """SQLite: a file with one writer at a time, read by all meanwhile (WAL)."""
 
+import math
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -129,6 +130,16 @@ class Sqlite(Database):
     def literal(self, value: object) -> str:
         """Truth as a number."""
         return super().literal(int(value) if isinstance(value, bool) else value)
+
+    def constant(self, value: object) -> str:
+        """Truth and infinity as numbers, bytes in hexadecimal, and so a text that has a NUL character."""
+        if isinstance(value, bytes):
+            return f"X'{value.hex()}'"
+        if isinstance(value, str) and "\0" in value:
+            return f"CAST(X'{value.encode().hex()}' AS TEXT)"
+        if isinstance(value, float) and math.isinf(value):
+            return "9e999" if value > 0 else "(-9e999)"
+        return str(int(value)) if isinstance(value, bool) else super().constant(value)
 
     def shown(self, cell: str) -> str:
         r"""Bytes in hexadecimal after ``\x``."""

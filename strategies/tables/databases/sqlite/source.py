@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -45,6 +45,10 @@ class SqliteSource:
     def beside(self, connection: Connection) -> Iterator[list[Connection]]:
         """None: a snapshot cannot be shared."""
         yield []
+
+    def reading_in(self, connection: Connection) -> AbstractContextManager[None]:
+        """Nothing is needed."""
+        return nullcontext()
 
     def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
         """The query's columns: declared types where it passes columns through, else those of the values."""
