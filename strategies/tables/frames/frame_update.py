@@ -17,7 +17,7 @@ from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import refuse_unwritable, require_table, shown
 from batch_jobs.strategies.tables.frames.frame_import import changes_by_column, limit_rejects, report
-from batch_jobs.strategies.tables.frames.row_frames import RowFrames, count_digits
+from batch_jobs.strategies.tables.frames.row_frames import RowFrames, frame_columns
 from batch_jobs.strategies.tables.frames.table_pages import Cursor, TablePages, parameters_of, with_values
 from batch_jobs.strategies.tables.importing.absence import by_absence
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Piece, write_chunk
@@ -30,16 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MODE = "update"
-
-
-class UpdatePlan(ImportPlan):
-    """What is decided before the first row is written; ``left_out`` rows are those that ``transform`` did not return.
-
-    ``mapping`` is empty where there are no rows; ``digits`` are those of decimal numbers, see ``count_digits``.
-    """
-
-    left_out: int = 0
-    digits: dict[str, tuple[int, int]] = Field(default_factory=dict, alias="_digits")
 
 
 @dataclass(frozen=True)
@@ -110,9 +100,9 @@ class FrameUpdate(BatchJobStrategy, abstract=True):
 
     def process(self, job: JobRun) -> None:
         """Change the rows, chunk by chunk, from the checkpoint on."""
-        plan = UpdatePlan.model_validate(job.plan)
+        plan = ImportPlan.model_validate(job.plan)
         if not plan.mapping:
-            return
+            return  # there were no rows
         rows = _Rows(self, job, plan)
         loader = database_of(job.target).loader(rows.destination)
         for page in rows.pages(job.checkpoint):
@@ -122,26 +112,29 @@ class FrameUpdate(BatchJobStrategy, abstract=True):
         """None: the rows are in the table."""
         return ""
 
-    def _look(self, job: JobRun) -> UpdatePlan:
-        rows = _Rows(self, job)
-        plan = UpdatePlan(mapping={}, key=rows.destination.key)
-        plan.digits = rows.digits
-        plan.options = {"where": self.where} if self.where else {}
+    def _look(self, job: JobRun) -> ImportPlan:
+        plan = _decide(self, job)
+        rows = _Rows(self, job, plan)
+        rows.refuse_without_key()
         if next(rows.checked(), None) is None:
             return plan
+        preview = Preview(job, rows.checked, rows.destination, compares=True)
+        preview.run(_DistinctKeys())
         plan.mapping = {name: name for name in rows.destination.columns}
         plan.kept = rows.destination.given_out
-
-        def look() -> Iterator[Checked]:
-            for checked in rows.checked():
-                plan.left_out += checked.batch.origin.left_out if checked.batch.origin else 0
-                yield checked
-
-        preview = Preview(job, look, rows.destination, compares=True)
-        preview.run(_DistinctKeys())
         plan.total, plan.counts, plan.columns = preview.total, preview.counts, preview.columns
         plan.sample, plan.rejects = preview.sample, preview.rejects
         return plan
+
+
+def _decide(strategy: FrameUpdate, job: JobRun) -> ImportPlan:
+    """By which key the rows are gone through, and as what ``transform`` gets their columns."""
+    table = _table(job.target, strategy.table)
+    key = _key(job.target, table, _names(strategy.key))
+    columns = _columns(table, key, _names(strategy.columns))
+    plan = ImportPlan(mapping={}, key=key, frame=frame_columns(job.target, table, columns))
+    plan.options = {"where": strategy.where} if strategy.where else {}
+    return plan
 
 
 class _Rows:
@@ -150,26 +143,35 @@ class _Rows:
     Args:
         strategy: makes it.
         job: for which it does.
-        plan: what was decided about them, where that was.
+        plan: the key and the frame; where ``mapping`` is empty, what ``transform`` returns first says which columns
+            are written.
     """
 
-    def __init__(self, strategy: FrameUpdate, job: JobRun, plan: UpdatePlan | None = None) -> None:
+    def __init__(self, strategy: FrameUpdate, job: JobRun, plan: ImportPlan) -> None:
         self._job, database = job, database_of(job.target)
-        table = _table(job.target, strategy.table)
-        key = plan.key if plan else _key(job.target, table, _names(strategy.key))
-        collations = unique_key(job.target, table, key).collations
-        read = Destination(table, _columns(table, key, _names(strategy.columns)), key, MODE, collations)
+        table, frame = _table(job.target, strategy.table), plan.frame or []
+        read = [column.name for column in frame]
+        _refuse_unknown(table, "the preview", read)
+        collations = unique_key(job.target, table, plan.key).collations
+        source = Destination(table, read, plan.key, MODE, collations)
         values = {name: getattr(job.context, name) for name in parameters_of(strategy.where)}
-        self._pages = TablePages(job.target, read, with_values(database, strategy.where, values), job.chunk_size)
-        with job.target.begin() as connection:
-            if plan is None and self._pages.has_rows_without_key(connection):
-                raise JobRefused(f"{table.fullname} has rows whose {shown(key)} is empty, and so no key; fill it first")
-            self.digits = plan.digits if plan else count_digits(connection, database, table, read.columns)
-        self._frames = RowFrames(strategy, job, read, self.digits)
-        #: Where the rows go; the columns are known once some were made.
-        self.destination = Destination(table, [], key, MODE, collations)
-        if plan is not None:
+        self._pages = TablePages(job.target, source, with_values(database, strategy.where, values), job.chunk_size)
+        self._frames = RowFrames(strategy, job, source, frame)
+        #: Where the rows go.
+        self.destination = replace(source, columns=[])
+        if plan.mapping:
             self._settle(list(plan.mapping))
+
+    def refuse_without_key(self) -> None:
+        """Refuse rows that no page would have.
+
+        Raises:
+            JobRefused: there are such.
+        """
+        with self._job.target.begin() as connection:
+            if self._pages.has_rows_without_key(connection):
+                key, table = shown(self.destination.key), self.destination.table.fullname
+                raise JobRefused(f"{table} has rows whose {key} is empty, and so no key; fill it first")
 
     def pages(self, after: Cursor | None) -> Iterator[Page]:
         """The pages behind a key."""
@@ -325,13 +327,13 @@ def _missing(cls: type[FrameUpdate]) -> list[str]:
     ]
 
 
-def _describe(job: JobRun, plan: UpdatePlan, table: str) -> None:
+def _describe(job: JobRun, plan: ImportPlan, table: str) -> None:
     counts = plan.counts
     job.describe("update-rows", "To update", f"{count_rows(counts.update)} of {table} will be updated")
     if plan.columns:
         job.describe("update-changes", "Changes", changes_by_column(plan.columns))
     job.describe("update-unchanged", "Unchanged", f"{count_rows(counts.unchanged)} already as they would be")
-    job.describe("update-left-out", "Left out", f"{count_rows(plan.left_out)} will be left as they are")
+    job.describe("update-left-out", "Left out", f"{count_rows(counts.left_out)} that transform does not return")
     if plan.kept:
         job.describe("update-kept", "Kept", f"{shown(plan.kept)} stays: the database gives it out")
     job.describe("update-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")

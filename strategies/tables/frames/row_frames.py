@@ -1,13 +1,14 @@
 """A table's rows as frames: of which types their columns are, and that what comes back is about the same rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Column, Connection, MetaData, Table, types
+from sqlalchemy import Engine, Table, types
 from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.types import TypeEngine
 
@@ -18,57 +19,85 @@ from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.formats.arrow_text import as_text
 from batch_jobs.strategies.tables.formats.reading import Batch
+from batch_jobs.strategies.tables.frames.fitting import refuse_unfit, refuse_without_key
 from batch_jobs.strategies.tables.frames.frame_reader import made_of
-from batch_jobs.strategies.tables.frames.input_types import PRECISION
+from batch_jobs.strategies.tables.frames.input_types import PRECISION, input_table
 from batch_jobs.strategies.tables.frames.making import arrow_of
 from batch_jobs.strategies.tables.frames.rows import LINE, FrameRows, Lines
 from batch_jobs.strategies.tables.frames.transforming import transformed
+from batch_jobs.strategies.tables.importing.families import Decision
+from batch_jobs.strategies.tables.importing.keys import Mask
+from batch_jobs.strategies.tables.importing.plan import ColumnToCreate
+from batch_jobs.strategies.tables.values.arrays import LARGEST_PRECISION
 from batch_jobs.strategies.tables.values.converting import Converter
-from batch_jobs.strategies.tables.values.numbers import LARGEST_PRECISION
+from batch_jobs.strategies.tables.values.kinds import INTEGER_BITS
 
 if TYPE_CHECKING:
     from batch_jobs.strategies.tables.frames.frame_update import FrameUpdate
 
-#: By column, how many digits decimal numbers have before their point, and behind it.
+#: By column, how many digits its decimal numbers have before their point, and behind it.
 Digits = dict[str, tuple[int, int]]
 
-#: Types whose values a frame has as they are; what is of another type, it has as its text.
-_HELD = (types.Boolean, types.Float, types.Numeric, types.DateTime, types.Date, types.Time, types.LargeBinary)
-_NAME = "transform"
+#: A column's type -> that of its values in a frame, the special before the general; of others a frame has the text.
+HELD: list[tuple[type[TypeEngine[Any]], Callable[[Any], TypeEngine[Any]]]] = [
+    (types.Boolean, lambda type: types.Boolean()),
+    (types.SmallInteger, lambda type: types.SmallInteger()),
+    (types.BigInteger, lambda type: types.BigInteger()),
+    (types.Integer, lambda type: types.Integer()),
+    (types.Float, lambda type: types.Double()),
+    (types.Numeric, lambda type: _decimal(type.precision, type.scale or 0)),
+    (types.DateTime, lambda type: types.DateTime(timezone=bool(type.timezone))),
+    (types.Date, lambda type: types.Date()),
+    (types.Time, lambda type: types.Text() if type.timezone else types.Time()),
+    (types.LargeBinary, lambda type: types.LargeBinary()),
+]
 
 
-def count_digits(connection: Connection, database: Database, table: Table, columns: Sequence[str]) -> Digits:
-    """The digits of all decimal numbers of the columns that hold any number of them: frames hold only so many."""
-    wanted = [name for name in columns if database.has_decimals and _is_unlimited(_base(table.columns[name].type))]
-    if not wanted:
+def frame_columns(engine: Engine, table: Table, columns: Sequence[str]) -> list[ColumnToCreate]:
+    """As what columns of a table are in frames: in each page the same."""
+    database = database_of(engine)
+    digits = _count_digits(engine, table, [name for name in columns if _is_unlimited(table.columns[name].type)])
+    held = {name: _held(database, table.columns[name].type, digits.get(name, (0, 0))) for name in columns}
+    return [
+        ColumnToCreate.decided(name, Decision(type, f"the column is {table.columns[name].type}"))
+        for name, type in held.items()
+    ]
+
+
+def _count_digits(engine: Engine, table: Table, columns: list[str]) -> Digits:
+    """The digits of all decimal numbers of columns that hold any number of them: a frame holds only so many."""
+    database = database_of(engine)
+    if not columns or not database.has_decimals:
         return {}
-    cells = [f"CAST(abs({database.quoted(name)}) AS TEXT)" for name in wanted]
+    cells = [f"CAST(abs({database.quoted(name)}) AS TEXT)" for name in columns]
     point = "position('.' IN {0})"
     whole = f"max(CASE WHEN {point} > 0 THEN {point} - 1 ELSE char_length({{0}}) END)"
     behind = f"max(CASE WHEN {point} > 0 THEN char_length({{0}}) - {point} ELSE 0 END)"
     sums = ", ".join(part.format(cell) for cell in cells for part in (whole, behind))
-    found = driver_of(connection).execute(f"SELECT {sums} FROM {database.quoted_table(table)}").fetchone()
+    with engine.begin() as connection:
+        found = driver_of(connection).execute(f"SELECT {sums} FROM {database.quoted_table(table)}").fetchone()
     digits = [number or 0 for number in found]
-    return dict(zip(wanted, zip(digits[0::2], digits[1::2], strict=True), strict=True))
+    return dict(zip(columns, zip(digits[0::2], digits[1::2], strict=True), strict=True))
 
 
 def _held(database: Database, type: TypeEngine[Any], digits: tuple[int, int]) -> TypeEngine[Any]:
     type = _base(type)
-    if isinstance(type, types.Integer):
-        return types.BigInteger() if database.integer_bits > 32 else type  # it does not heed how wide a column is
+    if isinstance(type, types.Integer) and database.integer_bits > INTEGER_BITS:
+        return types.BigInteger()  # it heeds no width that a column says
+    if _is_unlimited(type) and not database.has_decimals:
+        return types.Double()
     if _is_unlimited(type):
-        return _decimal(*digits) if database.has_decimals else types.Double()
-    is_zoned_time = isinstance(type, types.Time) and type.timezone
-    return type if isinstance(type, _HELD) and not is_zoned_time else types.Text()
+        whole, behind = digits
+        return _decimal(PRECISION if whole + behind <= PRECISION else max(whole + behind, LARGEST_PRECISION), behind)
+    return next((held(type) for known, held in HELD if isinstance(type, known)), types.Text())
 
 
-def _decimal(whole: int, behind: int) -> TypeEngine[Any]:
-    if whole + behind > LARGEST_PRECISION:
-        return types.Text()
-    return types.Numeric(PRECISION if whole + behind <= PRECISION else LARGEST_PRECISION, behind)
+def _decimal(precision: int, scale: int) -> TypeEngine[Any]:
+    return types.Numeric(precision, scale) if 0 <= scale <= precision <= LARGEST_PRECISION else types.Text()
 
 
 def _is_unlimited(type: TypeEngine[Any]) -> bool:
+    type = _base(type)
     return isinstance(type, types.Numeric) and not isinstance(type, types.Float) and type.precision is None
 
 
@@ -83,51 +112,65 @@ class RowFrames:
         strategy: has ``transform``.
         job: is given to it.
         read: the table, its key, and the columns to read.
-        digits: what ``count_digits`` found.
+        columns: what these are in frames.
     """
 
-    def __init__(self, strategy: "FrameUpdate", job: JobRun, read: Destination, digits: Digits) -> None:
+    def __init__(
+        self, strategy: "FrameUpdate", job: JobRun, read: Destination, columns: Sequence[ColumnToCreate]
+    ) -> None:
         self._strategy, self._job, self._read = strategy, job, read
-        database = database_of(job.target)
-        wanted = {name: _held(database, read.column(name).type, digits.get(name, (0, 0))) for name in read.columns}
         # in no database: what only some of them hold, such as a day without end, has no place in a frame
-        held = Table("rows", MetaData(), *(Column(name, type) for name, type in wanted.items()))
-        self._types = Converter(held, {name: name for name in wanted}, [], restores=False)
+        table, own = input_table(list(columns)), {column.name: column.name for column in columns}
+        self._types = Converter(table, own, [], restores=False)
 
     def made(self, cells: pa.Table, before: int) -> Batch:
-        """What is made of rows of text; ``before`` is how many rows of the table come before them."""
-        lines = pa.array(np.arange(before + 1, before + 1 + cells.num_rows), pa.int64())
-        return made_of(Batch(cells, lines, [], {}), self._types, self._make)
+        """What is made of rows of text; ``before`` is how many rows of the table come before them.
 
-    def _make(self, frame: pd.DataFrame, rows: FrameRows) -> pd.DataFrame:
-        given = GivenRows(self._read.table, self._read.key, frame)
+        Raises:
+            JobRefused: it does not fit the table, or is not about the same rows.
+        """
+        given = GivenRows(self._read.key)
         place = f"{self._read.table.fullname} in the order of {shown(self._read.key)}"
-        return given.by_line(transformed(self._strategy, self._strategy.transform, frame, rows, self._job, place))
+
+        def make(frame: pd.DataFrame, rows: FrameRows) -> pd.DataFrame:
+            given.take(frame)
+            return given.by_line(transformed(self._strategy, self._strategy.transform, frame, rows, self._job, place))
+
+        lines = pa.array(np.arange(before + 1, before + 1 + cells.num_rows), pa.int64())
+        batch = made_of(Batch(cells, lines, [], {}), self._types, make)
+        made = {name: batch.table.column(name).type for name in batch.made}
+        refuse_unfit(batch.table.column_names, made, self._read.table, self._read.key, self._read.mode)
+        return given.without_unchanged(batch)
 
 
 class GivenRows:
-    """The rows of a frame by their keys, kept before an author may change it.
+    """The rows of a frame, kept before an author may change it.
 
     Args:
-        table: whose rows they are.
-        key: of the table.
-        frame: has the key.
+        key: the names of the columns that tell the rows apart.
     """
 
-    def __init__(self, table: Table, key: Sequence[str], frame: pd.DataFrame) -> None:
-        self._table, self._key = table, list(key)
+    def __init__(self, key: Sequence[str]) -> None:
+        self._key = list(key)
+
+    def take(self, frame: pd.DataFrame) -> None:
+        """Keep its rows."""
         self._lines: pd.Index = frame.index
-        self._cells = [arrow_of(frame[name], name) for name in key]
+        self._columns = {str(name): arrow_of(series, str(name)) for name, series in frame.items()}
+        self._cells = [self._columns[name] for name in self._key]
 
     def by_line(self, made: pd.DataFrame) -> pd.DataFrame:
         """What was made of the rows, indexed by their lines whatever was done with the index.
 
         Raises:
-            JobRefused: a column is missing or is none of the table's, a key is none of those given, or is there twice.
+            JobRefused: the key is missing, is none of those given, or is there twice.
         """
         if not made.columns.is_unique:
             return made  # which is refused for that
-        self._check_columns([str(name) for name in made.columns])
+        names = [str(name) for name in made.columns]
+        refuse_without_key(names, self._key)
+        if len(names) == len(self._key):
+            raise JobRefused(f"transform returns nothing but the key {shown(names)}; return what is to be written too")
         cells = [
             _as(arrow_of(made[name], name), given.type) for name, given in zip(self._key, self._cells, strict=True)
         ]
@@ -135,25 +178,23 @@ class GivenRows:
         doubled = pd.Index(places).duplicated()
         if doubled.any():
             key = self._shown(cells, int(np.argmax(doubled)))
-            raise JobRefused(f"{_NAME} gave back the row with the key {key} twice; return each row once")
+            raise JobRefused(f"transform returns the row with the key {key} twice; return each row once")
         made.index = self._lines.take(places)
         return made
 
-    def _check_columns(self, names: list[str]) -> None:
-        missing = [name for name in self._key if name not in names]
-        if missing:
-            raise JobRefused(
-                f"{_NAME} gave back no column {shown(missing)}, which the key of {self._table.fullname} has; "
-                f"it gave: {shown(names)}"
-            )
-        unknown = [name for name in names if name not in self._table.columns]
-        if unknown:
-            raise JobRefused(
-                f"{_NAME} gave back the column {shown(unknown)}, which {self._table.fullname} does not have; "
-                f"it has: {shown(list(self._table.columns.keys()))}"
-            )
-        if len(names) == len(self._key):
-            raise JobRefused(f"{_NAME} gave back nothing but the key {shown(names)}; return what is to be written too")
+    def without_unchanged(self, batch: Batch) -> Batch:
+        """What was made of the rows, in which what is as it was is marked to be left: it is not to be written anew."""
+        places = pa.array(np.searchsorted(self._lines.to_numpy(), batch.lines.to_numpy()))
+        names = [name for name in batch.table.column_names if name not in self._key]
+        same = {
+            name: _same(self._columns[name].take(places), batch.values.get(name, batch.table.column(name)))
+            for name in names
+            if name in self._columns
+        }
+        is_same = np.logical_and.reduce([*same.values(), np.full(len(places), len(same) == len(names))])
+        # rows and columns, not cells: each pattern of cells to leave is written by itself
+        absent = {name: pa.array(is_same | mask.all()) for name, mask in same.items()}
+        return replace(batch, absent=absent)
 
     def _places(self, index: pd.Index, cells: list[pa.Array]) -> Lines:
         """Which of the rows given they are: by their lines, where these are still there, or else by their keys."""
@@ -167,7 +208,7 @@ class GivenRows:
         if (found < 0).any():
             key = self._shown(cells, int(np.argmax(found < 0)))
             raise JobRefused(
-                f"{_NAME} gave back a row with the key {key}, which is none of those it was given; "
+                f"transform returns a row with the key {key}, which is none of those it was given; "
                 "keys stay as they are, and rows are not added"
             )
         return found
@@ -181,13 +222,23 @@ class GivenRows:
         if not same.all():
             place = int(np.argmin(same))
             raise JobRefused(
-                f"{_NAME} changed the key {self._shown(before, place)} to {self._shown(cells, place)}; "
-                f"keys stay as they are"
+                f"transform changes the key {self._shown(before, place)} to {self._shown(cells, place)}; "
+                "keys stay as they are"
             )
 
     def _shown(self, cells: list[pa.Array], place: int) -> str:
         (texts,) = _texts([cell.slice(place, 1) for cell in cells])
         return ", ".join(f"{name}={text}" for name, text in zip(self._key, texts, strict=True))
+
+
+def _same(before: pa.Array, after: pa.Array | pa.ChunkedArray) -> Mask:
+    """Which cells are as they were; where that cannot be seen none is said to be."""
+    cells = after.combine_chunks() if isinstance(after, pa.ChunkedArray) else after
+    if before.type != cells.type and not all(pa.types.is_integer(type) for type in (before.type, cells.type)):
+        return np.zeros(len(before), np.bool_)
+    are_empty = pc.and_(pc.is_null(before), pc.is_null(cells))
+    same: Mask = pc.or_(are_empty, pc.fill_null(pc.equal(before, cells), False)).to_numpy(zero_copy_only=False)
+    return same
 
 
 def _as(cells: pa.Array, type: pa.DataType) -> pa.Array:
