@@ -446,7 +446,7 @@ def test_a_condition_may_use_the_contexts_fields(backfill: Backfill, goods: Sql)
         least: float
         names: tuple[str, ...] = ("it's", "egg", "apple")
 
-    where = "price >= :least AND name IN :names AND note <> ':least' -- price :nothing"
+    where = "price >= :least AND name IN :names AND note <> ':least' AND note LIKE 'k%' -- price :nothing"
     strategy = updating(UpperNames.transform, where=where, Context=Context)  # type: ignore[arg-type]
 
     assert backfill(strategy, least=2).result.updated == 1
@@ -490,6 +490,35 @@ def test_the_types_are_those_of_the_columns_in_every_page(backfill: Backfill, ru
         "ratio": "double[pyarrow]",
         "n": whole,
     }
+
+
+def test_names_are_quoted_and_computed_columns_left(backfill: Backfill, run_sql: Sql) -> None:
+    run_sql(
+        'CREATE TABLE "or""der %s" ("gr""oup %" TEXT PRIMARY KEY, "a b:c" INTEGER, '
+        'twice INTEGER GENERATED ALWAYS AS ("a b:c" * 2) STORED)'
+    )
+    run_sql("""INSERT INTO "or""der %s" ("gr""oup %", "a b:c") VALUES ('x', 1), ('y', 2), ('z', 3)""")
+
+    def transform(strategy: FrameUpdate, frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
+        frame["a b:c"] = frame["a b:c"] + frame["twice"]
+        return frame
+
+    strategy = updating(transform, table='or"der %s', where='"a b:c" < 3')
+    assert backfill(strategy).result.updated == 2
+    assert run_sql('SELECT "a b:c", twice FROM "or""der %s" ORDER BY 1') == [(3, 6), (3, 6), (6, 12)]
+
+
+def test_a_table_in_parts_in_a_schema(backfill: Backfill, run_sql: Sql) -> None:
+    if backfill.target.dialect.name == "sqlite":
+        pytest.skip("SQLite has no such tables")
+    run_sql("CREATE SCHEMA shop")
+    run_sql("CREATE TABLE shop.goods (id INTEGER, day DATE, n INTEGER, PRIMARY KEY (day, id)) PARTITION BY RANGE (day)")
+    for first, end in (("2026-01-01", "2026-02-01"), ("2026-02-01", "2026-03-01")):
+        run_sql(f"CREATE TABLE shop.goods_{end[5:7]} PARTITION OF shop.goods FOR VALUES FROM ('{first}') TO ('{end}')")
+    run_sql("INSERT INTO shop.goods SELECT i, DATE '2026-01-28' + i, 0 FROM generate_series(1, 7) AS i")
+
+    assert backfill(updating(count_up, table="shop.goods")).result.updated == 7
+    assert run_sql("SELECT DISTINCT n FROM shop.goods") == [(1,)]
 
 
 def test_values_that_a_frame_cannot_hold_are_rejects_and_stay(backfill: Backfill, run_sql: Sql) -> None:
