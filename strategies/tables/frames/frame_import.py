@@ -99,12 +99,13 @@ class FrameImport(BatchJobStrategy, abstract=True):
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(abstract=abstract, **kwargs)
-        if not _is_schema(cls.schema):
+        if not is_schema(cls.schema):
             raise StrategyIncomplete(cls.__name__, ["a schema that is one of pandera's or a pydantic model"])
         if not abstract and "table" not in cls.Context.model_fields:
             if not getattr(cls, "table", None):
                 raise StrategyIncomplete(cls.__name__, ["table"])
-            setattr(cls, "Context", fixed(_context(cls), cls.table, list(cls.key)))  # noqa: B010  # to mypy a class in a class is not assigned to
+            # to mypy a class in a class is not assigned to
+            setattr(cls, "Context", fixed(_context(cls), cls.table, list(cls.key)))  # noqa: B010
 
     def transform(self, frame: "pd.DataFrame", job: JobRun) -> "pd.DataFrame":
         """What becomes of some rows of the file; they are loaded as they are returned.
@@ -277,7 +278,8 @@ class FrameImport(BatchJobStrategy, abstract=True):
         return plan, table, True
 
 
-def _is_schema(schema: Any) -> bool:
+def is_schema(schema: Any) -> bool:
+    """Whether rows can be checked by it; nothing is none to check by."""
     is_model = isinstance(schema, type) and issubclass(schema, BaseModel)
     return schema is None or is_model or hasattr(schema, "validate")
 

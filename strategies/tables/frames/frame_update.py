@@ -16,7 +16,7 @@ from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import refuse_unwritable, require_table, shown
-from batch_jobs.strategies.tables.frames.frame_import import changes_by_column, limit_rejects, report
+from batch_jobs.strategies.tables.frames.frame_import import changes_by_column, is_schema, limit_rejects, report
 from batch_jobs.strategies.tables.frames.row_frames import RowFrames, frame_columns
 from batch_jobs.strategies.tables.frames.table_pages import Cursor, TablePages, parameters_of, with_values
 from batch_jobs.strategies.tables.importing.absence import by_absence
@@ -57,6 +57,9 @@ class FrameUpdate(BatchJobStrategy, abstract=True):
     columns: ClassVar[Sequence[str]] = ()
     #: The SQL condition that rows have to meet; ``:name`` is the context's field of that name.
     where: ClassVar[str] = ""
+    #: What the rows have to be like as they are returned: a schema of pandera's, or a pydantic model of a row; each bad
+    #: cell is a reject.
+    schema: ClassVar[Any] = None
 
     class Context(BaseModel):
         """What every such update can be asked for."""
@@ -322,6 +325,7 @@ def _missing(cls: type[FrameUpdate]) -> list[str]:
     return [
         *([] if has_table else ["a table"]),
         *([] if cls.transform is not FrameUpdate.transform else ["transform"]),
+        *([] if is_schema(cls.schema) else ["a schema that is one of pandera's or a pydantic model"]),
         *([] if is_context else ["a Context that is a FrameUpdate.Context"]),
         *(f"a field {name} of its Context for where" for name in parameters_of(cls.where) if name not in fields),
     ]

@@ -24,6 +24,7 @@ from batch_jobs.strategies.tables.frames.frame_reader import made_of
 from batch_jobs.strategies.tables.frames.input_types import PRECISION, input_table
 from batch_jobs.strategies.tables.frames.making import arrow_of
 from batch_jobs.strategies.tables.frames.rows import LINE, FrameRows, Lines
+from batch_jobs.strategies.tables.frames.schema import checked_by
 from batch_jobs.strategies.tables.frames.transforming import transformed
 from batch_jobs.strategies.tables.importing.families import Decision
 from batch_jobs.strategies.tables.importing.keys import Mask
@@ -129,12 +130,13 @@ class RowFrames:
         Raises:
             JobRefused: it does not fit the table, or is not about the same rows.
         """
-        given = GivenRows(self._read.key)
+        strategy, given = self._strategy, GivenRows(self._read.key)
         place = f"{self._read.table.fullname} in the order of {shown(self._read.key)}"
 
         def make(frame: pd.DataFrame, rows: FrameRows) -> pd.DataFrame:
             given.take(frame)
-            return given.by_line(transformed(self._strategy, self._strategy.transform, frame, rows, self._job, place))
+            made = transformed(strategy, strategy.transform, frame, rows, self._job, place)
+            return checked_by(strategy.schema, given.by_line(made), rows)
 
         lines = pa.array(np.arange(before + 1, before + 1 + cells.num_rows), pa.int64())
         batch = made_of(Batch(cells, lines, [], {}), self._types, make)

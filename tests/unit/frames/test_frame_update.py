@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, Field
 from sqlalchemy import Engine
 from ulid import ULID
 
@@ -391,7 +392,7 @@ def test_a_failed_run_goes_on_behind_its_last_chunk(backfill: Backfill, run_sql:
     strategy = updating(transform)
     job = backfill.preview(strategy)
     fails = True
-    with pytest.raises(TransformFailed, match=r"lines 7 to 8 of goods in the order of id, with the columns id, n"):
+    with pytest.raises(TransformFailed, match=r"lines 7 to 8 of goods in the order of id, with the columns id int"):
         hooks.process(strategy, job)
     assert (job.result.advancement_count, job.result.updated, job.checkpoint) == (
         6,
@@ -439,6 +440,20 @@ def test_values_that_a_column_cannot_hold_are_rejects(backfill: Backfill, goods:
         "stock: 'two' is not a whole number",
         "stock: '5.5' is not a whole number",
     ]
+
+
+def test_a_schema_makes_bad_cells_rejects(backfill: Backfill, goods: Sql) -> None:
+    class Priced(BaseModel):
+        price: float = Field(lt=8)
+
+    def transform(strategy: FrameUpdate, frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
+        frame["price"] = frame["price"] * 2
+        return frame.reset_index(drop=True)[["code", "price"]]
+
+    job = backfill(updating(transform, schema=Priced))
+
+    assert (job.plan["counts"]["reject"], job.result.rejected, job.result.updated) == (2, 2, 2)
+    assert ["'8.00': Input should be less than 8" in line for line in backfill.rejects(job)[1:]] == [True, False]
 
 
 def test_a_condition_may_use_the_contexts_fields(backfill: Backfill, goods: Sql) -> None:
@@ -594,11 +609,11 @@ def _with(**columns: Any) -> Transform:
 REFUSED = {
     "a column that is not of the table": (
         _with(slug="x"),
-        r"transform returns slug, which goods does not have; it has: code, name",
+        r"the frame has slug, which goods does not have; there are: code, name",
     ),
     "no key": (
         lambda strategy, frame, job: frame[["name"]],
-        "transform does not return code of the key code; it returns: name",
+        "the frame lacks code of the key code; it has: name",
     ),
     "nothing but the key": (lambda strategy, frame, job: frame[["code"]], "transform returns nothing but the key code"),
     "a changed key": (
@@ -620,7 +635,7 @@ REFUSED = {
     ),
     "a type that a column cannot hold": (
         _with(stock=1.5),
-        "transform returns what goods cannot hold without loss: stock is double and the column INTEGER",
+        "the frame has what goods cannot hold without loss: stock is double and the column INTEGER",
     ),
     "no frame": (lambda strategy, frame, job: None, "Rewrite.<lambda> gave back NoneType"),
 }
