@@ -139,7 +139,7 @@ class RowFrames:
             return checked_by(strategy.schema, given.by_line(made), rows)
 
         lines = pa.array(np.arange(before + 1, before + 1 + cells.num_rows), pa.int64())
-        batch = made_of(Batch(cells, lines, [], {}), self._types, make)
+        batch = made_of(self._types.check(Batch(cells, lines, [], {})), make)
         made = {name: batch.table.column(name).type for name in batch.made}
         refuse_unfit(batch.table.column_names, made, self._read.table, self._read.key, self._read.mode)
         return given.without_unchanged(batch)
