@@ -158,7 +158,7 @@ class Counts(BaseModel):
     unchanged: int = 0
     remove: int = 0
     reject: int = 0
-    left_out: int = 0
+    left_out: int = Field(default=0, exclude_if=lambda rows: rows == 0)
 
 
 class ColumnChanges(BaseModel):
