@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.registry import load_strategies
     from batch_jobs.strategies.sdk.result import JobResult
     from batch_jobs.strategies.sdk.testing import run_strategy
+    from batch_jobs.strategies.tables.frames.frame_export import FrameExport
     from batch_jobs.strategies.tables.frames.frame_import import FrameImport
 else:
     # imported when first asked for: whoever looks up jobs (`batch-jobs list`) needs none of it, pyarrow least of all
@@ -24,6 +25,7 @@ else:
         "ContextRefused": "sdk.errors",
         "FileKey": "sdk.context_fields",
         "FileStore": "sdk.files",
+        "FrameExport": "tables.frames.frame_export",
         "FrameImport": "tables.frames.frame_import",
         "JobRefused": "sdk.errors",
         "JobResult": "sdk.result",
@@ -50,6 +52,7 @@ __all__ = [
     "ContextRefused",
     "FileKey",
     "FileStore",
+    "FrameExport",
     "FrameImport",
     "JobRefused",
     "JobResult",

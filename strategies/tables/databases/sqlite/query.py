@@ -11,7 +11,7 @@ from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.sqlite.source import SqliteSource
-from batch_jobs.strategies.tables.selecting import SelectedColumn
+from batch_jobs.strategies.tables.selecting import Parameters, SelectedColumn
 
 #: Functions that load code into this process.
 LOADING = ("load_extension", "fts3_tokenizer")
@@ -54,11 +54,11 @@ class SqliteQuerySource(SqliteSource):
                 for limit, most in usual.items():
                     driver.setlimit(limit, most)
 
-    def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
+    def query_columns(self, connection: Connection, query: str, parameters: Parameters = None) -> list[SelectedColumn]:
         """The query's columns, unless it asks for what it may not."""
         self._refused = None
         try:
-            return super().query_columns(connection, query)
+            return super().query_columns(connection, query, parameters)
         except JobRefused:
             if self._refused:
                 raise JobRefused(self._refused) from None
