@@ -119,7 +119,7 @@ class MadeSource:
         texts = None if self._format.takes_values else given.texts_of(name, series, places)
         if texts is not None and name in self._columns:
             return texts
-        values = usual(arrow_of(series, name))
+        values = usual(name, arrow_of(series, name))
         if name not in self._columns:
             selected = self._selected.get(name) if given.has_type(name, values.type) else None
             is_inferred = not isinstance(series.dtype, pd.ArrowDtype)

@@ -88,8 +88,17 @@ def made_column(
     return MadeColumn(SelectedColumn(name, sql, type if typed else None), type)
 
 
-def usual(values: pa.Array) -> pa.Array:
-    """Values of one of several types for text, or without any, as text."""
+def usual(name: str, values: pa.Array) -> pa.Array:
+    """Values of one of several types for text, or without any, as text.
+
+    Raises:
+        JobRefused: they are of a type that is pandas' own.
+    """
+    if isinstance(values.type, pa.BaseExtensionType) or pa.types.is_interval(values.type):
+        raise JobRefused(
+            f"the column {name} of the frame has values of the type {values.type}, which no file has; "
+            "make them text, as by astype(str)"
+        )
     return values.cast(pa.string()) if any(is_such(values.type) for is_such in _STRINGS) else values
 
 

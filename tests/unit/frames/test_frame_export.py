@@ -43,7 +43,7 @@ EVERY = {
             nums numeric[], oks boolean[], days date[], ats timestamptz[], objects json[], boxes box[]);
         INSERT INTO every VALUES
             (9223372036854775807, -1, 12.50, 0.00000001, 1e300, 0.1, true, '2024-02-29', '2024-01-01 10:00:00.5',
-             '2024-01-01 10:00:00+02', '23:59:59.000001', '1 day 02:00', '-1+1', 'ab', '{"b": [1, 2.50]}',
+             '2024-01-01 10:00:00+02', '23:59:59.000001', '1 day 02:00', '-1+1', 'abd', '{"b": [1, 2.50]}',
              '{"x": null}', '\\x00ff', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'glad', 1.5, '{1,NULL,3}',
              '{"a b",NULL,"NULL","","q\\"x","c\\\\d","k,l"}', '{1.50,2}', '{t,f}', '{2024-01-01}',
              '{"2024-01-01 10:00:00+00"}', array['{"a": 1}'::json], '{(1,1),(0,0);(3,3),(2,2)}'),
@@ -160,7 +160,10 @@ def test_what_a_transform_leaves_as_it_is_is_written_as_table_export_writes_it(
     made = read(export(frame_export(transform, table=every), format=file_format))
     expected = read(export(TableExport(), table=every, format=file_format))
 
-    assert (unpacked(made) == unpacked(expected)) if file_format == "xlsx" else (made.decode() == expected.decode())
+    if file_format == "xlsx":
+        assert unpacked(made) == unpacked(expected)
+    else:
+        assert made.decode().splitlines() == expected.decode().splitlines()
 
 
 def test_values_have_the_text_of_the_database_where_nobody_knows_their_rows(every, export, read, target):
@@ -310,15 +313,12 @@ def test_a_query_is_changed_on_its_way_by_what_the_job_says(goods, export, read)
         ("stock < :least", 10**30, "AB"),
     ],
 )
-@pytest.mark.parametrize("transform", [None, same])
-def test_values_of_the_context_are_bound_and_never_part_of_the_text(
-    goods, lines, target, transform, condition, value, codes
-):
+def test_values_of_the_context_are_bound_and_never_part_of_the_text(goods, lines, target, condition, value, codes):
     query = f"SELECT code FROM goods WHERE {condition}\nORDER BY code"
 
-    found = lines(frame_export(transform, query=query, Context=Least), least=value)
-
-    assert "".join(found) == f"code{codes}"
+    for transform in (None, same):
+        found = lines(frame_export(transform, query=query, Context=Least), least=value)
+        assert "".join(found) == f"code{codes}"
     with target.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM goods").scalar() == 3
 
@@ -446,6 +446,10 @@ def other_types(self: Any, frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
             lambda self, frame, job: frame.assign(name=[1, "x", b"y"][: len(frame)]),
             "name of the frame has values of sev",
         ),
+        (
+            lambda self, frame, job: frame.assign(name=pd.period_range("2024-01", periods=len(frame), freq="M")),
+            "the column name of the frame has values of the type .*period.*, which no file has; make them text",
+        ),
         (lambda self, frame, job: job.reject_rows(frame["stock"] < 0, "stock", "x"), "RuntimeError: job.reject_rows"),
         (other_columns, "made the columns code, name, price, stock at first, and of rows 3 to 3 it made code, title"),
         (
@@ -485,8 +489,9 @@ def test_numbers_may_be_of_another_type_in_a_later_frame_where_none_is_lost(good
     assert made.column("stock").to_pylist() == [6, 0, None]
 
 
-@pytest.mark.parametrize("compression", [None, "gz", "zst", "zip"])
-@pytest.mark.parametrize("file_format", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize(
+    ("file_format", "compression"), [("csv", None), ("csv", "gz"), ("jsonl", "zst"), ("parquet", None), ("xlsx", "zip")]
+)
 def test_parts_and_packing_are_those_of_table_export(goods, export, read, file_format, compression):
     for most, size in ((2, 1), (2, 10_000), (3, 2)):
         context = {"format": file_format, "compression": compression, "rows_per_file": most}
@@ -495,7 +500,7 @@ def test_parts_and_packing_are_those_of_table_export(goods, export, read, file_f
 
         names = [(result.file_key or "").rpartition("/")[2] for result in (made, expected)]
         assert names[0] == names[1].replace("goods", "made")
-        if file_format != "parquet" and compression is None and most == 2:
+        if (file_format, compression, most) == ("csv", None, 2):
             assert list(unpacked(read(made)).values()) == list(unpacked(read(expected)).values())
 
 

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, BinaryIO
@@ -71,9 +72,13 @@ class SqliteSource:
         ]
 
     def exact_types(self, connection: Connection, selection: Selection) -> list[types.TypeEngine[Any]]:
-        """As a query has them: a table's column of numbers may have no type but that of its values."""
-        found = self.query_columns(connection, selection.select(self._database), selection.parameters)
-        return [column.type for column in found]
+        """As declared, and by the values where a table's column has no type of its own."""
+        untyped = [column for column in selection.columns if not _is_known(column.type)]
+        if not untyped:
+            return [column.type for column in selection.columns]
+        select = replace(selection, columns=untyped).select(self._database)
+        by_values = {column.name: column.type for column in self.query_columns(connection, select)}
+        return [by_values.get(column.name, column.type) for column in selection.columns]
 
     def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
         """The rows as text; SQLite has no arrays."""
@@ -144,8 +149,13 @@ def _bindable(name: str, value: Any) -> Any:
     )
 
 
+def _is_known(declared: types.TypeEngine[Any]) -> bool:
+    """Whether a declared type says what the values are; numbers without digits may be any."""
+    return not isinstance(declared, types.NullType) and str(declared) != "NUMERIC"
+
+
 def _chosen(declared: types.TypeEngine[Any] | None, of_values: tuple[str | None, str | None]) -> types.TypeEngine[Any]:
-    if declared is not None and not isinstance(declared, types.NullType) and str(declared) != "NUMERIC":
+    if declared is not None and _is_known(declared):
         return declared
     if of_values == ("integer", "integer"):
         return types.BigInteger()
