@@ -19,6 +19,7 @@ from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.formats.csv_writing import copy_by_arrow
 from batch_jobs.strategies.tables.formats.format import Format, Rows
 from batch_jobs.strategies.tables.frames.cell_text import cell_text
+from batch_jobs.strategies.tables.frames.input_types import SCALE
 from batch_jobs.strategies.tables.frames.made_types import MadeColumn, made_column, usual
 from batch_jobs.strategies.tables.frames.making import arrow_of
 from batch_jobs.strategies.tables.frames.pages import Page
@@ -178,7 +179,7 @@ class _Given:
 
     def written(self, name: str, values: pa.Array, places: Places, nested: bool) -> pa.Array:
         """Values as text: that of the database where they are its own."""
-        scale = self._scale(name)
+        scale = self._scale(name, values.type)
         if not self.has_type(name, values.type):
             return _text(name, values, nested, self.page.place, scale)
         at = pa.array(places, mask=places < 0)
@@ -188,9 +189,13 @@ class _Given:
             return texts
         return pc.if_else(are_own, texts, _text(name, values, nested, self.page.place, scale))
 
-    def _scale(self, name: str) -> int:
-        type = self.page.typed.schema.field(name).type if name in self._chunks else None
-        return type.scale if type is not None and pa.types.is_decimal(type) else 0
+    def _scale(self, name: str, type: pa.DataType) -> int:
+        """How many decimals a decimal is written with, though they are zeros: after a division, as many as before."""
+        if not pa.types.is_decimal(type):
+            return 0
+        given = self.page.typed.schema.field(name).type if name in self._chunks else pa.null()
+        before = given.scale if pa.types.is_decimal(given) else 0
+        return int(type.scale if type.scale <= SCALE else before)
 
 
 def _chunks(series: "pd.Series[Any]") -> Any:

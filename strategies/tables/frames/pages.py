@@ -1,10 +1,12 @@
 """Rows of a table or a query as pages of Arrow's types, which are the same for every page."""
 
 import json
+import math
 import re
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,9 @@ PAGE_BYTES = 16 << 20
 _ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"]+)', re.DOTALL)
 _BOUNDS = re.compile(r"^(\[-?\d+:-?\d+\])+=")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]\d+)?")
+#: By how much of itself a float may be beside the decimal that it means, after some arithmetic.
+NOISE = 1e-14
 _AS_TEXT: dict[str, Any] = {"parse_float": str, "parse_int": str, "parse_constant": str}
 
 
@@ -163,10 +168,23 @@ class _Cells:
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
                 pass  # the kind reads more, and says what is wrong
         converted = self._kind.convert(texts)
+        if converted.bad and pa.types.is_decimal(self.type):
+            converted = self._kind.convert(_without_noise(texts, converted.bad, self.type.scale))
         if converted.bad:
             index, reason = converted.bad[0]
             raise _refused(self._name, first + index, reason)
         return converted.values
+
+
+def _without_noise(texts: pa.Array, bad: list[tuple[int, str]], scale: int) -> pa.Array:
+    """Decimals that SQLite keeps as floats, which are next to what they mean: 13.750000000000002 is 13.75."""
+    cells = texts.to_pylist()
+    for index, _ in bad:
+        if _NUMBER.fullmatch(cells[index]):
+            rounded = f"{Decimal(cells[index]):.{scale}f}"
+            if math.isclose(float(rounded), float(cells[index]), rel_tol=NOISE):
+                cells[index] = rounded
+    return pa.array(cells, pa.string())
 
 
 class _Lists:

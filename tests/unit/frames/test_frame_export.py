@@ -616,6 +616,51 @@ def test_what_no_frame_can_hold_is_refused_with_its_row(target, run_sql, lines, 
         lines(frame_export(same, table="days"))
 
 
+@pytest.mark.parametrize(("cell", "is_noise"), [("11.0 * 1.1", True), ("-0.1 - 0.2", True), ("0.125", False)])
+def test_a_decimal_of_sqlite_is_what_its_float_means(target, run_sql, lines, cell, is_noise):
+    if target.dialect.name == "postgresql":
+        pytest.skip("PostgreSQL has decimals")
+    run_sql(f"CREATE TABLE sums (id INTEGER PRIMARY KEY, sum NUMERIC(8, 2));\nINSERT INTO sums VALUES (1, {cell})")
+    whole = frame_export(lambda self, frame, job: frame.assign(more=frame["sum"] + Decimal("1")), table="sums")
+
+    if is_noise:
+        assert lines(whole)[1].endswith(",13.10" if "1.1" in cell else ",0.70")
+        assert lines(frame_export(same, table="sums")) == lines(TableExport(), table="sums")
+    else:
+        with pytest.raises(JobRefused, match=r"column sum has a value in row 1 .* '0.125' has 3 decimals where .* 2;"):
+            lines(whole)
+
+
+@pytest.mark.parametrize(
+    ("sql", "type"),
+    [
+        ("repeat('9', 39)::numeric", pa.string()),
+        ("1.50::numeric(5, 2)", pa.decimal128(5, 2)),
+        ("1e-20::numeric", pa.decimal128(38, 20)),
+        ("-12345678901234567890123456789012345678::numeric", pa.decimal128(38, 0)),
+        ("12345::numeric(3, -2)", pa.decimal128(18, 0)),
+        ("sum(1)", pa.int64()),
+        ("avg(2)", pa.decimal128(18, 16)),
+        ("'(1,2)'::point", pa.string()),
+        ("'10:00+02'::timetz", pa.string()),
+        ("array[array[1]]::text", pa.string()),
+    ],
+)
+def test_numbers_of_any_digits_keep_them(target, export, read, sql, type):
+    if target.dialect.name == "sqlite":
+        pytest.skip("SQLite has no decimals")
+    types: list[pa.DataType] = []
+
+    def look(self: Any, frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
+        types.append(frame["n"].dtype.pyarrow_dtype)
+        return frame.reset_index(drop=True)
+
+    query = f"SELECT {sql} AS n"
+
+    assert read(export(frame_export(look, query=query))).split() == read(export(TableExport(), query=query)).split()
+    assert set(types) == {type}
+
+
 def test_a_dry_run_says_what_is_made_and_writes_nothing(goods, target, store):
     made = frame_export(lambda self, frame, job: frame[["code"]].assign(new=1), table=goods)
 
