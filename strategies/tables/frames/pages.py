@@ -146,7 +146,8 @@ class _Cells:
     def __init__(self, name: str, type: types.TypeEngine[Any]) -> None:
         self._name, self._kind = name, Kinds(FRAMES).of(type)
         is_binary = isinstance(type, types.LargeBinary)
-        self.type = pa.binary() if is_binary else self._kind.takes or pa.string()
+        unknown = pa.null() if isinstance(type, types.NullType) else pa.string()
+        self.type = pa.binary() if is_binary else self._kind.takes or unknown
         #: What Arrow reads by itself as the kind does; of decimals it may drop digits.
         self._is_read_by_arrow = not is_binary and not pa.types.is_decimal(self.type)
 
@@ -162,6 +163,8 @@ class _Cells:
         """
         if self.type == pa.string():
             return texts
+        if self.type == pa.null():
+            return pa.nulls(len(texts))
         if self._is_read_by_arrow:
             try:
                 return texts.cast(self.type)

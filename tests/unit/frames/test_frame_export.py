@@ -405,6 +405,20 @@ def test_an_empty_result_has_the_header_of_an_empty_frame(goods, export, read, f
     assert schema.types == [pa.string(), pa.int64(), pa.int64()]
 
 
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_one_may_calculate_with_what_a_query_computes_of_no_rows(goods, export, read, file_format):
+    def doubled(self: Any, frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
+        return frame.assign(worth=frame["worth"] * 1.5)[frame["worth"] > 1]
+
+    query = "SELECT code, stock * 2 AS worth FROM goods WHERE stock > :least"
+    result = export(frame_export(doubled, query=query, Context=Least), least=100, format=file_format)
+
+    if file_format == "csv":
+        assert read(result) == b"code,worth\n"
+    else:
+        assert pq.read_schema(io.BytesIO(read(result))).types == [pa.string(), pa.float64()]
+
+
 def test_all_rows_may_be_left_out(goods, export, read):
     result = export(frame_export(lambda self, frame, job: frame[frame["stock"] > 100], table=goods), 1)
 

@@ -77,7 +77,7 @@ class SqliteSource:
         if not untyped:
             return [column.type for column in selection.columns]
         select = replace(selection, columns=untyped).select(self._database)
-        by_values = {column.name: column.type for column in self.query_columns(connection, select)}
+        by_values = {column.name: column.type for column in self.query_columns(connection, select, selection.parameters)}
         return [by_values.get(column.name, column.type) for column in selection.columns]
 
     def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
@@ -157,6 +157,8 @@ def _is_known(declared: types.TypeEngine[Any]) -> bool:
 def _chosen(declared: types.TypeEngine[Any] | None, of_values: tuple[str | None, str | None]) -> types.TypeEngine[Any]:
     if declared is not None and _is_known(declared):
         return declared
+    if of_values == (None, None):
+        return types.NullType()  # nothing is known, such as of what a query computes of no rows
     if of_values == ("integer", "integer"):
         return types.BigInteger()
     if set(of_values) <= {"integer", "real"}:
