@@ -77,7 +77,8 @@ class SqliteSource:
         if not untyped:
             return [column.type for column in selection.columns]
         select = replace(selection, columns=untyped).select(self._database)
-        by_values = {column.name: column.type for column in self.query_columns(connection, select, selection.parameters)}
+        found = self.query_columns(connection, select, selection.parameters)
+        by_values = {column.name: column.type for column in found}
         return [by_values.get(column.name, column.type) for column in selection.columns]
 
     def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
