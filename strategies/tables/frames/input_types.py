@@ -25,51 +25,18 @@ class _Frames(Database):
     name = "pandas"
 
 
-class Digits:
-    """Counts the digits of decimal numbers: Arrow's decimals have a precision and a scale."""
-
-    def __init__(self) -> None:
-        self.whole = self.scale = 0
-
-    @property
-    def precision(self) -> int:
-        """Of a decimal that holds all of them, where one of Arrow's does."""
-        return PRECISION if self.whole + self.scale <= PRECISION else LARGEST_PRECISION
-
-    @property
-    def are_too_many(self) -> bool:
-        """Whether no decimal of Arrow's holds them."""
-        return self.whole + self.scale > self.precision
-
-    def feed(self, texts: pa.Array) -> None:
-        """Take numbers, as text, into account."""
-        unsigned = pc.utf8_ltrim(texts, "+-")
-        exponents = pc.fill_null(pc.match_substring_regex(unsigned, r"^[\d.]+[eE][+-]?\d+$"), False)
-        for text in unsigned.filter(exponents).to_pylist():
-            _, digits, exponent = Decimal(text).as_tuple()
-            self._note(max(len(digits) + int(exponent), 0), max(-int(exponent), 0))
-        plain = unsigned.filter(pc.invert(exponents))
-        point, length = pc.find_substring(plain, "."), pc.binary_length(plain)
-        has_point = pc.greater_equal(point, 0)
-        fraction = pc.max(pc.if_else(has_point, pc.subtract(pc.subtract(length, point), 1), 0)).as_py()
-        self._note(pc.max(pc.if_else(has_point, point, length)).as_py() or 0, fraction or 0)
-
-    def _note(self, whole: int, scale: int) -> None:
-        self.whole, self.scale = max(self.whole, whole), max(self.scale, scale)
-
-
 class _Decimals(Numbers):
-    """Numbers whose digits are counted."""
+    """Numbers whose digits are counted: Arrow's decimals have a precision and a scale."""
 
     def __init__(self, database: Database, notation: Notation | None) -> None:
         super().__init__(database, notation)
-        self._digits = Digits()
+        self._whole = self._scale = 0
 
     def feed(self, part: Part) -> Refused | None:
         """Take cells into account."""
         refused = super().feed(part)
         if refused is None:
-            self._digits.feed(part.texts if self.notation is None else self.notation.plain(part.texts).values)
+            self._count(part.texts if self.notation is None else self.notation.plain(part.texts).values)
         return refused
 
     def decide(self) -> Decision | Refused:
@@ -77,10 +44,25 @@ class _Decimals(Numbers):
         decision = super().decide()
         if isinstance(decision, Refused) or type(decision.type) is not types.Numeric:
             return decision
-        precision = self._digits.precision
-        if self._digits.are_too_many:
+        precision = PRECISION if self._whole + self._scale <= PRECISION else LARGEST_PRECISION
+        if self._whole + self._scale > precision:
             return Decision(types.Text(), f"a number has more than {precision} digits", decision.cell)
-        return Decision(types.Numeric(precision, self._digits.scale), decision.why, decision.cell)
+        return Decision(types.Numeric(precision, self._scale), decision.why, decision.cell)
+
+    def _count(self, texts: pa.Array) -> None:
+        exponents = pc.fill_null(pc.match_substring_regex(texts, "[eE]"), False)
+        for text in texts.filter(exponents).to_pylist():
+            _, digits, exponent = Decimal(text).as_tuple()
+            if isinstance(exponent, int):  # infinity has none
+                self._note(max(len(digits) + exponent, 0), max(-exponent, 0))
+        plain = texts.filter(pc.invert(exponents))
+        point, length = pc.find_substring(plain, "."), pc.binary_length(plain)
+        has_point = pc.greater_equal(point, 0)
+        fraction = pc.max(pc.if_else(has_point, pc.subtract(pc.subtract(length, point), 1), 0)).as_py()
+        self._note(pc.max(pc.if_else(has_point, point, length)).as_py() or 0, fraction or 0)
+
+    def _note(self, whole: int, scale: int) -> None:
+        self._whole, self._scale = max(self._whole, whole), max(self._scale, scale)
 
 
 class InputTypes(Inference):

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, types
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.reading import Source
-from batch_jobs.strategies.tables.frames.input_types import FRAMES, Digits
+from batch_jobs.strategies.tables.frames.digits import Digits
+from batch_jobs.strategies.tables.frames.input_types import FRAMES
 from batch_jobs.strategies.tables.selecting import Selection, nested
 from batch_jobs.strategies.tables.values.kinds import Kinds
 from batch_jobs.strategies.tables.values.numbers import LARGEST_PRECISION
