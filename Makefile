@@ -10,7 +10,7 @@ LOCKED := pyproject.toml constraints.txt
 # The three folders as one package, for type checkers and editors: they do not see what an editable install maps.
 PACKAGE := .venv/src/batch_jobs
 LINK := mkdir -p $(PACKAGE) && ln -sfn ../../../strategies $(PACKAGE)/strategies && ln -sfn ../../../flows $(PACKAGE)/flows \
-  && ln -sfn ../../../deployments $(PACKAGE)/deployments && ln -sf ../../../deployments/package/__init__.py ../../../deployments/package/py.typed $(PACKAGE)/
+  && ln -sfn ../../../deployments $(PACKAGE)/deployments && ln -sf $(addprefix ../../../,$(wildcard deployments/package/*.py*)) $(PACKAGE)/
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16

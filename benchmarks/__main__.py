@@ -11,6 +11,7 @@ from benchmarks import (
     commerce,
     commerce_export,
     commerce_memory,
+    frames,
     framework,
     job_list,
     life,
@@ -23,6 +24,7 @@ from benchmarks.report import console
 
 MEASUREMENTS = {
     "import": table_import.measure,
+    "frames": frames.measure,
     "export": table_export.measure,
     "commerce": commerce.measure,
     "commerce-export": commerce_export.measure,

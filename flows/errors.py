@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch_jobs.flows.jobs.transitions import Action, Status, allowed_from
-from batch_jobs.strategies.sdk.errors import BatchJobError
+from batch_jobs.strategies.sdk.errors import BatchJobError, PermanentError
 
 if TYPE_CHECKING:
     from batch_jobs.flows.jobs.model import Job
@@ -158,6 +158,26 @@ class ApiKeyUnknown(BatchJobError):
 
     def __init__(self, id_or_name: str) -> None:
         super().__init__(f"there is no API key {id_or_name}; `batch-jobs keys list` shows what there is")
+
+
+class JobTableOlder(BatchJobError):
+    """A job's row was restored from a backup that is older than what its later attempts did in the target."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"the target has a later attempt of {job_id} than the job table, which was restored from an older backup;"
+            f" nothing was written. `batch-jobs retry {job_id}` goes on after the last chunk in the target"
+        )
+
+
+class PreviewForgotten(PermanentError):
+    """A job is at its start by its row, and has written by the target: a new preview would count rows that are in."""
+
+    def __init__(self, job_id: str, chunks: int) -> None:
+        super().__init__(
+            f"the target has {chunks} chunks of {job_id} already, of which the job table knows nothing: it was restored"
+            " from an older backup. Restore the target to the same time, or create a new job"
+        )
 
 
 def _any_of(statuses: Iterable[Status]) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.testing import run_strategy
     from batch_jobs.strategies.tables.frames.frame_export import FrameExport
     from batch_jobs.strategies.tables.frames.frame_import import FrameImport
+    from batch_jobs.strategies.tables.frames.source_reader import FrameChunk
+    from batch_jobs.strategies.tables.frames.upserting import upsert
 else:
     # imported when first asked for: whoever looks up jobs (`batch-jobs list`) needs none of it, pyarrow least of all
     _MODULES = {
@@ -25,6 +27,7 @@ else:
         "ContextRefused": "sdk.errors",
         "FileKey": "sdk.context_fields",
         "FileStore": "sdk.files",
+        "FrameChunk": "tables.frames.source_reader",
         "FrameExport": "tables.frames.frame_export",
         "FrameImport": "tables.frames.frame_import",
         "JobRefused": "sdk.errors",
@@ -35,6 +38,7 @@ else:
         "load_strategies": "sdk.registry",
         "make_engine": "sdk.database",
         "run_strategy": "sdk.testing",
+        "upsert": "tables.frames.upserting",
     }
 
     def __getattr__(name):
@@ -52,6 +56,7 @@ __all__ = [
     "ContextRefused",
     "FileKey",
     "FileStore",
+    "FrameChunk",
     "FrameExport",
     "FrameImport",
     "JobRefused",
@@ -62,4 +67,5 @@ __all__ = [
     "load_strategies",
     "make_engine",
     "run_strategy",
+    "upsert",
 ]

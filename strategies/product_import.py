@@ -21,7 +21,13 @@ from batch_jobs.strategies.shop.importing.headers import (
     read_product_headers,
 )
 from batch_jobs.strategies.shop.importing.planning import Tally
-from batch_jobs.strategies.shop.layouts.reading import MEDUSA, layout_columns, refuse_currency, refuse_other_layout
+from batch_jobs.strategies.shop.layouts.reading import (
+    MEDUSA,
+    layout_columns,
+    layout_of,
+    refuse_currency,
+    refuse_other_layout,
+)
 from batch_jobs.strategies.shop.products.get_or_create import open_value_tables
 from batch_jobs.strategies.shop.products.matching import Rules
 from batch_jobs.strategies.shop.products.plan_lines import plan_lines
@@ -45,8 +51,10 @@ true;12.50;14;Colour;Red;https://images.example/mug-blue.png;https://images.exam
 class ProductImportContext(GroupedImportContext):
     """Which file to bring in, and how its products are matched with those of the shop."""
 
-    layout: Literal["medusa", "shopify", "woocommerce"] = Field(
-        "medusa", title="Layout", description="Whose product file it is; those of other shops go in as they are"
+    layout: Literal["medusa", "shopify", "woocommerce"] | None = Field(
+        None,
+        title="Layout",
+        description="Whose product file it is; those of other shops go in as they are; default: by the file's header",
     )
     currency: str | None = Field(
         None,
@@ -103,8 +111,9 @@ class ProductImport(GroupedImport):
     @contextmanager
     def planning(self, job: JobRun, shop: Shop, headers: ProductHeaders) -> Iterator[ProductPlanner]:
         """Plans products."""
+        is_of_another = layout_of(job.context, job.plan["_columns"]) != MEDUSA
         with open_value_tables() as value_tables:
-            rules = Rules(job.context.match, job.context.mode, of_another_shop=job.context.layout != MEDUSA)
+            rules = Rules(job.context.match, job.context.mode, of_another_shop=is_of_another)
             yield ProductPlanner(shop, headers, rules, value_tables, job.rejects.place)
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:

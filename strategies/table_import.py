@@ -3,7 +3,12 @@
 from pydantic import BaseModel, Field
 
 from batch_jobs.strategies.sdk.context_fields import TableName
+from batch_jobs.strategies.tables.formats.options import ReadingOptions
 from batch_jobs.strategies.tables.frames.frame_import import FrameImport
+from batch_jobs.strategies.tables.importing.import_options import FormatOption, Loading
+from batch_jobs.strategies.tables.importing.inputs import InputOptions
+from batch_jobs.strategies.tables.importing.sync_options import SyncOptions
+from batch_jobs.strategies.tables.values.options import ValueOptions
 
 TEMPLATE = """\
 code,name,price,stock,available_from
@@ -33,7 +38,7 @@ class Destination(BaseModel):
     )
 
 
-class TableImportContext(FrameImport.Context, Destination):
+class TableImportContext(SyncOptions, ValueOptions, ReadingOptions, FormatOption, Loading, Destination, InputOptions):
     """What to load and where, how the file is read, how its cells are understood, and what happens to other rows."""
 
 
@@ -42,7 +47,7 @@ class TableImport(FrameImport):
 
     identifier = "table-import-strategy"
     batch_type = "table-import"
-    Context = TableImportContext  # type: ignore[assignment]  # it is a subclass; mypy takes a nested class for fixed
+    Context = TableImportContext  # type: ignore[assignment]  # it has all the same fields, and further ones
 
     def build_template(self) -> str:
         """A small CSV file."""

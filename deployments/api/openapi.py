@@ -123,15 +123,25 @@ ERROR = {
     "example": {"type": "not_found", "message": f"Batch job with id {JOB_ID} was not found"},
 }
 REASONS = {
-    400: "Wrong input",
     401: "No key, or none that works",
     403: "The key's role or types do not allow it",
     404: "Not there, or not the caller's",
-    409: "Not possible in the job's status, or it conflicts with another request",
+    408: "The body did not come, or not in time",
+    409: "Not possible in the job's status, in conflict with another request, or the job's row is not as one can be",
     413: "Too large",
     415: "In a form that is not read",
     422: "The strategy refuses the context",
 }
+#: Of every route: what may be wrong with any request, and with the server.
+ANYWHERE = {
+    400: "Wrong input",
+    429: "Too many requests",
+    500: "Unexpected; the message has an id that is in the log",
+    503: "The job database does not answer, or is busy",
+    507: "The file store or the job database is full; nothing was stored",
+}
+#: Of a route that reads a body.
+OF_BODIES = (408, 413, 415)
 
 
 def answers(description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -146,11 +156,8 @@ def body(form: type[BaseModel]) -> dict[str, Any]:
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors a route answers with, and those that every route does."""
-    always: dict[int | str, dict[str, Any]] = {
-        429: answers("Too many requests", ERROR),
-        503: answers("The job database does not answer, or is busy", ERROR),
-    }
-    return {**{status: answers(REASONS[status], ERROR) for status in statuses}, **always}
+    reasons = {**{status: REASONS[status] for status in statuses}, **ANYWHERE}
+    return {status: answers(reason, ERROR) for status, reason in reasons.items()}
 
 
 def an_object(**properties: Any) -> dict[str, Any]:
@@ -242,7 +249,6 @@ def _times(name: str) -> dict[str, Any]:
         "type": "object",
         "properties": dict.fromkeys(("lt", "gt", "lte", "gte"), moment),
         "additionalProperties": False,
-        "minProperties": 1,
     }
     also = "" if name in NEVER_NULL else f" `{name}=null`: it has not come to that."
     return _parameter(name, compared, f"`{name}[gt]=2026-01-31`, or seconds since 1970.{also}", style="deepObject")

@@ -67,11 +67,36 @@ def new() -> None:
     """Write a strategy to begin with."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What a new strategy is: the name of its templates, and how to see it work first."""
+
+    name: str
+    first_run: str
+
+
+PLAIN = Kind("plain", "batch-jobs run {type} --dry-run")
+FRAME = Kind(
+    "frame",
+    "batch-jobs template {type} -o {type}.csv && batch-jobs run {type} -c file_key=@{type}.csv --dry-run",
+)
+UPDATE = Kind("update", "batch-jobs run {type} --dry-run, once the target has its table")
+EXPORT = Kind("export", "batch-jobs run {type}, once the target has its table")
+
+
 @app.command("strategy")
 def new_strategy(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Such as retire-old-skus.", show_default=False)],
+    frame: Annotated[bool, typer.Option("--frame", help="One that loads a file, changed in pandas.")] = False,
+    update: Annotated[bool, typer.Option("--update", help="One that changes a table's rows in pandas.")] = False,
+    export: Annotated[bool, typer.Option("--export", help="One that writes a query to a file by pandas.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="One with hooks of its own; the default.")] = False,
 ) -> None:
     """Write a working strategy and its test, to make your own of."""
+    asked = [kind for kind, is_it in ((FRAME, frame), (UPDATE, update), (EXPORT, export), (PLAIN, plain)) if is_it]
+    if len(asked) > 1:
+        raise UsageRefused(f"give one of {' and '.join(f'--{kind.name}' for kind in asked)}")
+    kind = asked[0] if asked else PLAIN
     spelled = StrategyName.parse(name)
     folder, tests = _folders()
     strategy, test = folder / f"{spelled.snake}.py", tests / f"test_{spelled.snake}.py"
@@ -79,10 +104,10 @@ def new_strategy(
         if file.exists():
             raise UsageRefused(f"{file} is there already; choose another name")
     in_clone = is_clone() and not current_settings().strategies
-    _write(strategy, "strategy.py.jinja", spelled, in_clone)
-    _write(test, "test_strategy.py.jinja", spelled, in_clone, Path(os.path.relpath(folder, test.parent)).as_posix())
+    _write(strategy, f"{kind.name}.py.jinja", spelled, in_clone)
+    _write(test, f"test_{kind.name}.py.jinja", spelled, in_clone, Path(os.path.relpath(folder, test.parent)).as_posix())
     output.out.print(f"{strategy}\n{test}")
-    output.hint(f"run it: batch-jobs run {spelled.kebab} --dry-run")
+    output.hint(f"run it: {kind.first_run.format(type=spelled.kebab)}")
     output.hint(f"test it: {how_to_test(test, in_clone, has_pytest=find_spec('pytest') is not None)}")
 
 

@@ -13,6 +13,7 @@ from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
+from batch_jobs.deployments.worker.run_process import IN_ORDER
 from batch_jobs.flows.prefect.client import rescheduled, run_state
 from batch_jobs.flows.prefect.mirror import DIED_UNBEGUN
 from batch_jobs.flows.workspace import Workspace
@@ -44,11 +45,12 @@ class RunEnds:
 
         Args:
             run_id: the run.
-            exit_code: of its process, negative where a signal ended it.
+            exit_code: of its process, ``IN_ORDER`` where it has seen to the run's end itself, negative where a signal
+                ended it.
             is_canceled: whether the process was ended as the run was canceled.
             is_left: whether processes are asked to end as the worker ends.
         """
-        if exit_code != 0 or is_canceled:
+        if exit_code != IN_ORDER or is_canceled:
             await _insist(lambda: self._report(run_id, exit_code, is_canceled, is_left))
 
     async def give_back(self, run_id: UUID, error: Exception) -> None:
@@ -68,7 +70,7 @@ class RunEnds:
             return
         if state.is_cancelling() or (state.is_crashed() and is_canceled):
             await self._set(run_id, Cancelled(message=f"its process {how_ended(exit_code)}"), force=True)
-        elif state.type in WORKED_ON and exit_code != 0:
+        elif state.type in WORKED_ON and exit_code != IN_ORDER:
             await self._set(run_id, await self._crashed(run_id, exit_code, is_left))
 
     async def _crashed(self, run_id: UUID, exit_code: int, is_left: bool) -> "State[Any]":
@@ -117,6 +119,8 @@ def _perhaps_for_memory(exit_code: int) -> str:
 
 def how_ended(exit_code: int) -> str:
     """How a process ended, in words."""
+    if exit_code == IN_ORDER:
+        return "ended"
     if exit_code >= 0:
         return f"ended with exit code {exit_code}"
     with suppress(ValueError):

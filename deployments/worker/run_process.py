@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 from prefect.context import SyncClientContext
 from prefect.events.worker import EventsWorker
@@ -22,14 +22,29 @@ from batch_jobs.flows.tracing import flush_traces, start_tracing
 from batch_jobs.strategies.sdk.errors import exit_code
 
 ENGINE = "prefect.engine"
+#: The exit code of a process whose run has been looked after to its end; with 0 whoever calls ``os._exit`` can leave.
+IN_ORDER = 100
 #: How long the end of a run waits for what is still to be sent to Prefect, lines and events each.
 SEND_SECONDS = 5.0
 #: How long it waits for what a strategy has left behind.
 LEFT_SECONDS = 5.0
 
 
-def run_engine() -> None:
+def run_engine() -> NoReturn:
     """Run the engine for the run that the environment names, and end this process within seconds of its end."""
+    code = 1
+    try:
+        code = _engine_s_code() or IN_ORDER
+    finally:
+        flush_traces()
+        if not _all_is_sent():
+            os._exit(code)  # in order, Prefect would ask a server that is away for a minute
+        sys.stdout.flush()
+        threading.Thread(target=_end, args=(code,), name="end", daemon=True).start()
+    sys.exit(code)
+
+
+def _engine_s_code() -> int:
     quieten_outages()
     outlive_terminal()
     start_tracing()
@@ -38,14 +53,9 @@ def run_engine() -> None:
         with warnings.catch_warnings(), SyncClientContext.get_or_create():  # one client for all that the run asks
             warnings.filterwarnings("ignore", message=f"'{ENGINE}' found in sys.modules", category=RuntimeWarning)
             runpy.run_module(ENGINE, run_name="__main__")
-    finally:
-        error = sys.exc_info()[1]
-        code = exit_code(error) if isinstance(error, SystemExit) else int(error is not None)
-        flush_traces()
-        if not _all_is_sent():
-            os._exit(code)  # in order, Prefect would ask a server that is away for a minute
-        sys.stdout.flush()
-        threading.Thread(target=_end, args=(code,), name="end", daemon=True).start()
+    except SystemExit as ending:
+        return exit_code(ending)
+    return 0
 
 
 def _end(code: int) -> None:

@@ -23,6 +23,7 @@ from pydantic import Field
 from batch_jobs.deployments.worker.left_runs import BEAT_SECONDS, give_back_left_runs, taken_up
 from batch_jobs.deployments.worker.processes import RunProcess, end_left, start_process
 from batch_jobs.deployments.worker.run_end import RunEnds
+from batch_jobs.deployments.worker.run_process import IN_ORDER
 from batch_jobs.flows.database import require_current
 from batch_jobs.flows.errors import PrefectAway, RevisionDiffers
 from batch_jobs.flows.prefect.listener import watch_states
@@ -190,9 +191,11 @@ class JobWorker(BaseWorker[JobConfiguration, JobVariables, BaseWorkerResult]):
             if task_status is not None:
                 task_status.started(process.pid)
             code = await self._end_of(flow_run.id, process)
+        if configuration.command and code == 0:  # a work pool's own command says no more of an end in order
+            code = IN_ORDER
         ends = RunEnds(self.client, self._workspace)
         await ends.report(flow_run.id, code, is_canceled=flow_run.id in self._canceled, is_left=not self._takes_runs)
-        return BaseWorkerResult(status_code=code, identifier=_identifier(process))
+        return BaseWorkerResult(status_code=0 if code == IN_ORDER else code, identifier=_identifier(process))
 
     async def kill_infrastructure(
         self, infrastructure_pid: str, configuration: JobConfiguration, grace_seconds: int = 30

@@ -1,4 +1,4 @@
-"""What jobs may do with the target: by the settings, and by the API key that asked."""
+"""What jobs may do with the target, and where they may fetch files: by the settings, and by the API key that asked."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,8 @@ from batch_jobs.flows.settings import Settings
 from batch_jobs.strategies.sdk.context_fields import Names, named
 from batch_jobs.strategies.sdk.data_access import DataAccess, TablePatterns
 from batch_jobs.strategies.sdk.database import database_of_url
+from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
+from batch_jobs.strategies.sdk.files import MEMBER
 
 
 class TargetAccess:
@@ -30,7 +32,7 @@ class TargetAccess:
         )
 
     def check(self, context: BaseModel, tables: Sequence[str] | None) -> None:
-        """Refuse a new job that names a table which it may not use, as far as its name says that.
+        """Refuse a new job that names a table which it may not use, as far as its name says that, or such an address.
 
         Args:
             context: of the job.
@@ -39,9 +41,17 @@ class TargetAccess:
         Raises:
             ContextRefused: it does.
         """
-        access = DataAccess(self._tables(tables))
-        for name in named(type(context), context.model_dump(), Names.TABLE):
+        access, values = DataAccess(self._tables(tables)), context.model_dump()
+        for name in named(type(context), values, Names.TABLE):
             access.check_name(self._database, name)
+        for address in named(type(context), values, Names.SOURCE):
+            self._check_source(address.partition(MEMBER)[0])
+
+    def _check_source(self, address: str) -> None:
+        try:
+            self._settings.allowed_sources.check(address)
+        except JobRefused as refused:
+            raise ContextRefused(str(refused)) from None
 
     def _tables(self, of_key: Sequence[str] | None) -> tuple[TablePatterns, ...]:
         of_settings, found = self._settings.allowed_tables, []

@@ -54,7 +54,7 @@ class BatchJobService:
         prefect: the runs of jobs in Prefect.
         claims: finds out about dead processes and late confirmations.
         secrets: keeps the secret fields of contexts.
-        access: which tables of the target jobs may use.
+        access: which tables of the target jobs may use, and from where they may fetch files.
     """
 
     def __init__(
@@ -85,7 +85,8 @@ class BatchJobService:
 
         Raises:
             StrategyUnknown: no strategy has this type.
-            ContextRefused: the strategy does not accept the context, or it names a table that is not allowed.
+            ContextRefused: the strategy does not accept the context, or it names a table or an address that is not
+                allowed.
             IdempotencyKeyTaken: the key belongs to another job.
             JobActive: the strategy allows one such job at a time, and there is one.
             NotLaunched: the job is recorded, but Prefect does not answer or has no deployment of its type; it is

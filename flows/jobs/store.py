@@ -213,7 +213,7 @@ class JobStore:
 
     def claim(self, job: Job, worker: ProcessIdentity, flow_run_id: str | None) -> Job:
         """Make a process the one that runs the job; of two that try at once one gets ``JobMoved``."""
-        claim = job.version + 1
+        claim = max(job.version, job.claim or 0) + 1
         values = {
             "claim": claim,
             "flow_run_id": flow_run_id,

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from batch_jobs.flows.errors import ActionIllegal, JobMoved
+from batch_jobs.flows.errors import ActionIllegal, JobMoved, JobTableOlder, PreviewForgotten
 from batch_jobs.flows.jobs import store
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.store import JobStore
@@ -85,6 +85,7 @@ class Attempt:
         self._job = job
         self._opened = opened
         self._report = parts.report
+        self._checkpoints = parts.checkpoints
         self._run_step = run_step
         context = strategy.Context.model_validate(opened.values)
         identity = JobIdentity(job.id, job.type, context, job.dry_run, job.attempt, job.created_by)
@@ -95,14 +96,19 @@ class Attempt:
 
         Raises:
             Superseded: a later attempt has the job; the row is left alone.
+            JobTableOlder: so the target says, and the row knows of none; it says failed.
             BaseException: what stopped the attempt, after the row says failed.
         """
         try:
             return self._phases()
         except StopRequested as stop:
             return self._stopped(stop)
-        except Superseded:
-            raise
+        except Superseded as later:
+            if later.token is None or self._store.status_and_claim(self._job.id)[1] != self._job.claim:
+                raise
+            # a later attempt writes its claim into the row before anything else, so the row has forgotten it
+            self._failed(older := JobTableOlder(self._job.id), claim=later.token)
+            raise older from None
         except BaseException as error:
             if self._failed(original(error)):
                 raise
@@ -126,8 +132,14 @@ class Attempt:
     def _pre_process(self) -> None:
         # the preview of an earlier attempt stands: a new one would count rows that are in already
         if self._job.pre_processed_at is None:
-            self._hook("pre-process", hooks.pre_process)
+            self._hook("pre-process", self._look)
         self._move(Action.PRE_PROCESS)
+
+    def _look(self, strategy: BatchJobStrategy, run: JobRun) -> None:
+        chunks = self._checkpoints.load().chunk_number
+        if chunks:
+            raise PreviewForgotten(run.id, chunks)
+        hooks.pre_process(strategy, run)
 
     def _hook(self, name: str, hook: Hook) -> None:
         def run() -> None:
@@ -196,13 +208,18 @@ class Attempt:
                 "unprocessed", "Not processed", f"{rows}: those after the first {result.advancement_count}"
             )
 
-    def _failed(self, error: BaseException) -> bool:
-        """Let the row say failed and run the strategy's hook; ``False`` when the job was canceled before that."""
+    def _failed(self, error: BaseException, **values: Any) -> bool:
+        """Let the row say failed and run the strategy's hook; ``False`` when the job was canceled before that.
+
+        Args:
+            error: why.
+            values: more columns to set with it.
+        """
         entry = self._entry(error)
         self.run.result.errors.append(entry)
         self.run.save()
         try:
-            self._store.move(self._job, Action.FAIL, who=self._who, why=entry.message)
+            self._store.move(self._job, Action.FAIL, who=self._who, why=entry.message, **values)
         except BatchJobError as moved:
             if self._store.status_and_claim(self._job.id)[0] is Status.CANCELED:
                 return False

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from batch_jobs.strategies.sdk.database import database_of, for_writing
-from batch_jobs.strategies.sdk.errors import ChunkIsIn, Superseded
+from batch_jobs.strategies.sdk.errors import ChunkIsIn, Superseded, TargetOlder
 from batch_jobs.strategies.sdk.result import Counters
 from batch_jobs.strategies.sdk.sessions import write_past_lost_attempts
 
@@ -104,7 +104,8 @@ class CheckpointStore:
             lambda connection: connection.execute(self._raise_token()).first(),
         )
         if taken is None:
-            raise Superseded(self._job_id)
+            with self._engine.connect() as connection:
+                raise Superseded(self._job_id, self._token_in(connection))
         return self.load()
 
     def load(self) -> Checkpoint:
@@ -123,12 +124,15 @@ class CheckpointStore:
 
         Raises:
             Superseded: a later attempt has taken the right to write; nothing was written.
+            TargetOlder: the target was restored meanwhile; nothing was written.
         """
         with for_writing(self._engine.connect()) as connection, connection.begin():
             # the row lock makes a later attempt wait for this chunk, and this chunk fail after a later attempt
-            token = connection.scalar(select(checkpoint_table.c.token).where(self._mine).with_for_update())
-            if token != self._token:
-                raise Superseded(self._job_id)
+            token = self._token_in(connection)
+            if token is None or token < self._token:
+                raise TargetOlder(self._job_id)
+            if token > self._token:
+                raise Superseded(self._job_id, token)
             yield connection
 
     def save(self, connection: Connection, checkpoint: Checkpoint) -> None:
@@ -151,6 +155,11 @@ class CheckpointStore:
         if connection.execute(select(checkpoint_table.c.token).where(own)).first() is None:
             raise Superseded(self._job_id)
         raise ChunkIsIn(self._job_id, checkpoint.chunk_number)
+
+    def _token_in(self, connection: Connection) -> int | None:
+        """The token in the target, whose row stays locked until the transaction's end."""
+        token: int | None = connection.scalar(select(checkpoint_table.c.token).where(self._mine).with_for_update())
+        return token
 
     def _raise_token(self) -> Any:
         first = (

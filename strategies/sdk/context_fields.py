@@ -1,4 +1,4 @@
-"""What the fields of a context name: a file, a table, a query. Whoever has to allow that finds them here.
+"""What the fields of a context name: a file, a table, a query, an address. Whoever has to allow that finds them here.
 
 A strategy marks a field by its type: ``key: FileKey``, ``tables: list[TableName]``, ``query: Query | None``. A field
 called ``file_key`` (or ``fileKey``) names files without a mark.
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 
@@ -18,11 +18,14 @@ class Names(Enum):
     FILE = "file"
     TABLE = "table"
     QUERY = "query"
+    SOURCE = "source"
 
 
 FileKey = Annotated[str, Names.FILE]
 TableName = Annotated[str, Names.TABLE]
 Query = Annotated[str, Names.QUERY]
+#: An address that a file is fetched from; a secret, since it may hold a password or a signature.
+SourceAddress = Annotated[SecretStr, Names.SOURCE]
 
 FILE_FIELDS = frozenset({"file_key", "fileKey"})
 
@@ -52,6 +55,8 @@ def texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
     """Every text in a value, after the name of the field that it is in; the keys of a mapping are no texts."""
     if isinstance(value, str):
         yield field, value
+    elif isinstance(value, SecretStr):
+        yield field, value.get_secret_value()
     elif isinstance(value, Mapping):
         for key, part in value.items():
             yield from texts(part, key)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # these need pyarrow, which only work on rows loads
     from batch_jobs.strategies.tables.databases.loading import Destination, Loader
     from batch_jobs.strategies.tables.databases.reading import Lookup, Source
 
+#: Under which a connection's record has what stands in for the driver's connection.
+STAND_IN = "stand_in"
 ENTRY_POINT_GROUP = "batch_jobs.databases"
 #: Kept open once they were needed; one beyond would be opened and closed with each use, which costs more than the use.
 CONNECTIONS = 12
@@ -264,6 +266,9 @@ class Database:
         """The schema where a table is that was found."""
         return table.schema
 
+    def replace_domains(self, connection: Connection, table: Table) -> None:
+        """Give columns of a domain the type that it is over."""
+
     def lookup(self, connection: Connection) -> "Lookup":
         """What finds rows by many texts at once, in the connection's transaction."""
         raise NotImplementedError
@@ -352,8 +357,8 @@ def make_small_engine(url: str, name: str, kept: int, beyond: int = 0) -> Engine
 
 
 def driver_of(connection: Connection) -> Any:
-    """The driver's own connection behind one of SQLAlchemy's, in the same transaction."""
-    return connection.connection.driver_connection
+    """The driver's own connection behind one of SQLAlchemy's, in the same transaction, or what stands in for it."""
+    return connection.info.get(STAND_IN) or connection.connection.driver_connection
 
 
 def for_writing(connection: Connection) -> Connection:

@@ -86,6 +86,17 @@ class FileKeyUnsafe(PermanentError, ValueError):
         )
 
 
+class FileLeadsOut(FileKeyUnsafe):
+    """A file key leads out of the file store by a symbolic link, which is not followed."""
+
+    def __init__(self, key: str) -> None:
+        PermanentError.__init__(
+            self,
+            f"{key} leads out of the file store, by a symbolic link in it, which is not followed; put the file itself"
+            " there, or let BATCH_JOBS_FILES_URL name the folder that is meant",
+        )
+
+
 class FileMissing(PermanentError, FileNotFoundError):
     """The file store has no file of this key."""
 
@@ -126,11 +137,25 @@ class RejectsMissing(BatchJobError):
 
 
 class Superseded(BatchJobError):
-    """This attempt's right to write was taken by a later one (a fencing token, after Gray and Cheriton's leases)."""
+    """This attempt's right to write was taken by a later one (a fencing token, after Gray and Cheriton's leases).
+
+    ``token`` is the later one's, where the target said so.
+    """
+
+    def __init__(self, job_id: str, token: int | None = None) -> None:
+        self.token = token
+        super().__init__(
+            f"{job_id} is being run by a later attempt; this one stops here and its open chunk was not written"
+        )
+
+
+class TargetOlder(BatchJobError):
+    """The target does not know of this attempt any more, which has taken the right to write there."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(
-            f"{job_id} is being run by a later attempt; this one stops here and its open chunk was not written"
+            f"the target was restored from an older backup while {job_id} ran; its open chunk was not written."
+            f" `batch-jobs retry {job_id}` goes on after the last chunk in the target"
         )
 
 

@@ -1,6 +1,7 @@
 """The file store: named files in any place fsspec reaches, each whole or not there at all."""
 
 import errno
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,14 @@ from typing import BinaryIO, cast
 from ulid import ULID
 
 from batch_jobs.strategies.sdk.closed_folders import make_folder, opener
-from batch_jobs.strategies.sdk.errors import FileKeyUnsafe, FileMissing, StorageAway, StorageFull, has_no_room
+from batch_jobs.strategies.sdk.errors import (
+    FileKeyUnsafe,
+    FileLeadsOut,
+    FileMissing,
+    StorageAway,
+    StorageFull,
+    has_no_room,
+)
 
 COPY_BYTES = 1 << 20
 #: The first folder of a key: of files that people put in, and of those that jobs write.
@@ -40,12 +48,16 @@ class StoredFile:
 
 
 class FileStore:
-    """Files by key under one fsspec URL, such as ``file:///srv/files`` or ``s3://bucket/jobs``."""
+    """Files by key under one fsspec URL, such as ``file:///srv/files`` or ``s3://bucket/jobs``.
+
+    The folder of a local store may be a link. One in it that leads elsewhere is no file: it is not followed.
+    """
 
     def __init__(self, url: str) -> None:
         import fsspec  # here, as settings and job lists do without it
         from fsspec.implementations.local import LocalFileSystem
 
+        self.url = url
         self._fs, self._root = fsspec.core.url_to_fs(url)
         self._is_local = isinstance(self._fs, LocalFileSystem)
 
@@ -61,7 +73,7 @@ class FileStore:
 
         Raises:
             FileMissing: there is none.
-            FileKeyUnsafe: the key points out of the store, or to a file that is still being written.
+            FileKeyUnsafe: the key points or leads out of the store, or to a file that is still being written.
             StorageAway: the store does not answer.
         """
         if not self.exists(key):
@@ -119,7 +131,7 @@ class FileStore:
         return [
             StoredFile(path[start:], info["size"])
             for path, info in sorted(found.items())
-            if not path.endswith(UNFINISHED)
+            if not path.endswith(UNFINISHED) and not (info.get("islink") and self._is_elsewhere(path))
         ]
 
     def matching(self, key: str) -> Sequence[str]:
@@ -129,7 +141,7 @@ class FileStore:
         archive's files, which come after ``#``, nothing is looked at.
 
         Raises:
-            FileKeyUnsafe: it points out of the store.
+            FileKeyUnsafe: it points out of the store, or leads out of it.
         """
         place, hash, member = key.partition(MEMBER)
         if not WILD.search(place) or self.exists(place):
@@ -139,9 +151,14 @@ class FileStore:
         return [f"{file.key}{hash}{member}" for file in self.list(folder) if fnmatchcase(file.key, pattern)]
 
     def remove(self, prefix: str) -> None:
-        """Remove a file, or a folder with all its files; fine when there is none."""
-        if self._fs.exists(self._path(prefix)):
-            self._fs.rm(self._path(prefix), recursive=True)
+        """Remove a file, or a folder with all its files; fine when there is none. Of a link, it is the link."""
+        path = self._place(prefix)
+        if self._is_local and self._leads_out(os.path.dirname(path)):
+            raise FileLeadsOut(prefix)
+        if self._is_local and os.path.islink(path):
+            os.unlink(path)
+        elif self._fs.exists(path):
+            self._fs.rm(path, recursive=True)
 
     def _is_known(self, path: str) -> bool:
         """Whether there is a file or a folder; fsspec's own questions take every error for a no."""
@@ -162,7 +179,19 @@ class FileStore:
         return cast(BinaryIO, self._fs.open(path, "wb"))
 
     def _path(self, key: str) -> str:
+        path = self._place(key)
+        if self._is_local and self._leads_out(path):
+            raise FileLeadsOut(key)
+        return path
+
+    def _place(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{plain_key(key)}"
+
+    def _leads_out(self, path: str) -> bool:
+        return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._root))
+
+    def _is_elsewhere(self, link: str) -> bool:
+        return self._leads_out(link) or not Path(link).is_file()
 
 
 def is_pattern(key: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self
 
 from sqlalchemy import Connection, Engine, event
 
@@ -18,6 +18,9 @@ from batch_jobs.strategies.sdk.json_values import is_json, require_json, storabl
 from batch_jobs.strategies.sdk.rejects import PART_SIZE, Reject, RejectLog
 from batch_jobs.strategies.sdk.result import Counters, JobResult, Progress
 from batch_jobs.strategies.sdk.sources import Sources
+
+if TYPE_CHECKING:
+    from batch_jobs.strategies.tables.frames.source_reader import FrameChunk
 
 DEFAULT_CHUNK_SIZE = 10_000
 
@@ -187,6 +190,25 @@ class JobRun:
             yield
         finally:
             self._refusing = before
+
+    def frames(self, file_key: str, after: Any = None, **options: Any) -> "Iterator[FrameChunk]":
+        """A file as frames of ``chunk_size`` rows at most, in columns of Arrow's types, indexed by their lines.
+
+        Each is written in a chunk with its cursor: ``with job.chunk(cursor=chunk.cursor) as connection``. What cannot
+        be read is rejected, and ``reject_rows`` refuses rows of the frame that the loop has.
+
+        Args:
+            file_key: of the file store, or a pattern for several files.
+            after: the cursor of the last chunk, as ``job.checkpoint`` has it.
+            options: how to read it, as ``table-import`` takes them: ``decimal=","``, ``types={"code": "text"}``. Types
+                that are not given are found over the whole file.
+
+        Raises:
+            InputRefused: the file is not what it should be.
+        """
+        from batch_jobs.strategies.tables.frames.file_frames import file_frames  # which needs pandas, and this module
+
+        return file_frames(self, file_key, after, options)
 
     def open_input(self, file_key: str) -> BinaryIO:
         """Open a file of the file store for reading.

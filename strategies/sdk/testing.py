@@ -44,16 +44,41 @@ def run_strategy(
         ContextRefused: ``prepare`` refuses the context.
         Exception: whatever a hook raises.
     """
-    given = context.model_dump() if isinstance(context, BaseModel) else context or {}
-    prepared = strategy.prepare(strategy.Context.model_validate(given))
-    job_id = f"batch_{ULID()}"
     store = files or FileStore(tempfile.mkdtemp(prefix="batch-jobs-"))
-    checkpoints = CheckpointStore(target, job_id, token=1)
-    parts = JobParts(target, store, checkpoints, chunk_size=chunk_size, sources=sources or Sources())
-    parts.access = access or parts.access
-    job = JobRun(JobIdentity(job_id, strategy.batch_type, prepared, dry_run), parts)
+    job = new_job(strategy, prepared(strategy, context), target, store, chunk_size, dry_run)
+    job.sources, job.access = sources or job.sources, access or job.access
+    run_hooks(strategy, job)
+    return job.result
+
+
+def new_job(
+    strategy: BatchJobStrategy,
+    context: BaseModel,
+    target: Engine,
+    files: FileStore,
+    chunk_size: int = DEFAULT_CHUNK_SIZE,
+    dry_run: bool = False,
+) -> JobRun:
+    """The handle of a job that nobody else knows."""
+    job_id = f"batch_{ULID()}"
+    parts = JobParts(target, files, CheckpointStore(target, job_id, token=1), chunk_size=chunk_size)
+    return JobRun(JobIdentity(job_id, strategy.batch_type, context, dry_run), parts)
+
+
+def prepared(strategy: BatchJobStrategy, context: BaseModel | dict[str, Any] | None) -> BaseModel:
+    """The context as a job of the strategy has it.
+
+    Raises:
+        ContextRefused: ``prepare`` refuses it.
+    """
+    given = context.model_dump() if isinstance(context, BaseModel) else context or {}
+    made: BaseModel = strategy.prepare(strategy.Context.model_validate(given))
+    return made
+
+
+def run_hooks(strategy: BatchJobStrategy, job: JobRun) -> None:
+    """Run the hooks, in a dry run the first one alone."""
     hooks.pre_process(strategy, job)
-    if not dry_run:
+    if not job.dry_run:
         hooks.process(strategy, job)
         hooks.post_process(strategy, job)
-    return job.result

@@ -119,6 +119,19 @@ class Selection:
         count = f"SELECT count(*) FROM {self.source} AS source"
         return int(driver.execute(count, *given(self.parameters)).fetchone()[0])
 
+    def count_json_nulls(self, connection: Connection, database: Database) -> dict[str, int]:
+        """How many values are JSON null, which is not the same as no value, by the columns that have some."""
+        names = [column.name for column in self.columns if column.is_json]
+        if not names:
+            return {}
+        sums = ", ".join(
+            f"sum(CASE WHEN trim(CAST(source.{database.quoted(name)} AS TEXT)) = 'null' THEN 1 ELSE 0 END)"
+            for name in names
+        )
+        select = f"SELECT {sums} FROM {self.source} AS source"
+        counts = driver_of(connection).execute(select, *given(self.parameters)).fetchone()
+        return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
+
 
 def select_table(
     engine: Engine, name: str, columns: list[str], order_by: list[str], access: DataAccess | None = None

@@ -18,6 +18,7 @@ from support.servers import give_database, wait_until
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("flows", "deployments", "strategies", "tests")
+KINDS = ("frame", "update", "export", "plain")
 SECONDS = 180
 #: A strategy that uses the project's own packages, in the process of a job.
 OWN_PACKAGES = '''
@@ -154,6 +155,15 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made
 
 
+@pytest.fixture(scope="module")
+def author(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """What was an empty folder, with a new strategy of each kind."""
+    made = Project(tmp_path_factory.mktemp("author"), project.bin)
+    for kind in KINDS:
+        made("batch-jobs", "new", "strategy", f"my-{kind}", f"--{kind}")
+    return made
+
+
 def _pip(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
@@ -192,10 +202,28 @@ def test_the_wheel_is_what_the_project_imports(project: Project) -> None:
 
 def test_a_new_strategy_is_found_tested_and_type_checked(project: Project) -> None:
     assert "square-numbers" in project("batch-jobs", "strategies").out
-    assert "1 passed" in project("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests").out
+    assert "2 passed" in project("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests").out
+    assert_typed(project, "strategies/square_numbers.py")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_tests_of_a_new_strategy_of_each_kind_pass_in_an_empty_folder(author: Project, kind: str) -> None:
+    command = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/test_my_{kind}.py"]
+
+    said = author(*command, BATCH_JOBS_TEST_POSTGRESQL="").out
+
+    assert " passed" in said
+    assert "skipped" not in said
+
+
+def test_strategies_of_each_kind_and_their_tests_pass_mypy_in_its_strict_mode(author: Project) -> None:
+    assert_typed(author, "strategies", "tests")
+
+
+def assert_typed(project: Project, *paths: str) -> None:
     if (ROOT / ".mypy_cache").is_dir():  # what `make check` has found out about libraries: 7 of 8 s
         shutil.copytree(ROOT / ".mypy_cache", project.folder / ".mypy_cache")
-    assert "Success" in project("python", "-m", "mypy", "--strict", "strategies/square_numbers.py").out
+    assert "Success" in project("python", "-m", "mypy", "--strict", *paths).out
 
 
 @pytest.mark.long

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_jobs.strategies.sdk.checkpoint import Checkpoint, CheckpointStore
-from batch_jobs.strategies.sdk.errors import Superseded
+from batch_jobs.strategies.sdk.errors import Superseded, TargetOlder
 from batch_jobs.strategies.sdk.result import Counters
 
 
@@ -91,3 +91,17 @@ def test_a_later_attempt_waits_for_the_chunk_that_is_being_committed(numbers: En
         assert taken == []
     waiting.join(timeout=30)
     assert [checkpoint.cursor for checkpoint in taken] == [{"at": 1}]
+
+
+@pytest.mark.parametrize("change", ["UPDATE batch_job_checkpoint SET token = 1", "DELETE FROM batch_job_checkpoint"])
+def test_a_target_that_was_restored_meanwhile_is_not_taken_for_a_later_attempt(numbers: Engine, change: str):
+    store = CheckpointStore(numbers, "job", token=2)
+    store.take()
+    with numbers.begin() as connection:
+        connection.exec_driver_sql(change)
+
+    with (
+        pytest.raises(TargetOlder, match="the target was restored from an older backup while job ran"),
+        store.transaction(),
+    ):
+        pass

@@ -123,3 +123,73 @@ def test_any_name_becomes_harmless(name: str):
 )
 def test_S51_shell_and_path_characters_are_gone(name: str, harmless: str):
     assert harmless_name(name) == harmless
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> tuple[FileStore, Path, Path]:
+    """A local store with links that lead out of it and one that does not, its folder, and where the former lead."""
+    outside, folder = tmp_path / "outside", tmp_path / "files"
+    (outside / "deep").mkdir(parents=True)
+    for name in ("secret.csv", "deep/a.csv"):
+        (outside / name).write_text("secret")
+    (folder / "uploads").mkdir(parents=True)
+    (folder / "uploads/a.csv").write_text("a")
+    (folder / "uploads/own.csv").symlink_to(folder / "uploads/a.csv")
+    (folder / "uploads/link.csv").symlink_to(outside / "secret.csv")
+    (folder / "uploads/none.csv").symlink_to(outside / "none.csv")
+    (folder / "jobs").symlink_to(outside)
+    (folder / "round").symlink_to("round")
+    return FileStore(folder.as_uri()), folder, outside
+
+
+@pytest.mark.parametrize(
+    "key", ["jobs", "jobs/secret.csv", "jobs/deep/a.csv", "jobs/new.csv", "uploads/link.csv", "uploads/none.csv"]
+)
+def test_no_link_is_followed_out_of_the_store(linked: tuple[FileStore, Path, Path], key: str):
+    store, _, outside = linked
+    before = sorted(outside.rglob("*"))
+
+    def write() -> None:
+        with store.writing(key) as stream:
+            stream.write(b"x")
+
+    for use in (store.open, store.size, store.version, store.exists, store.list):
+        with pytest.raises(FileKeyUnsafe, match=f"^{key} leads out of the file store, by a symbolic link"):
+            use(key)
+    with pytest.raises(FileKeyUnsafe, match="leads out of the file store"):
+        write()
+    assert sorted(outside.rglob("*")) == before
+    assert (outside / "secret.csv").read_text() == "secret"
+
+
+def test_what_a_link_leads_to_is_neither_listed_nor_matched(linked: tuple[FileStore, Path, Path]):
+    store, _, _ = linked
+    assert [file.key for file in store.list()] == ["uploads/a.csv", "uploads/own.csv"]
+    assert store.matching("*.csv") == ["uploads/a.csv", "uploads/own.csv"]
+    with pytest.raises(FileKeyUnsafe):
+        store.matching("jobs/*.csv")
+    assert store.open("uploads/own.csv").read() == b"a"
+
+
+def test_a_link_itself_is_removed_and_nothing_behind_it(linked: tuple[FileStore, Path, Path]):
+    store, folder, outside = linked
+    before = sorted(outside.rglob("*"))
+    with pytest.raises(FileKeyUnsafe):
+        store.remove("jobs/deep")
+    for key in ("uploads", "jobs"):
+        store.remove(key)
+    assert [path.name for path in folder.iterdir()] == ["round"]
+    assert sorted(outside.rglob("*")) == before
+
+
+def test_a_store_may_be_a_link_itself(tmp_path: Path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "files").symlink_to(tmp_path / "disk")
+    store = FileStore((tmp_path / "files").as_uri())
+
+    key = store.put(io.BytesIO(b"a"), "a.csv")
+
+    assert store.open(key).read() == b"a"
+    assert [file.key for file in store.list()] == [key]
+    store.remove("uploads")
+    assert list((tmp_path / "disk").iterdir()) == []

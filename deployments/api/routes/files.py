@@ -22,6 +22,7 @@ from batch_jobs.deployments.api.openapi import (
     DOWNLOAD_URL,
     FILE_CONTENT,
     MANY_UPLOADS,
+    OF_BODIES,
     PART_OF_FILE,
     UPLOAD_PARAMETERS,
     UPLOADS,
@@ -54,7 +55,7 @@ FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: FILE_CONTENT,
     206: PART_OF_FILE,
     416: BAD_RANGE,
-    **refusals(401, 403, 404),
+    **refusals(401, 403, 404, 409),
 }
 
 
@@ -64,7 +65,7 @@ UPLOADING: dict[str, Any] = {
     "tags": ["files"],
     "summary": "Upload files",
     "response_class": JSONResponse,
-    "responses": {200: UPLOADS, **refusals(400, 401, 403, 413, 415)},
+    "responses": {200: UPLOADS, **refusals(401, 403, *OF_BODIES)},
     "openapi_extra": FORM,
 }
 
@@ -95,7 +96,7 @@ async def upload(request: Request, api: CurrentApi, caller: CurrentCaller) -> Re
     tags=["files"],
     summary="List uploads",
     response_class=JSONResponse,
-    responses={200: MANY_UPLOADS, **refusals(400, 401, 403)},
+    responses={200: MANY_UPLOADS, **refusals(401, 403)},
     openapi_extra={"parameters": UPLOAD_PARAMETERS},
 )
 def list_uploads(request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
@@ -114,7 +115,7 @@ def list_uploads(request: Request, api: CurrentApi, caller: CurrentCaller) -> Re
     tags=["files"],
     summary="Delete a file",
     response_class=JSONResponse,
-    responses={200: DELETED, **refusals(400, 401, 403, 404, 409, 413, 415)},
+    responses={200: DELETED, **refusals(401, 403, 404, 409, *OF_BODIES)},
     openapi_extra=openapi.body(FileKey),
 )
 def delete(body: Annotated[FileKey, json_body(FileKey)], api: CurrentApi, caller: CurrentCaller) -> Response:
@@ -131,7 +132,7 @@ def delete(body: Annotated[FileKey, json_body(FileKey)], api: CurrentApi, caller
     tags=["files"],
     summary="Get a download link",
     response_class=JSONResponse,
-    responses={200: DOWNLOAD_URL, **refusals(400, 401, 403, 404, 413, 415)},
+    responses={200: DOWNLOAD_URL, **refusals(401, 403, 404, 409, *OF_BODIES)},
     openapi_extra=openapi.body(FileKey),
 )
 def download_url(
@@ -148,7 +149,7 @@ def download_url(
     tags=["files"],
     summary="Download a file by its link",
     response_class=StreamingResponse,
-    responses={200: FILE_CONTENT, 206: PART_OF_FILE, 416: BAD_RANGE, **refusals(403, 404)},
+    responses={200: FILE_CONTENT, 206: PART_OF_FILE, 416: BAD_RANGE, **refusals(403, 404, 409)},
 )
 def download(token: str, name: str, api: CurrentApi, wanted: WantedRange) -> Response:
     """The file of a link; `name` is what a browser calls it. One `Range` is heeded."""

@@ -13,7 +13,7 @@ from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCall
 from batch_jobs.deployments.api.errors import FileGone, InputWrong, NothingThere, NotPermitted
 from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.list_query import ListQuery
-from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, ONE_JOB, PLAN, refusals
+from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, OF_BODIES, ONE_JOB, PLAN, refusals
 from batch_jobs.deployments.api.schemas import FIELDS, MEDUSA_FIELDS, CreateJob, event_json, job_json, user_json
 from batch_jobs.deployments.log import add_facts
 from batch_jobs.flows.access.target import holds_the_jobs
@@ -40,7 +40,7 @@ Key = Annotated[
     status_code=201,
     summary="Create a job",
     response_class=JSONResponse,
-    responses={201: ONE_JOB, **refusals(400, 401, 403, 404, 409, 413, 415, 422)},
+    responses={201: ONE_JOB, **refusals(401, 403, 404, 409, 422, *OF_BODIES)},
     openapi_extra=openapi.body(CreateJob),
 )
 def create(
@@ -80,7 +80,7 @@ def create(
     dependencies=[requires(Right.READ)],
     summary="List jobs",
     response_class=JSONResponse,
-    responses={200: MANY_JOBS, **refusals(400, 401)},
+    responses={200: MANY_JOBS, **refusals(401)},
     openapi_extra={"parameters": LIST_PARAMETERS},
 )
 def list_jobs(request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
@@ -102,7 +102,7 @@ def list_jobs(request: Request, api: CurrentApi, caller: CurrentCaller) -> Respo
     dependencies=[requires(Right.READ)],
     summary="Get a job",
     response_class=JSONResponse,
-    responses={200: ONE_JOB, **refusals(401, 404)},
+    responses={200: ONE_JOB, **refusals(401, 404, 409)},
 )
 def get(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
     """One job."""
@@ -114,7 +114,7 @@ def get(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
     dependencies=[requires(Right.READ)],
     summary="Get a job's history",
     response_class=JSONResponse,
-    responses={200: EVENTS, **refusals(401, 404)},
+    responses={200: EVENTS, **refusals(401, 404, 409)},
 )
 def events(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
     """Every step: when, from where to where, by whom, why."""
@@ -127,7 +127,7 @@ def events(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
     dependencies=[requires(Right.FILES)],
     summary="Get what a job found and will do",
     response_class=JSONResponse,
-    responses={200: PLAN, **refusals(401, 403, 404)},
+    responses={200: PLAN, **refusals(401, 403, 404, 409)},
 )
 def plan(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
     """What pre-processing left, as the type has it: how the input is read, what will become of it, first changes."""
@@ -152,7 +152,7 @@ def _add_action(name: str, what: str) -> None:
         dependencies=[requires(Right.CHANGE)],
         summary=f"{name.capitalize()} a job",
         response_class=JSONResponse,
-        responses={200: ONE_JOB, **refusals(400, 401, 403, 404, 409)},
+        responses={200: ONE_JOB, **refusals(401, 403, 404, 409)},
     )(act)
 
 

@@ -41,7 +41,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     dependencies=[requires(Right.READ)],
     summary="Follow a job by server-sent events",
     response_class=StreamingResponse,
-    responses={**ANSWERS, **refusals(401, 403, 404)},
+    responses={**ANSWERS, **refusals(401, 403, 404, 409)},
 )
 async def follow(job_id: str, api: CurrentApi, caller: CurrentCaller, last_event_id: LastEventId = None) -> Response:
     """Events `status` (a step of the history) and `progress` (the job), until an `end`, or a `waiting` for a yes."""
@@ -53,7 +53,7 @@ async def follow(job_id: str, api: CurrentApi, caller: CurrentCaller, last_event
     dependencies=[requires(Right.READ)],
     summary="Get a link to follow a job",
     response_class=JSONResponse,
-    responses={200: STREAM_URL, **refusals(401, 403, 404)},
+    responses={200: STREAM_URL, **refusals(401, 403, 404, 409)},
 )
 def stream_url(job_id: str, request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
     """A link for a browser's `EventSource`, which cannot show a key; it works for a while, and dies with the key."""
@@ -66,7 +66,7 @@ def stream_url(job_id: str, request: Request, api: CurrentApi, caller: CurrentCa
     "/streams/{token}",
     summary="Follow a job by its link",
     response_class=StreamingResponse,
-    responses={**ANSWERS, **refusals(403, 404)},
+    responses={**ANSWERS, **refusals(403, 404, 409)},
 )
 async def follow_link(token: str, api: CurrentApi, last_event_id: LastEventId = None) -> Response:
     """The stream of the link's job, as its maker may read it now."""

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, ClassVar
@@ -45,8 +45,8 @@ class Layout(ABC):
     name: ClassVar[str]
     #: Columns by which such a file is known, in any case.
     needed: ClassVar[tuple[str, ...]]
-    #: Those that no other shop's file has together.
-    marks: ClassVar[tuple[str, ...]]
+    #: Those that no other shop's file has together, in several ways.
+    marks: ClassVar[tuple[tuple[str, ...], ...]]
     #: Medusa's columns without their number, and what the file may call what they are made of.
     read: ClassVar[dict[str, tuple[str, ...]]]
 
@@ -59,6 +59,12 @@ class Layout(ABC):
             raise InputRefused(
                 file, f"a file of {self.name} has a column {missing[0]}; set layout to medusa if it is one of Medusa's"
             )
+
+    @classmethod
+    def knows(cls, columns: Iterable[str]) -> bool:
+        """Whether a file with this header is in the layout."""
+        names = {column.strip().lower() for column in columns}
+        return any(names.issuperset(mark.lower() for mark in marks) for marks in cls.marks)
 
     def column(self, *names: str) -> str | None:
         """The file's column of one of these names, in any case."""

@@ -4,7 +4,7 @@ What is made for Medusa stands beside the file's own cells, so that a rejects fi
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
 from batch_jobs.strategies.shop.importing.columns import ARROW, is_made
+from batch_jobs.strategies.shop.importing.headers import PRODUCT_HANDLE
 from batch_jobs.strategies.shop.layouts.layout import Layout, Row
 from batch_jobs.strategies.shop.layouts.shopify import Shopify
 from batch_jobs.strategies.shop.layouts.woocommerce import WooCommerce
@@ -21,39 +22,62 @@ from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT
 
 #: The layout that needs no reading of its own.
 MEDUSA = "medusa"
+NO_CURRENCY = "currency is for the layouts of other shops; Medusa's columns of prices name their own"
 LAYOUTS: dict[str, type[Layout]] = {layout.name: layout for layout in (Shopify, WooCommerce)}
 ROWS = 5_000
 
 
+def layout_of(context: Any, columns: Iterable[str]) -> str:
+    """The layout that the context names, and without one that of the file's header."""
+    given = getattr(context, "layout", MEDUSA)
+    if given is not None:
+        return str(given)
+    targets = {target for rule in context.columns.values() for target in _targets(rule)}
+    if PRODUCT_HANDLE in {*columns, *targets}:
+        return MEDUSA
+    return next((layout.name for layout in LAYOUTS.values() if layout.knows(columns)), MEDUSA)
+
+
 def in_layout(reader: Reader, context: Any, file: str) -> Reader:
-    """The file as its layout has it, where the context names one; ``file`` is its name, for errors."""
-    layout = getattr(context, "layout", MEDUSA)
+    """The file as its layout has it; ``file`` is its name, for errors.
+
+    Raises:
+        InputRefused: nobody said what the prices are in, or said it of a file that does.
+    """
+    layout, currency = layout_of(context, reader.columns), getattr(context, "currency", None)
     if layout == MEDUSA:
+        if currency is not None:
+            raise InputRefused(file, f"{NO_CURRENCY}; leave currency out, or set layout where it is another shop's")
         return reader
-    return LayoutReader(reader, LAYOUTS[layout](file, reader.columns, context.currency))
+    if currency is None:
+        raise InputRefused(
+            file,
+            f"by its header it is a product file of {layout}, which does not say what its prices are in; "
+            "set currency, such as eur",
+        )
+    return LayoutReader(reader, LAYOUTS[layout](file, reader.columns, currency), is_found=context.layout is None)
 
 
-def refuse_currency(layout: str, currency: str | None) -> None:
+def refuse_currency(layout: str | None, currency: str | None) -> None:
     """Refuse a layout whose prices are in no currency, and a currency that nothing is in.
 
     Raises:
         ContextRefused: says which is missing.
     """
-    if layout != MEDUSA and currency is None:
+    if layout not in (None, MEDUSA) and currency is None:
         raise ContextRefused(f"layout {layout} needs a currency, such as eur: its files do not say what prices are in")
     if layout == MEDUSA and currency is not None:
-        raise ContextRefused("currency is for the layouts of other shops; Medusa's columns of prices name their own")
+        raise ContextRefused(NO_CURRENCY)
 
 
 def refuse_other_layout(file: str, context: Any, columns: list[str]) -> None:
-    """Refuse a file that is read as Medusa's and has the header of another shop's.
+    """Refuse a file that is to be read as Medusa's and has the header of another shop's.
 
     Raises:
         InputRefused: names the layout.
     """
-    names = {column.strip().lower() for column in columns}
     for layout in LAYOUTS.values() if context.layout == MEDUSA and not context.columns else ():
-        if names.issuperset(mark.lower() for mark in layout.marks):
+        if layout.knows(columns):
             raise InputRefused(
                 file,
                 f"it looks like a product file of {layout.name}; set layout to {layout.name}, and currency to what its "
@@ -66,7 +90,7 @@ def layout_columns(context: Any, columns: list[str]) -> dict[str, Any]:
 
     Of another shop's file, only what was made for Medusa and what the context names is taken.
     """
-    if context.layout == MEDUSA:
+    if layout_of(context, columns) == MEDUSA:
         return dict(context.columns)
     wanted = {target for given in context.columns.values() for target in _targets(given)}
     made = {column: column.split(ARROW, 1)[1] for column in columns if is_made(column, columns)}
@@ -81,9 +105,10 @@ class LayoutReader(Reader):
         reader: the file, settled.
         layout: what its columns mean.
         wanted: columns that are taken beside those that the layout reads.
+        is_found: whether the layout was found by the header.
     """
 
-    def __init__(self, reader: Reader, layout: Layout, wanted: Collection[str] = ()) -> None:
+    def __init__(self, reader: Reader, layout: Layout, wanted: Collection[str] = (), *, is_found: bool = False) -> None:
         self._reader, self._layout = reader, layout
         self._taken = layout.heeded().union(wanted)
         layout.prepare(self._rows)
@@ -94,7 +119,8 @@ class LayoutReader(Reader):
             targets.update(dict.fromkeys(row.made))
         self._made = {target: f"{layout.source_of(target)}{ARROW}{target}" for target in targets}
         self.columns = [*reader.columns, *self._made.values()]
-        self.described = {**reader.described, "layout": layout.name, **self._left_out(filled, notes)}
+        how = {"layout_is": "found by the header"} if is_found else {}
+        self.described = {**reader.described, "layout": layout.name, **how, **self._left_out(filled, notes)}
 
     def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
         """All batches; a start in the middle is not for a layout, whose rows need those before them."""

@@ -18,7 +18,12 @@ class Shopify(Layout):
 
     name: ClassVar[str] = "shopify"
     needed: ClassVar[tuple[str, ...]] = ("Title",)
-    marks: ClassVar[tuple[str, ...]] = ("Title", "Vendor", "Option1 Value")
+    #: A price tells it from Shopify's file of stocks.
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("Title", "Vendor", "Option1 Value"),
+        ("Title", "Handle", "Option1 Value", "Variant Price"),
+        ("Title", "URL handle", "Option1 Value", "Price"),
+    )
     read: ClassVar[dict[str, tuple[str, ...]]] = {
         "Product Handle": ("Handle", "URL handle"),
         "Product Title": ("Title",),

@@ -36,7 +36,7 @@ class WooCommerce(Layout):
 
     name: ClassVar[str] = "woocommerce"
     needed: ClassVar[tuple[str, ...]] = ("Name", "Type", "Regular price")
-    marks: ClassVar[tuple[str, ...]] = ("Name", "Type", "Regular price")
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (("Name", "Type", "Regular price"),)
     read: ClassVar[dict[str, tuple[str, ...]]] = {
         "Product Handle": ("Name",),
         "Product Title": ("Name",),

@@ -13,6 +13,8 @@ STAGE = "batch_job_stage"
 KEYS = "batch_job_keys"
 #: Their column with the row's index among the rows staged, or with its line in the file.
 ROW = "batch_job_row"
+#: What says in a column's ``info`` that it is of a domain; its type is the one that the domain is over.
+IS_DOMAIN = "batch_jobs_is_domain"
 #: Modes that change a row whose key is there.
 UPDATING = ("upsert", "update", "sync")
 

@@ -32,6 +32,8 @@ def find_table(engine: Engine, name: str, access: DataAccess | None = None) -> T
             info = {DATABASE: database_of(engine)}
             found = Table(table, MetaData(), schema=schema, autoload_with=engine, resolve_fks=False, info=info)
             _refuse(engine, found, access or DataAccess())
+            with engine.connect() as connection:
+                database_of(engine).replace_domains(connection, found)
             return found
     return None
 

@@ -3,12 +3,15 @@
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ARRAY, JSON, Enum, String
-from sqlalchemy.dialects.postgresql import CITEXT, DOMAIN
+from sqlalchemy import ARRAY, JSON, Column, Enum, String
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import NullType, TypeEngine
 
 from batch_jobs.strategies.sdk.database import Database
-from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, UPDATING, Destination, Removal
+from batch_jobs.strategies.tables.databases.loading import IS_DOMAIN, ROW, STAGE, UPDATING, Destination, Removal
+
+#: Types of PostgreSQL by whose equality values are equal that are not the same, such as 1 day and 24:00.
+_BY_TEXT = (NullType, postgresql.CITEXT, postgresql.INTERVAL, postgresql.TSQUERY)
 
 
 class Statements:
@@ -89,8 +92,12 @@ def same_key(database: Database, destination: Destination, left: str, right: str
 
 def key_cell(database: Database, destination: Destination, name: str, side: str) -> str:
     """A cell of the key, to be compared."""
-    collation = destination.collations.get(name)
-    return f"{side}.{database.quoted(name)}" + (f" COLLATE {collation}" if collation else "")
+    collation, column = destination.collations.get(name), destination.column(name)
+    cell = f"{side}.{database.quoted(name)}"
+    if _is_enum_of_domain(column):
+        type: Any = column.type
+        cell = f"CAST({cell} AS {'.'.join(database.quoted(part) for part in (type.schema, type.name) if part)})"
+    return cell + (f" COLLATE {collation}" if collation else "")
 
 
 def upsert_clause(database: Database, destination: Destination) -> str:
@@ -125,19 +132,16 @@ def differences(database: Database, destination: Destination, target: str, sourc
 
 def difference(database: Database, destination: Destination, name: str, before: str, after: str) -> str:
     """The SQL condition that two values of a column differ; what looks different is, whatever the collation."""
-    column = _base(destination.column(name).type)
+    column = destination.column(name)
+    by_text = _compares_by_text(column.type) or _is_enum_of_domain(column)
     cells = [before, after]
-    if _compares_by_text(column):
+    if by_text:
         cells = [f"CAST({cell} AS TEXT)" for cell in cells]
-    if _compares_by_text(column) or (isinstance(column, String) and not isinstance(column, Enum)):
+    if by_text or _has_collation(column.type):
         cells = [f"{cell} COLLATE {database.exact_collation}" for cell in cells]
     differs = f" {database.differs} ".join(cells)
-    same = database.same_meaning(column, *cells)
+    same = database.same_meaning(column.type, *cells)
     return f"({differs} AND NOT {same})" if same else differs
-
-
-def _base(type: TypeEngine[Any]) -> TypeEngine[Any]:
-    return _base(type.data_type) if isinstance(type, DOMAIN) else type
 
 
 def _compares_by_text(type: TypeEngine[Any]) -> bool:
@@ -145,4 +149,15 @@ def _compares_by_text(type: TypeEngine[Any]) -> bool:
     if isinstance(type, ARRAY):
         return _compares_by_text(type.item_type)
     is_json = isinstance(type, JSON) and type.__visit_name__ != "JSONB"
-    return is_json or isinstance(type, (NullType, CITEXT))
+    return is_json or isinstance(type, _BY_TEXT) or type.__class__ is String  # "char", which has no collation
+
+
+def _has_collation(type: TypeEngine[Any]) -> bool:
+    if isinstance(type, ARRAY):
+        return _has_collation(type.item_type)
+    return isinstance(type, String) and not isinstance(type, Enum)
+
+
+def _is_enum_of_domain(column: Column[Any]) -> bool:
+    """Whether it is of a domain over an enum, for which PostgreSQL has no equality."""
+    return isinstance(column.type, Enum) and bool(column.info.get(IS_DOMAIN))

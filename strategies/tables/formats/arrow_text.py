@@ -36,6 +36,16 @@ def as_text(values: pa.Array) -> tuple[pa.Array, Bad]:
     return values.cast(pa.string()), []
 
 
+def row_as_text(table: pa.Table, index: int) -> dict[str, str | None]:
+    """One row of a table as text; a value that no text says all of is none."""
+    row = table.slice(index, 1)
+    texts = {
+        name: column if pa.types.is_string(column.type) else as_text(column.combine_chunks())[0]
+        for name, column in zip(row.column_names, row.columns, strict=True)
+    }
+    return {name: column[0].as_py() for name, column in texts.items()}
+
+
 def _each(values: pa.Array, text: Callable[[Any], str]) -> tuple[pa.Array, Bad]:
     cells: list[str | None] = []
     bad: Bad = []

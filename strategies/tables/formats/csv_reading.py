@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.errors import InputRefused
+from batch_jobs.strategies.tables.formats.broken_utf8 import MARKING, in_hex, marked_bytes, without_marks
 from batch_jobs.strategies.tables.formats.csv_position import Pass, Position, lines_of_records
 from batch_jobs.strategies.tables.formats.dialect import Dialect, find_dialect
 from batch_jobs.strategies.tables.formats.footer import without_footer
@@ -54,25 +55,35 @@ class CsvReader(Reader):
 
     def __init__(self, source: Input, options: ReadOptions | None = None, block: int = BLOCK) -> None:
         options = options or ReadOptions()
+        self._options = options
         self._source, self._name, self._block = source, source.name, block
         self._footer, self._has_header = options.skip_footer, options.header
         if options.found:
             found = options.found
             shown = found["sample"].encode(found["encoding"], errors="replace")
-            self._survey = Survey((found["encoding"],), found["how"], found["quotes"], shown)
+            self._survey = Survey(
+                (found["encoding"],), found["how"], found["quotes"], shown, found.get("broken", False)
+            )
             self._dialect = Dialect(**found["dialect"])
         else:
             sample = read_sample(source)
             self._survey = find_encoding(self._name, sample, options.encoding)
-            text = _text(sample, self._survey.encoding)
-            if options.header and len(sample) == SAMPLE and not any(end in text for end in "\r\n"):
-                raise InputRefused(
-                    self._name, f"its first line is longer than {SAMPLE >> 20} MB, so that it is no header"
-                )
-            self._dialect = find_dialect(text, self._name, options)
+            self._dialect = self._find_dialect(sample)
         self.columns = self._dialect.columns
         surplus = range(len(self.columns), self._dialect.width)
         self._cells = [*self.columns, *(f"\0{position}" for position in surplus)]
+
+    def _find_dialect(self, sample: bytes) -> Dialect:
+        text = _text(sample, self._survey)
+        if self._has_header and len(sample) == SAMPLE and not any(end in text for end in "\r\n"):
+            raise InputRefused(self._name, f"its first line is longer than {SAMPLE >> 20} MB, so that it is no header")
+        dialect = find_dialect(text, self._name, self._options)
+        broken = b"".join(map(marked_bytes, dialect.columns))
+        if broken:
+            raise InputRefused(
+                self._name, f"its header is not {self._survey.encoding} ({in_hex(broken)}); set the encoding"
+            )
+        return dialect
 
     @property
     def described(self) -> dict[str, str]:  # type: ignore[override]
@@ -81,6 +92,8 @@ class CsvReader(Reader):
         told = {"format": "csv", "delimiter": shown, "encoding": self._survey.encoding}
         if self._survey.how == "guessed":
             told |= {"encoding_is": "guessed", "sample": self._survey.sample}
+        elif self._survey.broken:
+            told |= {"encoding_is": "broken", "sample": self._survey.sample}
         if self._dialect.unnamed:
             told["unnamed"] = ", ".join(self._dialect.unnamed)
         return told
@@ -98,6 +111,7 @@ class CsvReader(Reader):
             "how": self._survey.how,
             "sample": self._survey.sample,
             "quotes": self._survey.quotes,
+            "broken": self._survey.broken,
             "dialect": asdict(self._dialect),
         }
 
@@ -110,6 +124,8 @@ class CsvReader(Reader):
                 )
             except BackslashQuote as found:
                 self._refuse_backslash(found)
+            if self._survey.broken:
+                self._find_dialect(read_sample(self._source))  # refuses a header that is broken
 
     def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them.
@@ -118,7 +134,8 @@ class CsvReader(Reader):
             InputRefused: a quote is never closed, or looks as if it were escaped in another way.
         """
         found = self._batches(start)
-        yield from without_footer(found, self._footer) if self._footer else found
+        found = without_footer(found, self._footer) if self._footer else found
+        yield from map(without_marks, found) if self._survey.broken else found
 
     def _batches(self, start: dict[str, int] | None) -> Iterator[Batch]:
         done, block = Position(0, self._first_line), self._block
@@ -154,12 +171,7 @@ class CsvReader(Reader):
                 if position.record > max(begun.record, done.record):
                     yield batch, position
             if current.checked is not None and current.text is not None:
-                self._survey = Survey(
-                    current.checked.survey.encodings,
-                    current.checked.survey.how,
-                    current.text.quotes,
-                    current.checked.survey.shown,
-                )
+                self._survey = replace(current.checked.survey, quotes=current.text.quotes)
             leftover = None
             if current.bad:
                 empty = pa.table({name: pa.array([], pa.string()) for name in self._cells})
@@ -169,7 +181,8 @@ class CsvReader(Reader):
                 yield leftover
 
     def _open(self, stream: BinaryIO) -> Pass:
-        if self._survey.quotes is not None and not self._dialect.skipped and self._dialect.rewriting is None:
+        as_it_is = not self._dialect.skipped and self._dialect.rewriting is None and not self._survey.broken
+        if self._survey.quotes is not None and as_it_is:
             return Pass()
         checked = CheckedText(stream, self._survey)
         return Pass(checked, PlainText(checked.blocks(), self._dialect))
@@ -320,9 +333,9 @@ class CsvReader(Reader):
         ) from None
 
 
-def _text(sample: bytes, encoding: str) -> str:
+def _text(sample: bytes, survey: Survey) -> str:
     """The beginning of the text, with the end of its last line where it is cut."""
-    text = sample.decode(encoding, errors="ignore").removeprefix("\ufeff")
+    text = sample.decode(survey.encoding, errors=MARKING if survey.broken else "ignore").removeprefix("\ufeff")
     end = max(text.rfind("\n"), text.rfind("\r")) if len(sample) == SAMPLE else -1
     return text[: end + 1] if end > 0 else text
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.errors import InputRefused
+from batch_jobs.strategies.tables.formats.broken_utf8 import in_hex
 from batch_jobs.strategies.tables.formats.format import Format, Writer
 from batch_jobs.strategies.tables.formats.header import refuse_too_many
 from batch_jobs.strategies.tables.formats.json_text import HALF, NoNumber, Number, as_json, is_text
@@ -274,6 +275,8 @@ class _Lines:
             found = self._loaded(raw)
         except _Repeated as error:
             return _bad(line, raw, f"has the key {str(error)!r} twice")
+        except UnicodeDecodeError as error:
+            return _bad(line, raw, f"is not UTF-8 ({in_hex(error.object[error.start : error.end])})")
         except (ValueError, RecursionError):
             return _bad(line, raw, "is not JSON")
         if not isinstance(found, dict):

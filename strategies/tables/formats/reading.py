@@ -105,7 +105,7 @@ class Batch:
     table: pa.Table
     lines: pa.Array
     bad_rows: list[BadRow]
-    start: dict[str, int]
+    start: dict[str, Any]
     bad_cells: list[BadCell] = field(default_factory=list)
     texts: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
     absent: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
@@ -141,6 +141,9 @@ class Reader(ABC):
     names_its_columns: bool = True
     #: The columns' types where the file itself has them; their cells are still given as text.
     types: Mapping[str, pa.DataType] = MappingProxyType({})
+
+    #: Where a strategy makes the rows, the types of the columns that are not as they were read.
+    made: Mapping[str, pa.DataType] | None = None
 
     @property
     def input_columns(self) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from batch_jobs.strategies.sdk.errors import InputRefused
+from batch_jobs.strategies.tables.formats.broken_utf8 import MARKING, is_mostly_utf8
 from batch_jobs.strategies.tables.formats.encodings import likely_encodings, text_encoding
 from batch_jobs.strategies.tables.formats.format import other_format
 from batch_jobs.strategies.tables.formats.reading import BLOCK, Input, NotAsItBegan, unpacked
@@ -21,11 +22,11 @@ BOMS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 UTF8 = ("utf-8", "utf-8-sig", "ascii")
+MAY_BE_BROKEN = ("utf-8", "utf-8-sig")
 #: Others in which a byte of ASCII is that character, wherever it stands.
 BEGIN_LIKE_ASCII = ("cp1252", "cp1250", "cp1251", "iso8859-1", "iso8859-2", "iso8859-15")
 LOOKED_AT = 1 << 16  # bytes of a text from where it turns out not to be UTF-8
 SHOWN = 80  # characters of a line in a description
-MOSTLY = 4  # letters in UTF-8 for each byte that is not, where a text is UTF-8 and broken
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Survey:
 
     ``encodings`` are those it may have, the likeliest first, and ``how`` says where they are from: given, found (by a
     mark, or as all of it is valid UTF-8) or guessed; a guess has a line with letters that are ``shown`` in it.
+    ``broken`` says that it is UTF-8 with a few bytes that are not; a line with such is ``shown``.
     ``quotes`` is how many of them there are, ``None`` as long as only the beginning was looked at.
     """
 
@@ -41,6 +43,7 @@ class Survey:
     how: str = "found"
     quotes: int | None = None
     shown: bytes = b""
+    broken: bool = False
 
     @property
     def encoding(self) -> str:
@@ -49,17 +52,17 @@ class Survey:
 
     @property
     def sample(self) -> str:
-        """The line that shows what a guess makes of the text; empty where nothing was guessed."""
+        """The line that shows what a guess makes of the text, or what is broken; empty where neither is."""
         text = self.shown.decode(self.encoding, errors="replace").strip()
         return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 class NotThisEncoding(NotAsItBegan):
-    """A text is not in the encoding it seemed to have, by a byte at this position."""
+    """A text is not in the encoding it seemed to have, by a byte at this position; ``other`` is what it may be."""
 
-    def __init__(self, survey: Survey, position: int) -> None:
+    def __init__(self, survey: Survey, position: int, other: Survey | None) -> None:
         super().__init__()
-        self.survey, self.position = survey, position
+        self.survey, self.position, self.other = survey, position, other
 
 
 def read_sample(source: Input) -> bytes:
@@ -93,7 +96,9 @@ def find_encoding(name: str, sample: bytes, encoding: str | None) -> Survey:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample)  # its last character may be cut
     except UnicodeDecodeError as error:
-        return _guessed(sample, error.start) or Survey(("utf-8",))
+        if is_mostly_utf8(sample):
+            return _broken(Survey(("utf-8",)), sample, error.start)
+        return _guessed(sample, error.start)
     return Survey(("utf-8",))
 
 
@@ -112,7 +117,7 @@ def survey(source: Input, begun: Survey, count: Callable[[Iterator[bytes]], int]
             except NotThisEncoding as error:
                 furthest = max(furthest, error.position)
                 tried.append(error.survey.encoding)
-                left = [replace(error.survey, encodings=others)] if (others := error.survey.encodings[1:]) else []
+                left = [error.other] if error.other else []
             else:
                 return replace(text.survey, quotes=quotes)
     names = " nor ".join(dict.fromkeys(tried))
@@ -125,7 +130,8 @@ class CheckedText:
     def __init__(self, stream: BinaryIO, survey: Survey) -> None:
         self.survey = survey
         self._stream = stream
-        self._decoder = codecs.getincrementaldecoder(survey.encoding)()
+        self._decoder = codecs.getincrementaldecoder(survey.encoding)(MARKING if survey.broken else "strict")
+        self._letters = 0  # bytes of letters in UTF-8, the first one of each aside
         self._only_ascii = survey.encoding in (*UTF8, *BEGIN_LIKE_ASCII)
         self._done = 0
 
@@ -152,32 +158,45 @@ class CheckedText:
         try:
             text = self._decoder.decode(block, final=not block)
             self._only_ascii = False
-            return block if self.survey.encoding in UTF8 else text.encode()
+            self._letters += len(block) - len(text)
+            return block if self.survey.encoding in UTF8 and not self.survey.broken else text.encode()
         except UnicodeDecodeError as error:
             self._guess(block, error)
             return self._checked(block)
         except UnicodeError as error:  # its first mark is missing, or there is half a character, which UTF-7 can write
-            raise NotThisEncoding(self.survey, self._done + getattr(error, "start", 0)) from None
+            raise NotThisEncoding(self.survey, self._done + getattr(error, "start", 0), _next(self.survey)) from None
 
     def _guess(self, block: bytes, error: UnicodeDecodeError) -> None:
         """Take another encoding for it, where it may still have another one."""
-        is_open = self._only_ascii and self.survey.encoding == "utf-8" and self.survey.how == "found"
-        guessed = _guessed(block, error.start) if is_open else None
-        if guessed is None:
-            # what the last block left undecided is at the begin of what was to be decoded
-            raise NotThisEncoding(self.survey, self._done + len(block) - len(error.object) + error.start) from None
-        self.survey = guessed
-        self._decoder = codecs.getincrementaldecoder(guessed.encoding)()
+        # what the last block left undecided is at the begin of what was to be decoded
+        place = len(block) - len(error.object) + error.start
+        if self.survey.encoding in MAY_BE_BROKEN and is_mostly_utf8(block, self._letters):
+            raise NotThisEncoding(self.survey, self._done + place, _broken(self.survey, block, place)) from None
+        if not self._only_ascii or self.survey.encoding != "utf-8" or self.survey.how != "found":
+            raise NotThisEncoding(self.survey, self._done + place, _next(self.survey)) from None
+        self.survey = _guessed(block, place)
+        self._decoder = codecs.getincrementaldecoder(self.survey.encoding)()
 
 
-def _guessed(block: bytes, place: int) -> Survey | None:
-    """What a text may be that is not UTF-8 at this place; ``None`` where all around is UTF-8, so that it is broken."""
-    around = block[block.rfind(b"\n", 0, place) + 1 :][:LOOKED_AT]
-    text = block.decode(errors="replace")
-    broken = text.count("\ufffd")
-    if len(text) - len(text.encode("ascii", errors="ignore")) - broken > MOSTLY * broken:
-        return None
+def _guessed(block: bytes, place: int) -> Survey:
+    """What a text may be that is not UTF-8 at this place."""
+    around = block[_line_start(block, place) :][:LOOKED_AT]
     return Survey(likely_encodings(around), "guessed", shown=around.partition(b"\n")[0])
+
+
+def _broken(survey: Survey, block: bytes, place: int) -> Survey:
+    """The same as UTF-8 with a few bytes that are not, the first one at this place."""
+    start = _line_start(block, place)
+    return replace(survey, broken=True, shown=block[start : start + LOOKED_AT].partition(b"\n")[0])
+
+
+def _next(survey: Survey) -> Survey | None:
+    """The same with the next one of its encodings, where it may have another."""
+    return replace(survey, encodings=survey.encodings[1:]) if survey.encodings[1:] else None
+
+
+def _line_start(block: bytes, place: int) -> int:
+    return block.rfind(b"\n", 0, max(0, place)) + 1
 
 
 def _known(name: str, encoding: str) -> str:

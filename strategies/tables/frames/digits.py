@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.tables.frames.input_types import PRECISION
-from batch_jobs.strategies.tables.values.numbers import LARGEST_PRECISION
+from batch_jobs.strategies.tables.values.arrays import LARGEST_PRECISION
 
 
 class Digits:

@@ -153,6 +153,7 @@ class FrameExport(BatchJobStrategy, abstract=True):
         with _reading(job, exported) as (source, connection):
             selection = _select(job, exported, source, connection)
             job.progress.total = rows = selection.count(connection)
+            nulls = selection.count_json_nulls(connection, database_of(job.target)) if format.nests else {}
             columns = selection.columns
             if self._changes_rows:
                 rows = 0  # nobody knows how many it will make
@@ -163,6 +164,9 @@ class FrameExport(BatchJobStrategy, abstract=True):
         found = f"{job.progress.total} rows of {exported.title}"
         job.describe("export-rows", "To export", f"{found} as {context.format}")
         job.describe("export-columns", "Columns", names)
+        if nulls:
+            job.plan["json_nulls"] = nulls
+            job.describe("export-json-null", "JSON null", _of_json_nulls(nulls))
         taken = context.model_dump(include=SHOWN, exclude_defaults=True)
         if taken:
             job.describe("export-options", "Options", ", ".join(f"{name} {value!r}" for name, value in taken.items()))
@@ -291,6 +295,14 @@ def _named(context: ExportOptions, columns: list[SelectedColumn]) -> list[Select
     if doubled:
         raise JobRefused(f"two columns would be called {shown(doubled)} in the file; rename one otherwise")
     return named
+
+
+def _of_json_nulls(counts: dict[str, int]) -> str:
+    found = "; ".join(
+        f"{name}: {'1 value is' if count == 1 else f'{count} values are'} JSON null" for name, count in counts.items()
+    )
+    becomes = "becomes" if sum(counts.values()) == 1 else "become"
+    return f"{found} and {becomes} null, which an import takes for no value; csv, tsv, xlsx and parquet keep them apart"
 
 
 def _is_delimiter(mark: str) -> bool:

@@ -1,11 +1,11 @@
 """Loading a file into a table: what ``table-import`` does, and strategies that change the rows on their way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel
 from sqlalchemy import Table, select
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
@@ -15,6 +15,7 @@ from batch_jobs.strategies.sdk.errors import (
     ContextRefused,
     InputRefused,
     JobRefused,
+    StrategyIncomplete,
     TooManyRejects,
     count_rows,
 )
@@ -24,7 +25,6 @@ from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_unwritable, require_table, shown
 from batch_jobs.strategies.tables.formats.format import (
     Format,
-    FormatName,
     format_of,
     get_format,
     refuse_encoding,
@@ -32,10 +32,18 @@ from batch_jobs.strategies.tables.formats.format import (
 )
 from batch_jobs.strategies.tables.formats.options import ReadingOptions, given_options
 from batch_jobs.strategies.tables.formats.reading import NotAsItBegan, Reader
+from batch_jobs.strategies.tables.frames.fitting import refuse_other_types, refuse_unfit, refuse_without_key
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
 from batch_jobs.strategies.tables.importing.creation import Creation
+from batch_jobs.strategies.tables.importing.import_options import (
+    FileOptions,
+    ImportContext,
+    RowOptions,
+    fixed,
+    value_options,
+)
 from batch_jobs.strategies.tables.importing.inference import Inference
-from batch_jobs.strategies.tables.importing.inputs import InputOptions, Inputs, checksum_of, input_keys
+from batch_jobs.strategies.tables.importing.inputs import Inputs, checksum_of, input_keys
 from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT, choose_key, map_columns, match_table, unique_key
 from batch_jobs.strategies.tables.importing.plan import (
     ColumnChanges,
@@ -58,34 +66,12 @@ from batch_jobs.strategies.tables.values.options import ValueOptions
 if TYPE_CHECKING:
     import pandas as pd
 
+    from batch_jobs.strategies.tables.frames.rows import Make
+    from batch_jobs.strategies.tables.frames.source_reader import FrameChunk, FrameInputs
+
 DESCRIBED_COLUMNS = 20
 DESCRIBED_FILES = 20
-
-
-class ImportOptions(SyncOptions, ValueOptions, ReadingOptions, InputOptions):
-    """Which rows are loaded, how the file is read, how its cells are understood, and what happens to other rows."""
-
-    mode: Literal["append", "insert", "upsert", "update", "sync"] = Field(
-        "append",
-        title="Mode",
-        description="append: add every row; insert: reject a row whose key exists; upsert: update it where it differs; "
-        "update: so, and reject a row whose key does not exist; sync: upsert, and remove rows that the file lacks",
-    )
-    max_rejects: int | None = Field(
-        None,
-        title="Most rejects",
-        description="Fail before anything is written when more rows than this are bad; default: any number",
-        ge=0,
-    )
-    format: FormatName | None = Field(None, title="Format", description="Default: by the file's name")
-
-
-class Loading(ImportOptions):
-    """The options of an import, and where its rows go, as the strategy or the job says it."""
-
-    table: ClassVar[str]
-    key: ClassVar[list[str]]
-    columns: ClassVar[dict[str, str | None]]
+BY_TRIGGER = "went to a trigger of the table that reports none written; counted as unchanged"
 
 
 class FrameImport(BatchJobStrategy, abstract=True):
@@ -100,13 +86,25 @@ class FrameImport(BatchJobStrategy, abstract=True):
     #: The columns that tell rows apart; by default the table's primary key.
     key: ClassVar[Sequence[str]] = ()
 
-    class Context(ImportOptions):
+    #: Types of the file's columns that are not to be found, by name: ``{"code": "text"}``; a job's ``types`` go before.
+    types: ClassVar[Mapping[str, str]] = {}
+    #: What the rows have to be like: a schema of pandera's, or a pydantic model of a row; each bad cell is a reject.
+    schema: ClassVar[Any] = None
+
+    class Context(FileOptions):
         """What every such import can be asked for."""
+
+    class SourceContext(RowOptions):
+        """What an import can be asked for whose rows come from ``frames``."""
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(abstract=abstract, **kwargs)
+        if not _is_schema(cls.schema):
+            raise StrategyIncomplete(cls.__name__, ["a schema that is one of pandera's or a pydantic model"])
         if not abstract and "table" not in cls.Context.model_fields:
-            setattr(cls, "Context", _fixed(cls))  # noqa: B010  # to mypy a class in a class is not assigned to
+            if not getattr(cls, "table", None):
+                raise StrategyIncomplete(cls.__name__, ["table"])
+            setattr(cls, "Context", fixed(_context(cls), cls.table, list(cls.key)))  # noqa: B010  # to mypy a class in a class is not assigned to
 
     def transform(self, frame: "pd.DataFrame", job: JobRun) -> "pd.DataFrame":
         """What becomes of some rows of the file; they are loaded as they are returned.
@@ -123,26 +121,41 @@ class FrameImport(BatchJobStrategy, abstract=True):
         """
         return frame
 
+    def frames(self, job: JobRun, after: Any) -> "Iterator[FrameChunk]":
+        """The rows to load, where they come from elsewhere than a file: an API, a data set.
+
+        It is called for the preview and again for the run, and gives the same rows for the same cursor.
+
+        Args:
+            job: has the context.
+            after: the cursor of the last frame that is done, ``None`` at the start.
+
+        Yields:
+            The frames after it, each of some thousand rows at most, with the cursor of what follows it.
+        """
+        raise NotImplementedError
+
     def prepare(self, context: Any) -> Any:
         """Refuse what cannot be meant."""
-        name = context.first_name(self.batch_type)
+        name = None if self._fetches() else context.first_name(self.batch_type)
         if not context.table.strip():
             raise ContextRefused(f"{self.batch_type} needs the name of a table")
         if len(set(context.key)) < len(context.key):
             raise ContextRefused(f"key names a column twice: {', '.join(context.key)}")
         if context.mode != "sync" and context.asks_for_removal:
             raise ContextRefused("missing, where and max_removed are for mode sync; leave them out or set mode to sync")
-        refuse_encoding(context)
-        with suppress(InputRefused):  # a name that tells no format is reported with the file
-            refuse_unheeded(context, get_format(context.format) if context.format else format_of(name))
+        if name is not None:
+            refuse_encoding(context)
+            with suppress(InputRefused):  # a name that tells no format is reported with the file
+                refuse_unheeded(context, get_format(context.format) if context.format else format_of(name))
         return context
 
     def pre_process(self, job: JobRun) -> None:
         """Read the whole file: decide, count, find everything that is wrong; the target is only read."""
         if job.checkpoint is not None and "checksum" in job.plan:
             return  # part of the file is in; to compare with that would make a new plan of half the work
-        inputs = Inputs(job, input_keys(job))
-        format = inputs.format(job.context.format)
+        inputs = self._inputs(job)
+        format = inputs.format(getattr(job.context, "format", None))
         reader = self._reader(job, inputs, format)
         try:
             plan = self._look(job, format, reader)
@@ -151,6 +164,8 @@ class FrameImport(BatchJobStrategy, abstract=True):
             job.rejects.restart()
             plan = self._look(job, format, reader)
         plan.file, plan.found = reader.described, reader.found
+        if reader.made is not None and plan.found:
+            plan.frame = [ColumnToCreate.model_validate(column) for column in plan.found.get("types", [])]
         plan.options = given_options(job.context, ReadingOptions, ValueOptions, SyncOptions)
         plan.files = inputs.look_at(plan.total)
         plan.checksum = checksum_of(plan.files)
@@ -165,9 +180,9 @@ class FrameImport(BatchJobStrategy, abstract=True):
     def process(self, job: JobRun) -> None:
         """Load the file, chunk by chunk, from the checkpoint on."""
         plan = ImportPlan.model_validate(job.plan)
-        inputs = Inputs(job, [file.key for file in plan.files])
+        inputs = self._inputs(job, plan)
         inputs.refuse_changed(plan.files)
-        format = inputs.format(job.context.format)
+        format = inputs.format(getattr(job.context, "format", None))
         table, creation = _table(job, plan)
         destination = _destination(job, plan, table, exists=plan.creates is None)
         loader = database_of(job.target).loader(destination)
@@ -175,6 +190,8 @@ class FrameImport(BatchJobStrategy, abstract=True):
         if job.checkpoint != REMOVING:
             converter = _converter(job, format, table, plan.mapping, plan.key)
             _load_all(job, plan, Chunking(reader, converter, loader, destination), creation)
+        if job.context.mode == "append" and job.result.unchanged:
+            job.describe("import-left-out", "Left out", f"{count_rows(job.result.unchanged)} {BY_TRIGGER}")
         if job.context.mode == "sync" and plan.creates is None:
             of_key = {name: column for name, column in plan.mapping.items() if column in plan.key}
             keys = _checked(reader, _converter(job, format, table, of_key, plan.key))
@@ -184,20 +201,37 @@ class FrameImport(BatchJobStrategy, abstract=True):
         """None, where the author gives none."""
         return ""
 
-    def _reader(self, job: JobRun, inputs: Inputs, format: Format, found: dict[str, Any] | None = None) -> Reader:
-        if type(self).transform is FrameImport.transform:
+    @classmethod
+    def _makes_frames(cls) -> bool:
+        return cls.transform is not FrameImport.transform or cls.schema is not None
+
+    @classmethod
+    def _fetches(cls) -> bool:
+        return cls.frames is not FrameImport.frames
+
+    def _inputs(self, job: JobRun, plan: ImportPlan | None = None) -> "Inputs | FrameInputs":
+        if not self._fetches():
+            return Inputs(job, [file.key for file in plan.files] if plan else input_keys(job))
+        from batch_jobs.strategies.tables.frames.source_reader import FrameInputs
+
+        return FrameInputs(lambda after: self.frames(job, after), self._make(job))
+
+    def _reader(
+        self, job: JobRun, inputs: "Inputs | FrameInputs", format: Format, found: dict[str, Any] | None = None
+    ) -> Reader:
+        if self._fetches() or not self._makes_frames():
             return inputs.reader(format, job.context, found)
         from batch_jobs.strategies.tables.frames.frame_reader import FrameReader  # which needs pandas
-        from batch_jobs.strategies.tables.frames.transforming import transformed
 
         inner = inputs.reader(format, job.context, found["input"] if found else None)
-        return FrameReader(
-            inner,
-            lambda frame, rows: transformed(self, self.transform, frame, rows, job),
-            format,
-            job.context,
-            found,
-        )
+        options = job.context.model_copy(update={"types": {**self.types, **job.context.types}})
+        return FrameReader(inner, self._make(job), format, options, found)
+
+    def _make(self, job: JobRun) -> "Make":
+        from batch_jobs.strategies.tables.frames.schema import checked_by
+        from batch_jobs.strategies.tables.frames.transforming import transformed
+
+        return lambda frame, rows: checked_by(self.schema, transformed(self, self.transform, frame, rows, job), rows)
 
     def _look(self, job: JobRun, format: Format, reader: Reader) -> ImportPlan:
         """Decide, and look at every row."""
@@ -216,7 +250,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
         return plan
 
     def _decide(self, job: JobRun, format: Format, reader: Reader) -> tuple[ImportPlan, Table, bool]:
-        context: Loading = job.context
+        context: ImportContext = job.context
         table = find_table(job.target, context.table, _access(job))
         if table is None and context.mode == "update":
             require_table(job.target, context.table, _access(job))
@@ -225,7 +259,11 @@ class FrameImport(BatchJobStrategy, abstract=True):
         _refuse_unknown_columns(context, reader, mapping)
         if table is not None:
             refuse_unwritable(job.target, table, context.mode)
+            if reader.made is not None:
+                refuse_unfit(list(mapping), reader.made, table, context.key, context.mode)
             mapping = match_table(mapping, table, context.mode)
+        elif reader.made is not None:
+            refuse_without_key(list(mapping), context.key)
         key = choose_key(context.mode, context.key, table, list(mapping.values()))
         plan = ImportPlan(mapping=mapping, key=key)
         if inference is not None:
@@ -239,12 +277,14 @@ class FrameImport(BatchJobStrategy, abstract=True):
         return plan, table, True
 
 
-def _fixed(cls: type[FrameImport]) -> type[ImportOptions]:
-    """The context of a strategy, with where the strategy's rows go."""
-    there = {"table": cls.table, "key": list(cls.key), "columns": {}}
-    about = {name: getattr(cls.Context, name) for name in ("__module__", "__qualname__", "__doc__")}
-    annotations = dict.fromkeys(there, ClassVar[Any])
-    return type(cls.Context.__name__, (cls.Context,), {**about, **there, "__annotations__": annotations})
+def _is_schema(schema: Any) -> bool:
+    is_model = isinstance(schema, type) and issubclass(schema, BaseModel)
+    return schema is None or is_model or hasattr(schema, "validate")
+
+
+def _context(cls: type[FrameImport]) -> type[BaseModel]:
+    is_own = cls.Context is not FrameImport.Context
+    return cls.Context if is_own or not cls._fetches() else FrameImport.SourceContext
 
 
 def _access(job: JobRun) -> DataAccess:
@@ -253,8 +293,9 @@ def _access(job: JobRun) -> DataAccess:
 
 
 def _infer(job: JobRun, format: Format, reader: Reader) -> Inference:
-    context: Loading = job.context
-    inference = Inference(database_of(job.target), context, reader.types, context.columns, typed=format.typed)
+    context: ImportContext = job.context
+    options = value_options(context)
+    inference = Inference(database_of(job.target), options, reader.types, context.columns, typed=format.typed)
     _refuse_wide_table(job, reader.columns)
     seen = len(reader.columns)
     with prefetched(reader.batches()) as batches:
@@ -263,6 +304,7 @@ def _infer(job: JobRun, format: Format, reader: Reader) -> Inference:
             if batch.table.num_columns > seen:
                 _refuse_wide_table(job, batch.table.column_names)
                 seen = batch.table.num_columns
+            refuse_other_types(reader.made or {}, batch)
             inference.feed(batch)
     return inference
 
@@ -273,15 +315,16 @@ def _refuse_wide_table(job: JobRun, columns: list[str]) -> None:
     refuse_wide_table(database_of(job.target), len(loaded))
 
 
-def _refuse_unknown_columns(context: Loading, reader: Reader, mapping: dict[str, str]) -> None:
+def _refuse_unknown_columns(context: ImportContext, reader: Reader, mapping: dict[str, str]) -> None:
     names = list(mapping) if reader.input_columns is reader.columns else reader.input_columns
-    for option, columns in context.unknown_columns([*names, *mapping.values()]).items():
+    for option, columns in value_options(context).unknown_columns([*names, *mapping.values()]).items():
         raise JobRefused(f"{option} names {shown(columns)}, which is not loaded; what is: {shown(names)}")
 
 
 def _converter(job: JobRun, format: Format, table: Table, mapping: dict[str, str], key: list[str]) -> Converter:
+    options = value_options(job.context)
     return Converter(
-        table, mapping, key, format.for_spreadsheets, job.context, typed=format.typed, has_json=format.has_json
+        table, mapping, key, format.for_spreadsheets, options, typed=format.typed, has_json=format.has_json
     )
 
 
@@ -296,12 +339,13 @@ def _checked(reader: Reader, converter: Converter) -> Iterator[Checked]:
 
 
 def _destination(job: JobRun, plan: ImportPlan, table: Table, exists: bool) -> Destination:
-    context: Loading = job.context
+    context: ImportContext = job.context
     columns = list(plan.mapping.values())
     if context.mode == "append":
         return Destination(table, columns, [], context.mode)
     collations = unique_key(job.target, table, plan.key).collations if exists else {}
-    return Destination(table, columns, plan.key, context.mode, collations, resets=context.empty == "default")
+    resets = value_options(context).empty == "default"
+    return Destination(table, columns, plan.key, context.mode, collations, resets=resets)
 
 
 def _file_keys(job: JobRun, destination: Destination, exists: bool) -> HashedKeys | StagedKeys:
@@ -386,6 +430,10 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
         job.describe(f"import-file-{number}", "File", f"{file.key}: {rows}, SHA-256 {file.checksum}")
     if len(plan.files) > DESCRIBED_FILES:
         job.describe("import-files", "Files", f"and {len(plan.files) - DESCRIBED_FILES} more")
+    if plan.frame is not None:
+        frame = [f"{column.name} {column.type}" for column in plan.frame]
+        more = f" and {len(frame) - DESCRIBED_COLUMNS} more" if len(frame) > DESCRIBED_COLUMNS else ""
+        job.describe("import-frame", "Frame", ", ".join(frame[:DESCRIBED_COLUMNS]) + more)
     if plan.creates is not None:
         job.describe("import-table", "Table", f"{table} will be created")
         _describe_columns(job, plan.creates)
@@ -401,6 +449,8 @@ def _describe(job: JobRun, plan: ImportPlan) -> None:
     if job.context.mode == "sync":
         marked = "deleted" if job.context.missing == DELETE else "marked"
         job.describe("import-remove", "To remove", f"{count_rows(counts.remove)} not in the file will be {marked}")
+    if counts.left_out:
+        job.describe("import-not-returned", "Left out", f"{count_rows(counts.left_out)} that transform does not return")
     job.describe("import-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")
 
 

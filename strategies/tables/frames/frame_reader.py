@@ -1,27 +1,24 @@
 """An input's batches as a strategy in pandas makes them of the input's rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
-from batch_jobs.strategies.sdk.errors import JobRefused
-from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.formats.format import Format
 from batch_jobs.strategies.tables.formats.reading import Batch, NotAsItBegan, Reader
-from batch_jobs.strategies.tables.frames.input_types import FRAMES, InputTypes, input_table
+from batch_jobs.strategies.tables.frames.input_types import FRAMES, InputTypes, LikelyTypes, input_table
 from batch_jobs.strategies.tables.frames.making import made_batch
-from batch_jobs.strategies.tables.frames.rows import FrameRows, frame_of
+from batch_jobs.strategies.tables.frames.rows import FrameRows, Make, frame_of
 from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT
 from batch_jobs.strategies.tables.importing.plan import ColumnToCreate
 from batch_jobs.strategies.tables.prefetch import prefetched
-from batch_jobs.strategies.tables.values.converting import Converter
+from batch_jobs.strategies.tables.values.converting import Checked, Converter
 from batch_jobs.strategies.tables.values.options import ValueOptions
 
-#: Makes one frame of another, and refuses rows of it.
-Make = Callable[[pd.DataFrame, FrameRows], pd.DataFrame]
+#: Rows of the beginning that are looked at before all others.
+FEW = 500
 
 
 class FrameReader(Reader):
@@ -43,7 +40,7 @@ class FrameReader(Reader):
     ) -> None:
         self._inner, self._make, self._format, self._options = inner, make, format, options
         self._is_settled = found is not None
-        self.made_types: dict[str, pa.DataType] = {}
+        self.made: dict[str, pa.DataType] = {}
         if found is None:
             self._open()
         else:
@@ -69,25 +66,35 @@ class FrameReader(Reader):
     def settle(self) -> None:
         """Look at the whole input."""
         self._inner.settle()
-        types = self._types()
+        types = InputTypes(FRAMES, self._options, self._inner.types, typed=self._format.typed)
         with prefetched(self._inner.batches()) as batches:
             for batch in batches:
                 types.feed(_loaded(batch))
         self._is_settled = True
         self._open(types)
 
-    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them."""
-        types = None if self._is_settled or start is not None else self._types()
-        with prefetched(self._inner.batches(start)) as batches:
-            for batch in batches:
-                if types is not None:
-                    types.feed(_loaded(batch))
-                    if not self._has_types(types.found()):
-                        raise NotAsItBegan
+        if self._is_settled or start is not None:
+            for batch in self._inner.batches(start):
                 yield self._made(batch)
-        if types is not None:
-            self._is_settled, self.input_types = True, types.found()
+            return
+        with prefetched(self._looked_at()) as batches:
+            for batch in batches:
+                yield self._made(batch)
+        self._is_settled = True
+
+    def _looked_at(self) -> Iterator[Batch]:
+        """The batches of the input while the types are those of its beginning."""
+        types, first = self._beginning
+        for batch in self._inner.batches():
+            if len(batch.lines) and batch.lines[-1].as_py() > first:
+                types.has_looked = False
+                types.feed(_loaded(batch))
+                if types.has_looked and not self._has_types(types.found()):
+                    raise NotAsItBegan
+            yield batch
+        self.input_types = types.found()
 
     def _open(self, types: InputTypes | None = None) -> None:
         """Begin with the types given, or else with those of the first batch; its columns are those of all."""
@@ -96,20 +103,20 @@ class FrameReader(Reader):
             none = {name: pa.array([], pa.string()) for name in self._inner.columns}
             first = Batch(pa.table(none), pa.array([], pa.int64()), [], {})
         if types is None:
-            types = self._types()
-            types.feed(_loaded(first))
+            likely = LikelyTypes(FRAMES, self._options, self._inner.types, typed=self._format.typed)
+            for part in (_part(first, 0, FEW), _part(first, FEW)):  # of most columns a few cells say what they are not
+                likely.feed(_loaded(part))
+            types, self._beginning = likely, (likely, first.lines[-1].as_py() if len(first.lines) else 0)
         self._take(types.found())
         self.columns = []
-        made = self._made(first)
-        self.columns = made.table.column_names
-        self.made_types = {name: made.table.column(name).type for name in made.made}
-        self.types = self.made_types | {name: values.type for name, values in made.values.items()}
-
-    def _types(self) -> InputTypes:
-        return InputTypes(FRAMES, self._options, self._inner.types, typed=self._format.typed)
+        first_made = self._made(first)
+        self.columns = first_made.table.column_names
+        self.made = {name: first_made.table.column(name).type for name in first_made.made}
+        self.types = self.made | {name: values.type for name, values in first_made.values.items()}
 
     def _take(self, columns: list[ColumnToCreate]) -> None:
         self.input_types = columns
+        self._found_columns = {column.name for column in columns} - set(self._options.types)
         table, own = input_table(columns), {column.name: column.name for column in columns}
         format = self._format
         self._converter = Converter(
@@ -123,23 +130,28 @@ class FrameReader(Reader):
 
     def _made(self, batch: Batch) -> Batch:
         checked = self._converter.check(batch)
+        if not self._is_settled and self._has_another_type(checked):
+            raise NotAsItBegan
         good = checked.good
         typed = checked.rows if good.all() else checked.rows.filter(pa.array(good))
         frame = frame_of(typed, checked.lines[good])
         rows = FrameRows(batch.table, checked.lines, frame)
         rows.refused += checked.rejects[len(batch.bad_rows) :]
-        made = made_batch(batch, typed, rows, self._make(frame, rows))
-        return self._as_before(made)
+        return made_batch(batch, typed, rows, self._make(frame, rows), self.columns)
 
-    def _as_before(self, batch: Batch) -> Batch:
-        if not self.columns or self.columns == batch.table.column_names:
-            return batch
-        if set(self.columns) != set(batch.table.column_names):
-            raise JobRefused(
-                f"the frames have different columns: {shown(self.columns)} at first, and then "
-                f"{shown(batch.table.column_names)}; return the same ones each time"
-            )
-        return replace(batch, table=batch.table.select(self.columns))
+    def _has_another_type(self, checked: Checked) -> bool:
+        """Whether a cell is not of the type that was found for its column; it is of one that holds all, then."""
+        unread = {(cell.column, int(checked.lines[cell.index])) for cell in checked.batch.bad_cells}
+        return any(
+            reject.column in self._found_columns and (reject.column, reject.line) not in unread
+            for reject in checked.rejects
+        )
+
+
+def _part(batch: Batch, first: int, size: int | None = None) -> Batch:
+    """Some rows of a batch."""
+    texts = {name: marks.slice(first, size) for name, marks in batch.texts.items()}
+    return replace(batch, table=batch.table.slice(first, size), lines=batch.lines.slice(first, size), texts=texts)
 
 
 def _loaded(batch: Batch) -> Batch:

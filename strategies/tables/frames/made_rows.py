@@ -23,6 +23,7 @@ from batch_jobs.strategies.tables.frames.input_types import SCALE
 from batch_jobs.strategies.tables.frames.made_types import MadeColumn, made_column, usual
 from batch_jobs.strategies.tables.frames.making import arrow_of
 from batch_jobs.strategies.tables.frames.pages import Page
+from batch_jobs.strategies.tables.frames.rows import frame_of
 from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
 
 #: The name of a frame's index, which has the numbers of the rows; no column is likely to be called so.
@@ -154,8 +155,8 @@ class _Given:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.frame: pd.DataFrame = page.typed.to_pandas(types_mapper=pd.ArrowDtype)
-        self.frame.index = self._index = pd.RangeIndex(page.first, page.first + page.typed.num_rows, name=INDEX)
+        self._index = pd.RangeIndex(page.first, page.first + page.typed.num_rows, name=INDEX)
+        self.frame = frame_of(page.typed, np.asarray(self._index)).set_axis(self._index)
         self._chunks = {name: _chunks(self.frame[name]) for name in page.typed.column_names}
 
     def places(self, index: pd.Index) -> Places:

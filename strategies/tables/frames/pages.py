@@ -19,8 +19,8 @@ from batch_jobs.strategies.tables.databases.reading import Source
 from batch_jobs.strategies.tables.frames.digits import Digits
 from batch_jobs.strategies.tables.frames.input_types import FRAMES
 from batch_jobs.strategies.tables.selecting import Selection, nested
+from batch_jobs.strategies.tables.values.arrays import LARGEST_PRECISION
 from batch_jobs.strategies.tables.values.kinds import Kinds
-from batch_jobs.strategies.tables.values.numbers import LARGEST_PRECISION
 
 #: Bytes of text after which a page has fewer rows than asked for.
 PAGE_BYTES = 16 << 20

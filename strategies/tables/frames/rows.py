@@ -1,5 +1,6 @@
 """The rows of a frame: from which lines of the input they come, and which of them are refused."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,18 +9,28 @@ import pandas as pd
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.rejects import Reject
+from batch_jobs.strategies.tables.formats.arrow_text import row_as_text
 
 #: The name of a frame's index, which has the lines of the input.
 LINE = "line"
+#: What texts are where pandas, before its third version, lacks methods of Arrow's own, such as ``str.zfill``.
+TEXT = pd.StringDtype("pyarrow") if int(pd.__version__.partition(".")[0]) < 3 else None
 
 Lines = npt.NDArray[np.int64]
+#: Makes one frame of another, and refuses rows of it.
+Make = Callable[[pd.DataFrame, "FrameRows"], pd.DataFrame]
 
 
 def frame_of(rows: pa.Table, lines: Lines) -> pd.DataFrame:
     """Rows as a frame of Arrow's types, indexed by their lines."""
-    frame: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
-    frame.index = pd.Index(lines, name=LINE)
-    return frame
+    columns = {name: _array(rows.column(name)) for name in rows.column_names}
+    return pd.DataFrame(columns, index=pd.Index(lines, name=LINE), copy=False)
+
+
+def _array(values: pa.ChunkedArray) -> Any:
+    if pa.types.is_string(values.type) and TEXT is not None:
+        return TEXT.__from_arrow__(values)  # type: ignore[attr-defined]  # the stubs lack it
+    return pd.arrays.ArrowExtensionArray(values)
 
 
 class FrameRows:
@@ -53,8 +64,7 @@ class FrameRows:
 
     def row(self, place: int) -> dict[str, str | None]:
         """A row as it was read."""
-        row: dict[str, str | None] = self.table.slice(place, 1).to_pylist()[0]
-        return row
+        return row_as_text(self.table, place)
 
     def places(self, index: pd.Index) -> Lines:
         """The rows that an index means, by their places in the input; -1 where it means none."""

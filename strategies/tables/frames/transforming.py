@@ -60,7 +60,7 @@ def made_frame(
         TransformFailed: it raised.
         JobRefused: it gave no frame.
     """
-    given = list(frame.columns)
+    given = [f"{column} {str(dtype).removesuffix('[pyarrow]')}" for column, dtype in frame.dtypes.items()]
     name = f"{type(strategy).__name__}.{transform.__name__}"
     try:
         made = transform(frame, job)

@@ -8,6 +8,7 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.tables.databases.savepoint import savepoint
 
 T = TypeVar("T")
 
@@ -44,17 +45,15 @@ def bisect(
         start: the index that the first row is reported with.
     """
     database = database_of(connection)
-    savepoint = connection.begin_nested()
     try:
-        outcome = action(rows)
+        with savepoint(connection):
+            outcome = action(rows)
     except Exception as error:
         if not database.is_about_a_row(error):
             raise
-        savepoint.rollback()
         if rows.num_rows == 1:
             return [], [RefusedRow(start, database.refusal(error))]
         return _halves(connection, rows, action, start)
-    savepoint.commit()
     return [Part(start, rows.num_rows, outcome)], []
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader, Written, refers_to_itself
+from batch_jobs.strategies.tables.databases.savepoint import savepoint
 from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.importing.absence import Indices, by_absence
 from batch_jobs.strategies.tables.importing.bisect import bisect, bisect_in_any_order
@@ -154,9 +155,44 @@ class Outcome:
 
 def write_chunk(connection: Connection, loader: Loader, chunk: Chunk, destination: Destination) -> Outcome:
     """Write the good rows of a chunk in the connection's transaction."""
-    outcome = Outcome()
     if chunk.pieces:
         loader.begin(connection, chunk.last)
+    if chunk.checked.batch.origin is None:
+        return _write_pieces(connection, loader, chunk, destination)
+    return _write_whole_lines(connection, loader, chunk, destination)
+
+
+class _SiblingsIn(Exception):
+    """Of an input row that was made into several, some are refused and others went in."""
+
+
+def _write_whole_lines(connection: Connection, loader: Loader, chunk: Chunk, destination: Destination) -> Outcome:
+    """Write again without the siblings of rows that are refused, until all or none of an input row is in."""
+    checked, rejects = chunk.checked, list[Reject]()
+    while True:
+        try:
+            with savepoint(connection):
+                outcome = _write_pieces(connection, loader, chunk, destination)
+                siblings = checked.good & np.isin(checked.lines, [reject.line for reject in outcome.rejects])
+                if any(siblings[piece.indices].any() for piece in chunk.pieces):
+                    raise _SiblingsIn
+            outcome.rejects += rejects
+            return outcome
+        except _SiblingsIn:
+            checked.good[siblings] = False
+            rejects += outcome.rejects
+            chunk = replace(chunk, pieces=[_good(piece, checked, loader) for piece in chunk.pieces])
+
+
+def _good(piece: Piece, checked: Checked, loader: Loader) -> Piece:
+    """Those rows of a piece that are good yet."""
+    good = checked.good[piece.indices]
+    rows = piece.rows.filter(pa.array(good))
+    return Piece(piece.indices[good], rows, loader.encode(rows))
+
+
+def _write_pieces(connection: Connection, loader: Loader, chunk: Chunk, destination: Destination) -> Outcome:
+    outcome = Outcome()
     for piece in chunk.pieces:
         words = Words(chunk.checked, destination.only(piece.rows.column_names))
         if words.cannot_insert:

@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, Field, SecretStr
 
+from batch_jobs.strategies.sdk.context_fields import SourceAddress
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.files import MEMBER, harmless_name
 from batch_jobs.strategies.sdk.job import JobRun
@@ -12,9 +13,9 @@ from batch_jobs.strategies.sdk.sources import masked
 
 
 class SourceOption(BaseModel):
-    """Where to fetch the file from; a secret, since an address may hold a password or a signature."""
+    """Where to fetch the file from."""
 
-    source: SecretStr | None = Field(
+    source: SourceAddress | None = Field(
         default=None,
         title="Source",
         description="Instead of a file: an address such as https://files.example.com/prices.csv that the setting "

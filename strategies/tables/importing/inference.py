@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from sqlalchemy import types
 
 from batch_jobs.strategies.sdk.database import Database
+from batch_jobs.strategies.tables.formats.arrow_text import as_text
 from batch_jobs.strategies.tables.formats.reading import Batch
 from batch_jobs.strategies.tables.importing.families import (
     NUMBER_LIKE,
@@ -21,7 +22,7 @@ from batch_jobs.strategies.tables.importing.families import (
 )
 from batch_jobs.strategies.tables.importing.filetypes import decided_by_file
 from batch_jobs.strategies.tables.values.arrays import trimmed
-from batch_jobs.strategies.tables.values.notation import Notation, date_notation, emptied, number_notation
+from batch_jobs.strategies.tables.values.notation import DateNotation, Notation, date_notation, emptied, number_notation
 from batch_jobs.strategies.tables.values.options import ValueOptions
 from batch_jobs.strategies.tables.values.typenames import type_named
 
@@ -29,7 +30,7 @@ _TEXT_BY_INTENT = rf"{NUMBER_LIKE}|^(?i:true|false)$"
 
 
 @dataclass
-class _Column:
+class Column:
     """What is known of a column; of its families the first one left decides."""
 
     families: list[Family]
@@ -38,7 +39,13 @@ class _Column:
     refused: Refused | None = None
     is_text: Refused | None = None
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether it is text, whatever follows."""
+        return self.is_text is not None or (self.has_values and not self.families)
+
     def feed(self, part: Part) -> None:
+        """Take cells into account."""
         gaps = part.texts.null_count
         self.has_gaps = self.has_gaps or gaps > 0
         if gaps == len(part.texts):
@@ -65,6 +72,7 @@ class _Column:
             self.refused = refused
 
     def decide(self) -> Decision:
+        """The type that holds all cells."""
         if not self.has_values:
             return Decision(types.Text(), "there is no value in the whole file")
         if self.is_text is not None:
@@ -102,7 +110,7 @@ class Inference:
         # what has marks of its own may have to stand in quotes, and is a number all the same
         self._ignores_quotes = not typed and number_notation(self._options) is not None
         self._known: dict[str, Decision | None] = {}
-        self._columns: dict[str, _Column] = {}
+        self._columns: dict[str, Column] = {}
 
     def feed(self, batch: Batch) -> None:
         """Take a batch of text columns into account."""
@@ -127,11 +135,11 @@ class Inference:
         # texts of a file with types of its own are no numbers in any notation
         numbers = None if self._typed else number_notation(self._options)
         dates = date_notation(self._options, name, self._renamed.get(name))
-        times = Times(self._database, self._options.time_zone, dates)
-        self._columns[name] = _Column([self._numbers(numbers), Booleans(), times])
+        self._columns[name] = Column(self._families(numbers, dates))
 
-    def _numbers(self, notation: Notation | None) -> Numbers:
-        return Numbers(self._database, notation)
+    def _families(self, numbers: Notation | None, dates: DateNotation | None) -> list[Family]:
+        """The families that a column may be of, those before others that decide first."""
+        return [Numbers(self._database, numbers), Booleans(), Times(self._database, self._options.time_zone, dates)]
 
     def _given(self, name: str) -> Decision | None:
         given = self._options.types
@@ -142,7 +150,12 @@ class Inference:
         loses_zone = isinstance(type, types.DateTime) and type.timezone and not self._database.has_time_zones
         return Decision(type, "types says so" + (f"; {self._database.name} keeps it in UTC" if loses_zone else ""))
 
-    def _feed(self, known: _Column, name: str, column: pa.ChunkedArray, batch: Batch) -> None:
+    def _feed(self, known: Column, name: str, column: pa.ChunkedArray, batch: Batch) -> None:
+        if name in batch.made:
+            texts, _ = as_text(column.combine_chunks())
+            marks = pa.array([pa.types.is_string(column.type)] * len(texts), pa.bool_())
+            known.feed(Part(trimmed(texts), batch.lines, True, marks, files=batch.files))
+            return
         start = 0
         words, marks = self._options.null_values, batch.texts.get(name)
         for chunk in column.chunks:

@@ -158,6 +158,7 @@ class Counts(BaseModel):
     unchanged: int = 0
     remove: int = 0
     reject: int = 0
+    left_out: int = 0
 
 
 class ColumnChanges(BaseModel):
@@ -200,7 +201,8 @@ def place_lines(shown: Sequence[Sampled], files: Sequence[str]) -> None:
 class ImportPlan(BaseModel):
     """Everything decided before the first row is written.
 
-    ``mapping`` goes from the file's columns to the table's; ``options`` are those that were given; ``file`` says how
+    ``frame`` are the columns that a strategy in pandas is given, with their types; ``mapping`` goes from the file's
+    columns, or those that it made of them, to the table's; ``options`` are those that were given; ``file`` says how
     the file was read, ``found`` is for a reader to begin with; ``files`` tell whether they are still the same, and
     ``checksum`` is that of all; ``creates`` has the columns of a table to create; ``repeats`` is the key of the file of
     rows whose key an earlier row has.
@@ -216,6 +218,7 @@ class ImportPlan(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     file: dict[str, str] = Field(default_factory=dict)
     found: dict[str, Any] | None = Field(default=None, alias="_found")
+    frame: list[ColumnToCreate] | None = Field(default=None, exclude_if=lambda frame: frame is None)
     mapping: dict[str, str]
     key: list[str]
     creates: list[ColumnToCreate] | None = None

@@ -74,7 +74,17 @@ class Preview:
         self._reject(checked.rejects, {reject.line for reject in checked.rejects})
         if self._destination.key:
             keys.add(checked)
-        self._tally(checked, np.flatnonzero(checked.good), 1)
+        refused = self._tally(checked, np.flatnonzero(checked.good), 1)
+        if checked.batch.origin is not None:
+            self.counts.left_out += checked.batch.origin.left_out
+            self._refuse_siblings(checked, refused)
+
+    def _refuse_siblings(self, checked: Checked, lines: set[int]) -> None:
+        """Of an input row that was made into several, all are refused with one."""
+        siblings = np.flatnonzero(checked.good & np.isin(checked.lines, list(lines)))
+        self._tally(checked, siblings, -1)
+        checked.good[siblings] = False
+        self.sample = [change for change in self.sample if change.line not in lines]
 
     def _look_again(self, keys: FileKeys) -> str | None:
         key = f"jobs/{self._job.id}/repeated-keys.txt"

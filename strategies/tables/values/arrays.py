@@ -14,6 +14,11 @@ from batch_jobs.strategies.tables.importing.keys import canonical
 
 SHOWN = 40  # characters of a bad cell in a message
 LAST_YEAR = 9999
+LARGEST_PRECISION = 38  # digits of Arrow's decimals
+#: How far off a number may be that was computed, in steps from one floating-point number to the next.
+NOISE = 4
+EXACT_UNITS = 2.0**53  # below it every whole number is a floating-point number
+EXACT_POWER = 22  # and so are the powers of ten up to this
 
 
 @dataclass(frozen=True)
@@ -129,8 +134,14 @@ def exactly(kind: Kind, values: pa.Array) -> pa.Array | None:
     wanted = kind.takes
     if wanted is None or (pa.types.is_floating(wanted) and values.type == wanted and not _all_finite(values)):
         return None
+    if pa.types.is_float64(wanted) and pa.types.is_decimal128(values.type):
+        return _nearest(values)
     if values.type == wanted:
         return values if _in_years(values) else None
+    if pa.types.is_decimal(wanted) and pa.types.is_floating(values.type):
+        values, count = rounded(values, wanted.scale), values.null_count
+        if values.null_count > count:
+            return None
     are_whole, is_decimal = pa.types.is_integer(values.type), pa.types.is_decimal(wanted)
     if not (are_whole and (pa.types.is_integer(wanted) or is_decimal)) and not (
         is_decimal and pa.types.is_decimal(values.type)
@@ -140,6 +151,39 @@ def exactly(kind: Kind, values: pa.Array) -> pa.Array | None:
         return values.cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
+
+
+def _nearest(values: pa.Decimal128Array) -> pa.Array | None:
+    """Decimals as the nearest floating-point numbers; ``None`` where one has too many digits to be sure."""
+    scale = values.type.scale
+    low, high = _words(values)
+    if scale < 0 or scale > EXACT_POWER or (high != low >> 63).any() or (np.abs(low) >= EXACT_UNITS).any():
+        return None
+    # of two numbers that are exact, the quotient is rounded once
+    numbers = pa.array(low / 10.0**scale)
+    return pc.if_else(values.is_valid(), numbers, pa.scalar(None, pa.float64()))
+
+
+def _words(values: pa.Decimal128Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The lower and the higher half of each decimal, and zeros where there is none."""
+    words = np.frombuffer(values.buffers()[1], np.int64, 2 * len(values), 16 * values.offset).reshape(-1, 2)
+    if values.null_count:
+        words = np.where(values.is_valid().to_numpy(zero_copy_only=False)[:, None], words, 0)
+    return words[:, 0], words[:, 1]
+
+
+def rounded(values: pa.Array, scale: int) -> pa.Decimal128Array:
+    """Floating-point numbers as the decimals that they are but for the noise of computing; null where they are none."""
+    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    with np.errstate(invalid="ignore", over="ignore"):
+        units = np.rint(numbers * 10.0**scale)
+        is_such = np.abs(units / 10.0**scale - numbers) <= NOISE * np.spacing(np.abs(numbers))
+        is_such &= np.abs(units) < EXACT_UNITS
+    low = np.where(is_such, units, 0).astype(np.int64)
+    wide = np.stack([low, low >> 63], axis=1)
+    type = pa.decimal128(LARGEST_PRECISION, scale)
+    decimals = pa.Array.from_buffers(type, len(low), [None, pa.py_buffer(wide)])
+    return pc.if_else(pa.array(is_such), decimals, pa.scalar(None, type))
 
 
 def _all_finite(values: pa.Array) -> bool:
@@ -170,7 +214,7 @@ def only_between(cells: pa.Array, first: str, last: str) -> bool:
     """Whether no cell has a byte outside of this range; ``False`` too where the column's bytes cannot be looked at."""
     if cells.type != pa.string():
         return False
-    found = _bytes(cells)
+    found, _ = characters_of(cells)
     return not len(found) or bool(found.min() >= ord(first) and found.max() <= ord(last))
 
 
@@ -189,9 +233,10 @@ def has_only_visible(cells: pa.Array) -> bool:
     return only_between(cells, "!", "~")
 
 
-def _bytes(cells: pa.StringArray) -> npt.NDArray[np.uint8]:
+def characters_of(cells: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    """The bytes of all cells, and where in them each begins; one more is the end of the last."""
     _, offsets, characters = cells.buffers()
     if not len(cells) or characters is None:
-        return np.empty(0, np.uint8)
+        return np.empty(0, np.uint8), np.zeros(len(cells) + 1, np.int32)
     edges = np.frombuffer(offsets, np.int32, len(cells) + 1, cells.offset * np.int32().itemsize)
-    return np.frombuffer(characters, np.uint8)[edges[0] : edges[-1]]
+    return np.frombuffer(characters, np.uint8)[edges[0] : edges[-1]], edges - edges[0]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ import pyarrow.compute as pc
 from sqlalchemy import Column, Table, types
 
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN, Reject
-from batch_jobs.strategies.tables.formats.arrow_text import as_text
+from batch_jobs.strategies.tables.formats.arrow_text import as_text, row_as_text
 from batch_jobs.strategies.tables.formats.reading import BadCell, Batch
 from batch_jobs.strategies.tables.importing.keys import canonical
-from batch_jobs.strategies.tables.values.arrays import Converted, exactly
+from batch_jobs.strategies.tables.values.arrays import Converted, exactly, rounded
 from batch_jobs.strategies.tables.values.formulas import restore
 from batch_jobs.strategies.tables.values.kinds import Kind, kind_of, missing
 from batch_jobs.strategies.tables.values.notation import Notation, emptied, notation_of, read_plain
@@ -59,8 +60,7 @@ class Checked:
         """The row of the input, as it was read."""
         origin = self.batch.origin
         table, place = (self.batch.table, index) if origin is None else (origin.table, int(origin.rows[index]))
-        row: dict[str, str | None] = table.slice(place, 1).to_pylist()[0]
-        return row
+        return row_as_text(table, place)
 
     def key_columns(self) -> list[pa.ChunkedArray]:
         """The key's columns."""
@@ -91,9 +91,12 @@ class Checked:
     def refuse_repeats(self, first_lines: dict[int, int]) -> None:
         """Refuse rows whose key is on an earlier line: line -> that line."""
         if first_lines:
-            for index in np.flatnonzero(np.isin(self.lines, list(first_lines))).tolist():
-                place = self.batch.place(first_lines[int(self.lines[index])])
-                self.refuse(index, f"key {self.key_text(index)} is already on {place}")
+            rows = np.flatnonzero(np.isin(self.lines, list(first_lines)))
+            for line, siblings in groupby(rows.tolist(), lambda index: int(self.lines[index])):
+                place, made = self.batch.place(first_lines[line]), list(siblings)
+                keys = " or ".join(self.key_text(index) for index in made)  # several where a row was made into several
+                self.good[made] = False
+                self.refuse(made[0], f"key {keys} is already on {place}")
 
 
 class Converter:
@@ -175,6 +178,9 @@ class Converter:
             converted = self._read(column, filled, batch.texts.get(name))
         bad = list(converted.bad)
         known = {*unread, *(index for index, _ in bad)}
+        if unread and column.is_key:  # nobody knows which row of the table it stands for
+            unknown = pa.array([index in unread for index in range(len(cells))])
+            converted = Converted(pc.if_else(unknown, pa.scalar(None, converted.values.type), converted.values))
         left = None
         if not column.is_key and (name in batch.absent or column.leaves_empty):
             left = _flags(batch.absent.get(name), len(cells))
@@ -230,6 +236,8 @@ def _held(kind: Kind, values: pa.Array) -> Converted:
     if exact is not None:
         return Converted(exact)
     texts, bad = as_text(values)
+    if kind.takes is not None and pa.types.is_decimal(kind.takes) and pa.types.is_floating(values.type):
+        texts = pc.coalesce(rounded(values, kind.takes.scale).cast(pa.string()), texts)
     converted = kind.convert(texts)
     return Converted(converted.values, [*bad, *converted.bad])
 

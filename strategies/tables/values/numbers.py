@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.tables.values.arrays import (
+    LARGEST_PRECISION,
     Converted,
     Kind,
     Parsed,
@@ -26,7 +27,6 @@ WHOLE = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 PLAIN = r"^(0|-?[1-9]\d*|-?(0|[1-9]\d*)\.\d*[1-9]|(0|-?[1-9]\d*)\.\d*0)$"  # and not -0
 NOT_FINITE = frozenset({"nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"})
-LARGEST_PRECISION = 38  # digits of Arrow's decimals
 EXACT_DIGITS = 15  # significant digits that every double gives back as they were
 EXACT_DIGITS_SINGLE = 6
 NEARLY_ZERO = 1e-290  # doubles smaller than this begin to have fewer digits

@@ -386,3 +386,27 @@ def test_a_query_of_uploads_that_cannot_be_used_is_refused(shared: Served, query
     answer = shared.by("alice").get(f"/admin/uploads?{query}")
 
     assert (answer.status_code, answer.json()["type"]) == (400, "invalid_data")
+
+
+def test_a_link_in_the_store_is_not_followed_out_of_it(serve: Callable[..., Served], no_prefect: None, tmp_path: Path):
+    api = serve()
+    root, folder = api.by("root"), api.workspace.settings.home / "files"
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    folder.mkdir(exist_ok=True)
+    (folder / "link").symlink_to(tmp_path)
+    key = {"file_key": "link/secret.csv"}
+
+    answers = [
+        root.post("/admin/uploads/download-url", json=key),
+        root.request("DELETE", "/admin/uploads", json=key),
+        root.post("/admin/batch-jobs", json={"type": "table-import", "context": {**key, "table": "goods"}}),
+        root.post(
+            "/admin/batch-jobs", json={"type": "table-import", "context": {"file_key": "link/*", "table": "goods"}}
+        ),
+    ]
+
+    for answer in answers:
+        assert answer.status_code == 400, answer.text
+        assert "leads out of the file store, by a symbolic link" in answer.json()["message"]
+    assert (tmp_path / "secret.csv").exists()
+    assert root.get("/admin/batch-jobs").json()["count"] == 0

@@ -85,6 +85,36 @@ def test_a_table_that_is_not_allowed_makes_no_job(
         assert alice.post("/admin/batch-jobs", json={"type": "table-export", "context": {"table": table}}).is_success
 
 
+@pytest.mark.parametrize(
+    ("batch_type", "more"),
+    [("table-import", {"table": "goods"}), ("product-import", {}), ("price-list-import", {"price_list_id": "pl_1"})],
+)
+def test_an_address_that_is_not_allowed_makes_no_job(
+    serve: Callable[..., Served], no_prefect: None, batch_type: str, more: dict[str, str]
+):
+    allowing, closed = serve(sources="https://files.example.com/public/*"), serve()
+    sent = {
+        "https://me:pw@files.example.com/x.csv?sig=s3cr3t": "BATCH_JOBS_SOURCES says which are",
+        "https://files.example.com/public/../x.zip#a.csv": "BATCH_JOBS_SOURCES says which are",
+        "file:///etc/passwd": "BATCH_JOBS_SOURCES says which are",
+        "x.csv": "source is no address such as https",
+    }
+    for api in (allowing, closed):
+        for source, said in sent.items():
+            asked = {"type": batch_type, "context": {"source": source, **more}}
+            answer = api.by("alice").post("/admin/batch-jobs", json=asked)
+
+            assert answer.status_code == 422, answer.text
+            assert said in answer.json()["message"]
+            assert "pw" not in answer.text
+            assert "s3cr3t" not in answer.text
+    assert allowing.by("root").get("/admin/batch-jobs").json()["count"] == 0
+
+    asked["context"]["source"] = "https://files.example.com/public/x.zip#a.csv"
+    assert closed.by("alice").post("/admin/batch-jobs", json=asked).status_code == 422
+    assert allowing.by("alice").post("/admin/batch-jobs", json=asked).status_code == 201
+
+
 def test_a_key_narrows_the_tables_and_its_jobs_keep_that(serve: Callable[..., Served], no_prefect: None):
     api = serve(tables="goods*")
     narrow = with_key(api, ["goods_of_nora", "hidden"])

@@ -100,6 +100,14 @@ def test_a_target_that_is_away_is_named_by_its_setting_with_the_drivers_sentence
     assert not [word for word in ("psycopg", "sqlalche", "secret") if word in done.err]
 
 
+def test_an_address_that_the_settings_do_not_allow_makes_no_job(cli):
+    done = cli("create", "table-import", "-c", "table=goods", "-c", "source=https://files.example.com/x.csv")
+
+    assert done.code == 2
+    assert "the setting BATCH_JOBS_SOURCES says which are, such as https://files.example.com/*" in done.error
+    assert cli("list", "--json").json == []
+
+
 def test_an_at_sign_can_be_meant_literally(cli):
     job = cli("create", "steps", "--json", "-c", "file_key=@@home=1").json
 

@@ -67,6 +67,42 @@ def test_a_new_strategy_overwrites_nothing(cli, strategies: Path):
     assert (strategies / "steps.py").read_text() == before
 
 
+@pytest.mark.parametrize(
+    ("kind", "base", "first_run"),
+    [
+        (
+            "frame",
+            "FrameImport",
+            "batch-jobs template prices -o prices.csv && batch-jobs run prices -c file_key=@",
+        ),
+        ("update", "FrameUpdate", "batch-jobs run prices --dry-run, once the target has its table"),
+        ("export", "FrameExport", "batch-jobs run prices, once the target has its table"),
+        ("plain", "BatchJobStrategy", "batch-jobs run prices --dry-run"),
+    ],
+)
+def test_a_new_strategy_is_of_the_kind_that_was_asked_for(cli, strategies: Path, kind: str, base: str, first_run: str):
+    done = cli("new", "strategy", "prices", f"--{kind}")
+
+    assert f"class Prices({base}):" in (strategies / "prices.py").read_text()
+    assert done.err.startswith(f"run it: {first_run}")
+
+
+def test_a_new_strategy_is_of_one_kind(cli, strategies: Path):
+    done = cli("new", "strategy", "prices", "--frame", "--export")
+
+    assert (done.code, done.error) == (2, "give one of --frame and --export")
+    assert not (strategies / "prices.py").exists()
+
+
+def test_the_sample_of_a_new_strategy_that_loads_a_file_can_be_loaded(cli_with_prefect, tmp_path: Path):
+    cli_with_prefect("new", "strategy", "prices", "--frame")
+    cli_with_prefect("template", "prices", "-o", str(tmp_path / "prices.csv"))
+
+    ran = cli_with_prefect("run", "prices", "-c", f"file_key=@{tmp_path / 'prices.csv'}", "--json")
+
+    assert (ran.code, ran.json["result"]["created"]) == (0, 2)
+
+
 def test_the_test_of_a_new_strategy_passes(cli, strategies: Path):
     cli("new", "strategy", "retire-old-skus")
 

@@ -447,7 +447,7 @@ def other_types(self: Any, frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
         (
             broken,
             r"Made.broken failed on line \d+ of test_frame_export.py: KeyError: 'Preis'; it was given rows 3 to 3, "
-            "with the columns code, name, price, stock",
+            r"with the columns code str.*, name str.*, price decimal",
         ),
         (lambda self, frame, job: None, "gave back NoneType and no DataFrame; end it with `return frame`"),
         (lambda self, frame, job: frame[[]], "the frame has no columns; return those that are to be exported"),

@@ -30,7 +30,7 @@ IMAGES = (
 
 def load(shop, name, content=None, **context):
     key = shop.put(content if content is not None else FILES / f"{name}.csv")
-    return shop.run(ProductImport(), file_key=key, layout=name, **{"currency": "EUR", **context})
+    return shop.run(ProductImport(), file_key=key, **{"layout": name, "currency": "EUR", **context})
 
 
 def booleans(rows):
@@ -170,7 +170,7 @@ def test_columns_of_another_shop_can_be_given_a_place(shop):
     ("context", "message"),
     [
         ({"layout": "shopify"}, "layout shopify needs a currency, such as eur"),
-        ({"currency": "eur"}, "currency is for the layouts of other shops"),
+        ({"layout": "medusa", "currency": "eur"}, "currency is for the layouts of other shops"),
     ],
 )
 def test_a_layout_and_a_currency_go_together(context, message):
@@ -184,9 +184,53 @@ def test_a_file_that_is_not_in_the_layout_is_refused(shop):
 
 
 @pytest.mark.parametrize("name", ["shopify", "woocommerce"])
-def test_a_file_of_another_shop_is_known_by_its_header(shop, name):
+def test_a_file_of_another_shop_that_is_said_to_be_medusas_is_refused(shop, name):
     with pytest.raises(InputRefused, match=f"it looks like a product file of {name}; set layout to {name}"):
-        shop.run(ProductImport(), file_key=shop.put(FILES / f"{name}.csv"))
+        shop.run(ProductImport(), file_key=shop.put(FILES / f"{name}.csv"), layout="medusa")
+
+
+@pytest.mark.parametrize("name", ["shopify", "woocommerce"])
+def test_a_file_of_another_shop_is_read_as_such_by_its_header_and_the_plan_says_so(shop, name):
+    result = load(shop, name, layout=None)
+
+    assert (result.created, result.rejected) == (2 + 3, 0)
+    assert f"layout '{name}', layout_is 'found by the header'" in said(result)
+    again = load(shop, name)
+    assert (again.unchanged, again.created) == (5, 0)
+    assert "layout_is" not in said(again)
+
+
+def test_so_is_one_of_which_columns_are_given_a_place(shop):
+    load(shop, "shopify", layout=None, columns={"Vendor": {"to": "Product Material", "fill_down": "Handle"}})
+    assert shop.rows("SELECT handle, material FROM product ORDER BY handle") == [("mug", "Acme"), ("wool-hat", "Acme")]
+
+
+def test_one_whose_columns_are_all_given_as_medusas_is_medusas(shop):
+    content = "Title,Vendor,Handle,Option1 Name,Option1 Value,Qty\nMug,Acme,mug,Colour,Blue,3\n"
+    columns = {
+        "Title": ["Product Title", "Variant Title"], "Vendor": None, "Handle": "Product Handle",
+        "Option1 Name": "Option 1 Name", "Option1 Value": "Option 1 Value",
+        "Qty": "Variant Inventory Quantity",
+    }  # fmt: skip
+    result = shop.run(ProductImport(), file_key=shop.put(content), columns=columns)
+    assert (result.created, result.rejected) == (1 + 1, 0)
+    assert "layout" not in said(result)
+
+
+def test_prices_of_another_shop_are_in_no_currency_by_themselves(shop):
+    with pytest.raises(InputRefused, match=r"by its header it is a product file of shopify.*; set currency, such as"):
+        load(shop, "shopify", layout=None, currency=None)
+
+
+def test_a_currency_is_not_for_a_file_of_medusas(shop):
+    with pytest.raises(InputRefused, match=r"currency is for the layouts of other shops.*; leave currency out"):
+        shop.run(ProductImport(), file_key=shop.put(ProductImport().build_template()), currency="eur")
+
+
+def test_shopifys_file_of_stocks_is_no_product_file(shop):
+    content = "Handle,Title,Option1 Name,Option1 Value,SKU,Location,On hand\nmug,Mug,Size,S,MUG,Home,3\n"
+    with pytest.raises(InputRefused, match="a product file has no column Handle"):
+        shop.run(ProductImport(), file_key=shop.put(content))
 
 
 def test_a_cell_of_another_shops_workbook_that_has_no_value_is_a_reject_not_an_empty_one(shop):
@@ -291,3 +335,13 @@ def test_a_category_is_meant_by_the_last_name_of_its_path(shop, cell, handles):
     result = load(shop, "woocommerce", content)
     assert result.rejected == 0
     assert [category for _, category in shop.rows(CATEGORIES)] == [f"pcat_{handle}" for handle in handles]
+
+
+def test_a_row_that_is_not_utf8_is_a_reject_of_another_shops_file_too(shop):
+    content = (FILES / "shopify.csv").read_text().replace("Acme", "Größen-Acme ÄÖÜ").encode()
+    content = content.replace(b"HAT-M-R", b"HAT-\xe9-R")
+
+    result = load(shop, "shopify", content)
+
+    rejected = [(row["reject_line"], row["reject_reason"]) for row in shop.rejects(result)]
+    assert ("4", "Variant SKU: 'HAT-\ufffd-R' is not UTF-8 (E9); correct it, or set the encoding") in rejected

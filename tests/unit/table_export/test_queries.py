@@ -342,6 +342,26 @@ def test_an_endless_query_ends_with_its_time_before_its_first_row(export):
         export(replace(GUEST, query_seconds=1), query=ENDLESS)
 
 
+#: One call of a function each, or the reading of the statement's text, which SQLite lets nothing interrupt.
+LONG_CALLS = [
+    "SELECT instr(hex(zeroblob(30000000)), hex(zeroblob(10000000)) || '1') AS n",
+    "SELECT length(replace(hex(zeroblob(30000000)), hex(zeroblob(10000000)) || '1', 'x')) AS n",
+    "SELECT length(printf('%.*c%.*c%.*c%.*c%.*c', 2e9, 'x', 2e9, 'x', 2e9, 'x', 2e9, 'x', 2e9, 'x')) AS n",
+    "WITH a0 AS (SELECT 1 AS x)"
+    + "".join(f", a{i} AS (SELECT x FROM a{i - 1} UNION ALL SELECT x FROM a{i - 1})" for i in range(1, 40))
+    + " SELECT count(*) AS n FROM a39",
+]
+
+
+@pytest.mark.parametrize("by_key", [True, False])
+@pytest.mark.parametrize("query", LONG_CALLS)
+def test_one_long_call_of_a_function_ends_with_its_time(guests, export, query, by_key):
+    if guests.dialect.name != "sqlite":
+        pytest.skip("these are of SQLite")
+    with pytest.raises(JobRefused, match="took longer than the 1 s of BATCH_JOBS_QUERY_TIMEOUT"):
+        export(replace(GUEST, by_key=by_key, query_seconds=1), query=query)
+
+
 class Stopping:
     """Reports nothing, and stops the job once it is told to."""
 
@@ -357,11 +377,14 @@ class Stopping:
         return self.reason
 
 
+@pytest.mark.parametrize("query", [ENDLESS, "a long call"])
 @pytest.mark.parametrize("hook", ["pre_process", "process"])
-def test_a_cancel_ends_an_endless_query_before_its_first_row(guests, tmp_path, hook):
+def test_a_cancel_ends_an_endless_query_before_its_first_row(guests, tmp_path, hook, query):
+    if query != ENDLESS:
+        query = LONG_CALLS[0] if guests.dialect.name == "sqlite" else ENDLESS
     report = Stopping()
     parts = JobParts(guests, FileStore(str(tmp_path)), CheckpointStore(guests, "batch_1", 1), report, access=GUEST)
-    context = TableExportContext.model_validate({"query": ENDLESS})
+    context = TableExportContext.model_validate({"query": query})
     job = JobRun(JobIdentity("batch_1", "table-export", context), parts)
 
     def cancel() -> None:

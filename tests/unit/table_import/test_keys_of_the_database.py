@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy.exc import NotSupportedError
+from sqlalchemy.exc import NotSupportedError, OperationalError
 
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.table_import import TableImport
@@ -12,6 +12,7 @@ CASE_INSENSITIVE = (
     "CREATE COLLATION lenient (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
     "CREATE TABLE t (k text COLLATE lenient PRIMARY KEY, v text)",
 )
+KEYED = "CREATE TABLE t (k {} PRIMARY KEY, v text)"
 ON_POSTGRES = {
     "inet": (("CREATE TABLE t (k inet PRIMARY KEY, v text)",), "10.0.0.1", "10.0.0.1/32"),
     "char": (("CREATE TABLE t (k char(5) PRIMARY KEY, v text)",), "ab", '"ab "'),
@@ -22,6 +23,29 @@ ON_POSTGRES = {
     "real": (("CREATE TABLE t (k real PRIMARY KEY, v text)",), "0.1", "0.10000000149011612"),
     "jsonb": (("CREATE TABLE t (k jsonb PRIMARY KEY, v text)",), "1.0", "1.00"),
     "collation": (CASE_INSENSITIVE, "abc", "ABC"),
+    "collation of varchar": ((CASE_INSENSITIVE[0], KEYED.format("varchar(5) COLLATE lenient")), "abc", "ABC"),
+    "collation of text[]": ((CASE_INSENSITIVE[0], KEYED.format("text[] COLLATE lenient")), "{abc}", "{ABC}"),
+    "collation of a domain": (
+        (CASE_INSENSITIVE[0], "CREATE DOMAIN d AS text COLLATE lenient", KEYED.format("d")),
+        "abc",
+        "ABC",
+    ),
+    "citext": (("CREATE EXTENSION citext", KEYED.format("citext")), "Ab", "aB"),
+    "citext[]": (("CREATE EXTENSION citext", KEYED.format("citext[]")), "{Ab}", "{aB}"),
+    "domain of citext": (("CREATE EXTENSION citext", "CREATE DOMAIN d AS citext", KEYED.format("d")), "Ab", "aB"),
+    "hstore": (("CREATE EXTENSION hstore", KEYED.format("hstore")), '"""a""=>1, ""b""=>2"', '"""b""=>2,""a""=>1"'),
+    "ltree": (("CREATE EXTENSION ltree", KEYED.format("ltree")), "a.b", "a.b"),
+    "cidr": ((KEYED.format("cidr"),), "10.0.0.0/8", "10/8"),
+    "macaddr": ((KEYED.format("macaddr"),), "08:00:2b:01:02:03", "08-00-2B-01-02-03"),
+    "range": ((KEYED.format("int4range"),), '"[1,4]"', '"[1,5)"'),
+    "range of decimals": ((KEYED.format("numrange"),), '"[1.0,2)"', '"[1,2.00)"'),
+    "bit": ((KEYED.format("bit(4)"),), "0101", "0101"),
+    "enum": (("CREATE TYPE mood AS ENUM ('a')", KEYED.format("mood")), "a", "a"),
+    "domain of enum": (("CREATE TYPE mood AS ENUM ('a')", "CREATE DOMAIN d AS mood", KEYED.format("d")), "a", "a"),
+    "domain of numeric": (("CREATE DOMAIN d AS numeric", KEYED.format("d")), "1.50", "1.5"),
+    "numeric[]": ((KEYED.format("numeric[]"),), "{1.50}", "{1.5}"),
+    "interval[]": ((KEYED.format("interval[]"),), "{1 day}", "{24:00}"),
+    "money": ((KEYED.format("money"),), "1.50", "$1.5"),
     "two columns": (
         ("CREATE TABLE t (k inet, b int, v text, PRIMARY KEY (k, b))", "ALTER TABLE t ALTER b SET DEFAULT 1"),
         "10.0.0.1,1",
@@ -54,8 +78,8 @@ def make(run_sql: Callable[[str], object], *statements: str) -> None:
     for statement in statements:
         try:
             run_sql(statement)
-        except NotSupportedError:
-            pytest.skip("this PostgreSQL was built without ICU")
+        except (NotSupportedError, OperationalError) as error:
+            pytest.skip(f"this PostgreSQL lacks it: {str(error.orig).splitlines()[0]}")
 
 
 @pytest.mark.parametrize("mode", ["insert", "upsert", "sync"])
@@ -83,12 +107,14 @@ def test_C4_a_key_equal_to_one_of_the_table_is_that_row(importing, run_sql, name
     columns, key = ("k,b,v", ["k", "b"]) if name == "two columns" else ("k,v", ["k"])
     assert importing(f"{columns}\n{one},x\n", table="t", mode="upsert", key=key).created == 1
 
-    job = importing.preview(f"{columns}\n{same},y\n", table="t", mode="upsert", key=key)
-    assert job.plan["counts"]["update"] == 1
-    hooks.process(TableImport(), job)
+    for mode, cell, value in (("upsert", same, "y"), ("update", one, "z"), ("sync", same, "x"), ("insert", same, None)):
+        job = importing.preview(f"{columns}\n{cell},{value}\n", table="t", mode=mode, key=key)
+        counts = (0, 1, 0) if value else (0, 0, 1)
+        assert tuple(job.plan["counts"][name] for name in ("create", "update", "reject")) == counts, mode
+        hooks.process(TableImport(), job)
 
-    assert (job.result.created, job.result.updated) == (0, 1)
-    assert run_sql("SELECT v FROM t") == [("y",)]
+        assert (job.result.created, job.result.updated, job.result.rejected) == counts, mode
+        assert run_sql("SELECT v FROM t") == [(value or "x",)]
 
 
 def test_a_change_of_case_alone_is_written_though_the_collation_takes_it_for_equal(importing, run_sql, target):

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, inspect
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.errors import JobRefused, StopRequested, TooManyRejects
 from batch_jobs.strategies.table_import import TableImport
+from support.workbooks import workbook
 
 
 def columns(target: Engine) -> dict[str, str]:
@@ -179,3 +180,22 @@ def test_two_columns_that_are_one_to_the_database_are_refused_with_a_way_out(imp
         importing.preview("Name,name\n1,2\n", table="t")
     importing("Name,name,Ä,ä\n1,2,3,4\n", table="t", columns={"name": "name_2"})
     assert list(columns(target)) == ["Name", "name_2", "Ä", "ä"]
+
+
+@pytest.mark.parametrize("numbers", [[1234, 56789], [56789, 10000]])
+def test_numbers_that_excel_shows_with_leading_zeros_are_text_of_a_new_table(importing, target, run_sql, numbers):
+    content = workbook(["zip", "n"], *([number, number] for number in numbers), formats={1: "00000", 2: "0"})
+
+    importing(content, name="in.xlsx", table="t")
+
+    assert columns(target) == {"zip": "TEXT", "n": "BIGINT"}
+    assert run_sql("SELECT zip FROM t") == [(f"{number:05}",) for number in numbers]
+
+
+def test_such_numbers_are_what_is_seen_in_a_text_column_and_numbers_in_others(importing, run_sql):
+    run_sql("CREATE TABLE t (zip VARCHAR(10) PRIMARY KEY, n INTEGER, price NUMERIC(8, 2))")
+    content = workbook(["zip", "n", "price"], [1234, 7, 7], formats={1: "00000", 2: "000", 3: "0000"})
+
+    assert importing(content, name="in.xlsx", table="t", mode="upsert").created == 1
+    assert importing(content, name="in.xlsx", table="t", mode="upsert").unchanged == 1
+    assert run_sql("SELECT zip, n, price FROM t") == [("01234", 7, 7)]

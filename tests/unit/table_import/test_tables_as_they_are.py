@@ -277,6 +277,53 @@ def test_a_view_of_sqlite_takes_rows_by_a_trigger_only(importing, run_sql):
     assert run_sql("SELECT * FROM behind") == [("1",)]
 
 
+#: A trigger that leaves out the third row, by the database and by what has it.
+LEAVES_OUT = {
+    ("sqlite", "view"): ["""CREATE TRIGGER x INSTEAD OF INSERT ON t WHEN NEW.id <> 3
+        BEGIN INSERT INTO behind VALUES (NEW.id, NEW.v); END"""],
+    ("sqlite", "table"): ["""CREATE TRIGGER x BEFORE INSERT ON t WHEN NEW.id = 3 BEGIN SELECT RAISE(IGNORE); END"""],
+    ("postgresql", "view"): [
+        """CREATE FUNCTION put() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.id = 3 THEN RETURN NULL; END IF; INSERT INTO behind VALUES (NEW.id, NEW.v); RETURN NEW; END $$""",
+        "CREATE TRIGGER put INSTEAD OF INSERT ON t FOR EACH ROW EXECUTE FUNCTION put()",
+    ],
+    ("postgresql", "table"): [
+        """CREATE FUNCTION put() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.id = 3 THEN RETURN NULL; END IF; RETURN NEW; END $$""",
+        "CREATE TRIGGER put BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION put()",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["view", "table"])
+def test_rows_that_a_trigger_takes_are_counted_as_it_writes_them_and_those_it_leaves_out_are_said(
+    importing, run_sql, target, kind
+):
+    run_sql(f"CREATE TABLE {'behind' if kind == 'view' else 't'} (id INTEGER PRIMARY KEY, v TEXT CHECK (v <> 'bad'))")
+    if kind == "view":
+        run_sql("CREATE VIEW t AS SELECT * FROM behind")
+    for statement in LEAVES_OUT[target.dialect.name, kind]:
+        run_sql(statement)
+
+    result = importing("id,v\n1,a\n2,b\n3,c\n4,bad\n5,e\n", table="t")
+
+    assert (result.created, result.updated, result.unchanged, result.rejected) == (3, 0, 1, 1)
+    assert run_sql("SELECT id FROM t ORDER BY id") == [(1,), (2,), (5,)]
+    (said,) = [line.message for line in result.stat_descriptors if line.key == "import-left-out"]
+    assert said.startswith("1 row went to a trigger of the table")
+
+
+def test_a_view_has_no_key_to_match_rows_by(importing, run_sql, target):
+    run_sql("CREATE TABLE behind (id INTEGER PRIMARY KEY, v TEXT)")
+    run_sql("CREATE VIEW t AS SELECT * FROM behind")
+    for statement in LEAVES_OUT[target.dialect.name, "view"]:
+        run_sql(statement)
+    with pytest.raises(
+        JobRefused, match=r"is a view, and has no unique index .* load into the table behind it, or app"
+    ):
+        importing.preview("id,v\n1,a\n", table="t", mode="upsert", key=["id"])
+
+
 @pytest.mark.parametrize(
     ("mode", "granted", "lacking"),
     [

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.table_import import TableImport
 
 
 @pytest.fixture
@@ -146,3 +148,36 @@ def test_an_option_that_names_a_column_which_is_not_loaded_is_refused_in_one_lin
     for option in ({"types": {"b": "text"}}, {"date_format": {"b": "%d.%m.%Y"}}):
         with pytest.raises(JobRefused, match="names b, which is not loaded; what is: a"):
             importing("a\n1\n", table="t", **option)
+
+
+def test_lines_that_are_not_utf8_in_a_text_that_is_are_rejects_and_the_plan_says_so(importing, run_sql):
+    run_sql("CREATE TABLE t (code VARCHAR(20) PRIMARY KEY, name TEXT, other TEXT)")
+    good = "".join(f"{number},Größe {number},x\n" for number in range(20))
+    content = b"code,name,other\n" + good.encode() + b"a,caf\xe9,x\nb,ok,\xff\n"
+
+    job = importing.preview(content, table="t", mode="upsert", columns={"other": None})
+
+    assert (job.plan["file"]["encoding"], job.plan["file"]["encoding_is"]) == ("utf-8", "broken")
+    assert job.plan["counts"]["reject"] == 1
+    (reject,) = job.plan["rejects"]
+    assert (reject["line"], reject["column"]) == (22, "name")
+    assert reject["message"] == "'caf\ufffd' is not UTF-8 (E9); correct it, or set the encoding"
+    hooks.process(TableImport(), job)
+    assert (job.result.created, job.result.rejected) == (21, 1)  # what is not loaded may be anything
+    assert run_sql("SELECT name FROM t WHERE code = '7'") == [("Größe 7",)]
+
+
+def test_a_key_that_cannot_be_read_removes_nothing_in_sync(importing, run_sql):
+    run_sql("CREATE TABLE t (code VARCHAR(20) PRIMARY KEY, name TEXT)")
+    run_sql("INSERT INTO t VALUES ('café', 'x'), ('bär', 'y')")
+
+    with pytest.raises(JobRefused, match="1 row without a readable key, the first on line 3"):
+        importing("code,name\nbär,y\n".encode() + b"caf\xe9,z\n", table="t", mode="sync", max_removed="100%")
+    assert run_sql("SELECT count(*) FROM t") == [(2,)]
+
+
+def test_a_line_of_json_that_is_not_utf8_is_a_reject_that_says_so(importing):
+    result = importing('{"name": "Größe"}\n'.encode() + b'{"name": "caf\xe9"}\n', name="in.jsonl", table="t")
+
+    assert (result.created, result.rejected) == (1, 1)
+    assert "is not UTF-8 (E9)" in importing.rejects(result)[1]

@@ -218,6 +218,12 @@ class Postgresql(Database):
         schema: str | None = connection.scalar(text(SCHEMA_OF), {"name": self.quoted(table.name)})
         return schema
 
+    def replace_domains(self, connection: Connection, table: Table) -> None:
+        """By the catalogue of types."""
+        from batch_jobs.strategies.tables.databases.postgresql.domains import replace_domains
+
+        replace_domains(connection, table, self.quoted_table(table))
+
     def interrupt(self, connection: Connection) -> None:
         """By a cancel request, for which psycopg opens a connection of its own."""
         driver = driver_of(connection)

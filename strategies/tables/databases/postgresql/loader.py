@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, STAGE, UPDATING, Destination, Removal, Written
 from batch_jobs.strategies.tables.databases.postgresql import COMMIT_LAZILY
 from batch_jobs.strategies.tables.databases.postgresql.sequences import Sequences
+from batch_jobs.strategies.tables.databases.savepoint import savepoint
 from batch_jobs.strategies.tables.databases.statements import Statements, key_cell, upsert_clause
 
 #: What a COPY into the table itself may raise though an INSERT would do: row security, a view with rules.
@@ -22,6 +22,11 @@ DIRECT_ERRORS: tuple[type[Exception], ...] = (psycopg.NotSupportedError, psycopg
 #: The planner knows nothing of rows just staged, and would rather read the whole target for each batch.
 LOOK_UP_EACH = "; ".join(f"SET LOCAL enable_{way} = off" for way in ("hashjoin", "mergejoin", "memoize", "bitmapscan"))
 FETCHED = 1_000
+#: What kind of relation it is, and whether a trigger takes rows in its place: INSTEAD (64) and INSERT (4) of its type.
+RELATION = """
+SELECT relkind::text, EXISTS (SELECT FROM pg_trigger WHERE tgrelid = pg_class.oid AND tgtype & 68 = 68)
+FROM pg_class WHERE oid = %s::regclass
+"""
 FROM_CSV = "FROM STDIN (FORMAT csv)"
 
 
@@ -47,7 +52,7 @@ class PostgresqlLoader:
         sql = self._statements(payload.rows.column_names)
         if self._expects_new and sql.destination.creates:
             try:
-                with _savepoint(connection):
+                with savepoint(connection):
                     return Written(created=_copy(connection, sql.copy_target, payload.csv))
             except psycopg.Error as error:
                 may_pass = self._database.is_about_a_row(error) or isinstance(error, DIRECT_ERRORS)
@@ -72,7 +77,10 @@ class PostgresqlLoader:
         if connection.info.get(STAGE) is not self:
             driver_of(connection).execute(self._sql.drop_stage)
             driver_of(connection).execute(self._sql.make_stage)
-            self._has_row_versions = self._is_plain_table(connection)
+            kind, is_by_trigger = driver_of(connection).execute(RELATION, [self._sql.table]).fetchone()
+            self._has_row_versions = kind == "r"
+            # a COPY counts the rows too that such a trigger left out
+            self._expects_new = self._expects_new and not is_by_trigger
             self._by_columns.clear()
             connection.info[STAGE] = self
 
@@ -158,10 +166,6 @@ class PostgresqlLoader:
             self._by_columns[tuple(columns)] = found
         return found
 
-    def _is_plain_table(self, connection: Connection) -> bool:
-        kind = driver_of(connection).execute("SELECT relkind FROM pg_class WHERE oid = %s::regclass", [self._sql.table])
-        return bool(kind.fetchone()[0] in ("r", b"r"))
-
 
 @dataclass(frozen=True)
 class Encoded:
@@ -210,17 +214,6 @@ class _Statements(Statements):
             f"WITH done AS ({append} {conflict} RETURNING {keys}) SELECT {ROW} FROM {stage} AS stage "
             f"WHERE NOT EXISTS (SELECT FROM done WHERE {same}) ORDER BY {ROW}"
         )
-
-
-@contextmanager
-def _savepoint(connection: Connection) -> Iterator[None]:
-    driver_of(connection).execute("SAVEPOINT direct")
-    try:
-        yield
-    except psycopg.Error:
-        driver_of(connection).execute("ROLLBACK TO SAVEPOINT direct")
-        raise
-    driver_of(connection).execute("RELEASE SAVEPOINT direct")
 
 
 def _has_identity(destination: Destination) -> bool:

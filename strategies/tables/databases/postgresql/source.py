@@ -38,8 +38,16 @@ NEUTRALISED = (
     "THEN '''' || {0} ELSE {0} END"
 )
 
-#: An array as JSON; one whose first index is not 1 stays text, since a list would start at 1 again.
-NESTED = "CASE WHEN {0}::text LIKE '[%' THEN to_json({0}::text) ELSE to_json({0}) END"
+#: An array as JSON, but as text where a list cannot say what it is: where its first index is not 1, as a list would
+#: start at 1 again, and where JSON null is among its elements, as a list would have no value there.
+NESTED = """CASE WHEN {0}::text COLLATE "C" LIKE '[%' THEN to_json({0}::text) ELSE to_json({1}) END"""
+NESTED_JSON = (
+    """CASE WHEN {0}::text COLLATE "C" LIKE '[%' """
+    """OR EXISTS (SELECT FROM unnest({0}) AS element WHERE json_typeof(element::json) = 'null') """
+    """THEN to_json({0}::text) ELSE to_json({0}) END"""
+)
+#: Types of elements that are more than text in JSON too; of others, such as hstore, it would make objects.
+NESTED_TYPES = (types.Integer, types.Numeric, types.Boolean, types.Date, types.DateTime)
 
 _INTEGER = types.BigInteger()
 _FLOAT: types.TypeEngine[Any] = types.Double()
@@ -112,22 +120,20 @@ class PostgresqlSource:
             raise JobRefused(
                 f"the query is refused: {' '.join((error.diag.message_primary or str(error)).split())}"
             ) from error
-        arrays = _arrays(connection, {column.type_code for column in found.description} - _TYPES.keys())
-        known = _TYPES | dict.fromkeys(arrays, postgresql.ARRAY(types.Text()))
+        known = _TYPES | _arrays(connection, {column.type_code for column in found.description} - _TYPES.keys())
         return [SelectedColumn(column.name, known.get(column.type_code, _WRITTEN)) for column in found.description]
 
     def exact_types(self, connection: Connection, selection: Selection) -> list[types.TypeEngine[Any]]:
         """As the server describes the result."""
         found = driver_of(connection).execute(f"{selection.select(self._database)} LIMIT 0").description
-        elements = _arrays(connection, {column.type_code for column in found} - _TYPES.keys())
-        return [_exact(column, elements) for column in found]
+        arrays = _arrays(connection, {column.type_code for column in found} - _TYPES.keys())
+        return [_exact(column, arrays) for column in found]
 
     def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
         """The rows as text."""
         names = [column.name for column in selection.columns]
         cells = [
-            NESTED.format(self._cell(column)) if nested and column.is_array else self._cell(column)
-            for column in selection.columns
+            self._nested(column) if nested and column.is_array else self._cell(column) for column in selection.columns
         ]
         for block, _rows in _blocks(connection, selection.select(self._database, cells), ","):
             yield _parsed(block, names)
@@ -147,6 +153,12 @@ class PostgresqlSource:
     def _cell(self, column: SelectedColumn) -> str:
         return f"source.{self._database.quoted(column.name)}" + ("::text" if column.is_boolean else "")
 
+    def _nested(self, column: SelectedColumn) -> str:
+        cell, element = self._cell(column), getattr(column.type, "item_type", _WRITTEN)
+        if isinstance(element, types.JSON):
+            return NESTED_JSON.format(cell)
+        return NESTED.format(cell, cell if isinstance(element, NESTED_TYPES) else f"{cell}::text[]")
+
     def _neutralised(self, column: SelectedColumn) -> str:
         cell = f"source.{self._database.quoted(column.name)}"
         return NEUTRALISED.format(cell if isinstance(column.type, types.Text) else f"{cell}::text")
@@ -160,17 +172,18 @@ class PostgresqlSource:
             yield connection
 
 
-def _arrays(connection: Connection, numbers: set[int]) -> dict[int, int]:
-    """Which of these types are arrays, and of which type."""
+def _arrays(connection: Connection, numbers: set[int]) -> dict[int, types.TypeEngine[Any]]:
+    """Those of these types that are arrays."""
     if not numbers:
         return {}
     query = "SELECT oid::int8, typelem::int8 FROM pg_type WHERE oid = ANY (%s) AND typcategory = 'A'"
-    return dict(driver_of(connection).execute(query, [list(numbers)]))
+    found = driver_of(connection).execute(query, [list(numbers)])
+    return {number: postgresql.ARRAY(_TYPES.get(element, _WRITTEN)) for number, element in found}
 
 
-def _exact(column: psycopg.Column, elements: dict[int, int]) -> types.TypeEngine[Any]:
-    if column.type_code in elements and column.type_code != _BOXES:
-        return postgresql.ARRAY(_TYPES.get(elements[column.type_code], _WRITTEN))
+def _exact(column: psycopg.Column, arrays: dict[int, types.TypeEngine[Any]]) -> types.TypeEngine[Any]:
+    if column.type_code in arrays and column.type_code != _BOXES:
+        return arrays[column.type_code]
     found = _TYPES.get(column.type_code, _WRITTEN)
     return types.Numeric(column.precision, column.scale) if type(found) is types.Numeric else found
 

@@ -30,6 +30,8 @@ def why_not_writable(connection: Connection, name: str, mode: str) -> str | None
     needed = UPDATE if mode == "update" else INSERT
     if found.relkind == "v" and not found.takes & needed:
         return f"{name} is a view that PostgreSQL puts no rows into; load into the table behind it"
+    if found.relkind == "v" and mode != "append":
+        return f"{name} is a view, and has no unique index to match rows by; load into the table behind it, or append"
     if found.lacking:
         privileges = ", ".join(found.lacking)
         statement = f"GRANT {privileges} ON {name} TO {found.role}"

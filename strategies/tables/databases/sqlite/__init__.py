@@ -111,9 +111,14 @@ class Sqlite(Database):
     def why_not_writable(self, connection: Connection, table: Table, mode: str) -> str | None:
         """A view takes rows only by a trigger."""
         triggers = connection.execute(VIEW_TRIGGERS, {"name": table.name}).one_or_none()
-        if triggers is None or triggers[0]:
+        if triggers is None:
             return None
-        return f"{table.name} is a view without an INSTEAD OF trigger; load into the table behind it"
+        if not triggers[0]:
+            return f"{table.name} is a view without an INSTEAD OF trigger; load into the table behind it"
+        if mode == "append":
+            return None
+        behind = "load into the table behind it, or append"
+        return f"{table.name} is a view, and has no unique index to match rows by; {behind}"
 
     def distinguishes_by_text(self, column: Column[Any]) -> bool:
         """By the column's type."""

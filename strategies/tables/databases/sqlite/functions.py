@@ -18,6 +18,8 @@ def register(connection: sqlite3.Connection) -> None:
 
 
 def _same_json(left: Cell, right: Cell) -> bool:
+    if left is None or right is None:
+        return left is right  # no value is not JSON's null
     try:
         return bool(_meaning(left) == _meaning(right))
     except (ValueError, TypeError, ArithmeticError, RecursionError):

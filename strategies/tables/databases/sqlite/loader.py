@@ -13,6 +13,12 @@ from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, STAGE, Destination, Removal, Written
 from batch_jobs.strategies.tables.databases.statements import Statements, upsert_clause
 
+#: The view of a name, in the main database or a temporary one.
+IS_VIEW = (
+    "SELECT 1 FROM (SELECT name, type FROM sqlite_master UNION ALL SELECT name, type FROM sqlite_temp_master) "
+    "WHERE type = 'view' AND name = ? COLLATE NOCASE"
+)
+
 Rows = list[tuple[Any, ...]]
 
 
@@ -31,6 +37,7 @@ class SqliteLoader:
         self._database = database
         self._destination = destination
         self._by_columns: dict[tuple[str, ...], _Statements] = {}
+        self._view: bool | None = None
 
     def encode(self, rows: pa.Table) -> Encoded:
         """The rows as tuples of what SQLite stores."""
@@ -44,7 +51,8 @@ class SqliteLoader:
         """Write rows in the way of the destination's mode."""
         sql, rows, mode = self._statements(payload.columns), payload.rows, self._destination.mode
         if mode == "append":
-            return Written(created=_count(connection, sql.insert, rows))
+            by_trigger = self._is_view(connection)
+            return Written(created=(_count_by_trigger if by_trigger else _count)(connection, sql.insert, rows))
         if mode == "insert":
             driver = driver_of(connection)
             known = [index for index, row in enumerate(rows) if driver.execute(sql.insert_new, row).rowcount == 0]
@@ -119,6 +127,13 @@ class SqliteLoader:
             found = self._by_columns[tuple(columns)] = _Statements(self._database, self._destination.only(columns))
         return found
 
+    def _is_view(self, connection: Connection) -> bool:
+        """Whether it is a view, whose trigger takes the rows."""
+        if self._view is None:
+            found = driver_of(connection).execute(IS_VIEW, [self._destination.table.name]).fetchone()
+            self._view = found is not None
+        return self._view
+
     def _is_number(self, name: str) -> bool:
         return isinstance(self._destination.column(name).type, (Numeric, Float))
 
@@ -149,6 +164,16 @@ class _Statements(Statements):
 def _count(connection: Connection, statement: str, payload: Rows) -> int:
     # rowcount leaves out what triggers write
     return int(driver_of(connection).executemany(statement, payload).rowcount)
+
+
+def _count_by_trigger(connection: Connection, statement: str, payload: Rows) -> int:
+    """How many rows had a trigger write something; rowcount knows nothing of that."""
+    driver, count = driver_of(connection), 0
+    for row in payload:
+        before = driver.total_changes
+        driver.execute(statement, row)
+        count += driver.total_changes > before
+    return count
 
 
 def _stored(column: pa.ChunkedArray, is_number: bool) -> list[Any]:

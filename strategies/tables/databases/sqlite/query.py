@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from batch_jobs.strategies.sdk.data_access import DataAccess
-from batch_jobs.strategies.sdk.database import Database, driver_of
+from batch_jobs.strategies.sdk.database import STAND_IN, Database, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.tables.databases.sqlite.asking import QueryProcess
 from batch_jobs.strategies.tables.databases.sqlite.source import SqliteSource
 from batch_jobs.strategies.tables.selecting import Parameters, SelectedColumn
 
@@ -18,7 +19,7 @@ LOADING = ("load_extension", "fts3_tokenizer")
 #: Tables made of a function's argument.
 OF_ARGUMENTS = ("json_each", "json_tree")
 CATALOGUE = "sqlite_master"
-#: What one function call can make or compare, which nothing interrupts: bytes of a value, and of the pattern of a LIKE.
+#: What one function call can make or compare: bytes of a value, and of the pattern of a LIKE.
 LIMITS = {sqlite3.SQLITE_LIMIT_LENGTH: 64 << 20, sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 200}
 
 
@@ -38,21 +39,19 @@ class SqliteQuerySource(SqliteSource):
     def reading(self) -> Iterator[Connection]:
         """A transaction in which only SELECT is authorized."""
         with super().reading() as connection:
-            driver = driver_of(connection)
-            names = driver.execute(f"SELECT name FROM {CATALOGUE}").fetchall()
+            names = driver_of(connection).execute(f"SELECT name FROM {CATALOGUE}").fetchall()
             self._tables = {name.casefold() for (name,) in names}
-            usual = {limit: driver.setlimit(limit, most) for limit, most in self._limits.items()}
-            driver.set_authorizer(self._authorize)
-            try:
-                yield connection
-            except sqlite3.DatabaseError as error:
-                if self._refused:
-                    raise JobRefused(self._refused) from error
-                raise
-            finally:
-                driver.set_authorizer(None)
-                for limit, most in usual.items():
-                    driver.setlimit(limit, most)
+            seconds = self._access.query_seconds
+            with QueryProcess(self._engine, self._authorize, self._limits, seconds) as process:
+                connection.info[STAND_IN] = process
+                try:
+                    yield connection
+                except sqlite3.DatabaseError as error:
+                    if self._refused:
+                        raise JobRefused(self._refused) from error
+                    raise
+                finally:
+                    del connection.info[STAND_IN]
 
     def query_columns(self, connection: Connection, query: str, parameters: Parameters = None) -> list[SelectedColumn]:
         """The query's columns, unless it asks for what it may not."""

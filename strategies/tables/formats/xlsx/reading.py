@@ -86,7 +86,7 @@ class XlsxReader(Reader):
         skipped = self._options.skip_rows
         texts = self._texts_of(workbook)
         for cells in self._bounded(_cells(workbook, self._sheet), texts):
-            rows = first_rows(cells, texts.read(cells)[0], skipped + 1, LOOKED_AT)
+            rows = first_rows(cells, texts.read(cells).texts, skipped + 1, LOOKED_AT)
             if rows:
                 break
         else:
@@ -149,7 +149,7 @@ class XlsxReader(Reader):
         with prefetched(_cells(workbook, self._sheet)) as found:
             for cells in self._bounded(found, texts):
                 if len(cells.lines) and cells.lines[-1] >= first:
-                    yield from rows_of(cells, *texts.read(cells), self.columns, first)
+                    yield from rows_of(cells, texts.read(cells), self.columns, first)
                     first = max(first, int(cells.lines[-1]) + 1)
 
 

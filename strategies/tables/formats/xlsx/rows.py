@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
 from batch_jobs.strategies.tables.formats.reading import BadCell, BadRow, Batch
 from batch_jobs.strategies.tables.formats.xlsx.cells import Cells
+from batch_jobs.strategies.tables.formats.xlsx.texts import Read
 
 MOST_CELLS = 1 << 21  # of a batch, those without a value included
 
@@ -86,43 +87,38 @@ def no_rows(columns: list[str], line: int) -> Batch:
     return Batch(table, pa.array([], pa.int64()), [], {"line": line})
 
 
-def rows_of(
-    cells: Cells, texts: pa.StringArray, wrong: list[tuple[int, str]], columns: list[str], first: int
-) -> Iterator[Rows]:
+def rows_of(cells: Cells, read: Read, columns: list[str], first: int) -> Iterator[Rows]:
     """The rows with a value, from a row's number on, in pieces that memory holds whatever their width.
 
     Args:
         cells: of whole rows.
-        texts: of each of them.
-        wrong: cells by index, and what is wrong with them.
+        read: what they say.
         columns: of the header.
         first: the number of the first row that is wanted.
     """
-    filled = texts.is_valid().to_numpy(zero_copy_only=False)
-    filled[[index for index, _ in wrong]] = True
+    filled = read.texts.is_valid().to_numpy(zero_copy_only=False)
+    filled[[index for index, _ in read.wrong]] = True
     has_value = np.bincount(cells.row[filled], minlength=len(cells.lines)) > 0
     kept = np.flatnonzero(has_value & (cells.lines >= first))
     step = max(1, MOST_CELLS // len(columns))
     for start in range(0, len(kept), step):
-        yield _piece(cells, texts, wrong, columns, kept[start : start + step])
+        yield _piece(cells, read, columns, kept[start : start + step])
 
 
-def _piece(
-    cells: Cells, texts: pa.StringArray, wrong: list[tuple[int, str]], columns: list[str], kept: npt.NDArray[np.int64]
-) -> Rows:
+def _piece(cells: Cells, read: Read, columns: list[str], kept: npt.NDArray[np.int64]) -> Rows:
     place = np.full(len(cells.lines), -1)
     place[kept] = np.arange(len(kept))
     row = place[cells.row]
     inside = np.flatnonzero((row >= 0) & (cells.column < len(columns)))
     where = np.full((len(columns), len(kept)), -1, np.int32)
     where[cells.column[inside], row[inside]] = inside
-    table = pa.table([_taken(texts, places) for places in where], names=columns)
-    is_text = np.append(cells.is_text, False)  # the last one is where there is no cell
+    table = pa.table([_taken(read.texts, places) for places in where], names=columns)
+    is_text = np.append(read.is_text, False)  # the last one is where there is no cell
     rows = Rows(cells.lines[kept], table, pa.table([pa.array(is_text[places]) for places in where], names=columns))
-    rows.surplus = _surplus(cells, texts, wrong, len(columns), np.flatnonzero(row >= 0))
+    rows.surplus = _surplus(cells, read, len(columns), np.flatnonzero(row >= 0))
     rows.wrong = [
         (int(cells.lines[cells.row[index]]), columns[cells.column[index]], message)
-        for index, message in wrong
+        for index, message in read.wrong
         if row[index] >= 0 and cells.column[index] < len(columns)
     ]
     return rows
@@ -133,16 +129,14 @@ def _taken(texts: pa.StringArray, places: npt.NDArray[np.int32]) -> pa.StringArr
     return texts.take(pa.array(places, mask=missing) if missing.any() else pa.array(places))
 
 
-def _surplus(
-    cells: Cells, texts: pa.StringArray, wrong: list[tuple[int, str]], width: int, kept: npt.NDArray[np.int64]
-) -> dict[int, tuple[int, list[str]]]:
+def _surplus(cells: Cells, read: Read, width: int, kept: npt.NDArray[np.int64]) -> dict[int, tuple[int, list[str]]]:
     """Rows with a value beyond the header; cells without one are no fault."""
     beyond = kept[cells.column[kept] >= width]
     if not len(beyond):
         return {}
-    unknown = {index for index, _ in wrong}
+    unknown = {index for index, _ in read.wrong}
     found: dict[int, tuple[int, list[str]]] = {}
-    for index, text in zip(beyond.tolist(), texts.take(pa.array(beyond)).to_pylist(), strict=True):
+    for index, text in zip(beyond.tolist(), read.texts.take(pa.array(beyond)).to_pylist(), strict=True):
         if text or index in unknown:
             line, column = int(cells.lines[cells.row[index]]), int(cells.column[index]) + 1
             before, others = found.get(line, (0, []))

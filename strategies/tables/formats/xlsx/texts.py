@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch_jobs.strategies.tables.formats.xlsx.cells import Cells
+from batch_jobs.strategies.tables.formats.xlsx.cells import Cells, Flags
 from batch_jobs.strategies.tables.formats.xlsx.dates import NO_DAY, Shown, dated
 from batch_jobs.strategies.tables.formats.xlsx.plain import Damaged, NotPlain, blocks, rewritten
+from batch_jobs.strategies.tables.formats.xlsx.zeros import WHOLE, Padded, with_zeros
 
 NEVER_COMPUTED = "has a formula that was never computed; open the file in Excel and save it"
 
@@ -32,6 +34,18 @@ FEW_BYTES = 1 << 26
 Reading = Callable[[pa.StringArray], tuple[pa.StringArray, list[tuple[int, str]]]]
 
 
+@dataclass(frozen=True)
+class Read:
+    """What cells say: ``texts``, null where there is none, and ``wrong``: cells by index, and what is wrong with them.
+
+    ``is_text`` says which are text for people: those that are, and whole numbers shown with leading zeros.
+    """
+
+    texts: pa.StringArray
+    wrong: list[tuple[int, str]]
+    is_text: Flags
+
+
 class Texts:
     """Turns cells into text.
 
@@ -42,7 +56,9 @@ class Texts:
         computes_later: whether a formula's 0 may be what a program wrote that computes nothing.
     """
 
-    def __init__(self, shared: pa.ChunkedArray, styles: list[Shown], from_1904: bool, computes_later: bool) -> None:
+    def __init__(
+        self, shared: pa.ChunkedArray, styles: list[Shown | Padded], from_1904: bool, computes_later: bool
+    ) -> None:
         self._shared = shared
         self._sizes = pc.binary_length(shared)
         self._longest = pc.max(self._sizes).as_py() or 0
@@ -50,8 +66,8 @@ class Texts:
         self._from_1904 = from_1904
         self._computes_later = computes_later
 
-    def read(self, cells: Cells) -> tuple[pa.StringArray, list[tuple[int, str]]]:
-        """The text of each cell, null where it has none, and the cells that are wrong, with what is.
+    def read(self, cells: Cells) -> Read:
+        """What the cells say.
 
         Raises:
             Damaged: the texts are not UTF-8, or a shared text is missing.
@@ -69,7 +85,8 @@ class Texts:
                 found.append(texts)
                 places.append(cells.valued[mine])
                 wrong += [(int(places[-1][index]), message) for index, message in bad]
-        return _placed(found, places, len(cells.row)), wrong
+        placed = _placed(found, places, len(cells.row))
+        return Read(placed, wrong, self._are_texts(cells, placed))
 
     def sizes(self, cells: Cells) -> npt.NDArray[np.int64]:
         """The bytes of the shared texts that the cells of each row refer to.
@@ -86,6 +103,16 @@ class Texts:
         rows = cells.row[cells.valued[mine]]
         return np.bincount(rows, sizes, len(cells.lines)).astype(np.int64)
 
+    def _are_texts(self, cells: Cells, texts: pa.StringArray) -> Flags:
+        padded = np.array([isinstance(self._key(attributes)[1], Padded) for attributes in cells.distinct], np.bool_)
+        if not padded.any():
+            return cells.is_text
+        mine = np.flatnonzero(padded[cells.attributes])
+        whole = pc.match_substring_regex(texts.take(pa.array(mine)), WHOLE)
+        found = cells.is_text.copy()
+        found[mine] = pc.fill_null(whole, False).to_numpy(zero_copy_only=False)
+        return found
+
     def _taken(self, shared: pa.ChunkedArray, values: pa.StringArray) -> pa.ChunkedArray:
         try:
             return shared.take(values.cast(pa.int32()))
@@ -98,14 +125,16 @@ class Texts:
         distinct = list(dict.fromkeys(keys))
         return [self._reading(*key) for key in distinct], np.array([distinct.index(key) for key in keys], np.int64)
 
-    def _key(self, attributes: dict[bytes, bytes]) -> tuple[str, Shown]:
+    def _key(self, attributes: dict[bytes, bytes]) -> tuple[str, Shown | Padded]:
         kind = attributes.get(b"t", b"n").decode()
         style = attributes.get(b"s", b"0")
         place = int(style) if style.isdigit() else 0
         shown = self._styles[place] if kind == "n" and place < len(self._styles) else Shown.NUMBER
         return kind, shown
 
-    def _reading(self, kind: str, shown: Shown) -> Reading:
+    def _reading(self, kind: str, shown: Shown | Padded) -> Reading:
+        if isinstance(shown, Padded):
+            return lambda values: (with_zeros(self._numbers(values)[0], shown), [])
         if kind == "n":
             return self._numbers if shown is Shown.NUMBER else lambda values: self._dates(values, shown)
         known: dict[str, Reading] = {

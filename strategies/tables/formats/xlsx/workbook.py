@@ -10,6 +10,7 @@ from zipfile import ZipFile
 
 from batch_jobs.strategies.tables.formats.xlsx.dates import BUILT_IN, Shown, shown_by
 from batch_jobs.strategies.tables.formats.xlsx.plain import MOST_LEVELS, TOO_DEEP, Damaged, bounded, parsed, pieces
+from batch_jobs.strategies.tables.formats.xlsx.zeros import Padded, padded_by
 
 SHEETS = "xl/worksheets/"  # these are read row by row
 LARGEST_TEXTS = 1 << 28  # bytes
@@ -82,18 +83,20 @@ class Workbook:
         return self._part_of("/sharedStrings") is not None
 
     @cached_property
-    def styles(self) -> list[Shown]:
+    def styles(self) -> list[Shown | Padded]:
         """How a number of each style is shown."""
         part = self._part_of("/styles")
-        formats, found, container = dict(BUILT_IN), [Shown.NUMBER], ""
+        formats: dict[str, Shown | Padded] = dict(BUILT_IN)
+        found: list[Shown | Padded] = [Shown.NUMBER]
+        container = ""
         for name, attributes in self._elements(part) if part else ():
             if name in ("cellStyleXfs", "cellXfs", "cellStyles", "dxfs"):
                 container = name
                 found = [] if name == "cellXfs" else found
             elif name == "numFmt" and container == "":
                 code = attributes.get("formatCode", "")
-                shown = shown_by(code) if len(code) <= LONGEST_FORMAT else Shown.NUMBER
-                formats[attributes.get("numFmtId", "")] = shown
+                if len(code) <= LONGEST_FORMAT:
+                    formats[attributes.get("numFmtId", "")] = padded_by(code) or shown_by(code)
             elif name == "xf" and container == "cellXfs":
                 found.append(formats.get(attributes.get("numFmtId", ""), Shown.NUMBER))
         return found

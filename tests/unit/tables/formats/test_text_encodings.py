@@ -10,7 +10,7 @@ import pytest
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.csv_reading import CsvReader
 from batch_jobs.strategies.tables.formats.format import open_reader
-from batch_jobs.strategies.tables.formats.reading import Input, NotAsItBegan, Reader, ReadOptions
+from batch_jobs.strategies.tables.formats.reading import Input, Reader, ReadOptions
 
 TEXTS = {
     "cp1250": ["Łódź", "Żółw Gęś,Příliš žluťoučký kůň", "Kovács Győző", "Željko Šarić", "Dvořák,Jiří", "Timişoara"],
@@ -83,13 +83,57 @@ def test_A10_the_sample_is_kept_for_another_reader_of_the_file():
     assert CsvReader(Input(lambda: io.BytesIO(content), "file.csv"), options).described == reader.described
 
 
-@pytest.mark.parametrize("lines", [10, 400_000])
-def test_A10_a_broken_byte_in_utf8_does_not_make_another_encoding_of_it(lines: int):
-    content = b"a,b\n" + "1,äöü\n".encode() * lines + b"2,\xff\n"
-    with pytest.raises(InputRefused, match=f"line {lines + 2} is not utf-8; set the encoding"):
-        opened(content)
-    with pytest.raises(NotAsItBegan):
-        list(CsvReader(Input(lambda: io.BytesIO(content), "file.csv")).batches())
+def bad_cells(reader: CsvReader) -> list[tuple[int, str, str]]:
+    return [
+        (batch.lines[cell.index].as_py(), cell.column, cell.message)
+        for batch in reader.batches()
+        for cell in batch.bad_cells
+    ]
+
+
+@pytest.mark.parametrize("lines", [2, 10, 400_000])
+@pytest.mark.parametrize("encoding", [None, "utf-8", "utf-8-sig"])
+def test_A10_broken_bytes_in_utf8_are_bad_cells_and_the_rest_is_utf8(lines: int, encoding: str | None):
+    mark = "\ufeff" if encoding == "utf-8-sig" else ""
+    content = f"{mark}a,b\n".encode() + "1,äöü\n".encode() * lines + b"2,caf\xe9 \xfc\n3,x\n"
+    reader = opened(content, encoding="utf-8" if encoding == "utf-8" else None)
+
+    assert cells(reader)[0] == ["1", "äöü"]
+    assert cells(reader)[-2:] == [["2", "caf\ufffd \ufffd"], ["3", "x"]]
+    assert bad_cells(reader) == [
+        (lines + 2, "b", "'caf\ufffd \ufffd' is not UTF-8 (E9 FC); correct it, or set the encoding")
+    ]
+    assert (reader.described["encoding_is"], reader.described["sample"]) == ("broken", "2,caf\ufffd \ufffd")
+    again = CsvReader(Input(lambda: io.BytesIO(content), "file.csv"), ReadOptions(found=reader.found))
+    assert bad_cells(again) == bad_cells(reader)
+    assert again.described == reader.described
+
+
+def test_A10_more_broken_bytes_than_letters_in_utf8_are_another_encoding():
+    content = "id,name\n1,Ã©\n2,Müller\n3,Größe\n".encode("cp1252")
+    assert opened(content).described["encoding"] == "cp1252"
+
+
+def test_A10_broken_bytes_in_quotes_beyond_the_header_and_in_short_rows_are_found():
+    content = 'a,b\n1,"ä\nö'.encode() + b'\xe9\n"\n' + "ü,ö,".encode() + b"\xe9\n\xe9\n4,ok\n"
+    reader = opened(content)
+    assert bad_cells(reader) == [(2, "b", "'ä\\nö\ufffd\\n' is not UTF-8 (E9); correct it, or set the encoding")]
+    (batch,) = reader.batches()
+    assert [(row.line, list(row.row.values())) for row in batch.bad_rows] == [
+        (5, ["ü", "ö", "\ufffd"]), (6, ["\ufffd", None])
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", [None, "utf-8"])
+def test_A10_a_broken_header_is_refused(encoding: str | None):
+    content = b"id,stra\xdfe\n" + "1,äöü\n".encode() * 10
+    with pytest.raises(InputRefused, match=r"its header is not utf-8 \(DF\); set the encoding"):
+        opened(content, encoding=encoding)
+
+
+def test_A10_a_given_encoding_that_is_wrong_is_refused():
+    with pytest.raises(InputRefused, match="line 2 is not utf-8; set the encoding"):
+        opened(b"a,b\n1,caf\xe9\n", encoding="utf-8")
 
 
 def test_no_encoding_is_what_is_not_for_text():

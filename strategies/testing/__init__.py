@@ -1,0 +1,1 @@
+"""What authors test their strategies with; they know it as ``batch_jobs.testing``."""
