@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.registry import load_strategies
     from batch_jobs.strategies.sdk.result import JobResult
     from batch_jobs.strategies.sdk.testing import run_strategy
+    from batch_jobs.strategies.tables.frames.frame_export import FrameExport
     from batch_jobs.strategies.tables.frames.frame_import import FrameImport
     from batch_jobs.strategies.tables.frames.frame_update import FrameUpdate
     from batch_jobs.strategies.tables.frames.source_reader import FrameChunk
@@ -28,6 +29,7 @@ else:
         "FileKey": "sdk.context_fields",
         "FileStore": "sdk.files",
         "FrameChunk": "tables.frames.source_reader",
+        "FrameExport": "tables.frames.frame_export",
         "FrameImport": "tables.frames.frame_import",
         "FrameUpdate": "tables.frames.frame_update",
         "JobRefused": "sdk.errors",
@@ -57,6 +59,7 @@ __all__ = [
     "FileKey",
     "FileStore",
     "FrameChunk",
+    "FrameExport",
     "FrameImport",
     "FrameUpdate",
     "JobRefused",

@@ -39,7 +39,7 @@ class Export:
 
     def write(self, rows: Rows, advance: Callable[[int], None]) -> None:
         """Write all rows from one snapshot; ``advance`` gets the number of rows now and then."""
-        if self._rows_per_file and rows.selection.count(rows.connection) > self._rows_per_file:
+        if self._rows_per_file and rows.has_more_than(self._rows_per_file):
             self._write_parts(rows, self._rows_per_file, advance)
             return
         suffix = f".{self._compression}" if self._compression else ""

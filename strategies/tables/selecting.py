@@ -1,8 +1,10 @@
 """What an export reads: a SELECT with the names and types of its columns."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ARRAY,
@@ -25,15 +27,29 @@ from batch_jobs.strategies.sdk.database import Database, database_of, driver_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
 from batch_jobs.strategies.tables.databases.naming import require_table, shown
 
+if TYPE_CHECKING:  # which only work on rows loads
+    import pyarrow as pa
+
+#: Values that a driver puts into a statement, by their names there; none where it is to be taken as it is.
+Parameters = Mapping[str, Any] | None
+
+#: A place for a value, or what is to be skipped in search of one: texts, quoted names, comments, casts.
+_MARK = re.compile(
+    r"""(?<!\w)[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/
+    | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | :: | (?<!\w):(?P<name>[A-Za-z_]\w*)""",
+    re.DOTALL | re.VERBOSE,
+)
+
 _NEVER_FORMULAS = (Numeric, Float, Integer, Boolean, Date, DateTime, Time, LargeBinary)
 
 
 @dataclass(frozen=True)
 class SelectedColumn:
-    """A column of the result."""
+    """A column of the result; ``values`` is Arrow's type of its cells where they come as values and not as text."""
 
     name: str
     type: TypeEngine[Any]
+    values: "pa.DataType | None" = None
 
     @cached_property
     def is_text(self) -> bool:
@@ -80,7 +96,7 @@ class SelectedColumn:
 class Selection:
     """Rows to export: ``source`` is what stands after FROM, ``descending`` has those of ``order_by`` that go down.
 
-    ``title`` is what it is called.
+    ``title`` is what it is called, ``parameters`` are what the driver puts into the statement.
     """
 
     source: str
@@ -88,6 +104,7 @@ class Selection:
     order_by: list[str]
     descending: frozenset[str] = frozenset()
     title: str = "the query"
+    parameters: Parameters = None
 
     def select(self, database: Database, cells: list[str] | None = None) -> str:
         """The SELECT statement; ``cells`` are SQL expressions in place of the bare columns."""
@@ -99,7 +116,8 @@ class Selection:
     def count(self, connection: Connection) -> int:
         """How many rows there are."""
         driver = driver_of(connection)
-        return int(driver.execute(f"SELECT count(*) FROM {self.source} AS source").fetchone()[0])
+        count = f"SELECT count(*) FROM {self.source} AS source"
+        return int(driver.execute(count, *given(self.parameters)).fetchone()[0])
 
     def count_json_nulls(self, connection: Connection, database: Database) -> dict[str, int]:
         """How many values are JSON null, which is not the same as no value, by the columns that have some."""
@@ -110,7 +128,8 @@ class Selection:
             f"sum(CASE WHEN trim(CAST(source.{database.quoted(name)} AS TEXT)) = 'null' THEN 1 ELSE 0 END)"
             for name in names
         )
-        counts = driver_of(connection).execute(f"SELECT {sums} FROM {self.source} AS source").fetchone()
+        select = f"SELECT {sums} FROM {self.source} AS source"
+        counts = driver_of(connection).execute(select, *given(self.parameters)).fetchone()
         return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
 
 
@@ -128,7 +147,13 @@ def select_table(
     return _selection(database_of(engine).quoted_table(table), found, columns, order, table.fullname)
 
 
-def select_query(query: str, found: list[SelectedColumn], columns: list[str], order_by: list[str]) -> Selection:
+def select_query(
+    query: str,
+    found: list[SelectedColumn],
+    columns: list[str],
+    order_by: list[str],
+    parameters: Parameters = None,
+) -> Selection:
     """A query's rows, in its own order unless ordered otherwise.
 
     Raises:
@@ -138,7 +163,23 @@ def select_query(query: str, found: list[SelectedColumn], columns: list[str], or
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise JobRefused(f"the query has more than one column {shown(doubled)}; give each a name of its own with AS")
-    return _selection(nested(query), found, columns, order_by, "the query")
+    selection = _selection(nested(query), found, columns, order_by, "the query")
+    return replace(selection, parameters=parameters)
+
+
+def given(parameters: Parameters) -> list[Mapping[str, Any]]:
+    """What a driver gets behind a statement: nothing where there are none, as it would look for marks in the text."""
+    return [] if parameters is None else [parameters]
+
+
+def marks(query: str) -> list[str]:
+    """The names that a query has values for, as ``:name`` outside of texts, quoted names and comments."""
+    return [name for *_, name in _MARK.findall(query) if name]
+
+
+def with_marks(query: str, mark: Callable[[str], str]) -> str:
+    """A query with other marks for its values."""
+    return _MARK.sub(lambda found: mark(found["name"]) if found["name"] else found[0], query)
 
 
 def nested(query: str) -> str:

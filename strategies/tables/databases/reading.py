@@ -1,13 +1,13 @@
 """Reading rows: what the sources and lookups of all databases have in common."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, types
 
-from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection
+from batch_jobs.strategies.tables.selecting import Parameters, SelectedColumn, Selection
 
 #: Rows and bytes after which an export reports how far it is; whichever comes first bounds what is held in memory.
 BLOCK_ROWS = 10_000
@@ -26,12 +26,22 @@ class Source(Protocol):
     def reading_in(self, connection: Connection) -> AbstractContextManager[None]:
         """Have ``batches`` read in a transaction that is open, and may write, inside the block."""
 
-    def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
+    def bound(self, connection: Connection, query: str, values: Mapping[str, Any]) -> tuple[str, Parameters]:
+        """A query with values in the place of its marks ``:name``: what the driver gets, and what beside it.
+
+        Raises:
+            JobRefused: the driver has no such values.
+        """
+
+    def query_columns(self, connection: Connection, query: str, parameters: Parameters = None) -> list[SelectedColumn]:
         """The columns of a query.
 
         Raises:
             JobRefused: the database does not accept the query.
         """
+
+    def exact_types(self, connection: Connection, selection: Selection) -> list[types.TypeEngine[Any]]:
+        """The types of the columns with their digits, and with what arrays are made of, as far as they are known."""
 
     def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
         """The rows, every cell as text (null where there is none); ``nested`` gives arrays as JSON."""

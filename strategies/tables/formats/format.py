@@ -67,6 +67,10 @@ class Rows:
         for batch in self.source.batches(self.connection, self.selection, nested):
             yield batch.rename_columns(self.names)
 
+    def has_more_than(self, number: int) -> bool:
+        """Whether there are more rows than so many."""
+        return self.selection.count(self.connection) > number
+
     def copy_csv(self, delimiter: str, neutralise: bool, stream: BinaryIO) -> Iterator[int]:
         """Have the database write the rows as CSV, without a header; yields the number of rows now and then."""
         return self.source.copy_csv(self.connection, self.selection, delimiter, neutralise, stream)
@@ -97,6 +101,8 @@ class Format(ABC):
     #: Whether its cells have types, so that only its texts may be in a notation of their own; and whether JSON is one.
     typed: ClassVar[bool] = False
     has_json: ClassVar[bool] = False
+    #: Whether its writer takes values instead of text in columns that say which, see ``SelectedColumn``.
+    takes_values: ClassVar[bool] = False
 
     @abstractmethod
     def reader(self, source: Input, options: ReadOptions) -> Reader:

@@ -96,7 +96,13 @@ class ParquetWriter:
             (column.name, kind_of(Column(column.name, column.type))) for column in columns
         ]
         none = pa.array([], pa.string())
-        self._schema = pa.schema([(name, kind.convert(none).values.type) for name, kind in self._kinds])
+        self._typed_already = {column.name for column in columns if column.values is not None}
+        self._schema = pa.schema(
+            [
+                (column.name, column.values or kind.convert(none).values.type)
+                for column, (_, kind) in zip(columns, self._kinds, strict=True)
+            ]
+        )
         self._writer = pq.ParquetWriter(stream, self._schema)
         self._held: list[pa.Table] = []
         self._bytes = 0
@@ -119,6 +125,8 @@ class ParquetWriter:
             self._flush()
 
     def _typed(self, name: str, kind: Kind, rows: pa.Table) -> pa.Array:
+        if name in self._typed_already:
+            return rows.column(name)
         converted = kind.convert(rows.column(name).combine_chunks())
         try:
             if not converted.bad:
@@ -141,6 +149,7 @@ class Parquet(Format):
 
     name: ClassVar[str] = "parquet"
     typed: ClassVar[bool] = True
+    takes_values: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
     media_type: ClassVar[str] = "application/vnd.apache.parquet"
     magic: ClassVar[dict[bytes, str]] = {b"PAR1": "a Parquet file"}

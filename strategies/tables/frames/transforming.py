@@ -32,7 +32,7 @@ def transformed(
     job: "JobRun",
     of: str = "the input",
 ) -> pd.DataFrame:
-    """What a strategy makes of a frame.
+    """What a strategy makes of rows of its input.
 
     Args:
         strategy: whose code it is.
@@ -46,12 +46,30 @@ def transformed(
         TransformFailed: it raised.
         JobRefused: it gave no frame.
     """
+    with job.refusing_in(rows):
+        return made_frame(strategy, transform, frame, _place(rows, of), job)
+
+
+def made_frame(
+    strategy: BatchJobStrategy, transform: Transform, frame: pd.DataFrame, place: str, job: "JobRun"
+) -> pd.DataFrame:
+    """What a strategy makes of a frame.
+
+    Args:
+        strategy: whose code it is.
+        transform: its method.
+        frame: the method may change it.
+        place: which rows they are, for an error.
+        job: is given to the method.
+
+    Raises:
+        TransformFailed: it raised.
+        JobRefused: it gave no frame.
+    """
     given = [f"{column} {str(dtype).removesuffix('[pyarrow]')}" for column, dtype in frame.dtypes.items()]
     name = f"{type(strategy).__name__}.{transform.__name__}"
-    place = _place(rows, of)
     try:
-        with job.refusing_in(rows):
-            made = transform(frame, job)
+        made = transform(frame, job)
     except BatchJobError:
         raise
     except Exception as error:

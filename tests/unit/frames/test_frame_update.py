@@ -119,7 +119,6 @@ def test_a_backfill_is_twelve_lines_and_has_a_preview(backfill: Backfill, goods:
         "unchanged": 2,
         "remove": 0,
         "reject": 0,
-        "left_out": 0,
     }
     assert previewed.plan["total"] == 4
     assert [(column["name"], column["type"]) for column in previewed.plan["frame"]] == [

@@ -12,7 +12,7 @@ from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.postgresql.query_check import QueryCheck, refuse_role
 from batch_jobs.strategies.tables.databases.postgresql.source import PostgresqlSource
-from batch_jobs.strategies.tables.selecting import SelectedColumn
+from batch_jobs.strategies.tables.selecting import Parameters, SelectedColumn
 from batch_jobs.strategies.tables.stopping import QueryTooLong
 
 
@@ -23,11 +23,11 @@ class PostgresqlQuerySource(PostgresqlSource):
         super().__init__(database, engine)
         self._access = access
 
-    def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
+    def query_columns(self, connection: Connection, query: str, parameters: Parameters = None) -> list[SelectedColumn]:
         """The query's columns, unless it names what it may not."""
         with self._session({}) as checking:
             QueryCheck(self._database, driver_of(checking), self._access).check(query)
-        return super().query_columns(connection, query)
+        return super().query_columns(connection, query, parameters)
 
     @contextmanager
     def _transaction(self, *settings: str) -> Iterator[Connection]:

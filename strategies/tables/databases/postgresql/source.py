@@ -1,7 +1,7 @@
 """Reading rows from PostgreSQL by COPY, which the server does faster than anyone reads it."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, BinaryIO
@@ -10,13 +10,14 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, Engine, types
 from sqlalchemy.dialects import postgresql
 
 from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.reading import BLOCK_BYTES, BLOCK_ROWS
-from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection, nested
+from batch_jobs.strategies.tables.selecting import Parameters, SelectedColumn, Selection, nested, with_marks
 
 #: Rows taken between two looks at how much there is; each may be large.
 ROWS_AT_ONCE = 64
@@ -57,6 +58,8 @@ _FLOAT: types.TypeEngine[Any] = types.Double()
 _TEXT: types.TypeEngine[Any] = types.Text()
 #: What is written as text and is none, such as a UUID or an address: it has no collation.
 _WRITTEN = types.String()
+#: The one array whose elements have another mark between them than a comma.
+_BOXES = 1020
 #: PostgreSQL's numbers of its types; all others are arrays or written as text.
 _TYPES: dict[int, types.TypeEngine[Any]] = {
     16: types.Boolean(),
@@ -109,7 +112,18 @@ class PostgresqlSource:
         yield
         driver.execute(RESTORE, before)
 
-    def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
+    def bound(self, connection: Connection, query: str, values: Mapping[str, Any]) -> tuple[str, Parameters]:
+        """The driver writes the values into the text: COPY takes none beside it."""
+        if not values:
+            return query, None
+        marked = with_marks(query.replace("%", "%%"), "%({})s".format)
+        plain = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
+        try:
+            return psycopg.ClientCursor(driver_of(connection)).mogrify(marked, plain), None
+        except (psycopg.Error, ValueError) as error:
+            raise JobRefused(f"the query cannot take its values: {' '.join(str(error).split())}") from error
+
+    def query_columns(self, connection: Connection, query: str, parameters: Parameters = None) -> list[SelectedColumn]:
         """The query's columns; preparing it makes the server refuse more than one statement."""
         try:
             found = driver_of(connection).execute(f"SELECT * FROM {nested(query)} AS source LIMIT 0", prepare=True)
@@ -121,6 +135,12 @@ class PostgresqlSource:
             ) from error
         known = _TYPES | _arrays(connection, {column.type_code for column in found.description} - _TYPES.keys())
         return [SelectedColumn(column.name, known.get(column.type_code, _WRITTEN)) for column in found.description]
+
+    def exact_types(self, connection: Connection, selection: Selection) -> list[types.TypeEngine[Any]]:
+        """As the server describes the result."""
+        found = driver_of(connection).execute(f"{selection.select(self._database)} LIMIT 0").description
+        arrays = _arrays(connection, {column.type_code for column in found} - _TYPES.keys())
+        return [_exact(column, arrays) for column in found]
 
     def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
         """The rows as text."""
@@ -172,6 +192,13 @@ def _arrays(connection: Connection, numbers: set[int]) -> dict[int, types.TypeEn
     query = "SELECT oid::int8, typelem::int8 FROM pg_type WHERE oid = ANY (%s) AND typcategory = 'A'"
     found = driver_of(connection).execute(query, [list(numbers)])
     return {number: postgresql.ARRAY(_TYPES.get(element, _WRITTEN)) for number, element in found}
+
+
+def _exact(column: psycopg.Column, arrays: dict[int, types.TypeEngine[Any]]) -> types.TypeEngine[Any]:
+    if column.type_code in arrays and column.type_code != _BOXES:
+        return arrays[column.type_code]
+    found = _TYPES.get(column.type_code, _WRITTEN)
+    return types.Numeric(column.precision, column.scale) if type(found) is types.Numeric else found
 
 
 def _blocks(connection: Connection, select: str, delimiter: str) -> Iterator[tuple[bytes, int]]:

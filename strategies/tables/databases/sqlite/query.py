@@ -12,7 +12,7 @@ from batch_jobs.strategies.sdk.database import STAND_IN, Database, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.sqlite.asking import QueryProcess
 from batch_jobs.strategies.tables.databases.sqlite.source import SqliteSource
-from batch_jobs.strategies.tables.selecting import SelectedColumn
+from batch_jobs.strategies.tables.selecting import Parameters, SelectedColumn
 
 #: Functions that load code into this process.
 LOADING = ("load_extension", "fts3_tokenizer")
@@ -53,11 +53,11 @@ class SqliteQuerySource(SqliteSource):
                 finally:
                     del connection.info[STAND_IN]
 
-    def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
+    def query_columns(self, connection: Connection, query: str, parameters: Parameters = None) -> list[SelectedColumn]:
         """The query's columns, unless it asks for what it may not."""
         self._refused = None
         try:
-            return super().query_columns(connection, query)
+            return super().query_columns(connection, query, parameters)
         except JobRefused:
             if self._refused:
                 raise JobRefused(self._refused) from None

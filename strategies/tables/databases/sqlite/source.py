@@ -1,9 +1,13 @@
 """Reading rows from SQLite by one cursor in one read transaction."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any, BinaryIO
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +17,8 @@ from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.sqlite.moments import are_milliseconds, as_text, is_julian, without_zone
 from batch_jobs.strategies.tables.formats.csv_writing import copy_by_arrow
-from batch_jobs.strategies.tables.selecting import SelectedColumn, Selection, nested
+from batch_jobs.strategies.tables.formats.json_text import as_json
+from batch_jobs.strategies.tables.selecting import Parameters, SelectedColumn, Selection, given, nested, with_marks
 
 VIEW = "batch_job_query"
 FETCHED = 1_000  # rows at a time; they may be wide
@@ -50,19 +55,35 @@ class SqliteSource:
         """Nothing is needed."""
         return nullcontext()
 
-    def query_columns(self, connection: Connection, query: str) -> list[SelectedColumn]:
+    def bound(self, connection: Connection, query: str, values: Mapping[str, Any]) -> tuple[str, Parameters]:
+        """The values beside the query, whose marks are SQLite's own."""
+        return query, {name: _bindable(name, value) for name, value in values.items()} or None
+
+    def query_columns(self, connection: Connection, query: str, parameters: Parameters = None) -> list[SelectedColumn]:
         """The query's columns: declared types where it passes columns through, else those of the values."""
         try:
-            found = driver_of(connection).execute(query).description  # bare, since a subquery hides doubled names
+            found = (
+                driver_of(connection).execute(query, *given(parameters)).description
+            )  # bare, since a subquery hides doubled names
             declared = self._declared(query)
             names = [name for name, *_ in found]
-            values = self._types_of_values(connection, query, names)
+            values = self._types_of_values(connection, query, names, parameters)
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise JobRefused(f"the query is refused: {' '.join(str(error).split())}") from error
         return [
             SelectedColumn(name, _chosen(declared.get(name), of_values))
             for name, of_values in zip(names, values, strict=True)
         ]
+
+    def exact_types(self, connection: Connection, selection: Selection) -> list[types.TypeEngine[Any]]:
+        """As declared, and by the values where a table's column has no type of its own."""
+        untyped = [column for column in selection.columns if not _is_known(column.type)]
+        if not untyped:
+            return [column.type for column in selection.columns]
+        select = replace(selection, columns=untyped).select(self._database)
+        found = self.query_columns(connection, select, selection.parameters)
+        by_values = {column.name: column.type for column in found}
+        return [by_values.get(column.name, column.type) for column in selection.columns]
 
     def batches(self, connection: Connection, selection: Selection, nested: bool = False) -> Iterator[pa.Table]:
         """The rows as text; SQLite has no arrays."""
@@ -74,7 +95,7 @@ class SqliteSource:
 
     def _fetched(self, connection: Connection, selection: Selection) -> Iterator[list[tuple[Any, ...]]]:
         select = selection.select(self._database)
-        cursor = driver_of(connection).execute(select)
+        cursor = driver_of(connection).execute(select, *given(selection.parameters))
         while True:
             try:
                 rows = cursor.fetchmany(FETCHED)
@@ -93,24 +114,56 @@ class SqliteSource:
 
     def _declared(self, query: str) -> dict[str, types.TypeEngine[Any]]:
         # a view knows the declared types of what it passes through; another connection makes it, this one may not write
+        unmarked = with_marks(query, lambda name: "NULL")  # a view takes no values
         with self._engine.connect() as scratch, scratch.begin() as transaction:
-            driver_of(scratch).execute(f"CREATE TEMPORARY VIEW {VIEW} AS SELECT * FROM {nested(query)}")
+            driver_of(scratch).execute(f"CREATE TEMPORARY VIEW {VIEW} AS SELECT * FROM {nested(unmarked)}")
             columns = inspect(scratch).get_columns(VIEW, schema="temp")
             transaction.rollback()
         return {column["name"]: column["type"] for column in columns}
 
     def _types_of_values(
-        self, connection: Connection, query: str, names: list[str]
+        self, connection: Connection, query: str, names: list[str], parameters: Parameters
     ) -> list[tuple[str | None, str | None]]:
         kinds = [f"nullif(typeof({self._database.quoted(name)}), 'null')" for name in names]
         cells = ", ".join(f"{way}({kind})" for kind in kinds for way in ("min", "max"))
-        found = driver_of(connection).execute(f"SELECT {cells} FROM {nested(query)}").fetchone()
+        select = f"SELECT {cells} FROM {nested(query)}"
+        found = driver_of(connection).execute(select, *given(parameters)).fetchone()
         return list(zip(found[0::2], found[1::2], strict=True))
 
 
+def _bindable(name: str, value: Any) -> Any:
+    """A value as the columns of a database have it that were loaded here or by SQLAlchemy."""
+    if isinstance(value, (int, Decimal)):
+        is_whole = isinstance(value, int) or value == value.to_integral_value()
+        return int(value) if is_whole and -(1 << 63) <= value < 1 << 63 else float(value)
+    if value is None or isinstance(value, (float, str, bytes)):
+        return value
+    if isinstance(value, datetime):
+        in_utc = value.astimezone(UTC) if value.tzinfo else value
+        return in_utc.strftime("%Y-%m-%d %H:%M:%S.%f")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, time):
+        return value.strftime("%H:%M:%S.%f")
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, (list, tuple, set, dict)):
+        return as_json(value, ", ", ": ")
+    raise JobRefused(
+        f"the query cannot take its values: {name} is a {type(value).__name__}, which SQLite does not have"
+    )
+
+
+def _is_known(declared: types.TypeEngine[Any]) -> bool:
+    """Whether a declared type says what the values are; numbers without digits may be any."""
+    return not isinstance(declared, types.NullType) and str(declared) != "NUMERIC"
+
+
 def _chosen(declared: types.TypeEngine[Any] | None, of_values: tuple[str | None, str | None]) -> types.TypeEngine[Any]:
-    if declared is not None and not isinstance(declared, types.NullType) and str(declared) != "NUMERIC":
+    if declared is not None and _is_known(declared):
         return declared
+    if of_values == (None, None):
+        return types.NullType()  # nothing is known, such as of what a query computes of no rows
     if of_values == ("integer", "integer"):
         return types.BigInteger()
     if set(of_values) <= {"integer", "real"}:
@@ -140,7 +193,8 @@ class _Times:
             name = self._database.quoted(column.name)
             largest = f"SELECT min({name}), max({name}) FROM {self._selection.source} AS source"
             numbers = f"{largest} WHERE typeof({name}) IN ('integer', 'real')"
-            self._milliseconds[column.name] = are_milliseconds(driver_of(self._connection).execute(numbers).fetchone())
+            found = driver_of(self._connection).execute(numbers, *given(self._selection.parameters)).fetchone()
+            self._milliseconds[column.name] = are_milliseconds(found)
         return self._milliseconds[column.name]
 
 
@@ -159,7 +213,7 @@ def _undecodable(driver: Any, selection: Selection, select: str) -> JobRefused |
     """What to say of the first cell whose text is not UTF-8, ``None`` where all are."""
     usual, driver.text_factory = driver.text_factory, _text_or_bytes
     try:
-        for number, row in enumerate(driver.execute(select), 1):
+        for number, row in enumerate(driver.execute(select, *given(selection.parameters)), 1):
             cells = dict(zip((column.name for column in selection.columns), row, strict=True))
             for name, cell in cells.items():
                 if isinstance(cell, _NoText):
