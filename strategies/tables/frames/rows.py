@@ -12,7 +12,7 @@ from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.formats.arrow_text import row_as_text
 
 #: The name of a frame's index, which has the lines of the input.
-LINE = "line"
+LINE = "line of the input"
 #: What texts are where pandas, before its third version, lacks methods of Arrow's own, such as ``str.zfill``.
 TEXT = pd.StringDtype("pyarrow") if int(pd.__version__.partition(".")[0]) < 3 else None
 
