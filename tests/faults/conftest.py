@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,18 +11,33 @@ from batch_jobs.flows.settings import Settings
 from batch_jobs.flows.workspace import Workspace
 from support.runs import Runs
 
+TESTS = Path(__file__).parent.parent
+
 
 @pytest.fixture
 def runs(target_url: str, tmp_path: Path, prefect_server: dict[str, str]) -> Iterator[Runs]:
     """A workspace on SQLite and on PostgreSQL (jobs and target), with chunks of 100 rows."""
-    home = tmp_path / "home"
-    jobs_url = f"sqlite:///{tmp_path / 'jobs.db'}" if target_url.startswith("sqlite") else target_url
+    with runs_of(TESTS / "support" / "strategies", target_url, tmp_path, prefect_server) as made:
+        yield made
+
+
+@pytest.fixture
+def example_runs(target_url: str, tmp_path: Path, prefect_server: dict[str, str]) -> Iterator[Runs]:
+    """The same, with the strategies of the examples."""
+    with runs_of(TESTS.parent / "examples" / "strategies", target_url, tmp_path, prefect_server) as made:
+        yield made
+
+
+@contextmanager
+def runs_of(strategies: Path, target_url: str, folder: Path, prefect: dict[str, str]) -> Iterator[Runs]:
+    home = folder / "home"
+    jobs_url = f"sqlite:///{folder / 'jobs.db'}" if target_url.startswith("sqlite") else target_url
     values = {
         "BATCH_JOBS_HOME": str(home),
         "BATCH_JOBS_DATABASE_URL": jobs_url,
         "BATCH_JOBS_TARGET_URL": target_url,
         "BATCH_JOBS_CHUNK_SIZE": "100",
-        "BATCH_JOBS_STRATEGIES": str(Path(__file__).parent.parent / "support" / "strategies"),
+        "BATCH_JOBS_STRATEGIES": str(strategies),
     }
     settings = Settings(
         home=home,
@@ -31,6 +47,6 @@ def runs(target_url: str, tmp_path: Path, prefect_server: dict[str, str]) -> Ite
         strategies=values["BATCH_JOBS_STRATEGIES"],
     )
     workspace = Workspace(settings)
-    yield Runs(workspace, {**os.environ, **prefect_server, **values})
+    yield Runs(workspace, {**os.environ, **prefect, **values})
     workspace.jobs.dispose()
     workspace.target.dispose()
