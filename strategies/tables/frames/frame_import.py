@@ -1,7 +1,7 @@
 """Loading a file into a table: what ``table-import`` does, and strategies that change the rows on their way."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,11 +16,9 @@ from batch_jobs.strategies.sdk.errors import (
     InputRefused,
     JobRefused,
     StrategyIncomplete,
-    TooManyRejects,
     count_rows,
 )
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_unwritable, require_table, shown
 from batch_jobs.strategies.tables.formats.format import (
@@ -33,8 +31,9 @@ from batch_jobs.strategies.tables.formats.format import (
 from batch_jobs.strategies.tables.formats.options import ReadingOptions, given_options
 from batch_jobs.strategies.tables.formats.reading import NotAsItBegan, Reader
 from batch_jobs.strategies.tables.frames.fitting import refuse_other_types, refuse_unfit, refuse_without_key
-from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
+from batch_jobs.strategies.tables.importing.chunks import Chunking
 from batch_jobs.strategies.tables.importing.creation import Creation
+from batch_jobs.strategies.tables.importing.describing import describe
 from batch_jobs.strategies.tables.importing.import_options import (
     FileOptions,
     ImportContext,
@@ -44,9 +43,9 @@ from batch_jobs.strategies.tables.importing.import_options import (
 )
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.inputs import Inputs, checksum_of, input_keys
+from batch_jobs.strategies.tables.importing.loading import limit_rejects, load_all
 from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT, choose_key, map_columns, match_table, unique_key
 from batch_jobs.strategies.tables.importing.plan import (
-    ColumnChanges,
     ColumnToCreate,
     ImportPlan,
     check_row_size,
@@ -56,9 +55,9 @@ from batch_jobs.strategies.tables.importing.plan import (
 )
 from batch_jobs.strategies.tables.importing.preview import Preview
 from batch_jobs.strategies.tables.importing.removing import REMOVING, MissingRows, objection, remove_missing
-from batch_jobs.strategies.tables.importing.repeats import HashedKeys, Repeats, read_repeats
+from batch_jobs.strategies.tables.importing.repeats import HashedKeys
 from batch_jobs.strategies.tables.importing.staged_keys import StagedKeys
-from batch_jobs.strategies.tables.importing.sync_options import DELETE, SyncOptions
+from batch_jobs.strategies.tables.importing.sync_options import SyncOptions
 from batch_jobs.strategies.tables.prefetch import prefetched
 from batch_jobs.strategies.tables.values.converting import Checked, Converter
 from batch_jobs.strategies.tables.values.options import ValueOptions
@@ -69,8 +68,6 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.tables.frames.rows import Make
     from batch_jobs.strategies.tables.frames.source_reader import FrameChunk, FrameInputs
 
-DESCRIBED_COLUMNS = 20
-DESCRIBED_FILES = 20
 BY_TRIGGER = "went to a trigger of the table that reports none written; counted as unchanged"
 
 
@@ -173,7 +170,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
         place_lines([*plan.sample, *plan.rejects], [file.key for file in plan.files])
         job.progress.total = plan.total + plan.counts.remove
         job.plan.update(plan.as_json())
-        _describe(job, plan)
+        describe(job, plan)
         if plan.refused:
             raise JobRefused(plan.refused)
         limit_rejects(job, plan.counts.reject, "nothing was written")
@@ -190,7 +187,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
         reader = self._reader(job, inputs, format, plan.found)
         if job.checkpoint != REMOVING:
             converter = _converter(job, format, table, plan.mapping, plan.key)
-            _load_all(job, plan, Chunking(reader, converter, loader, destination), creation)
+            load_all(job, plan, Chunking(reader, converter, loader, destination), creation)
         if job.context.mode == "append" and job.result.unchanged:
             job.describe("import-left-out", "Left out", f"{count_rows(job.result.unchanged)} {BY_TRIGGER}")
         if job.context.mode == "sync" and plan.creates is None:
@@ -382,97 +379,3 @@ def _table(job: JobRun, plan: ImportPlan) -> tuple[Table, Creation]:
     # of the types that were decided on, some are not found again in the database
     planned = table_to_create(job.target, job.context.table, plan.creates, plan.key, _access(job))
     return planned, Creation(planned if found is None else None)
-
-
-def _load_all(job: JobRun, plan: ImportPlan, chunking: Chunking, creation: Creation) -> None:
-    with ExitStack() as open_things:
-        stream = open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None
-        repeats = Repeats(read_repeats(stream) if stream else iter(()))
-        chunks = Chunks(chunking, repeats, job.chunk_size).after(job.checkpoint)
-        for chunk in open_things.enter_context(prefetched(chunks)):
-            _load(job, chunking, chunk, creation)
-
-
-def _load(job: JobRun, chunking: Chunking, chunk: Chunk, creation: Creation) -> None:
-    rejects: list[Reject] = chunk.rejects
-    try:
-        with (
-            job.chunk(cursor=chunk.cursor) as connection,
-            creation.by_first_row(connection, bool(chunk.pieces)) as done,
-        ):
-            outcome = write_chunk(connection, chunking.loader, chunk, chunking.destination)
-            done.rows = outcome.created
-            rejects = chunk.rejects + outcome.rejects
-            job.count(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
-            job.progress.advance(chunk.count)
-            report(job, rejects)
-            rejected = job.progress.counters.rejected + len({reject.line for reject in rejects})
-            limit_rejects(job, rejected, f"{job.progress.counters.advanced - chunk.count} rows before them are done")
-    except TooManyRejects:
-        report(job, rejects)  # the chunk is undone and its rejects with it; they are to be seen all the same
-        raise
-
-
-def report(job: JobRun, rejects: list[Reject]) -> None:
-    """Refuse these rows of the job."""
-    for reject in rejects:
-        job.reject(reject.line, reject.column, reject.message, reject.row)
-
-
-def limit_rejects(job: JobRun, rejected: int, written: str) -> None:
-    """Have the job fail where more rows are rejected than it may have; ``written`` says what is done by then.
-
-    Raises:
-        TooManyRejects: they are.
-    """
-    allowed = job.context.max_rejects
-    if allowed is not None and rejected > allowed:
-        raise TooManyRejects(rejected, allowed, written)
-
-
-def _describe(job: JobRun, plan: ImportPlan) -> None:
-    table, counts = job.context.table, plan.counts
-    job.describe("import-file", "File", ", ".join(f"{name} {value!r}" for name, value in plan.file.items()))
-    for number, file in enumerate(plan.files[:DESCRIBED_FILES] if len(plan.files) > 1 else (), 1):
-        rows = count_rows(file.rows or 0)
-        job.describe(f"import-file-{number}", "File", f"{file.key}: {rows}, SHA-256 {file.checksum}")
-    if len(plan.files) > DESCRIBED_FILES:
-        job.describe("import-files", "Files", f"and {len(plan.files) - DESCRIBED_FILES} more")
-    if plan.frame is not None:
-        frame = [f"{column.name} {column.type}" for column in plan.frame]
-        more = f" and {len(frame) - DESCRIBED_COLUMNS} more" if len(frame) > DESCRIBED_COLUMNS else ""
-        job.describe("import-frame", "Frame", ", ".join(frame[:DESCRIBED_COLUMNS]) + more)
-    if plan.creates is not None:
-        job.describe("import-table", "Table", f"{table} will be created")
-        _describe_columns(job, plan.creates)
-    job.describe("import-create", "To create", f"{count_rows(counts.create)} will be created in {table}")
-    job.describe("import-update", "To update", f"{count_rows(counts.update)} will be updated")
-    if plan.columns:
-        job.describe("import-changes", "Changes", changes_by_column(plan.columns))
-    job.describe("import-unchanged", "Unchanged", f"{count_rows(counts.unchanged)} already as in the file")
-    if plan.kept:
-        job.describe(
-            "import-kept", "Kept", f"{shown(plan.kept)} of rows that are there stays: the database gives it out"
-        )
-    if job.context.mode == "sync":
-        marked = "deleted" if job.context.missing == DELETE else "marked"
-        job.describe("import-remove", "To remove", f"{count_rows(counts.remove)} not in the file will be {marked}")
-    if counts.left_out:
-        job.describe("import-not-returned", "Left out", f"{count_rows(counts.left_out)} that transform does not return")
-    job.describe("import-reject", "To reject", f"{count_rows(counts.reject)} will be rejected")
-
-
-def changes_by_column(columns: dict[str, ColumnChanges]) -> str:
-    """For people: how many rows change in each column, the most first."""
-    shown_columns = [
-        f"{name}: {count_rows(changes.changed)}" + (f", {changes.emptied} emptied" if changes.emptied else "")
-        for name, changes in sorted(columns.items(), key=lambda item: -item[1].changed)
-    ]
-    return "; ".join(shown_columns[:DESCRIBED_COLUMNS])
-
-
-def _describe_columns(job: JobRun, columns: list[ColumnToCreate]) -> None:
-    for number, column in enumerate(columns[:DESCRIBED_COLUMNS], 1):
-        job.describe(f"import-column-{number}", "Column", f"{column}, because {column.why}")
-    if len(columns) > DESCRIBED_COLUMNS:
-        job.describe("import-columns", "Columns", f"and {len(columns) - DESCRIBED_COLUMNS} more")

@@ -16,11 +16,13 @@ from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import refuse_unwritable, require_table, shown
-from batch_jobs.strategies.tables.frames.frame_import import changes_by_column, is_schema, limit_rejects, report
+from batch_jobs.strategies.tables.frames.frame_import import is_schema
 from batch_jobs.strategies.tables.frames.row_frames import RowFrames, frame_columns
 from batch_jobs.strategies.tables.frames.table_pages import Cursor, TablePages, parameters_of, with_values
 from batch_jobs.strategies.tables.importing.absence import by_absence
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Piece, write_chunk
+from batch_jobs.strategies.tables.importing.describing import changes_by_column
+from batch_jobs.strategies.tables.importing.loading import limit_rejects, report
 from batch_jobs.strategies.tables.importing.mapping import unique_key
 from batch_jobs.strategies.tables.importing.plan import ImportPlan
 from batch_jobs.strategies.tables.importing.preview import Preview

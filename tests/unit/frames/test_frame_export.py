@@ -25,6 +25,7 @@ from batch_jobs.strategies.sdk.errors import StopRequested, StrategyIncomplete
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, SilentReport
 from batch_jobs.strategies.table_export import TableExport
+from support.frames import arrow_type
 
 Transform = Callable[[Any, pd.DataFrame, JobRun], pd.DataFrame]
 
@@ -203,7 +204,7 @@ def test_the_types_of_a_frame_are_those_of_the_columns_in_every_page(every, expo
     seen: list[dict[str, pa.DataType]] = []
 
     def look(self: Any, frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
-        seen.append({str(name): type.pyarrow_dtype for name, type in frame.dtypes.items()})
+        seen.append({str(name): arrow_type(type) for name, type in frame.dtypes.items()})
         return frame
 
     export(frame_export(look, table=every), rows_at_a_time=1)
@@ -666,7 +667,7 @@ def test_numbers_of_any_digits_keep_them(target, export, read, sql, type):
     types: list[pa.DataType] = []
 
     def look(self: Any, frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
-        types.append(frame["n"].dtype.pyarrow_dtype)
+        types.append(arrow_type(frame["n"].dtype))
         return frame.reset_index(drop=True)
 
     query = f"SELECT {sql} AS n"

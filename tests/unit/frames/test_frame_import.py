@@ -15,7 +15,7 @@ from sqlalchemy import MetaData, Table, select, text
 from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.tables.frames.frame_import import FrameImport
-from batch_jobs.strategies.tables.frames.rows import TEXT
+from support.frames import TEXTS
 
 PRICES = "Art.-Nr.;Net;Text\n 00123;12,50;Mug\nA7;0;Plate\n99;3,10;Bowl\n00123;7;Again\n"
 GOODS = "CREATE TABLE goods (code VARCHAR(20) PRIMARY KEY, price NUMERIC(10, 2), name TEXT, stock INTEGER)"
@@ -35,10 +35,6 @@ class SupplierPrices(FrameImport):
         frame["price"] = (frame["Net"] * (1 + job.context.vat)).round(2)
         job.reject_rows(frame["price"] <= 0, "price", "is not above zero")
         return frame[["code", "price"]]
-
-
-#: What texts are, by the version of pandas.
-DTYPE = {"string": str(TEXT or pd.ArrowDtype(pa.string()))}
 
 
 def same(frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
@@ -91,12 +87,12 @@ def test_types_are_those_of_the_whole_file_in_every_chunk(importing_by, run_sql)
             "decimal128(38, 22)", "string")  # fmt: skip
     seen.clear()
     importing(content, mode="upsert")
-    assert tuple(DTYPE.get(name, f"{name}[pyarrow]") for name in last) in seen
+    assert tuple(TEXTS if name == "string" else f"{name}[pyarrow]" for name in last) in seen
 
 
 def test_types_that_are_given_are_taken_and_what_does_not_fit_is_a_reject(importing_by, run_sql):
     def note(frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
-        assert [str(dtype) for dtype in frame.dtypes] == [DTYPE["string"], "decimal128(10, 2)[pyarrow]"]
+        assert [str(dtype) for dtype in frame.dtypes] == [TEXTS, "decimal128(10, 2)[pyarrow]"]
         frame["price"] = frame["price"] * 2
         return frame
 

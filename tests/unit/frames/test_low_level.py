@@ -1,7 +1,6 @@
 """Reading a file as frames and writing them in chunks of one's own."""
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from batch_jobs.strategies.sdk import hooks
@@ -9,9 +8,9 @@ from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.table_import import TableImport
-from batch_jobs.strategies.tables.frames.rows import TEXT
 from batch_jobs.strategies.tables.frames.upserting import upsert
 from batch_jobs.strategies.tables.importing.import_options import FileOptions
+from support.frames import TEXTS
 
 TABLE = "CREATE TABLE goods (code VARCHAR(20) PRIMARY KEY, price NUMERIC(10, 2), stock INTEGER)"
 TYPES = {"code": "text", "price": "numeric(10,2)"}
@@ -130,7 +129,7 @@ def test_frames_are_what_table_import_loads(importing_by, run_sql):
     assert [str(dtype) for dtype in chunk.frame.dtypes] == [
         "int64[pyarrow]",
         "decimal128(18, 1)[pyarrow]",
-        str(TEXT or pd.ArrowDtype(pa.string())),
+        TEXTS,
     ]
     loaded = [(a, b and float(b), c) for a, b, c in run_sql("SELECT a, b, c FROM there ORDER BY a")]
     assert (

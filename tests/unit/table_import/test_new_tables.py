@@ -79,7 +79,7 @@ def test_B6_no_table_is_left_by_a_job_that_fails_or_stops_before_its_first_chunk
 
     job = importing.preview("id\n1\n2\n", table="t")
     with monkeypatch.context() as patch:
-        patch.setattr("batch_jobs.strategies.tables.frames.frame_import.write_chunk", _stop)
+        patch.setattr("batch_jobs.strategies.tables.importing.loading.write_chunk", _stop)
         with pytest.raises(StopRequested):
             hooks.process(TableImport(), job)
     assert not has_table(target)

@@ -12,6 +12,7 @@ from batch_jobs.strategies import ContextRefused, FrameChunk, FrameImport, JobRu
 from batch_jobs.strategies.tables.frames.rows import LINE
 from batch_jobs.strategies.tables.frames.transforming import TransformFailed
 from batch_jobs.testing import Files, check_transform
+from support.frames import TEXTS
 
 pytest_plugins = ["batch_jobs.testing"]
 
@@ -116,7 +117,7 @@ def test_what_does_not_hold_is_said_in_one_line_and_for_which_line(transform: Tr
 def test_a_file_is_read_as_the_job_reads_it(files: Files):
     def one_by_one(self: Any, frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
         types = frame.dtypes.astype(str).to_dict()
-        assert types == {"code": "string[pyarrow]", "day": "date32[day][pyarrow]", "net": "int64[pyarrow]"}
+        assert types == {"code": TEXTS, "day": "date32[day][pyarrow]", "net": "int64[pyarrow]"}
         return frame.assign(late=frame["day"].astype(str) + str(len(frame)))
 
     key = files.add("prices.csv", "code;day;net\n007;01.12.2026;1\nnone;yes;2\n008;02.12.2026;3\n")
@@ -155,7 +156,7 @@ def test_lines_of_a_frame_are_those_that_its_index_says():
 
 def test_a_frame_has_the_types_of_a_job():
     def textual(self: Any, frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
-        assert frame.dtypes.astype(str).to_list() == ["string[pyarrow]", "double[pyarrow]"]
+        assert frame.dtypes.astype(str).to_list() == [TEXTS, "double[pyarrow]"]
         assert frame["code"].isna().tolist() == [code is None for code in frame["code"].tolist()]
         return frame
 

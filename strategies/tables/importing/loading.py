@@ -1,0 +1,63 @@
+"""Writing the chunks of an import, each with its counts and rejects in one transaction."""
+
+from contextlib import ExitStack
+
+from batch_jobs.strategies.sdk.errors import TooManyRejects
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.rejects import Reject
+from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
+from batch_jobs.strategies.tables.importing.creation import Creation
+from batch_jobs.strategies.tables.importing.plan import ImportPlan
+from batch_jobs.strategies.tables.importing.repeats import Repeats, read_repeats
+from batch_jobs.strategies.tables.prefetch import prefetched
+
+
+def load_all(job: JobRun, plan: ImportPlan, chunking: Chunking, creation: Creation) -> None:
+    """Load the rows after the job's checkpoint.
+
+    Raises:
+        TooManyRejects: more are bad than the job may have; the chunk that went beyond it is undone.
+    """
+    with ExitStack() as open_things:
+        stream = open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None
+        repeats = Repeats(read_repeats(stream) if stream else iter(()))
+        chunks = Chunks(chunking, repeats, job.chunk_size).after(job.checkpoint)
+        for chunk in open_things.enter_context(prefetched(chunks)):
+            _load(job, chunking, chunk, creation)
+
+
+def _load(job: JobRun, chunking: Chunking, chunk: Chunk, creation: Creation) -> None:
+    rejects: list[Reject] = chunk.rejects
+    try:
+        with (
+            job.chunk(cursor=chunk.cursor) as connection,
+            creation.by_first_row(connection, bool(chunk.pieces)) as done,
+        ):
+            outcome = write_chunk(connection, chunking.loader, chunk, chunking.destination)
+            done.rows = outcome.created
+            rejects = chunk.rejects + outcome.rejects
+            job.count(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
+            job.progress.advance(chunk.count)
+            report(job, rejects)
+            rejected = job.progress.counters.rejected + len({reject.line for reject in rejects})
+            limit_rejects(job, rejected, f"{job.progress.counters.advanced - chunk.count} rows before them are done")
+    except TooManyRejects:
+        report(job, rejects)  # the chunk is undone and its rejects with it; they are to be seen all the same
+        raise
+
+
+def report(job: JobRun, rejects: list[Reject]) -> None:
+    """Refuse these rows of the job."""
+    for reject in rejects:
+        job.reject(reject.line, reject.column, reject.message, reject.row)
+
+
+def limit_rejects(job: JobRun, rejected: int, written: str) -> None:
+    """Have the job fail where more rows are rejected than it may have; ``written`` says what is done by then.
+
+    Raises:
+        TooManyRejects: they are.
+    """
+    allowed = job.context.max_rejects
+    if allowed is not None and rejected > allowed:
+        raise TooManyRejects(rejected, allowed, written)
