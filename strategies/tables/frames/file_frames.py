@@ -25,7 +25,7 @@ def file_frames(job: JobRun, key: str, after: Any, options: Mapping[str, Any]) -
     format = inputs.format(context.format)
     reader = inputs.reader(format, context)
     reader.settle()
-    types = InputTypes(FRAMES, context, reader.types, typed=format.typed)
+    types = InputTypes(FRAMES, context, reader.types, typed=format.typed, restores=format.for_spreadsheets)
     for batch in reader.batches():
         types.feed(batch)
     columns = [column for column in types.found() if column.name not in LEFT_OUT]

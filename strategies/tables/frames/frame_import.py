@@ -294,7 +294,14 @@ def _access(job: JobRun) -> DataAccess:
 def _infer(job: JobRun, format: Format, reader: Reader) -> Inference:
     context: ImportContext = job.context
     options = value_options(context)
-    inference = Inference(database_of(job.target), options, reader.types, context.columns, typed=format.typed)
+    inference = Inference(
+        database_of(job.target),
+        options,
+        reader.types,
+        context.columns,
+        typed=format.typed,
+        restores=format.for_spreadsheets,
+    )
     _refuse_wide_table(job, reader.columns)
     seen = len(reader.columns)
     with prefetched(reader.batches()) as batches:

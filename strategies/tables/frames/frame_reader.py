@@ -66,7 +66,10 @@ class FrameReader(Reader):
     def settle(self) -> None:
         """Look at the whole input."""
         self._inner.settle()
-        types = InputTypes(FRAMES, self._options, self._inner.types, typed=self._format.typed)
+        format = self._format
+        types = InputTypes(
+            FRAMES, self._options, self._inner.types, typed=format.typed, restores=format.for_spreadsheets
+        )
         with prefetched(self._inner.batches()) as batches:
             for batch in batches:
                 types.feed(_loaded(batch))
@@ -103,7 +106,10 @@ class FrameReader(Reader):
             none = {name: pa.array([], pa.string()) for name in self._inner.columns}
             first = Batch(pa.table(none), pa.array([], pa.int64()), [], {})
         if types is None:
-            likely = LikelyTypes(FRAMES, self._options, self._inner.types, typed=self._format.typed)
+            format = self._format
+            likely = LikelyTypes(
+                FRAMES, self._options, self._inner.types, typed=format.typed, restores=format.for_spreadsheets
+            )
             for part in (_part(first, 0, FEW), _part(first, FEW)):  # of most columns a few cells say what they are not
                 likely.feed(_loaded(part))
             types, self._beginning = likely, (likely, first.lines[-1].as_py() if len(first.lines) else 0)

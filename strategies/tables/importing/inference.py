@@ -22,6 +22,7 @@ from batch_jobs.strategies.tables.importing.families import (
 )
 from batch_jobs.strategies.tables.importing.filetypes import decided_by_file
 from batch_jobs.strategies.tables.values.arrays import trimmed
+from batch_jobs.strategies.tables.values.formulas import restore
 from batch_jobs.strategies.tables.values.notation import DateNotation, Notation, date_notation, emptied, number_notation
 from batch_jobs.strategies.tables.values.options import ValueOptions
 from batch_jobs.strategies.tables.values.typenames import type_named
@@ -91,6 +92,7 @@ class Inference:
         types: of the columns for which the file itself says it.
         columns: file column -> table column where that is another one; an option may name either.
         typed: whether the file has types of its own, so that only its texts may be in a notation of their own.
+        restores: whether it may have formulas that an export neutralised; a negative number is one to a spreadsheet.
     """
 
     def __init__(
@@ -101,8 +103,9 @@ class Inference:
         columns: Mapping[str, str | None] | None = None,
         *,
         typed: bool = False,
+        restores: bool = False,
     ) -> None:
-        self._database = database
+        self._database, self._restores = database, restores
         self._options = options or ValueOptions()
         self._types = types or {}
         self._renamed = columns or {}
@@ -162,6 +165,7 @@ class Inference:
             size = len(chunk)
             lines = batch.lines if size == len(batch.lines) else batch.lines.slice(start, size)
             marked = None if marks is None or self._ignores_quotes else marks.slice(start, size)
-            texts = trimmed(emptied(chunk, words) if words else chunk)
+            cells = restore(chunk) if self._restores else chunk
+            texts = trimmed(emptied(cells, words) if words else cells)
             known.feed(Part(texts, lines, self._typed, marked, files=batch.files))
             start += size
