@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -16,6 +16,8 @@ from batch_jobs.strategies.tables.importing.plan import ColumnToCreate
 from batch_jobs.strategies.tables.prefetch import prefetched
 from batch_jobs.strategies.tables.values.converting import Checked, Converter
 from batch_jobs.strategies.tables.values.options import ValueOptions
+
+T = TypeVar("T", bound=InputTypes)
 
 #: Rows of the beginning that are looked at before all others.
 FEW = 500
@@ -106,10 +108,7 @@ class FrameReader(Reader):
             none = {name: pa.array([], pa.string()) for name in self._inner.columns}
             first = Batch(pa.table(none), pa.array([], pa.int64()), [], {})
         if types is None:
-            format = self._format
-            likely = LikelyTypes(
-                FRAMES, self._options, self._inner.types, typed=format.typed, restores=format.for_spreadsheets
-            )
+            likely = self._types(LikelyTypes)
             for part in (_part(first, 0, FEW), _part(first, FEW)):  # of most columns a few cells say what they are not
                 likely.feed(_loaded(part))
             types, self._beginning = likely, (likely, first.lines[-1].as_py() if len(first.lines) else 0)
@@ -119,6 +118,10 @@ class FrameReader(Reader):
         self.columns = first_made.table.column_names
         self.made = {name: first_made.table.column(name).type for name in first_made.made}
         self.types = self.made | {name: values.type for name, values in first_made.values.items()}
+
+    def _types(self, kind: type[T]) -> T:
+        format = self._format
+        return kind(FRAMES, self._options, self._inner.types, typed=format.typed, restores=format.for_spreadsheets)
 
     def _take(self, columns: list[ColumnToCreate]) -> None:
         self.input_types = columns
