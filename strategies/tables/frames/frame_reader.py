@@ -68,10 +68,7 @@ class FrameReader(Reader):
     def settle(self) -> None:
         """Look at the whole input."""
         self._inner.settle()
-        format = self._format
-        types = InputTypes(
-            FRAMES, self._options, self._inner.types, typed=format.typed, restores=format.for_spreadsheets
-        )
+        types = self._types(InputTypes)
         with prefetched(self._inner.batches()) as batches:
             for batch in batches:
                 types.feed(_loaded(batch))
