@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import count
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine
 from ulid import ULID
 
@@ -37,6 +39,23 @@ class Importing:
 
     def again(self, job: JobRun) -> JobRun:
         return self._run_of(job.id, job.context, job.attempt + 1, job)
+
+    def broken_off(self, job: JobRun, at: int) -> JobRun:
+        """Run a job that fails at its n-th chunk, and then another attempt to its end."""
+        hooks.pre_process(self.strategy, job)
+        writing, numbers = job.chunk, count(1)
+
+        def break_off(cursor: Any) -> Any:
+            if next(numbers) == at:
+                raise ZeroDivisionError
+            return writing(cursor)
+
+        job.chunk = break_off  # type: ignore[method-assign]
+        with pytest.raises(ZeroDivisionError):
+            hooks.process(self.strategy, job)
+        again = self.again(job)
+        hooks.process(self.strategy, again)
+        return again
 
     def preview(self, content: str | bytes, **context: Any) -> JobRun:
         job = self.job(content, **context)

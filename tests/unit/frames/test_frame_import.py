@@ -243,30 +243,14 @@ def test_a_table_is_created_from_what_is_returned(importing_by, run_sql):
 
 def test_a_resumed_run_goes_on_where_it_was(importing_by, run_sql):
     run_sql("CREATE TABLE goods (code TEXT PRIMARY KEY, n INTEGER)")
-    done = {"calls": 0}
 
-    def fail_once(frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
+    def without_four(frame: pd.DataFrame, job: JobRun) -> pd.DataFrame:
         return frame[frame["n"] != 4].assign(n=frame["n"] + 1)
 
-    importing = importing_by(fail_once, chunk_size=2)
+    importing = importing_by(without_four, chunk_size=2)
     content = "code,n\n" + "".join(f"c{n},{n}\n" for n in range(9))
     job = importing.job(content)
-    from batch_jobs.strategies.sdk import hooks
-
-    hooks.pre_process(importing.strategy, job)
-    writing = job.chunk
-
-    def break_off(cursor: Any) -> Any:
-        done["calls"] += 1
-        if done["calls"] == 3:
-            raise ZeroDivisionError
-        return writing(cursor)
-
-    job.chunk = break_off  # type: ignore[method-assign]
-    with pytest.raises(ZeroDivisionError):
-        hooks.process(importing.strategy, job)
-    again = importing.again(job)
-    hooks.process(importing.strategy, again)
+    again = importing.broken_off(job, at=3)
     assert run_sql("SELECT n FROM goods ORDER BY n") == [(n,) for n in (1, 2, 3, 4, 6, 7, 8, 9)]
     assert again.result.advancement_count == 9
 

@@ -73,19 +73,7 @@ def test_a_run_goes_on_inside_a_batch_that_is_several_chunks(importing_by, run_s
     importing = importing_by(split, chunk_size=3)
     content = "code,n\n" + "".join(f"c{n},{n}\n" for n in range(9))
     job = importing.job(content)
-    hooks.pre_process(importing.strategy, job)
-    writing, count = job.chunk, iter(range(1, 100))
-
-    def break_off(cursor):
-        if next(count) == fails_at:
-            raise ZeroDivisionError
-        return writing(cursor)
-
-    job.chunk = break_off
-    with pytest.raises(ZeroDivisionError):
-        hooks.process(importing.strategy, job)
-    again = importing.again(job)
-    hooks.process(importing.strategy, again)
+    again = importing.broken_off(job, at=fails_at)
     assert run_sql("SELECT count(*), count(DISTINCT n), sum(n) FROM goods") == [(14, 7, 2 * (36 - 8))]
     assert (again.result.created, again.result.rejected, again.result.advancement_count) == (14, 1, 9)
     assert importing.rejects(again.result)[1:] == ["c5,5,7,n: is five"]

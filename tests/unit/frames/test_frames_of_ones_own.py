@@ -68,21 +68,9 @@ def test_pages_of_a_source_go_into_the_table_with_preview_and_rejects(fetching, 
 def test_a_run_goes_on_after_the_cursor_of_the_last_page(fetching, run_sql):
     run_sql(TABLE)
     strategy = Fetched()
-    job = run(fetching, strategy)
-    strategy.asked.clear()
-    writing, left = job.chunk, iter([True, True])
-
-    def break_off(cursor: Any) -> Any:
-        if not next(left, False):
-            raise ZeroDivisionError
-        return writing(cursor)
-
-    job.chunk = break_off  # type: ignore[method-assign]
-    with pytest.raises(ZeroDivisionError):
-        hooks.process(strategy, job)
-    again = fetching.again(job)
-    hooks.process(strategy, again)
-    assert strategy.asked == [None, 3]
+    fetching.strategy = strategy
+    again = fetching.broken_off(fetching.job_of(strategy.Context()), at=3)
+    assert strategy.asked[-2:] == [None, 3]
     assert run_sql("SELECT count(*), sum(code) FROM goods") == [(9, 51)]
     assert again.result.advancement_count == 10
 

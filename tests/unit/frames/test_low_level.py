@@ -62,19 +62,7 @@ def test_it_goes_on_at_the_checkpoint(by_hand, run_sql, fails_at):
     run_sql(TABLE)
     content = "code;price;stock\n" + "".join(f"{n:02};{n};{n}\n" for n in range(10))
     job = by_hand.job(content)
-    hooks.pre_process(by_hand.strategy, job)
-    writing, count = job.chunk, iter(range(1, 100))
-
-    def break_off(cursor):
-        if next(count) == fails_at:
-            raise ZeroDivisionError
-        return writing(cursor)
-
-    job.chunk = break_off
-    with pytest.raises(ZeroDivisionError):
-        hooks.process(by_hand.strategy, job)
-    again = by_hand.again(job)
-    hooks.process(by_hand.strategy, again)
+    again = by_hand.broken_off(job, at=fails_at)
     assert run_sql("SELECT count(*), sum(stock) FROM goods") == [(10, 45)]
     assert (again.result.created, again.result.advancement_count) == (10, 10)
 
