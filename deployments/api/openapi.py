@@ -244,7 +244,8 @@ def _parameter(name: str, schema: dict[str, Any], description: str, **more: Any)
 
 
 def _times(name: str) -> dict[str, Any]:
-    moment = {"type": "string", "format": "date-time"}
+    seconds = {"type": "string", "pattern": r"^[0-9]{1,11}(\.[0-9]+)?$"}
+    moment = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}, seconds]}
     compared = {
         "type": "object",
         "properties": dict.fromkeys(("lt", "gt", "lte", "gte"), moment),
