@@ -5,8 +5,10 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch_jobs.strategies.tables.frames.input_types import PRECISION
 from batch_jobs.strategies.tables.values.arrays import LARGEST_PRECISION
+
+#: Digits of a column of decimals that needs no more: the product of two such still is a decimal of Arrow's.
+PRECISION = 18
 
 
 class Digits:

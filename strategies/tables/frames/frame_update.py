@@ -11,9 +11,8 @@ from sqlalchemy import Connection, Engine, Table, inspect
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.sdk.errors import JobRefused, StrategyIncomplete, TooManyRejects, count_rows
+from batch_jobs.strategies.sdk.errors import JobRefused, StrategyIncomplete, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import refuse_unwritable, require_table, shown
 from batch_jobs.strategies.tables.frames.frame_import import is_schema
@@ -22,7 +21,7 @@ from batch_jobs.strategies.tables.frames.table_pages import Cursor, TablePages, 
 from batch_jobs.strategies.tables.importing.absence import by_absence
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Piece, write_chunk
 from batch_jobs.strategies.tables.importing.describing import changes_by_column
-from batch_jobs.strategies.tables.importing.loading import limit_rejects, report
+from batch_jobs.strategies.tables.importing.loading import account, limit_rejects, seen_all_the_same
 from batch_jobs.strategies.tables.importing.mapping import unique_key
 from batch_jobs.strategies.tables.importing.plan import ImportPlan
 from batch_jobs.strategies.tables.importing.preview import Preview
@@ -241,23 +240,11 @@ class _DistinctKeys:
 
 def _update(job: JobRun, rows: _Rows, loader: Loader, page: Page) -> None:
     """Read a page, change it, and write it in one transaction."""
-    rejects: list[Reject] = []
-    try:
-        with job.chunk(cursor=page.last) as connection:
-            checked = rows.locked(connection, page)
-            if checked is None:
-                return
+    with seen_all_the_same(job) as rejects, job.chunk(cursor=page.last) as connection:
+        checked = rows.locked(connection, page)
+        if checked is not None:
             chunk = _chunk(checked, page, loader)
-            outcome = write_chunk(connection, loader, chunk, rows.destination)
-            rejects = chunk.rejects + outcome.rejects
-            job.count(updated=outcome.updated, unchanged=outcome.unchanged)
-            job.progress.advance(chunk.count)
-            report(job, rejects)
-            rejected = job.progress.counters.rejected + len({reject.line for reject in rejects})
-            limit_rejects(job, rejected, f"{job.progress.counters.advanced - chunk.count} rows before them are done")
-    except TooManyRejects:
-        report(job, rejects)  # the chunk is undone and its rejects with it; they are to be seen all the same
-        raise
+            account(job, chunk, write_chunk(connection, loader, chunk, rows.destination), rejects)
 
 
 def _with_keys_as_read(checked: Checked) -> Checked:

@@ -1,7 +1,5 @@
 """The types of an input's columns in frames: the same for every chunk, as given or found over the whole file."""
 
-from decimal import Decimal
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,6 +7,7 @@ from sqlalchemy import MetaData, Table, types
 
 from batch_jobs.strategies.sdk.database import Database
 from batch_jobs.strategies.tables.formats.reading import Batch
+from batch_jobs.strategies.tables.frames.digits import Digits
 from batch_jobs.strategies.tables.importing.families import Booleans, Decision, Family, Numbers, Part, Refused, Times
 from batch_jobs.strategies.tables.importing.inference import Column, Inference
 from batch_jobs.strategies.tables.importing.plan import ColumnToCreate
@@ -16,8 +15,6 @@ from batch_jobs.strategies.tables.values.arrays import LARGEST_PRECISION, charac
 from batch_jobs.strategies.tables.values.notation import DateNotation, Notation
 from batch_jobs.strategies.tables.values.numbers import EXACT_DIGITS
 
-#: Digits of a column of decimals that needs no more: the product of two such still is a decimal of Arrow's.
-PRECISION = 18
 #: Decimals where ``types`` says numeric, and no more.
 SCALE = 9
 TRUTHS = pa.array(["true", "false", None])
@@ -35,13 +32,13 @@ class _Decimals(Numbers):
 
     def __init__(self, database: Database, notation: Notation | None) -> None:
         super().__init__(database, notation)
-        self._whole = self._scale = 0
+        self._digits = Digits()
 
     def feed(self, part: Part) -> Refused | None:
         """Take cells into account."""
         refused = super().feed(part)
         if refused is None:
-            self._count(part.texts if self.notation is None else self.notation.plain(part.texts).values)
+            self._digits.feed(part.texts if self.notation is None else self.notation.plain(part.texts).values)
         return refused
 
     def decide(self) -> Decision | Refused:
@@ -49,10 +46,10 @@ class _Decimals(Numbers):
         decision = super().decide()
         if isinstance(decision, Refused) or type(decision.type) is not types.Numeric:
             return decision
-        precision = PRECISION if self._whole + self._scale <= PRECISION else LARGEST_PRECISION
-        if self._whole + self._scale > precision:
+        precision = self._digits.precision
+        if self._digits.are_too_many:
             return Decision(types.Text(), f"a number has more than {precision} digits", decision.cell)
-        return Decision(types.Numeric(precision, self._scale), decision.why, decision.cell)
+        return Decision(types.Numeric(precision, self._digits.scale), decision.why, decision.cell)
 
     def is_alike(self, texts: pa.Array) -> bool:
         """Whether cells are surely numbers of the type until now, if they can be converted to it."""
@@ -70,25 +67,6 @@ class _Decimals(Numbers):
         second = characters[np.minimum(starts + is_negative + 1, len(characters) - 1)]
         is_padded = (first == ZERO) & (is_negative | (lengths > 1)) & (second != POINT)
         return not (is_padded | (first == POINT)).any()
-
-    def _count(self, texts: pa.Array) -> None:
-        if self._fraction is None:
-            self._note(pc.max(pc.binary_length(texts)).as_py() or 0, 0)
-            return
-        if self._exponent is not None:
-            exponents = pc.fill_null(pc.match_substring_regex(texts, "[eE]"), False)
-            for text in texts.filter(exponents).to_pylist():
-                _, digits, exponent = Decimal(text).as_tuple()
-                if isinstance(exponent, int):  # infinity has none
-                    self._note(max(len(digits) + exponent, 0), max(-exponent, 0))
-            texts = texts.filter(pc.invert(exponents))
-        point = pc.find_substring(texts, ".")
-        length = pc.binary_length(texts)
-        whole = pc.if_else(pc.less(point, 0), length, point)
-        self._note(pc.max(whole).as_py() or 0, (pc.max(pc.subtract(length, whole)).as_py() or 1) - 1)
-
-    def _note(self, whole: int, scale: int) -> None:
-        self._whole, self._scale = max(self._whole, whole), max(self._scale, scale)
 
 
 class _Days(Times):

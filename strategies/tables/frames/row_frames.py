@@ -19,9 +19,10 @@ from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.formats.arrow_text import as_text
 from batch_jobs.strategies.tables.formats.reading import Batch
+from batch_jobs.strategies.tables.frames.digits import PRECISION
 from batch_jobs.strategies.tables.frames.fitting import refuse_unfit, refuse_without_key
 from batch_jobs.strategies.tables.frames.frame_reader import made_of
-from batch_jobs.strategies.tables.frames.input_types import PRECISION, input_table
+from batch_jobs.strategies.tables.frames.input_types import input_table
 from batch_jobs.strategies.tables.frames.making import arrow_of
 from batch_jobs.strategies.tables.frames.rows import LINE, FrameRows, Lines
 from batch_jobs.strategies.tables.frames.schema import checked_by

@@ -44,6 +44,7 @@ class FrameRows:
 
     def __init__(self, table: pa.Table, lines: Lines, frame: pd.DataFrame) -> None:
         self.table, self.lines, self._index = table, lines, frame.index
+        self._by_line = pd.Index(lines)  # finds rows fast from the second time on
         self.refused: list[Reject] = []
 
     def reject(self, mask: Any, column: str | None, message: str) -> None:
@@ -58,7 +59,17 @@ class FrameRows:
         Raises:
             ValueError: it is neither.
         """
-        for place in self.places(self._marked(mask)):
+        self.refuse(self._marked(mask), column, message)
+
+    def refuse(self, index: pd.Index, column: str | None, message: str) -> None:
+        """Refuse the rows that an index means.
+
+        Raises:
+            ValueError: it does not have the lines.
+        """
+        if index.name != LINE:
+            raise ValueError("reject_rows needs a mask with the frame's index; do not reset that before it")
+        for place in self.places(index):
             if place >= 0:
                 self.refused.append(Reject(int(self.lines[place]), column, message, self.row(int(place))))
 
@@ -72,14 +83,12 @@ class FrameRows:
             return np.arange(len(index))
         if index.name != LINE or not pd.api.types.is_integer_dtype(index.dtype):
             return np.full(len(index), -1)
-        return np.asarray(pd.Index(self.lines).get_indexer(index.astype("int64")), np.int64)
+        return np.asarray(self._by_line.get_indexer(index.astype("int64")), np.int64)
 
     def _marked(self, mask: Any) -> pd.Index:
         if isinstance(mask, pd.DataFrame) or np.ndim(mask) != 1:
             raise ValueError("reject_rows needs one true or false for each row, such as frame['price'] <= 0")
         if isinstance(mask, pd.Series):
-            if mask.index.name != LINE:
-                raise ValueError("reject_rows needs a mask with the frame's index; do not reset that before it")
             return _those(mask.index, mask)
         if len(mask) != len(self._index):
             raise ValueError(f"reject_rows got {len(mask)} marks for a frame of {len(self._index)} rows")

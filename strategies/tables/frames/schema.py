@@ -48,7 +48,7 @@ def _validated(schema: Any, frame: pd.DataFrame, rows: FrameRows) -> pd.DataFram
         raise JobRefused(f"the frame is not as its schema says: {said}")
     for failure in failures.drop_duplicates(["index", "column", "check"]).to_dict("records"):
         column = None if pd.isna(failure["column"]) else str(failure["column"])
-        rows.reject(frame.index.to_series() == failure["index"], column, _reason(failure))
+        rows.refuse(pd.Index([failure["index"]], name=frame.index.name), column, _reason(failure))
     return _validated(schema, frame[~frame.index.isin(failures["index"])], rows)
 
 
@@ -74,4 +74,5 @@ def _check_each(model: type[BaseModel], frame: pd.DataFrame, rows: FrameRows) ->
         except ValidationError as error:
             for one in error.errors(include_url=False):
                 column = str(one["loc"][0]) if one["loc"] else None
-                rows.reject(frame.index.to_series() == label, column, f"{quoted(str(one['input']))}: {one['msg']}")
+                reason = f"{quoted(str(one['input']))}: {one['msg']}"
+                rows.refuse(pd.Index([label], name=frame.index.name), column, reason)

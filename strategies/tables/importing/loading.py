@@ -1,11 +1,12 @@
 """Writing the chunks of an import, each with its counts and rejects in one transaction."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from batch_jobs.strategies.sdk.errors import TooManyRejects
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
-from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, write_chunk
+from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, Outcome, write_chunk
 from batch_jobs.strategies.tables.importing.creation import Creation
 from batch_jobs.strategies.tables.importing.plan import ImportPlan
 from batch_jobs.strategies.tables.importing.repeats import Repeats, read_repeats
@@ -27,27 +28,42 @@ def load_all(job: JobRun, plan: ImportPlan, chunking: Chunking, creation: Creati
 
 
 def _load(job: JobRun, chunking: Chunking, chunk: Chunk, creation: Creation) -> None:
-    rejects: list[Reject] = chunk.rejects
+    with (
+        seen_all_the_same(job) as rejects,
+        job.chunk(cursor=chunk.cursor) as connection,
+        creation.by_first_row(connection, bool(chunk.pieces)) as done,
+    ):
+        outcome = write_chunk(connection, chunking.loader, chunk, chunking.destination)
+        done.rows = outcome.created
+        account(job, chunk, outcome, rejects)
+
+
+@contextmanager
+def seen_all_the_same(job: JobRun) -> Iterator[list[Reject]]:
+    """Takes the rejects of a chunk, to report them again where there are too many: it is undone, and they with it."""
+    rejects: list[Reject] = []
     try:
-        with (
-            job.chunk(cursor=chunk.cursor) as connection,
-            creation.by_first_row(connection, bool(chunk.pieces)) as done,
-        ):
-            outcome = write_chunk(connection, chunking.loader, chunk, chunking.destination)
-            done.rows = outcome.created
-            rejects = chunk.rejects + outcome.rejects
-            job.count(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
-            job.progress.advance(chunk.count)
-            report(job, rejects)
-            rejected = job.progress.counters.rejected + len({reject.line for reject in rejects})
-            limit_rejects(job, rejected, f"{job.progress.counters.advanced - chunk.count} rows before them are done")
+        yield rejects
     except TooManyRejects:
-        report(job, rejects)  # the chunk is undone and its rejects with it; they are to be seen all the same
+        _report(job, rejects)
         raise
 
 
-def report(job: JobRun, rejects: list[Reject]) -> None:
-    """Refuse these rows of the job."""
+def account(job: JobRun, chunk: Chunk, outcome: Outcome, rejects: list[Reject]) -> None:
+    """Count in a chunk what became of its rows, and report those refused, which ``rejects`` takes too.
+
+    Raises:
+        TooManyRejects: more are bad than the job may have.
+    """
+    rejects += chunk.rejects + outcome.rejects
+    job.count(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
+    job.progress.advance(chunk.count)
+    _report(job, rejects)
+    rejected = job.progress.counters.rejected + len({reject.line for reject in rejects})
+    limit_rejects(job, rejected, f"{job.progress.counters.advanced - chunk.count} rows before them are done")
+
+
+def _report(job: JobRun, rejects: list[Reject]) -> None:
     for reject in rejects:
         job.reject(reject.line, reject.column, reject.message, reject.row)
 
