@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from batch_jobs.strategies.tables.formats.format import Format
+from batch_jobs.strategies.tables.formats.marks import Mark
 from batch_jobs.strategies.tables.formats.reading import Batch, NotAsItBegan, Reader
 from batch_jobs.strategies.tables.frames.input_types import FRAMES, InputTypes, LikelyTypes, input_table
 from batch_jobs.strategies.tables.frames.making import made_batch
@@ -75,10 +76,20 @@ class FrameReader(Reader):
         self._is_settled = True
         self._open(types)
 
-    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
-        """The batches from a batch's ``start`` on, or all of them."""
-        if self._is_settled or start is not None:
-            for batch in self._inner.batches(start):
+    @property
+    def uncut(self) -> str | None:  # type: ignore[override]
+        """Why a part of the input cannot be read by itself."""
+        return self._inner.uncut
+
+    @property
+    def marks(self) -> list[Mark]:
+        """Where a part of the input may begin."""
+        return self._inner.marks
+
+    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
+        """The batches from a batch's ``start`` on, or all of them, up to ``until``."""
+        if self._is_settled or start is not None or until is not None:
+            for batch in self._inner.batches(start, until):
                 yield self._made(batch)
             return
         with prefetched(self._looked_at()) as batches:

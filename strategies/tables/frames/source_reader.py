@@ -84,6 +84,8 @@ class SourceReader(Reader):
         found: what an earlier reader found.
     """
 
+    uncut = "what a strategy fetches is read from its beginning"
+
     def __init__(self, fetch: Fetch, make: Make, found: dict[str, Any] | None = None) -> None:
         self._fetch, self._make = fetch, make
         self.described = {"format": FETCHED.name}
@@ -114,8 +116,8 @@ class SourceReader(Reader):
         self._schema, self._is_settled = schema, True
         self._open()
 
-    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
-        """The batches from a batch's ``start`` on, or all of them."""
+    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
+        """The batches from a batch's ``start`` on, or all of them; there is no ``until``, as it cannot be cut."""
         row, after = (start["row"], start["after"]) if start else (0, None)
         for chunk in self._fetch(after):
             require_json(chunk.cursor, "the cursor of a frame")
