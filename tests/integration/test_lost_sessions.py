@@ -100,7 +100,7 @@ def test_of_a_session_that_this_role_may_not_end_it_is_told_who_may(postgres_url
         connection.commit()
         stranger = make_engine(make_url(postgres_url).set(username=role).render_as_string(hide_password=False))
         pid = connection.scalar(text("SELECT pg_backend_pid()"))
-        assert end_sessions_before(stranger, JOB, 8) == [
+        assert end_sessions_before(stranger, Session(JOB, 8)) == [
             f"session {pid} of role postgres ({Session(JOB, 7).name}) still has its locks and this role may not end it;"
             f" run SELECT pg_terminate_backend({pid}) as that role"
         ]
