@@ -29,7 +29,7 @@ from batch_jobs.flows.settings import Settings, current_settings
 from batch_jobs.strategies.sdk.connecting import RUN_SECONDS, wait_for_connections
 from batch_jobs.strategies.sdk.database import database_of, make_engine, make_small_engine
 from batch_jobs.strategies.sdk.registry import Registry, load_strategies
-from batch_jobs.strategies.sdk.sessions import NAME, end_sessions_before, make_attempt_engine
+from batch_jobs.strategies.sdk.sessions import NAME, Session, end_sessions_before, make_attempt_engine
 
 if TYPE_CHECKING:
     from batch_jobs.flows.access.keys import ApiKeyStore
@@ -71,14 +71,14 @@ class Workspace:
         return wait_for_connections(make_engine(self._closed(self.settings.data_url)))
 
     @contextmanager
-    def target_of(self, job: Job, stop_if_asked: Callable[[], None]) -> Iterator[Engine]:
+    def target_of(self, session: Session, stop_if_asked: Callable[[], None]) -> Iterator[Engine]:
         """The target for one attempt at a job: its sessions have the attempt's name, and they end with the block.
 
         Args:
-            job: the job as this process claimed it.
+            session: whose they are.
             stop_if_asked: raises when the job is to stop while a connection is waited for.
         """
-        engine = make_attempt_engine(self._closed(self.settings.data_url), job.id, job.claim or 0)
+        engine = make_attempt_engine(self._closed(self.settings.data_url), session)
         wait_for_connections(engine, RUN_SECONDS, stop_if_asked)
         try:
             yield engine
@@ -89,7 +89,7 @@ class Workspace:
         """End what a lost process has left open in the target, so that nobody waits for what it has locked."""
         engine = make_small_engine(self.settings.data_url, NAME, kept=1)
         try:
-            for left in end_sessions_before(engine, job.id, (job.claim or 0) + 1):
+            for left in end_sessions_before(engine, Session(job.id, (job.claim or 0) + 1)):
                 logger.warning("%s was lost: %s", job.id, left)
         except DBAPIError as error:  # the next attempt does it
             logger.warning("the sessions of %s could not be ended: %s", job.id, error.orig)

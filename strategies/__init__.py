@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, JobRefused
     from batch_jobs.strategies.sdk.files import FileStore
     from batch_jobs.strategies.sdk.job import JobRun
+    from batch_jobs.strategies.sdk.partition import Partition
     from batch_jobs.strategies.sdk.registry import load_strategies
     from batch_jobs.strategies.sdk.result import JobResult
     from batch_jobs.strategies.sdk.testing import run_strategy
@@ -35,6 +36,7 @@ else:
         "JobRefused": "sdk.errors",
         "JobResult": "sdk.result",
         "JobRun": "sdk.job",
+        "Partition": "sdk.partition",
         "Query": "sdk.context_fields",
         "TableName": "sdk.context_fields",
         "load_strategies": "sdk.registry",
@@ -65,6 +67,7 @@ __all__ = [
     "JobRefused",
     "JobResult",
     "JobRun",
+    "Partition",
     "Query",
     "TableName",
     "load_strategies",

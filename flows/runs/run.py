@@ -28,6 +28,7 @@ from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobParts
+from batch_jobs.strategies.sdk.sessions import Session
 
 STOPPED = "its process was told to stop"
 
@@ -81,7 +82,7 @@ class JobFlowRun:
         opened = self._workspace.context_secrets.open(job)
         shown, logger = Artifacts(job.id, opened), get_run_logger()
         report = RowReport(self._store, job, opened, shown.show_progress, self._is_leaving)
-        with self._workspace.target_of(job, report.stop_if_asked) as target:
+        with self._workspace.target_of(Session(job.id, job.claim or 0), report.stop_if_asked) as target:
             checkpoints = TracedCheckpoints(target, job.id, token=job.claim or 0, stop_if_asked=report.stop_if_asked)
             checkpoints.traceparent = job.traceparent
             parts = JobParts(

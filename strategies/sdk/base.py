@@ -1,6 +1,7 @@
 """The class that says what a job does."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from inspect import isabstract
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -10,6 +11,7 @@ from batch_jobs.strategies.sdk.errors import StrategyIncomplete
 
 if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.job import JobRun
+    from batch_jobs.strategies.sdk.partition import Partition
 
 
 class NoContext(BaseModel):
@@ -42,6 +44,9 @@ class BatchJobStrategy:
     on_duplicate: ClassVar[Literal["refuse", "queue"]] = "refuse"
     #: How many runs of this type Prefect works on at a time; the others wait their turn. ``None`` is no limit.
     concurrency_limit: ClassVar[int | None] = None
+    #: Whether another attempt goes on with the partitions of the last one; otherwise it cuts anew and begins all of
+    #: them, as where what they write belongs together only under one snapshot.
+    keeps_partitions: ClassVar[bool] = True
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -63,6 +68,29 @@ class BatchJobStrategy:
     def process(self, job: "JobRun") -> None:
         """Do the work, in ``job.chunk`` blocks."""
         raise NotImplementedError
+
+    def partition(self, job: "JobRun", size: int) -> "list[Partition]":
+        """How the work is cut into parts that run beside each other, in processes or on machines of their own.
+
+        It is called after ``pre_process``, once: what it returns is written down and never planned anew. ``process``
+        then runs for each partition, which is ``job.partition``, with a checkpoint, counts and rejects of its own.
+
+        Args:
+            job: has the plan.
+            size: how many partitions are worked on at a time, by the setting ``PARTITIONS`` or the job's own.
+
+        Returns:
+            The partitions, in the order of the input; none where the job is not cut.
+        """
+        return []
+
+    def around_partitions(self, job: "JobRun") -> AbstractContextManager[Any]:
+        """What is there while partitions run, in the process that has the job, such as a snapshot of the database.
+
+        Returns:
+            Its block is the partitions' time; what it yields, a JSON value, is ``job.shared`` in each of them.
+        """
+        return nullcontext()
 
     def post_process(self, job: "JobRun") -> None:
         """Run after success; may run again when the process dies here, so it must bear repeating."""

@@ -25,9 +25,12 @@ from sqlalchemy import (
 from batch_jobs.strategies.sdk.database import database_of, for_writing
 from batch_jobs.strategies.sdk.errors import ChunkIsIn, Superseded, TargetOlder
 from batch_jobs.strategies.sdk.result import Counters
-from batch_jobs.strategies.sdk.sessions import write_past_lost_attempts
+from batch_jobs.strategies.sdk.sessions import Session, write_past_lost_attempts
 
 metadata = MetaData()
+
+#: The job as a whole; what its partitions have done is in a table of its own.
+WHOLE = 0
 
 checkpoint_table = Table(
     "batch_job_checkpoint",
@@ -51,23 +54,22 @@ class Checkpoint:
     counters: Counters
 
 
-def _create_table(engine: Engine) -> None:
-    """Create the table where it is not there; the first jobs of a target may come at the same moment."""
-    if inspect(engine).has_table(checkpoint_table.name):
+def create_table(engine: Engine, table: Table) -> None:
+    """Create a table of ours where it is not there; the first jobs of a target may come at the same moment."""
+    if inspect(engine).has_table(table.name):
         return
     with for_writing(engine.connect()) as connection, connection.begin():
-        database_of(connection).lock(connection, checkpoint_table.name)
-        metadata.create_all(connection)
+        database_of(connection).lock(connection, table.name)
+        table.create(connection, checkfirst=True)
 
 
 class CheckpointStore:
-    """The checkpoint of one job (and partition) as one attempt sees it.
+    """The checkpoint of one job as one attempt sees it.
 
     Args:
         engine: the target database.
         job_id: the job that the checkpoint is of.
         token: the fencing token of this attempt; a greater one takes the right to write away from a lesser one.
-        partition: which part of a partitioned job, 0 where there is but one.
         stop_if_asked: called while a lock is waited for; raises when the waiting is to end.
     """
 
@@ -76,14 +78,12 @@ class CheckpointStore:
         engine: Engine,
         job_id: str,
         token: int,
-        partition: int = 0,
         stop_if_asked: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._job_id = job_id
         self._token = token
-        self._mine = (checkpoint_table.c.job_id == job_id) & (checkpoint_table.c.partition == partition)
-        self._partition = partition
+        self._mine = (checkpoint_table.c.job_id == job_id) & (checkpoint_table.c.partition == WHOLE)
         self._stop_if_asked = stop_if_asked
 
     def take(self) -> Checkpoint:
@@ -95,11 +95,10 @@ class CheckpointStore:
             Superseded: a later attempt has it already.
             TargetLocked: somebody else has the row locked.
         """
-        _create_table(self._engine)
+        create_table(self._engine, checkpoint_table)
         taken = write_past_lost_attempts(
             self._engine,
-            self._job_id,
-            self._token,
+            Session(self._job_id, self._token),
             self._stop_if_asked,
             lambda connection: connection.execute(self._raise_token()).first(),
         )
@@ -156,6 +155,10 @@ class CheckpointStore:
             raise Superseded(self._job_id)
         raise ChunkIsIn(self._job_id, checkpoint.chunk_number)
 
+    def elsewhere(self) -> Counters:
+        """What the job's other partitions have counted so far."""
+        return Counters()
+
     def _token_in(self, connection: Connection) -> int | None:
         """The token in the target, whose row stays locked until the transaction's end."""
         token: int | None = connection.scalar(select(checkpoint_table.c.token).where(self._mine).with_for_update())
@@ -167,7 +170,7 @@ class CheckpointStore:
             .insert(checkpoint_table)
             .values(
                 job_id=self._job_id,
-                partition=self._partition,
+                partition=WHOLE,
                 token=self._token,
                 chunk_number=0,
                 cursor=None,

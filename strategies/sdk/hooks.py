@@ -11,6 +11,7 @@ from batch_jobs.strategies.sdk.database import driver_says
 from batch_jobs.strategies.sdk.errors import ChunkIsIn
 from batch_jobs.strategies.sdk.forks import ending_forks
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.partitioning import Partitioning, is_cut, run_partitions
 from batch_jobs.strategies.sdk.transient import is_transient, pauses
 
 #: Tries in a row of which none came any further.
@@ -34,8 +35,10 @@ def pre_process(strategy: BatchJobStrategy, job: JobRun) -> None:
         job.require_plan()
 
 
-def process(strategy: BatchJobStrategy, job: JobRun) -> None:
-    """Do the work from the checkpoint on; the rejects file has what was refused so far, however far it got.
+def process(strategy: BatchJobStrategy, job: JobRun, partitioning: Partitioning | None = None) -> None:
+    """Do the work of a job or of its partition from the checkpoint on; with ``partitioning`` the strategy may cut it.
+
+    The rejects file has what was refused so far, however far it got.
 
     What the target ended for a reason that passes is done again from the checkpoint, as a retry would: the checkpoint
     alone decides whether a chunk is in whose commit got no answer. A strategy that did something and has no chunks is
@@ -44,7 +47,10 @@ def process(strategy: BatchJobStrategy, job: JobRun) -> None:
 
     def work() -> None:
         job.begin_processing()
-        strategy.process(job)
+        if partitioning is not None and is_cut(strategy, job, partitioning):
+            run_partitions(strategy, job, partitioning)
+        else:
+            strategy.process(job)
 
     with _keeping_what_was_found(job):
         _until_it_passes(work, job, lambda: job.can_go_on)
@@ -73,7 +79,7 @@ def _keeping_what_was_found(job: JobRun) -> Iterator[None]:
 
 
 def _keep(job: JobRun) -> None:
-    job.assemble_rejects()
+    job.keep_rejects()
     job.save()
 
 

@@ -2,12 +2,11 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 
 from batch_jobs.strategies.sdk.checkpoint import Checkpoint, CheckpointStore
 from batch_jobs.strategies.sdk.data_access import DataAccess
@@ -15,9 +14,11 @@ from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.files import FileStore, harmless_name
 from batch_jobs.strategies.sdk.forks import ending_forks, refuse_fork, this_process
 from batch_jobs.strategies.sdk.json_values import is_json, require_json, storable_json
-from batch_jobs.strategies.sdk.rejects import PART_SIZE, Reject, RejectLog
-from batch_jobs.strategies.sdk.result import Counters, JobResult, Progress
+from batch_jobs.strategies.sdk.partition import Partition, PartitionState
+from batch_jobs.strategies.sdk.rejects import PART_SIZE, Reject, RejectLog, chunk_series
+from batch_jobs.strategies.sdk.result import Counters, JobResult, Progress, add_up
 from batch_jobs.strategies.sdk.sources import Sources
+from batch_jobs.strategies.sdk.written_rows import WrittenRows
 
 if TYPE_CHECKING:
     from batch_jobs.strategies.tables.frames.source_reader import FrameChunk
@@ -89,6 +90,10 @@ class JobParts:
     chunk_size: int = DEFAULT_CHUNK_SIZE
     sources: Sources = field(default_factory=Sources)
     access: DataAccess = field(default_factory=DataAccess)
+    #: Which partition this is the work on, ``None`` for the job as a whole.
+    partition: PartitionState | None = None
+    #: What ``around_partitions`` yielded.
+    shared: Any = None
 
 
 class JobRun:
@@ -98,7 +103,8 @@ class JobRun:
     ``target`` is the SQLAlchemy engine of the database that strategies read and write; ``plan`` is a dict of JSON
     values that ``pre_process`` leaves for ``process`` (kept with the job, so that another machine may go on) and that
     people are shown, but for keys that begin with an underscore;
-    ``chunk_size`` is the configured number of rows a chunk should have.
+    ``chunk_size`` is the configured number of rows a chunk should have. Of a job that is cut, ``partition`` is the one
+    that ``process`` is to do, and ``shared`` what its strategy's ``around_partitions`` yielded; else both are ``None``.
     """
 
     def __init__(
@@ -117,7 +123,12 @@ class JobRun:
         self.sources = parts.sources
         self.access = parts.access
         self.progress = Progress(self.result, self._save_soon)
-        self.rejects = RejectLog(parts.files, identity.id)
+        self.partition: Partition | None = parts.partition.partition if parts.partition else None
+        self.shared = parts.shared
+        self._number = parts.partition.number if parts.partition else None
+        #: The partitions of a job that is cut, as they stood at last.
+        self._states: list[PartitionState] = []
+        self.rejects = RejectLog(parts.files, identity.id, self._number)
         self._process = this_process()
         self._report = parts.report
         self._checkpoints = parts.checkpoints
@@ -220,12 +231,25 @@ class JobRun:
 
     @contextmanager
     def write_output(self, name: str) -> Iterator[BinaryIO]:
-        """Write the job's result file; it is offered as ``result.file_key`` only once the block has ended well."""
+        """Write the job's result file; it is offered as ``result.file_key`` only once the block has ended well.
+
+        A partition writes its part of it, for ``post_process`` to put together, see ``output_parts``.
+        """
         refuse_fork(self._process, "write its files")
-        key = f"jobs/{self.id}/{harmless_name(name)}"
+        key = f"{self._folder}/{harmless_name(name)}"
         with self.files.writing(key) as stream, ending_forks():
             yield stream
         self.result.file_key, self.result.file_size = key, self.files.size(key)
+
+    def output_parts(self, name: str) -> list[str]:
+        """The keys of what the job's partitions have written as this output, in their order."""
+        keys = [f"{_part_folder(self.id, state.number)}/{harmless_name(name)}" for state in self._states]
+        return [key for key in keys if self.files.exists(key)]
+
+    @property
+    def rejected_elsewhere(self) -> int:
+        """The rows that the job's other partitions have rejected so far."""
+        return self._checkpoints.elsewhere().rejected if self.partition else self.progress.elsewhere.rejected
 
     @contextmanager
     def chunk(self, cursor: Any) -> Iterator[Connection]:
@@ -265,6 +289,14 @@ class JobRun:
         self.progress.end_chunk(committed.counters)
         self.stop_if_asked()
 
+    def fenced(self) -> AbstractContextManager[Connection]:
+        """A transaction on the target that is no chunk, and that no later attempt can overlap.
+
+        Raises:
+            Superseded: a later attempt runs this job; nothing was written.
+        """
+        return self._checkpoints.transaction()
+
     def stop_if_asked(self) -> None:
         """Stop here when the job was canceled or paused; for work that has no chunks, such as writing a file."""
         reason = self._report.stop_reason()
@@ -300,22 +332,49 @@ class JobRun:
         self.rejects.discard_after(self._checkpoint.chunk_number)
         self.progress.end_chunk(self._checkpoint.counters.model_copy())
 
-    def assemble_rejects(self) -> None:
-        """Put together the rejects file of what is in so far.
+    def parts_of(self, state: PartitionState, checkpoints: CheckpointStore) -> JobParts:
+        """What one of the job's partitions works with in this process."""
+        return JobParts(
+            self.target,
+            self.files,
+            checkpoints,
+            SilentReport(),
+            self.logger,
+            self.chunk_size,
+            self.sources,
+            self.access,
+            state,
+            self.shared,
+        )
+
+    def show_partitions(self, states: list[PartitionState]) -> None:
+        """Take over how the partitions stand: their sums are the job's."""
+        self._states = states
+        self.result.partitions = [state.entry() for state in states]
+        self.progress.elsewhere = add_up(state.counters for state in states)
+        self.progress.publish()
+
+    def keep_rejects(self) -> None:
+        """Put together the rejects file of what is in so far; of a partition its job does that.
 
         Raises:
             RejectsMissing: the store does not have all of it.
         """
-        last_chunk = counted = 0
+        ends, counted = {chunk_series(state.number): state.chunk_number + 1 for state in self._states}, 0
         if self._checkpoint is None:
             self.rejects.flush_before()
         else:
-            counted = self._checkpoint.counters.rejected
             last_chunk = self._checkpoint.chunk_number + 1  # what was refused after the last chunk counts too
             self.rejects.flush_chunk(last_chunk)
-        file = self.rejects.assemble(last_chunk, counted)
+            ends[chunk_series()] = last_chunk
+            counted = add_up([self._checkpoint.counters, self.progress.elsewhere]).rejected
+        file = self.rejects.assemble(ends, counted) if self.partition is None else None
         if file:
             self.result.rejects_file_key, self.result.rejected = file.key, file.rows
+
+    @property
+    def _folder(self) -> str:
+        return f"jobs/{self.id}" if self._number is None else _part_folder(self.id, self._number)
 
     def _close_chunk(self, connection: Connection, begun: Checkpoint, written_rows: int) -> Checkpoint:
         counters: Counters = self.progress.counters.model_copy()
@@ -329,26 +388,5 @@ class JobRun:
         return checkpoint
 
 
-class WrittenRows:
-    """Adds up the rows of INSERT, UPDATE and DELETE statements run on a connection inside the block."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.rows = 0
-        self._connection = connection
-
-    def __enter__(self) -> Self:
-        event.listen(self._connection, "after_cursor_execute", self._count)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        event.remove(self._connection, "after_cursor_execute", self._count)
-
-    def _count(
-        self, _connection: Any, cursor: Any, _statement: Any, _parameters: Any, context: Any, _many: Any
-    ) -> None:
-        # a statement given as text is not known to be a write, but only a write has a row count and no columns
-        is_write = context is not None and (context.isinsert or context.isupdate or context.isdelete)
-        if is_write or cursor.description is None:
-            self.rows += max(cursor.rowcount, 0)
+def _part_folder(job_id: str, number: int) -> str:
+    return f"jobs/{job_id}/parts/{number:06d}"

@@ -47,14 +47,25 @@ class RejectsFile:
     rows: int
 
 
+def chunk_series(partition: int | None = None) -> str:
+    """What the parts of a job's chunks are called, or those of one of its partitions."""
+    return "chunk" if partition is None else f"partition-{partition:06d}"
+
+
 class RejectLog:
     """The rejects of one job, in parts: one series found before processing, one part for each committed chunk.
 
     A chunk that is done again writes its part again, so that the parts up to the checkpoint are always exactly those
-    of the rows that are in.
+    of the rows that are in. Each partition has a series of chunks of its own.
+
+    Args:
+        files: where the parts are.
+        job_id: the job.
+        partition: the number of the partition that this is a process of.
     """
 
-    def __init__(self, files: FileStore, job_id: str) -> None:
+    def __init__(self, files: FileStore, job_id: str, partition: int | None = None) -> None:
+        self._series = chunk_series(partition)
         self._files = files
         self._job_id = job_id
         self._folder = f"jobs/{job_id}/rejects"
@@ -81,8 +92,8 @@ class RejectLog:
 
     def discard_after(self, last_chunk: int) -> None:
         """Remove the parts of chunks that were never committed."""
-        for file in self._files.list(f"{self._folder}/chunk"):
-            if file.key > self._chunk_key(last_chunk):
+        for file in self._files.list(f"{self._folder}/{self._series}"):
+            if file.key > self._chunk_key(self._series, last_chunk):
                 self._files.remove(file.key)
 
     def add(self, reject: Reject) -> None:
@@ -106,13 +117,13 @@ class RejectLog:
     def flush_chunk(self, number: int) -> None:
         """Write the part of this chunk; called in the chunk's transaction, whose lock keeps other attempts out."""
         if self._pending:
-            self._write(self._chunk_key(number))
+            self._write(self._chunk_key(self._series, number))
 
-    def assemble(self, last_chunk: int, counted: int = 0) -> RejectsFile | None:
+    def assemble(self, last_chunks: Mapping[str, int], counted: int = 0) -> RejectsFile | None:
         """Put the parts together as one CSV file, by line; ``None`` when nothing was rejected.
 
         Args:
-            last_chunk: parts of later ones are of chunks that were never committed.
+            last_chunks: by ``chunk_series``; parts of later ones are of chunks that were never committed.
             counted: how many rows chunks have rejected at least, each counted once a chunk, or found before.
 
         Raises:
@@ -124,7 +135,7 @@ class RejectLog:
         with closing(sqlite3.connect("")) as parts:
             parts.execute("CREATE TABLE reject (line INTEGER, phase INTEGER, reason TEXT, cells TEXT)")
             self._found = 0
-            parts.executemany("INSERT INTO reject VALUES (?, ?, ?, ?)", self._stored(last_chunk))
+            parts.executemany("INSERT INTO reject VALUES (?, ?, ?, ?)", self._stored(last_chunks))
             if self._found < counted and (found := self._found + _found_before_alone(parts)) < counted:
                 raise RejectsMissing(self._job_id, found, counted)
             columns = _columns(parts, (*OWN_COLUMNS,) if self.files else (LINE_COLUMN, REASON_COLUMN))
@@ -134,10 +145,11 @@ class RejectLog:
                 rows = _write_csv(stream, columns, self._placed(_rejected_rows(parts)))
         return RejectsFile(self._key, rows)
 
-    def _stored(self, last_chunk: int) -> Iterator[tuple[int, int, str, str]]:
+    def _stored(self, last_chunks: Mapping[str, int]) -> Iterator[tuple[int, int, str, str]]:
         for file in self._files.list(self._folder):
-            phase = 0 if "/before/" in file.key else 1
-            if phase == 1 and file.key > self._chunk_key(last_chunk):
+            series = file.key.split("/")[-2]
+            phase = 0 if series == "before" else 1
+            if phase == 1 and file.key > self._chunk_key(series, last_chunks.get(series, 0)):
                 continue
             lines = set()
             with self._files.open(file.key) as stream:
@@ -156,8 +168,8 @@ class RejectLog:
                 row[FILE_COLUMN] = self.files[file]
             yield row
 
-    def _chunk_key(self, number: int) -> str:
-        return f"{self._folder}/chunk/{number:08d}.jsonl"
+    def _chunk_key(self, series: str, number: int) -> str:
+        return f"{self._folder}/{series}/{number:08d}.jsonl"
 
     def _write(self, key: str) -> None:
         with self._files.writing(key) as stream:

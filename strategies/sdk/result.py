@@ -1,7 +1,7 @@
 """What a job reports: Medusa v1's ``result`` of a batch job, the counts by outcome beside it, and its progress."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -38,6 +38,30 @@ class Counters(BaseModel):
     rejected: int = 0
 
 
+def add_up(parts: Iterable[Counters]) -> Counters:
+    """The sum of some counts."""
+    sums = Counters()
+    for part in parts:
+        for name in Counters.model_fields:
+            setattr(sums, name, getattr(sums, name) + getattr(part, name))
+    return sums
+
+
+class PartitionEntry(BaseModel):
+    """One partition of a job that runs in several."""
+
+    name: str = Field(examples=["lines 1-250,000"])
+    status: str = Field(description="waiting, running, stopped, completed or failed.", examples=["running"])
+    rows: int | None = Field(default=None, description="Rows it has, where that is known.", examples=[250000])
+    advanced: int = Field(default=0, description="Rows gone through.", examples=[120000])
+    rows_per_second: float | None = Field(default=None, description="Since it was first begun.", examples=[41000.5])
+    attempt: int = Field(default=0, description="How often it was begun, in all.", examples=[1])
+    where: str | None = Field(
+        default=None, description="Host and process that have it, or had it last.", examples=["worker-2:4711"]
+    )
+    error: str | None = Field(default=None, description="Why it failed.")
+
+
 class JobResult(BaseModel):
     """The ``result`` of a job row; counts are rows, ``progress`` is 0 to 1, ``file_size`` is bytes."""
 
@@ -58,6 +82,11 @@ class JobResult(BaseModel):
     unchanged: int = Field(default=0, description="Rows that were as they should be.")
     removed: int = Field(default=0, description="Rows that were removed.")
     rejected: int = Field(default=0, description="Rows that were refused.")
+    partitions: list[PartitionEntry] = Field(
+        default_factory=list,
+        description="The parts of a job that runs in several.",
+        exclude_if=lambda partitions: not partitions,
+    )
 
     def describe(self, key: str, name: str, message: str) -> None:
         """Set the summary line of this key, in the order of first sight."""
@@ -93,6 +122,8 @@ class Progress:
         self, result: JobResult, save: Callable[[], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.counters = Counters()
+        #: What partitions have counted.
+        self.elsewhere = Counters()
         self._result = result
         self._save = save
         self._clock = clock
@@ -127,7 +158,7 @@ class Progress:
 
     def publish(self) -> None:
         """Show the counts in the result, and save it when the last save is long enough ago."""
-        self._result.show(self.counters)
+        self._result.show(add_up([self.counters, self.elsewhere]))
         now = self._clock()
         if now - self._saved_at >= SAVE_INTERVAL:
             self._saved_at = now

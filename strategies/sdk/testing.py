@@ -13,6 +13,7 @@ from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
 from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import DEFAULT_CHUNK_SIZE, JobIdentity, JobParts, JobRun
+from batch_jobs.strategies.sdk.partition_run import OneByOne
 from batch_jobs.strategies.sdk.result import JobResult
 from batch_jobs.strategies.sdk.sources import Sources
 
@@ -27,6 +28,7 @@ def run_strategy(
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     sources: Sources | None = None,
     access: DataAccess | None = None,
+    partitions: int = 1,
 ) -> JobResult:
     """Run the hooks of a strategy in this process and return the job's result.
 
@@ -39,6 +41,7 @@ def run_strategy(
         chunk_size: rows a chunk should have.
         sources: what it may fetch from elsewhere; nothing by default.
         access: which tables of the target it may name; by default all but the jobs' and the database's own.
+        partitions: for how many at a time the strategy is to cut the job; they run one after the other.
 
     Raises:
         ContextRefused: ``prepare`` refuses the context.
@@ -47,7 +50,7 @@ def run_strategy(
     store = files or FileStore(tempfile.mkdtemp(prefix="batch-jobs-"))
     job = new_job(strategy, prepared(strategy, context), target, store, chunk_size, dry_run)
     job.sources, job.access = sources or job.sources, access or job.access
-    run_hooks(strategy, job)
+    run_hooks(strategy, job, partitions)
     return job.result
 
 
@@ -76,9 +79,9 @@ def prepared(strategy: BatchJobStrategy, context: BaseModel | dict[str, Any] | N
     return made
 
 
-def run_hooks(strategy: BatchJobStrategy, job: JobRun) -> None:
+def run_hooks(strategy: BatchJobStrategy, job: JobRun, partitions: int = 1) -> None:
     """Run the hooks, in a dry run the first one alone."""
     hooks.pre_process(strategy, job)
     if not job.dry_run:
-        hooks.process(strategy, job)
+        hooks.process(strategy, job, OneByOne(partitions))
         hooks.post_process(strategy, job)

@@ -68,6 +68,7 @@ class Runner:
         chunk_size: int = DEFAULT_CHUNK_SIZE,
         sources: Sources | None = None,
         access: DataAccess | None = None,
+        partitions: int = 1,
     ) -> Run:
         """Run the hooks of a strategy in this process, as a job of its own.
 
@@ -78,6 +79,7 @@ class Runner:
             chunk_size: rows a chunk should have.
             sources: what it may fetch from elsewhere; nothing by default.
             access: which tables of the target it may name; by default all but the jobs' and the database's own.
+            partitions: for how many at a time the strategy is to cut the job; they run one after the other.
 
         Raises:
             ContextRefused: ``prepare`` refuses the context.
@@ -85,7 +87,7 @@ class Runner:
         """
         job = new_job(strategy, prepared(strategy, context), self._target, self._files, chunk_size, dry_run)
         job.sources, job.access = sources or job.sources, access or job.access
-        run_hooks(strategy, job)
+        run_hooks(strategy, job, partitions)
         return Run.ended(job.result, job.plan, self._files)
 
 

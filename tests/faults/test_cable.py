@@ -21,9 +21,9 @@ CLIENT = """
 import sys
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from batch_jobs.strategies.sdk.sessions import make_attempt_engine
+from batch_jobs.strategies.sdk.sessions import Session, make_attempt_engine
 url, waits = sys.argv[1], sys.argv[2] == "waits"
-with make_attempt_engine(url, "batch_1", 1 if waits else 2).connect() as connection:
+with make_attempt_engine(url, Session("batch_1", 1 if waits else 2)).connect() as connection:
     connection.execute(text("SELECT pg_advisory_xact_lock(1)") if not waits else text("SELECT 1"))
     print("begun", flush=True)
     try:

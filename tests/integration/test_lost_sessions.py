@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
 from batch_jobs.strategies.sdk.database import make_engine, make_small_engine
 from batch_jobs.strategies.sdk.errors import StopRequested, Superseded
-from batch_jobs.strategies.sdk.sessions import end_sessions_before, make_attempt_engine, session_name
+from batch_jobs.strategies.sdk.sessions import Session, end_sessions_before, make_attempt_engine
 from support.proxy import proxied
 from support.servers import wait_until
 
@@ -20,7 +20,7 @@ JOB = "batch_01JZZZZZZZZZZZZZZZZZZZZZZZ"
 @pytest.fixture
 def engine(postgres_url: str) -> Iterator[Engine]:
     """The target of the next attempt."""
-    engine = make_attempt_engine(postgres_url, JOB, 8)
+    engine = make_attempt_engine(postgres_url, Session(JOB, 8))
     yield engine
     engine.dispose()
 
@@ -34,7 +34,7 @@ def sessions(engine: Engine) -> list[str]:
 
 def test_the_next_attempt_ends_the_session_of_one_that_was_cut_off_in_a_chunk(postgres_url: str, engine: Engine):
     with proxied(postgres_url) as cable:
-        lost = make_attempt_engine(cable.url, JOB, 7)
+        lost = make_attempt_engine(cable.url, Session(JOB, 7))
         checkpoints = CheckpointStore(lost, JOB, token=7)
         checkpoints.take()
         chunk = checkpoints.transaction()
@@ -43,17 +43,17 @@ def test_the_next_attempt_ends_the_session_of_one_that_was_cut_off_in_a_chunk(po
 
         assert CheckpointStore(engine, JOB, token=8).take().chunk_number == 0
 
-        wait_until(lambda: session_name(JOB, 7) not in sessions(engine), what="the end of the lost session")
+        wait_until(lambda: Session(JOB, 7).name not in sessions(engine), what="the end of the lost session")
 
 
 def test_a_chunk_that_is_being_committed_is_waited_for_and_not_ended(postgres_url: str, engine: Engine):
-    earlier = make_attempt_engine(postgres_url, JOB, 7)
+    earlier = make_attempt_engine(postgres_url, Session(JOB, 7))
     checkpoints = CheckpointStore(earlier, JOB, token=7)
     begun = checkpoints.take()
     with checkpoints.transaction() as connection:
         checkpoints.save(connection, begun.__class__(1, "a", begun.counters))
     assert CheckpointStore(engine, JOB, token=8).take().cursor == "a"
-    assert session_name(JOB, 7) in sessions(engine)
+    assert Session(JOB, 7).name in sessions(engine)
     with pytest.raises(Superseded), checkpoints.transaction():
         pass
     earlier.dispose()
@@ -76,14 +76,14 @@ def test_a_lock_of_somebody_else_is_waited_for_until_the_job_is_canceled(postgre
 
 
 def test_only_earlier_attempts_of_the_same_job_are_ended(postgres_url: str, engine: Engine):
-    names = [session_name(JOB, claim) for claim in (3, 8, 9)]
-    names += [session_name(f"{JOB}X", 3), f"{session_name(JOB, 3)} or so", "batch-jobs"]
+    names = [Session(JOB, claim).name for claim in (3, 8, 9)]
+    names += [Session(f"{JOB}X", 3).name, f"{Session(JOB, 3).name} or so", "batch-jobs"]
     engines = [make_small_engine(postgres_url, name, kept=1) for name in names]
     open_ones = [one.connect() for one in engines]
     for one in open_ones:
         one.execute(text("SELECT 1"))
 
-    assert end_sessions_before(engine, JOB, 8) == []
+    assert end_sessions_before(engine, Session(JOB, 8)) == []
 
     wait_until(lambda: names[0] not in sessions(engine), what="the end of the earlier attempt")
     assert set(names[1:]) <= set(sessions(engine))
@@ -94,14 +94,14 @@ def test_only_earlier_attempts_of_the_same_job_are_ended(postgres_url: str, engi
 
 def test_of_a_session_that_this_role_may_not_end_it_is_told_who_may(postgres_url: str):
     role = f"role_{make_url(postgres_url).database}"
-    owner = make_attempt_engine(postgres_url, JOB, 7)
+    owner = make_attempt_engine(postgres_url, Session(JOB, 7))
     with owner.connect() as connection:
         connection.execute(text(f"CREATE ROLE {role} LOGIN"))
         connection.commit()
         stranger = make_engine(make_url(postgres_url).set(username=role).render_as_string(hide_password=False))
         pid = connection.scalar(text("SELECT pg_backend_pid()"))
-        assert end_sessions_before(stranger, JOB, 8) == [
-            f"session {pid} of role postgres ({session_name(JOB, 7)}) still has its locks and this role may not end it;"
+        assert end_sessions_before(stranger, Session(JOB, 8)) == [
+            f"session {pid} of role postgres ({Session(JOB, 7).name}) still has its locks and this role may not end it;"
             f" run SELECT pg_terminate_backend({pid}) as that role"
         ]
         stranger.dispose()
@@ -132,8 +132,8 @@ def test_what_the_url_says_of_a_connection_stays(postgres_url: str):
             assert (parameters["connect_timeout"], parameters["application_name"]) == ("3", "shop")
             assert parameters["tcp_user_timeout"] == "25000"
         engine.dispose()
-        attempt = make_attempt_engine(f"{way.url}?application_name=shop", JOB, 8)
+        attempt = make_attempt_engine(f"{way.url}?application_name=shop", Session(JOB, 8))
         assert sessions(attempt) == []
         with attempt.connect() as connection:
-            assert connection.scalar(text("SHOW application_name")) == session_name(JOB, 8)
+            assert connection.scalar(text("SHOW application_name")) == Session(JOB, 8).name
         attempt.dispose()

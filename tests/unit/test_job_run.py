@@ -173,7 +173,7 @@ def test_a_row_found_bad_before_and_while_processing_is_rejected_once_with_all_i
     job.reject(3, "a", "is a formula", row)
     job.reject(3, "b", "is empty", row)
     job.reject(2, None, "has one cell", {"a": "x", "b": None})
-    job.assemble_rejects()
+    job.keep_rejects()
     assert job.result.rejected == 2
     with job.open_input(job.result.rejects_file_key or "") as stream:
         assert stream.read().decode() == (
@@ -182,7 +182,7 @@ def test_a_row_found_bad_before_and_while_processing_is_rejected_once_with_all_i
     job.begin_processing()
     with job.chunk(cursor=1):
         job.reject(3, "a", "is a formula still", row)
-    job.assemble_rejects()
+    job.keep_rejects()
     assert job.result.rejected == 2
 
 

@@ -1,0 +1,120 @@
+"""A job that is cut into partitions: they are planned once, run beside each other, and added up."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.errors import BatchJobError, PermanentError, StrategyIncomplete
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.json_values import require_json
+from batch_jobs.strategies.sdk.partition import Partition, PartitionState, PartitionStatus
+from batch_jobs.strategies.sdk.partition_table import PartitionTable
+
+NAME_LENGTH = 255
+SHOWN_FAILURES = 3
+
+
+class PartitionsFailed(BatchJobError):
+    """Some partitions of a job failed; the others are done."""
+
+    def __init__(self, states: Iterable[PartitionState]) -> None:
+        known = list(states)
+        self.failed = [state for state in known if state.status is PartitionStatus.FAILED]
+        self.may_pass = all(state.may_pass for state in self.failed)
+        reasons = [f"{state.name}: {state.error.message if state.error else '?'}" for state in self.failed]
+        more = f"; and {len(reasons) - SHOWN_FAILURES} more" if len(reasons) > SHOWN_FAILURES else ""
+        super().__init__(
+            f"{len(self.failed)} of {len(known)} partitions failed: {'; '.join(reasons[:SHOWN_FAILURES])}{more}"
+        )
+
+
+class PartitionsRefused(PartitionsFailed, PermanentError):
+    """Some failed as no other attempt could do better."""
+
+
+class Partitioning(Protocol):
+    """How the partitions of a job are run."""
+
+    #: How many at a time.
+    size: int
+
+    def table(self, job: JobRun) -> PartitionTable:
+        """The job's partitions in the target."""
+
+    def run(self, strategy: BatchJobStrategy, job: JobRun, table: PartitionTable) -> None:
+        """Run what is not done, until each has ended or stopped.
+
+        Raises:
+            StopRequested: the job is to stop; its partitions have stopped.
+        """
+
+
+def is_cut(strategy: BatchJobStrategy, job: JobRun, partitioning: Partitioning) -> bool:
+    """Whether the job has partitions; they are planned where it has not begun.
+
+    Raises:
+        StrategyIncomplete: what the strategy returned are no partitions.
+        Superseded: a later attempt has the job.
+    """
+    if type(strategy).partition is BatchJobStrategy.partition:
+        return False
+    table = partitioning.table(job)
+    is_planned = bool(table.read())
+    if is_planned and strategy.keeps_partitions:
+        table.take_over()
+        return True
+    if job.chunks_done:
+        return is_planned
+    planned = strategy.partition(job, partitioning.size)
+    _require(strategy, planned)
+    if planned or is_planned:
+        table.make()
+        with job.fenced() as connection:
+            table.plan(connection, planned)
+    return bool(planned)
+
+
+def run_partitions(strategy: BatchJobStrategy, job: JobRun, partitioning: Partitioning) -> None:
+    """Run the partitions that are not done, and add up all.
+
+    Raises:
+        PartitionsFailed: some failed; the others are done.
+        StopRequested: the job is to stop; its partitions have stopped.
+    """
+    table = partitioning.table(job)
+    try:
+        with strategy.around_partitions(job) as job.shared:
+            require_json(job.shared, "what around_partitions yields")
+            partitioning.run(strategy, job, table)
+    finally:
+        job.show_partitions(table.read())
+    states = table.read()
+    _describe(job, states)
+    failed = [state for state in states if state.status is PartitionStatus.FAILED]
+    if failed:
+        is_refused = any(state.error is not None and state.error.refused for state in failed)
+        raise PartitionsRefused(states) if is_refused else PartitionsFailed(states)
+
+
+def _describe(job: JobRun, states: list[PartitionState]) -> None:
+    """Add the summary lines of the partitions to the job's: what all of them say once, else with who says it."""
+    lines: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for state in states:
+        for line in state.described:
+            lines.setdefault((line.key, line.name), {}).setdefault(line.message, []).append(state.name)
+    for (key, name), messages in lines.items():
+        if len(messages) == 1:
+            job.describe(key, name, next(iter(messages)))
+        else:
+            job.describe(key, name, "; ".join(f"{', '.join(names)}: {said}" for said, names in messages.items()))
+
+
+def _require(strategy: BatchJobStrategy, planned: Any) -> None:
+    name = type(strategy).__name__
+    if not isinstance(planned, list) or not all(isinstance(partition, Partition) for partition in planned):
+        raise StrategyIncomplete(name, ["a partition() that returns a list of Partition"])
+    names = [partition.name for partition in planned]
+    if len(set(names)) < len(names) or not all(0 < len(one) <= NAME_LENGTH for one in names):
+        raise StrategyIncomplete(name, [f"names of its partitions that differ and have 1 to {NAME_LENGTH} characters"])
+    for partition in planned:
+        require_json(partition.plan, f"the plan of the partition {partition.name}")
