@@ -186,9 +186,9 @@ class _WithMadeColumns(Reader):
     def settle(self) -> None:
         self._reader.settle()
 
-    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
+    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
         making = [(column.name, column.begin()) for column in self._made]
-        for batch in self._reader.batches(start, until):
+        for batch in self._reader.batches(start):
             table = batch.table
             for name, make in making:
                 table = table.append_column(name, make(batch.table))

@@ -28,9 +28,9 @@ class WithMarkedFormulas(Reader):
         """What was found out about the file."""
         return self._reader.found
 
-    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
+    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
         """The batches."""
-        for batch in self._reader.batches(start, until):
+        for batch in self._reader.batches(start):
             columns = {name: neutralise(batch.table.column(name)) for name in batch.table.column_names}
             bad = [
                 replace(row, row={name: cell and neutralise_cell(cell) for name, cell in row.row.items()})

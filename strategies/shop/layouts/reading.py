@@ -122,7 +122,7 @@ class LayoutReader(Reader):
         how = {"layout_is": "found by the header"} if is_found else {}
         self.described = {**reader.described, "layout": layout.name, **how, **self._left_out(filled, notes)}
 
-    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
+    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
         """All batches; a start in the middle is not for a layout, whose rows need those before them."""
         rows = self._layout.convert(self._rows(), Counter())
         while held := list(islice(rows, ROWS)):

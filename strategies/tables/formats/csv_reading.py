@@ -153,12 +153,16 @@ class CsvReader(Reader):
             if self._survey.broken:
                 self._find_dialect(read_sample(self._source))  # refuses a header that is broken
 
-    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
-        """The batches from a batch's ``start`` on, or all of them, up to ``until``.
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
+        """The batches from a batch's ``start`` on, or all of them.
 
         Raises:
             InputRefused: a quote is never closed, or looks as if it were escaped in another way.
         """
+        yield from self.part(start, None)
+
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches between two places, either of which may be ``None``."""
         found = self._all(start) if until is None and "byte" not in (start or {}) else self._between(start, until)
         found = without_footer(found, self._footer) if self._footer else found
         yield from map(without_marks, found) if self._survey.broken else found

@@ -101,18 +101,19 @@ class JsonLinesReader(Reader):
         """Where batches begin."""
         return self._marks
 
-    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
-        """The batches from a batch's ``start`` on, or all of them, up to ``until``."""
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
+        """The batches from a batch's ``start`` on, or all of them."""
         marks, rows = Marks(), 0
-        for batch in self._read(start, until):
+        for batch in self.part(start, None):
             first, byte = batch.start["line"], batch.start.get("byte", 0)
             marks.add(Mark(batch.start if marks.kept else None, first, rows), byte)
             rows += batch.table.num_rows + len(batch.bad_rows)
             yield batch
-        if start is None and until is None:
+        if start is None:
             self._marks = marks.kept
 
-    def _read(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches between two places, either of which may be ``None``."""
         first = start["line"] if start else 1
         held: list[tuple[int, dict[str, Any]]] = []
         bad: list[BadRow] = []

@@ -61,14 +61,19 @@ class ManyReader(Reader):
                 self._keep(index)
         self._look_at_columns()
 
-    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
-        """The batches of one file after the other, from a start on, up to another one."""
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
+        """The batches of one file after the other."""
+        yield from self.part(start, None)
+
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches between two places, either of which may be ``None``."""
         marks, before = Marks(), 0
         first, inside = _place(start)
         last, inside_last = _place(until) if until else (len(self._files), None)
         for index in range(first, last + (inside_last is not None)):
             rows = 0
-            for batch in self._reader(index).batches(inside, inside_last if index == last else None):
+            reader = self._reader(index)
+            for batch in reader.part(inside, inside_last) if index == last else reader.batches(inside):
                 rows += batch.table.num_rows + len(batch.bad_rows)
                 yield self._placed(batch, index)
             if index != last:

@@ -80,11 +80,12 @@ class ParquetReader(Reader):
                 marks.add(Mark({"row": row} if marks.kept else None, row + 1, row), row)
         return marks.kept
 
-    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
-        """The batches from a batch's ``start`` on, or all of them, up to ``until``; an empty one if there are no rows.
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
+        """The batches from a batch's ``start`` on, or all of them; an empty one where there are no rows."""
+        yield from self.part(start, None)
 
-        Row groups that are before, or after, are not read.
-        """
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches between two places, either of which may be ``None``; no other row groups are read."""
         import pyarrow.parquet as pq
 
         row = start["row"] if start else 0

@@ -163,13 +163,17 @@ class Reader(ABC):
         return []
 
     @abstractmethod
-    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
-        """The batches from a batch's ``start`` on, or all of them.
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
+        """The batches from a batch's ``start`` on, or all of them."""
 
-        Args:
-            start: of a batch, or of a mark.
-            until: of a mark, before which they end; only of a reader that can be cut.
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches from a batch's or a mark's ``start`` on that are before another mark's; ``None`` is either end.
+
+        It is for readers that are not ``uncut``, and have found out before what there is to be.
         """
+        if until is not None:
+            raise NotImplementedError
+        return self.batches(start)
 
     @property
     def found(self) -> dict[str, Any] | None:

@@ -86,10 +86,14 @@ class FrameReader(Reader):
         """Where a part of the input may begin."""
         return self._inner.marks
 
-    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
-        """The batches from a batch's ``start`` on, or all of them, up to ``until``."""
-        if self._is_settled or start is not None or until is not None:
-            for batch in self._inner.batches(start, until):
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches between two places of the input, either of which may be ``None``."""
+        return map(self._made, self._inner.part(start, until))
+
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
+        """The batches from a batch's ``start`` on, or all of them."""
+        if self._is_settled or start is not None:
+            for batch in self._inner.batches(start):
                 yield self._made(batch)
             return
         with prefetched(self._looked_at()) as batches:

@@ -116,8 +116,8 @@ class SourceReader(Reader):
         self._schema, self._is_settled = schema, True
         self._open()
 
-    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
-        """The batches from a batch's ``start`` on, or all of them; there is no ``until``, as it cannot be cut."""
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
+        """The batches from a batch's ``start`` on, or all of them."""
         row, after = (start["row"], start["after"]) if start else (0, None)
         for chunk in self._fetch(after):
             require_json(chunk.cursor, "the cursor of a frame")

@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -55,8 +54,8 @@ class XlsxReader(Reader):
             self._read_header(workbook)
         self._rows = max(1, min(rows, MOST_CELLS // len(self.columns)))
 
-    def batches(self, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None) -> Iterator[Batch]:
-        """The batches from a batch's ``start`` on, or all of them; there is no ``until``, as it cannot be cut.
+    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
+        """The batches from a batch's ``start`` on, or all of them.
 
         Raises:
             InputRefused: the sheet is damaged.

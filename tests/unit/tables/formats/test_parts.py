@@ -40,7 +40,7 @@ def all_of(reader: Reader) -> list[Batch]:
 def parts(reader: Reader, marks: list[Mark]) -> list[list[Batch]]:
     """What is between each two of these marks, each as another process reads it."""
     starts = [json.loads(json.dumps(mark.start)) for mark in marks]
-    return [list(reader.batches(start, until)) for start, until in zip(starts, [*starts[1:], None], strict=True)]
+    return [list(reader.part(start, until)) for start, until in zip(starts, [*starts[1:], None], strict=True)]
 
 
 def chosen(marks: list[Mark], places: list[int]) -> list[Mark]:
@@ -232,7 +232,7 @@ def test_a_part_reads_no_byte_outside_of_it():
     assert third.start is not None
     read = CountingBytes(content)
     part = CsvReader(Input(lambda: read, "f.csv"), ReadOptions(found=reader.found))
-    assert sum(batch.table.num_rows for batch in part.batches(second.start, third.start)) == third.rows - second.rows
+    assert sum(batch.table.num_rows for batch in part.part(second.start, third.start)) == third.rows - second.rows
     assert read.count == third.start["byte"] - second.start["byte"]
 
 
