@@ -141,7 +141,8 @@ def _no_flow() -> None:
 def _submit(runner: TaskRunner[Any], parameters: dict[str, Any]) -> "PrefectFuture[str]":
     """Begin a task of the current flow run: of it alone, as other processes get its context with the task."""
     run, settings = FlowRunContext.get(), SettingsContext.get()
-    assert run is not None and settings is not None
+    assert run is not None
+    assert settings is not None
     run, settings = run.model_copy(update={"flow": _no_flow, "parameters": {}}), settings.model_copy()
 
     def submit() -> "PrefectFuture[str]":
