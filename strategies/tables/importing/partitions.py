@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import Table
@@ -18,6 +19,7 @@ from batch_jobs.strategies.tables.importing.plan import ImportPlan
 #: There are as many parts as run at a time, and up to so many times as many, to even out, if they are not too small.
 MOST_TIMES = 4
 LEAST_ROWS = 50_000
+LONGEST_NAME = 80  # characters of a file's name in that of a partition
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,10 @@ def _nearest(marks: Sequence[Mark], row: int) -> int:
 
 
 def _name(first: Mark, end: Mark | None, files: Sequence[str]) -> str:
-    (file, line), (last_file, last) = place_of(first.line), place_of(end.line - 1 if end else 0)
+    """Unique in the job, whatever the files are called."""
+    (file, line), (end_file, end_line) = place_of(first.line), place_of(end.line if end else 0)
     if len(files) == 1:
-        return f"lines {line:,}–{last:,}" if end else f"from line {line:,}"
-    begin = f"{files[file]} from line {line:,}"
-    if end is None:
-        return begin
-    return f"{begin} to {files[last_file]} line {last:,}" if last else f"{begin} to before {files[last_file]}"
+        return f"lines {line:,}–{end_line - 1:,}" if end else f"from line {line:,}"
+    named = [f"{PurePosixPath(key).name[:LONGEST_NAME]} ({number})" for number, key in enumerate(files, 1)]
+    begin = f"{named[file]} from line {line:,}"
+    return f"{begin} to before {named[end_file]} line {end_line:,}" if end else begin
