@@ -2,16 +2,17 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch_jobs.strategies.tables.formats.dialect import Dialect
 from batch_jobs.strategies.tables.formats.line_bytes import LineBytes
 from batch_jobs.strategies.tables.formats.plain_text import PlainText
-from batch_jobs.strategies.tables.formats.text import CheckedText
+from batch_jobs.strategies.tables.formats.text import UTF8, CheckedText, Survey
 
 
 @dataclass
@@ -103,6 +104,30 @@ class Pass:
         while self.bad and (at_end or self.bad[0].number <= begun + rows + len(found)):
             found.append(self.bad.popleft())
         return found
+
+
+def pass_over(stream: BinaryIO, stretch: Stretch, dialect: Dialect, survey: Survey, has_bytes: bool) -> Pass:
+    """Begin to read a stretch.
+
+    Args:
+        stream: of its bytes.
+        stretch: what is read.
+        dialect: how the text is written.
+        survey: what is known of it; as long as that is not all, it is checked on its way.
+        has_bytes: whether the stream's bytes are those of the file.
+    """
+    current, text = Pass(first=stretch.begin.record), stream
+    if has_bytes and dialect.rewriting is None:
+        current.lines = LineBytes(stream, stretch.begin.line if stretch.byte else 1, stretch.byte)
+        current.byte, text = stretch.byte, cast(BinaryIO, current.lines)
+    if stretch.byte:  # nothing is skipped there, and a mark is a cell's
+        dialect = replace(dialect, skipped=0)
+        survey = replace(survey, encodings=("utf-8",)) if survey.encoding in UTF8 else survey
+    as_it_is = not dialect.skipped and dialect.rewriting is None and not survey.broken
+    if survey.quotes is None or not as_it_is:
+        current.checked = CheckedText(text, survey)
+        current.text = PlainText(current.checked.blocks(), dialect)
+    return current
 
 
 def lines_of_records(table: pa.Table, begun: int, bad: list[Any], may_span: bool) -> Any:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,19 @@ import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.broken_utf8 import MARKING, in_hex, marked_bytes, without_marks
-from batch_jobs.strategies.tables.formats.csv_position import Pass, Position, Stretch, lines_of_records, stretches
+from batch_jobs.strategies.tables.formats.csv_position import (
+    Pass,
+    Position,
+    Stretch,
+    lines_of_records,
+    pass_over,
+    stretches,
+)
 from batch_jobs.strategies.tables.formats.csv_splitting import BLOCK, Splitting, as_one_block, from_a_record
 from batch_jobs.strategies.tables.formats.dialect import Dialect, find_dialect
 from batch_jobs.strategies.tables.formats.footer import without_footer
 from batch_jobs.strategies.tables.formats.header import MAX_COLUMNS
-from batch_jobs.strategies.tables.formats.line_bytes import LineBytes, has_lines_of_bytes
+from batch_jobs.strategies.tables.formats.line_bytes import has_lines_of_bytes
 from batch_jobs.strategies.tables.formats.marks import Mark, Marks
 from batch_jobs.strategies.tables.formats.packing import is_packed
 from batch_jobs.strategies.tables.formats.plain_text import BackslashQuote, PlainText
@@ -209,7 +216,7 @@ class CsvReader(Reader):
     def _from(self, stretch: Stretch, done: Position, block: int) -> Iterator[tuple[Batch, Position]]:
         """Read with blocks of this size, leaving out what is done; larger ones take over where a record is too long."""
         with self._opened(stretch) as stream:
-            current = self._open(stream, stretch)
+            current = pass_over(stream, stretch, self._dialect, self._survey, has_bytes=not is_packed(self._name))
             position = stretch.begin
             for table in self._tables(stream, block, current, stretch):
                 begun = position
@@ -229,18 +236,6 @@ class CsvReader(Reader):
 
     def _opened(self, stretch: Stretch) -> AbstractContextManager[BinaryIO]:
         return unpacked(self._source) if stretch.is_all else self._source.part(stretch.byte, stretch.end)
-
-    def _open(self, stream: BinaryIO, stretch: Stretch) -> Pass:
-        line = stretch.begin.line if stretch.byte else 1
-        is_itself = self._dialect.rewriting is None and not is_packed(self._name)
-        lines = LineBytes(stream, line, stretch.byte) if is_itself else None
-        begun = Pass(first=stretch.begin.record, lines=lines, byte=stretch.byte if lines else None)
-        dialect = replace(self._dialect, skipped=0) if stretch.byte else self._dialect
-        as_it_is = not dialect.skipped and dialect.rewriting is None and not self._survey.broken
-        if self._survey.quotes is None or not as_it_is:
-            begun.checked = CheckedText(cast(BinaryIO, lines or stream), self._survey)
-            begun.text = PlainText(begun.checked.blocks(), dialect)
-        return begun
 
     def _tables(self, stream: BinaryIO, block: int, current: Pass, stretch: Stretch) -> Iterator[pa.Table]:
         encoding = "utf8" if current.text or self._survey.encoding in UTF8 else self._survey.encoding

@@ -109,6 +109,22 @@ def test_any_csv_in_any_parts(text: str, encoding: str, skip: int, given_encodin
         assert "\r" in text or " " in text
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_text_with_a_few_broken_bytes_in_parts(mark: bytes):
+    lines = ["é,ü\n".encode() * 30, b"\xff,y\n", "\ufeffé,ü\n".encode() * 30, b'"\xfe\n",y\n', "é,ü".encode()]
+    content = mark + "é,b\n".encode() + b"".join(lines)
+    reader = csv_reader(content)
+    whole = all_of(reader)
+    assert reader.described["encoding_is"] == "broken"
+    again = csv_reader(content, found=json.loads(json.dumps(reader.found)))
+    cut = parts(again, reader.marks)
+    assert len(cut) > 10
+    assert [line for part in cut for line in contents(part)] == contents(whole)
+    batches = list(again.batches())
+    for index, batch in enumerate(batches):
+        goes_on(again, batch.start, batches[index:])
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     lines=st.lists(
