@@ -83,11 +83,10 @@ def _show_far(environment: dict[str, str]) -> None:
     for workers in WORKERS:
         taken = _seconds_of(environment, "far", str(workers))
         one = one or taken
-        linear = one / taken / workers
+        times = one / taken
+        linear = times / workers
         verdict = ("ok" if linear >= WANTED_LINEAR else "MISSED") if workers == WORKERS[-1] else ""
-        console.print(
-            f"  {workers} workers: {taken:6.1f} s, {one / taken:.2f} times one, {linear:.2f} of linear {verdict}"
-        )
+        console.print(f"  {workers} workers: {taken:6.1f} s, {times:.2f} times one, {linear:.2f} of linear {verdict}")
     console.print()
 
 

@@ -30,7 +30,6 @@ from batch_jobs.strategies.sdk.registry import origin_of
 from batch_jobs.strategies.sdk.result import ErrorEntry
 from batch_jobs.strategies.sdk.sessions import Session
 
-
 #: How often it is looked for whether a partition is to stop, but for what its chunks find.
 LOOK_SECONDS = 1.0
 
