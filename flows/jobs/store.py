@@ -46,6 +46,8 @@ class NewJob:
     worker: ProcessIdentity | None = None
     #: What the API key that asked is for; ``None`` for all tables.
     tables: list[str] | None = None
+    #: How many partitions are worked on at a time; ``None`` for the setting's number.
+    partitions: int | None = None
     #: The secrets of the context, sealed; ``context`` has none.
     sealed: str | None = None
 
