@@ -200,14 +200,20 @@ class BatchJobService:
     def list(self, wanted: JobFilter | None = None, limit: int = 50, before: str | None = None) -> Sequence[Job]:
         """Return the newest jobs first, those made before the job of an id where it is given: the next page.
 
+        The results of these have no partitions; ``get`` gives all there is of a job.
+
         Raises:
             JobUnknown: there is no job ``before``.
         """
         return self._store.newest(wanted or JobFilter(), limit, None if before is None else self._store.get(before))
 
     def page(self, wanted: JobFilter, page: Page) -> Sequence[Job]:
-        """Return a page of the jobs that the filter lets through."""
+        """Return a page of the jobs that the filter lets through, without their partitions."""
         return self._store.page(wanted, page)
+
+    def of_ids(self, ids: Sequence[str]) -> Sequence[Job]:
+        """Return the jobs of some ids, as far as there are such."""
+        return self._store.of_ids(ids)
 
     def count(self, wanted: JobFilter) -> int:
         """How many jobs the filter lets through."""

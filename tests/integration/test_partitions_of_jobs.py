@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from batch_jobs.flows import database
 from batch_jobs.flows.errors import IdempotencyKeyTaken
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.prefect.publishing import event_of
@@ -64,7 +65,8 @@ def test_the_rows_of_the_release_before_have_no_number(target: Engine):
         connection.execute(
             text(
                 "INSERT INTO batch_job (id, type, strategy, status, context, result, dry_run, trigger, attempt,"
-                " version, created_at, updated_at) VALUES ('batch_old', 'count', 's', 'created', '{}', '{}', FALSE, 'cli', 1, 1,"
+                " version, created_at, updated_at)"
+                " VALUES ('batch_old', 'count', 's', 'created', '{}', '{}', FALSE, 'cli', 1, 1,"
                 " '2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000')"
             )
         )
@@ -78,7 +80,19 @@ def test_the_rows_of_the_release_before_have_no_number(target: Engine):
 def test_partitions_are_kept_with_the_result(store: JobStore):
     entries = [partition(1, "running", rows=10, advanced=4, attempt=1, where="host:7"), partition(2)]
 
-    assert with_partitions(store, job_in(store, Status.PROCESSING), entries).result.partitions == entries
+    job = with_partitions(store, job_in(store, Status.PROCESSING), entries)
+
+    assert job.result.partitions == entries
+    assert store.of_ids([job.id, "batch_none"]) == [job]
+
+
+def test_a_list_is_read_without_them_and_with_all_else(store: JobStore):
+    job = with_partitions(store, job_in(store, Status.PROCESSING), [partition(1)], count=3)
+
+    (listed,) = store.newest(JobFilter(), 10)
+
+    assert listed == job.without_partitions()
+    assert (listed.result.partitions, listed.result.count) == ([], 3)
 
 
 def test_an_event_carries_the_job_without_a_thousand_partitions(store: JobStore):
