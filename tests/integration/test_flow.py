@@ -19,6 +19,7 @@ from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.runs.flow import build_flow
+from batch_jobs.flows.scheduled import create_batch_job
 from batch_jobs.flows.workspace import Workspace, current_workspace
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.result import PartitionEntry
@@ -146,6 +147,16 @@ def test_the_form_of_a_strategy_that_cuts_its_jobs_asks_for_their_partitions(wor
     assert flow(context={}, job_id=recorded.id, partitions=9).partitions == 2
     with pytest.raises(ContextRefused, match=r"^partitions must be a whole number from 1 to 1,000, not 0$"):
         flow(context={"limit": 1}, partitions=0)
+
+
+def test_a_schedule_may_say_how_many_partitions_its_jobs_have(workspace: Workspace):
+    create_batch_job("counting", {"limit": 1}, partitions=4)
+    create_batch_job("counting", {"limit": 2})
+
+    found = workspace.service.list()
+    assert [(job.context["limit"], job.partitions) for job in found] == [(2, None), (1, 4)]
+    with pytest.raises(ContextRefused, match="partitions must be a whole number from 1 to 1,000, not 5000"):
+        create_batch_job("counting", {"limit": 3}, partitions=5_000)
 
 
 def test_the_result_of_a_job_with_partitions_is_an_artifact_with_a_table_of_them(workspace: Workspace):

@@ -1,11 +1,15 @@
 """What the HTTP API takes and shows of partitions."""
 
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from batch_jobs.deployments.api.webhook import message
 from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.outbox import Delivery
 from batch_jobs.flows.jobs.transitions import Action, Status
 from support.api_server import Served
 from support.jobs import partition, with_partitions
@@ -92,3 +96,20 @@ def test_the_events_of_a_stream_have_the_partitions(api_on_both: Served):
     parts = [dict(line.split(": ", 1) for line in part.splitlines()) for part in text.split("\n\n") if part]
     (progress,) = [json.loads(part["data"]) for part in parts if part.get("event") == "progress"]
     assert progress["result"]["partitions"] == [entry.model_dump(exclude_none=True) for entry in ENTRIES]
+
+
+def test_the_webhook_sends_the_job_without_its_partitions(api: Served):
+    job = cut_job(api)
+
+    sent = message(Delivery(1, job.id, "failed", datetime.now(UTC), 1), job)["data"]["batch_job"]["result"]
+
+    assert sent["count"] == 20
+    assert "partitions" not in sent
+
+
+def test_medusas_answers_have_no_number_of_partitions(serve: Callable[..., Served], no_prefect: None):
+    compat = serve(medusa_compat=True)
+    made = compat.by("alice").post(JOBS, json={"type": "noting", "context": {}, "partitions": 2}).json()["batch_job"]
+
+    assert "partitions" not in made
+    assert compat.workspace.service.get(made["id"]).partitions == 2
