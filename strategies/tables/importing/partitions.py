@@ -64,24 +64,26 @@ def why_in_one(job: JobRun, plan: ImportPlan, table: Table, exists: bool) -> str
 
 
 def partitions(plan: ImportPlan, size: int) -> list[Partition]:
-    """The partitions of an import that can be cut, of about as many rows each.
-
-    There are ``size`` of them; four times as many where each has 50,000 rows then, and else so many that each has.
-    """
-    parts = max(size, min(MOST_TIMES * size, plan.total // LEAST_ROWS))
-    marks = [Mark(**mark) for mark in plan.marks]
-    begun = sorted({_nearest(marks, plan.total * part // parts) for part in range(parts)})
-    firsts = [marks[place] for place in begun]
+    """The partitions of an import that can be cut."""
     files = [file.key for file in plan.files]
-    ends = [*firsts[1:], None]
     return [
         Partition(
             _name(first, end, files),
             asdict(Part(first.start, end.start if end else None, first.line)),
             (end.rows if end else plan.total) - first.rows,
         )
-        for first, end in zip(firsts, ends, strict=True)
+        for first, end in cut([Mark(**mark) for mark in plan.marks], plan.total, size)
     ]
+
+
+def cut(marks: Sequence[Mark], rows: int, size: int) -> list[tuple[Mark, Mark | None]]:
+    """Where parts begin and end that have about as many rows each; the last one has no end.
+
+    There are ``size`` of them; four times as many where each has 50,000 rows then, and else so many that each has.
+    """
+    parts = max(size, min(MOST_TIMES * size, rows // LEAST_ROWS))
+    firsts = [marks[place] for place in sorted({_nearest(marks, rows * part // parts) for part in range(parts)})]
+    return list(zip(firsts, [*firsts[1:], None], strict=True))
 
 
 def has_partitions(job: JobRun) -> bool:
