@@ -16,6 +16,7 @@ from benchmarks import (
     job_list,
     life,
     memory,
+    peers,
     table_export,
     table_import,
 )
@@ -24,6 +25,7 @@ from benchmarks.report import console
 
 MEASUREMENTS = {
     "import": table_import.measure,
+    "peers": peers.measure,
     "frames": frames.measure,
     "export": table_export.measure,
     "commerce": commerce.measure,
