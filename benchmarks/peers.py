@@ -1,7 +1,7 @@
 """One CSV file into an empty keyed table, by us and by what else one would take, in turns in one run.
 
-Peers are optional: ``pip install -e '.[peers]'`` brings those of PyPI, a distribution brings ``pgloader`` and ``sqlite3``.
-What is not there is named and left out.
+Peers are optional: ``pip install -e '.[peers]'`` brings those of PyPI, ``pgloader`` and ``sqlite3`` are programs of a
+distribution. What is not there is named and left out.
 """
 
 import os
@@ -115,19 +115,8 @@ def by_sqlite3(url: str, path: Path) -> None:
 
 def by_sqlite_utils(url: str, path: Path) -> None:
     """By its command, whose cells are texts."""
-    _run(
-        sys.executable,
-        "-m",
-        "sqlite_utils",
-        "upsert",
-        _file(url),
-        "goods",
-        str(path),
-        "--csv",
-        "--pk",
-        "id",
-        "--silent",
-    )
+    upsert = (sys.executable, "-m", "sqlite_utils", "upsert")
+    _run(*upsert, _file(url), "goods", str(path), "--csv", "--pk", "id", "--silent")
 
 
 ON_POSTGRESQL = (

@@ -10,7 +10,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.csv
 from pgpq import encoders, schema
-from sqlalchemy import JSON, REAL, Connection, Numeric, String, Table, Uuid
+from sqlalchemy import JSON, REAL, Connection, Enum, Numeric, String, Table, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -41,7 +41,7 @@ class Encoded:
     """Rows as COPY takes them: as CSV, or in binary for columns of the server's ``types``."""
 
     rows: pa.Table
-    data: bytes
+    parts: tuple[bytes, ...]
     types: Mapping[str, tuple[str, ...]] | None = None
 
     def is_read_by(self, types: ServerTypes) -> bool:
@@ -65,7 +65,7 @@ def encode(rows: pa.Table, table: Table) -> Encoded:
     known = {name: found for name, found in fields.items() if found is not None}
     if len(known) < rows.num_columns:
         return as_csv(rows)
-    return Encoded(rows, _binary(known, rows.num_rows), {name: found.types for name, found in known.items()})
+    return Encoded(rows, _binary(known), {name: found.types for name, found in known.items()})
 
 
 def as_csv(rows: pa.Table) -> Encoded:
@@ -74,7 +74,7 @@ def as_csv(rows: pa.Table) -> Encoded:
     options = pyarrow.csv.WriteOptions(include_header=False)
     columns = [_hexadecimal(column) for column in rows.columns]
     pyarrow.csv.write_csv(pa.table(columns, names=rows.column_names), written, options)
-    return Encoded(rows, written.getvalue())
+    return Encoded(rows, (written.getvalue(),))
 
 
 def copy(connection: Connection, into: str, encoded: Encoded) -> int:
@@ -82,7 +82,8 @@ def copy(connection: Connection, into: str, encoded: Encoded) -> int:
     kind = "csv" if encoded.types is None else "binary"
     with driver_of(connection).cursor() as cursor:
         with cursor.copy(f"COPY {into} FROM STDIN (FORMAT {kind})") as copying:
-            copying.write(encoded.data)
+            for part in encoded.parts:
+                copying.write(part)
         return int(cursor.rowcount)
 
 
@@ -94,14 +95,14 @@ def server_types(cursor: psycopg.Cursor[Any]) -> ServerTypes:
     return {name: found.name if found else None for name, found in known}
 
 
-def _binary(fields: Mapping[str, _Field], size: int) -> bytes:
+def _binary(fields: Mapping[str, _Field]) -> tuple[bytes, ...]:
     rows = pa.record_batch([found.values for found in fields.values()], names=list(fields))
     builders = {
         column.name: fields[column.name].builder or pgpq.ArrowToPostgresBinaryEncoder.infer_encoder(column)
         for column in rows.schema
     }
     encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(rows.schema, builders)
-    return b"".join((encoder.write_header(), encoder.write_batch(rows), encoder.finish()))
+    return encoder.write_header(), encoder.write_batch(rows), encoder.finish()
 
 
 def _field(name: str, column: pa.ChunkedArray, table: Table) -> _Field | None:
@@ -127,7 +128,8 @@ def _field_of_texts(name: str, texts: pa.StringArray, wanted: TypeEngine[Any] | 
         return _made(uuids(texts), "uuid")
     if isinstance(wanted, Numeric):
         return _made(decimals(texts), "numeric")
-    return _Field(texts, TEXTS) if isinstance(wanted, String | JSON) else None
+    is_text = isinstance(wanted, String | JSON) and not isinstance(wanted, Enum)
+    return _Field(texts, TEXTS) if is_text else None
 
 
 def _made(values: pa.Array | None, type: str) -> _Field | None:
