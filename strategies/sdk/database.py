@@ -194,6 +194,10 @@ class Database:
         """The SQL for a time as browsers write it, such as ``Tue, 24 Nov 2026 03:04:45 GMT``."""
         raise NotImplementedError
 
+    def floor(self, number: str) -> str:
+        """The SQL for the largest whole number that is no more than a number."""
+        return f"floor({number})"
+
     def concatenated(self, rows: str) -> str:
         """A query with one row (``key``, ``words``) for each key: its words between commas, by their place.
 

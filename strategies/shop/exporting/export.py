@@ -19,6 +19,7 @@ from batch_jobs.strategies.tables.stopping import stoppable
 
 DELIMITER = ";"
 TEXT = types.Text()
+UP, DOWN = " ASC", " DESC"
 Way = Literal["ASC", "DESC"]
 
 
@@ -69,18 +70,19 @@ class ExportColumn:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The query of the entries' ids and places, the one of their ids, and whether these are all there are."""
+    """The query of the entries' ids and places, the one of their ids, whether these are all there are, their order."""
 
     placed: str
     ids: str
     everything: bool
+    order: list[str]
 
 
 @dataclass(frozen=True)
 class ExportQuery:
-    """What to read: the columns, the SQL from FROM on with its WITH before it, the columns to order by.
+    """What to read: the columns, the SQL from FROM on with its WITH before it, what to order by.
 
-    ``rows`` is how many rows there will be, ``None`` where each entry has one.
+    What of ``order`` ends with DESC goes down; ``rows`` is how many rows there will be, ``None`` if each entry has one.
     """
 
     columns: list[ExportColumn]
@@ -92,10 +94,11 @@ class ExportQuery:
     def selection(self) -> Selection:
         """The query with short names, since a header may be longer than a name may be in PostgreSQL."""
         cells = [f"{column.cell} AS c{number}" for number, column in enumerate(self.columns)]
-        places = [f"{order} AS place{number}" for number, order in enumerate(self.order)]
+        order = {f"place{number}": cell for number, cell in enumerate(self.order)}
+        places = [f"{cell.removesuffix(UP).removesuffix(DOWN)} AS {place}" for place, cell in order.items()]
         select = f"({self.before}SELECT {', '.join([*cells, *places])} {self.source})"
         selected = [SelectedColumn(f"c{number}", column.type) for number, column in enumerate(self.columns)]
-        return Selection(select, selected, [f"place{number}" for number in range(len(places))])
+        return Selection(select, selected, list(order), frozenset(name for name in order if order[name].endswith(DOWN)))
 
     def named(self) -> list[SelectedColumn]:
         """The columns by their headers."""
@@ -197,14 +200,16 @@ class ShopExport(BatchJobStrategy, abstract=True):
         filters = conditions(context.filterable_fields, self.filters(database_of(connection).lower))
         wanted = [*self.always, *filters] or ["TRUE"]
         # the id last makes the order total, so that entries of one time do not change places
-        order = ", ".join([*(f"entry.{name} {way}" for name, way in config.order.items()), "entry.id"])
+        orders = [*(f"entry.{name} {way}" for name, way in config.order.items()), "entry.id"]
+        order = ", ".join(orders)
         limit = "" if context.batch_size is None else f" LIMIT {context.batch_size}"
         if config.skip:
             limit = f"{limit or NO_LIMIT} OFFSET {config.skip}"
         entries = f"FROM {self.table} AS entry WHERE {' AND '.join(wanted)}"
         placed = f"SELECT entry.id, row_number() OVER (ORDER BY {order}) AS place {entries} ORDER BY {order}{limit}"
         # numbering them costs as much as reading them, where all that is asked is which they are
-        return Chosen(placed, placed if limit else f"SELECT entry.id {entries}", everything=not filters and not limit)
+        ids = placed if limit else f"SELECT entry.id {entries}"
+        return Chosen(placed, ids, everything=not filters and not limit, order=orders)
 
     def _count(self, job: JobRun, connection: Connection) -> int:
         driver = driver_of(connection)
