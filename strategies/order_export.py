@@ -1,6 +1,7 @@
 """The built-in strategy that writes a shop's orders to a file."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Integer
 
@@ -8,6 +9,7 @@ from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.export import (
     DELIMITER,
+    Chosen,
     ExportColumn,
     ExportQuery,
     ListConfig,
@@ -127,9 +129,8 @@ class OrderExport(ShopExport):
         if job.plan["without_column"]:
             job.logger.warning("no column of the file is for %s", ", ".join(job.plan["without_column"]))
 
-    def query(self, context: ShopExportContext, connection: Connection) -> ExportQuery:
+    def query(self, context: ShopExportContext, connection: Connection, chosen: Chosen, shape: Any) -> ExportQuery:
         """One row an order."""
-        chosen = self.chosen(context, connection)
         totals = OrderTotals(database_of(connection), chosen.everything)
         source = (
             f"FROM ({totals.orders()}) AS entry LEFT JOIN customer ON customer.id = entry.customer_id "

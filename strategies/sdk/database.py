@@ -81,6 +81,8 @@ class Database:
     exact_collation: ClassVar[str]
     #: The hidden column of every table by which rows are in the order in which they were written.
     written_order: ClassVar[str]
+    #: Whether several connections can read one snapshot.
+    shares_snapshots: ClassVar[bool] = False
     #: What a SELECT ends with that keeps others from changing its rows until the transaction ends; nothing where a
     #: writing transaction is alone in any case.
     row_lock: ClassVar[str] = ""
