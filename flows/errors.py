@@ -188,3 +188,10 @@ def _any_of(statuses: Iterable[Status]) -> str:
 def _when_served(job: "Job") -> str:
     when = f"at {job.start_at:%Y-%m-%dT%H:%MZ} or " if job.start_at and job.start_at > datetime.now(UTC) else ""
     return f"{when}as soon as `batch-jobs serve` runs"
+
+
+class RunnerIncomplete(PermanentError):
+    """Partitions cannot run where the setting says."""
+
+    def __init__(self, runner: str, missing: Sequence[str]) -> None:
+        super().__init__(f"BATCH_JOBS_TASK_RUNNER is {runner}, which lacks {'; '.join(missing)}. Nothing was begun")

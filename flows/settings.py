@@ -1,6 +1,7 @@
 """The settings, from ``BATCH_JOBS_*`` variables and ``.env``; none is needed."""
 
 import os
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
@@ -21,6 +22,7 @@ from batch_jobs.strategies.sdk.sources import Sources
 PREFIX = "BATCH_JOBS_"
 LogFormat = Literal["text", "json"]
 ENV_FILE = ".env"
+RUNNER = re.compile(r"threads|processes|(dask|ray)(://[\w.-]+:\d+)?")
 
 
 class Settings(BaseSettings):
@@ -57,6 +59,14 @@ class Settings(BaseSettings):
     )
     confirm_timeout: PositiveFloat = Field(
         7 * 24 * 3600, description="Seconds in which a previewed job can be confirmed; it is canceled then."
+    )
+    task_runner: str = Field(
+        "processes",
+        description="Where partitions run: `processes` or `threads` of the run's machine, `dask` or `ray` (a cluster"
+        " made for the run), or those at an address, such as `dask://host:8786` or `ray://host:10001`.",
+    )
+    partitions: int = Field(
+        1, ge=1, le=1000, description="How many partitions of a job are worked on at a time, where it says nothing."
     )
     retention_days: PositiveFloat | None = Field(
         None, description="Days after which ended jobs and their files are pruned; kept for ever where it is not set."
@@ -139,6 +149,13 @@ class Settings(BaseSettings):
             advice = "and could be guessed; `openssl rand -base64 48` makes one"
             raise ValueError(f"it is shorter than {SHORTEST_SECRET} characters {advice}")
         return key
+
+    @field_validator("task_runner")
+    @classmethod
+    def _known_runner(cls, name: str) -> str:
+        if not RUNNER.fullmatch(name):
+            raise ValueError("it is none of processes, threads, dask, dask://host:port, ray, ray://host:port")
+        return name
 
     @field_validator("home")
     @classmethod

@@ -9,6 +9,7 @@ from ulid import ULID
 from batch_jobs.flows.jobs.named_files import NamedFiles
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload, has_not_ended, is_kept
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
+from batch_jobs.strategies.sdk.partition_table import partition_table
 from batch_jobs.strategies.sdk.database import for_writing
 from batch_jobs.strategies.sdk.files import JOBS, UPLOADS, FileStore
 
@@ -72,10 +73,11 @@ class Pruning:
         return files
 
     def _forget_checkpoints(self, ids: list[str]) -> None:
-        if not inspect(self._target).has_table(checkpoint_table.name):
-            return
+        there = inspect(self._target)
+        tables = [table for table in (checkpoint_table, partition_table) if there.has_table(table.name)]
         with for_writing(self._target.connect()) as connection, connection.begin():
-            connection.execute(delete(checkpoint_table).where(checkpoint_table.c.job_id.in_(ids)))
+            for table in tables:
+                connection.execute(delete(table).where(table.c.job_id.in_(ids)))
 
     def _delete(self, ids: list[str]) -> None:
         with for_writing(self._jobs.connect()) as connection, connection.begin():

@@ -30,11 +30,14 @@ from batch_jobs.strategies.sdk.errors import (
 from batch_jobs.strategies.sdk.forks import ending_forks
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.sdk.json_values import storable
+from batch_jobs.strategies.sdk.partition import PartitionStatus
+from batch_jobs.strategies.sdk.partitioning import Partitioning, PartitionsFailed, cuts
 from batch_jobs.strategies.sdk.registry import origin_of
-from batch_jobs.strategies.sdk.result import ErrorEntry
+from batch_jobs.strategies.sdk.result import ErrorEntry, PartitionEntry
 
 MESSAGE_LIMIT = 1_000  # characters of an error kept in the row
 TRACE_LIMIT = 10_000
+SHOWN_PARTITIONS = 10
 
 Hook = Callable[[BatchJobStrategy, JobRun], None]
 
@@ -78,6 +81,7 @@ class Attempt:
         job: Job,
         opened: OpenedContext,
         parts: JobParts,
+        partitioning: Partitioning,
         run_step: StepRunner,
     ) -> None:
         self._store = store
@@ -86,6 +90,7 @@ class Attempt:
         self._opened = opened
         self._report = parts.report
         self._checkpoints = parts.checkpoints
+        self._partitioning = partitioning
         self._run_step = run_step
         context = strategy.Context.model_validate(opened.values)
         identity = JobIdentity(job.id, job.type, context, job.dry_run, job.attempt, job.created_by)
@@ -115,6 +120,8 @@ class Attempt:
             return self._stopped(StopRequested(Status.CANCELED))
 
     def _phases(self) -> Outcome:
+        if cuts(self._strategy):
+            self._partitioning.require()
         if self._job.status is Status.CREATED:
             self._pre_process()
         if self._job.status is Status.PRE_PROCESSED:
@@ -124,7 +131,7 @@ class Attempt:
             self._move(Action.CONFIRM)
         if self._job.status is Status.CONFIRMED:
             self._move(Action.PROCESS)
-        self._hook("process", hooks.process)
+        self._hook("process", self._process)
         self._hook("post-process", hooks.post_process)
         self._move(Action.COMPLETE)
         return Outcome.COMPLETED
@@ -140,6 +147,9 @@ class Attempt:
         if chunks:
             raise PreviewForgotten(run.id, chunks)
         hooks.pre_process(strategy, run)
+
+    def _process(self, strategy: BatchJobStrategy, run: JobRun) -> None:
+        hooks.process(strategy, run, self._partitioning)
 
     def _hook(self, name: str, hook: Hook) -> None:
         def run() -> None:
@@ -158,7 +168,10 @@ class Attempt:
         """Ask the strategy whether the error may pass; if so, the next attempt begins, its reason in the history."""
         raised = cast(Exception, original(error))
         with ending_forks(), exits_as_errors():
-            passes = self._strategy.should_retry(self.run, raised)
+            if isinstance(raised, PartitionsFailed):
+                passes = raised.may_pass
+            else:
+                passes = self._strategy.should_retry(self.run, raised)
         if not passes:
             return False
         entry = self._entry(raised)
@@ -204,9 +217,8 @@ class Attempt:
         result = self.run.result
         if result.count is not None and result.advancement_count < result.count:
             rows = f"{result.count - result.advancement_count} of {result.count} rows were not processed"
-            self.run.describe(
-                "unprocessed", "Not processed", f"{rows}: those after the first {result.advancement_count}"
-            )
+            which = _unprocessed(result.partitions) or f"those after the first {result.advancement_count}"
+            self.run.describe("unprocessed", "Not processed", f"{rows}: {which}")
 
     def _failed(self, error: BaseException, **values: Any) -> bool:
         """Let the row say failed and run the strategy's hook; ``False`` when the job was canceled before that.
@@ -216,6 +228,8 @@ class Attempt:
             values: more columns to set with it.
         """
         entry = self._entry(error)
+        if isinstance(error, PartitionsFailed):
+            self.run.result.errors += error.entries
         self.run.result.errors.append(entry)
         self.run.save()
         try:
@@ -239,6 +253,17 @@ class Attempt:
     def _entry(self, error: BaseException) -> ErrorEntry:
         entry = describe_error(error, origin_of(type(self._strategy)))
         return ErrorEntry.model_validate(self._opened.masked(entry.model_dump()))
+
+
+def _unprocessed(partitions: list[PartitionEntry]) -> str:
+    """Of which partitions rows are left, as each has gone through its first ones; empty for a job that is not cut."""
+    left = [
+        f"{entry.name} (after its first {entry.advanced})" if entry.advanced else entry.name
+        for entry in partitions
+        if entry.status != PartitionStatus.COMPLETED
+    ]
+    more = f" and {len(left) - SHOWN_PARTITIONS} more" if len(left) > SHOWN_PARTITIONS else ""
+    return f"{', '.join(left[:SHOWN_PARTITIONS])}{more}"
 
 
 def describe_error(error: BaseException, file: Path) -> ErrorEntry:

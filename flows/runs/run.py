@@ -20,12 +20,14 @@ from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.prefect.client import RESCHEDULED
 from batch_jobs.flows.runs.artifacts import Artifacts
 from batch_jobs.flows.runs.attempt import Attempt, Outcome, Step
+from batch_jobs.flows.runs.partitions.coordinator import PrefectPartitioning
 from batch_jobs.flows.runs.reporting import Heartbeat, RowReport
 from batch_jobs.flows.runs.tasks import StepTasks
 from batch_jobs.flows.runs.traced_checkpoints import TracedCheckpoints
 from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobParts
 from batch_jobs.strategies.sdk.sessions import Session
@@ -83,8 +85,8 @@ class JobFlowRun:
         shown, logger = Artifacts(job.id, opened), get_run_logger()
         report = RowReport(self._store, job, opened, shown.show_progress, self._is_leaving)
         with self._workspace.target_of(Session(job.id, job.claim or 0), report.stop_if_asked) as target:
-            checkpoints = TracedCheckpoints(target, job.id, token=job.claim or 0, stop_if_asked=report.stop_if_asked)
-            checkpoints.traceparent = job.traceparent
+            store = CheckpointStore(target, job.id, token=job.claim or 0, stop_if_asked=report.stop_if_asked)
+            checkpoints = TracedCheckpoints(store, job.traceparent)
             parts = JobParts(
                 target,
                 self._workspace.files,
@@ -103,8 +105,10 @@ class JobFlowRun:
             if step.name == "pre-process":
                 shown.show_plan(attempt.run)
 
-        attempt = Attempt(self._store, self._strategy, job, opened, parts, run_step)
-        beating = Heartbeat(self._workspace.settings.heartbeat_timeout, self._beat_of(job, parts.target), parts.logger)
+        settings = self._workspace.settings
+        partitioning = PrefectPartitioning(settings, job.id, job.claim or 0, settings.partitions)
+        attempt = Attempt(self._store, self._strategy, job, opened, parts, partitioning, run_step)
+        beating = Heartbeat(settings.heartbeat_timeout, self._beat_of(job, parts.target), parts.logger)
         with opened.masking_logs(), beating:
             try:
                 return attempt.go()

@@ -1,10 +1,10 @@
 """The checkpoint of a job, kept in the target database so that it commits together with the rows it stands for."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import (
     JSON,
@@ -61,6 +61,25 @@ def create_table(engine: Engine, table: Table) -> None:
     with for_writing(engine.connect()) as connection, connection.begin():
         database_of(connection).lock(connection, table.name)
         table.create(connection, checkfirst=True)
+
+
+class Checkpoints(Protocol):
+    """The checkpoint that a run goes by: of a job as a whole, or of one of its partitions."""
+
+    def take(self) -> Checkpoint:
+        """Take the right to write and return where the work stands."""
+
+    def load(self) -> Checkpoint:
+        """Return where the work stands; reads only."""
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """One transaction on the target that nobody can overlap who takes the right to write later."""
+
+    def save(self, connection: Connection, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint in the chunk's own transaction."""
+
+    def elsewhere(self) -> Counters:
+        """What the job's other partitions have counted so far."""
 
 
 class CheckpointStore:

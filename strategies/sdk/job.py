@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from sqlalchemy import Connection, Engine
 
-from batch_jobs.strategies.sdk.checkpoint import Checkpoint, CheckpointStore
+from batch_jobs.strategies.sdk.checkpoint import Checkpoint, Checkpoints
 from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.files import FileStore, harmless_name
@@ -84,7 +84,7 @@ class JobParts:
 
     target: Engine
     files: FileStore
-    checkpoints: CheckpointStore
+    checkpoints: Checkpoints
     report: Report = field(default_factory=SilentReport)
     logger: Any = field(default_factory=lambda: logging.getLogger("batch_jobs"))
     chunk_size: int = DEFAULT_CHUNK_SIZE
@@ -332,7 +332,7 @@ class JobRun:
         self.rejects.discard_after(self._checkpoint.chunk_number)
         self.progress.end_chunk(self._checkpoint.counters.model_copy())
 
-    def parts_of(self, state: PartitionState, checkpoints: CheckpointStore) -> JobParts:
+    def parts_of(self, state: PartitionState, checkpoints: Checkpoints) -> JobParts:
         """What one of the job's partitions works with in this process."""
         return JobParts(
             self.target,

@@ -1,12 +1,12 @@
 """The checkpoint of a partition as one execution of it sees it; task runners execute a task more than once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, case, func, select, update
 
-from batch_jobs.strategies.sdk.checkpoint import Checkpoint, CheckpointStore
+from batch_jobs.strategies.sdk.checkpoint import Checkpoint
 from batch_jobs.strategies.sdk.database import database_of, for_writing
 from batch_jobs.strategies.sdk.errors import BatchJobError, ChunkIsIn, Superseded, TargetOlder, count_rows
 from batch_jobs.strategies.sdk.partition import OVER, PartitionState, PartitionStatus
@@ -33,7 +33,12 @@ class PartitionAbandoned(BatchJobError):
         )
 
 
-class PartitionCheckpoints(CheckpointStore):
+def entry_of(error: BatchJobError) -> dict[str, Any]:
+    """An error of ours as it is recorded."""
+    return ErrorEntry(message=str(error), code=type(error).__name__).model_dump(mode="json")
+
+
+class PartitionCheckpoints:
     """The checkpoint of one partition; a chunk commits only for the last execution of the last attempt.
 
     Args:
@@ -44,9 +49,12 @@ class PartitionCheckpoints(CheckpointStore):
     """
 
     def __init__(
-        self, engine: Engine, session: Session, where: tuple[str, int], stop_if_asked: Any = lambda: None
+        self, engine: Engine, session: Session, where: tuple[str, int], stop_if_asked: Callable[[], None] = lambda: None
     ) -> None:
-        super().__init__(engine, session.job_id, session.claim, stop_if_asked=stop_if_asked)
+        self._engine = engine
+        self._job_id = session.job_id
+        self._claim = session.claim
+        self._stop_if_asked = stop_if_asked
         self._session = session
         self._where = where
         self._execution: int | None = None
@@ -69,9 +77,10 @@ class PartitionCheckpoints(CheckpointStore):
             TargetLocked: somebody else has the row locked.
         """
         if self._execution is None:
-            self._execution = write_past_lost_attempts(
-                self._engine, self._session, self._stop_if_asked, self._raise_execution
-            )
+            taken = write_past_lost_attempts(self._engine, self._session, self._stop_if_asked, self._raise_execution)
+            if isinstance(taken, PartitionAbandoned):
+                raise taken
+            self._execution = taken
         return self.load()
 
     def load(self) -> Checkpoint:
@@ -120,7 +129,7 @@ class PartitionCheckpoints(CheckpointStore):
         """Why to stop at this chunk edge: what the process asks that has the job, or ``superseded``."""
         with self._engine.connect() as connection:
             row = connection.execute(select(TABLE.claim, TABLE.execution, TABLE.stop).where(self._row)).one_or_none()
-        if row is None or row.claim != self._token or self._execution not in (None, row.execution):
+        if row is None or row.claim != self._claim or self._execution not in (None, row.execution):
             return "superseded"
         reason: str | None = row.stop
         return reason
@@ -165,24 +174,27 @@ class PartitionCheckpoints(CheckpointStore):
 
     @property
     def _mine_still(self) -> Any:
-        return self._row & (TABLE.claim == self._token) & (TABLE.execution == self._execution)
+        return self._row & (TABLE.claim == self._claim) & (TABLE.execution == self._execution)
 
     def _require_mine(self, connection: Connection) -> None:
         row = connection.execute(select(TABLE.claim, TABLE.execution).where(self._row).with_for_update()).one_or_none()
-        if row is None or row.claim < self._token:
+        if row is None or row.claim < self._claim:
             raise TargetOlder(self._job_id)
-        if row.claim > self._token or row.execution != self._execution:
-            raise Superseded(self._job_id, row.claim if row.claim > self._token else None)
+        if row.claim > self._claim or row.execution != self._execution:
+            raise Superseded(self._job_id, row.claim if row.claim > self._claim else None)
 
-    def _raise_execution(self, connection: Connection) -> int:
+    def _raise_execution(self, connection: Connection) -> int | PartitionAbandoned:
         host, pid = self._where
         row = connection.execute(select(partition_table).where(self._row).with_for_update()).one_or_none()
-        if row is None or row.claim < self._token:
+        if row is None or row.claim < self._claim:
             raise TargetOlder(self._job_id)
-        if row.claim > self._token or row.status in OVER:
+        if row.claim > self._claim or row.status in OVER:
             raise Superseded(self._job_id, row.claim)
         if row.fruitless >= EXECUTIONS:
-            raise PartitionAbandoned(state_of(row))
+            abandoned = PartitionAbandoned(state_of(row))
+            failed = {"status": PartitionStatus.FAILED, "error": entry_of(abandoned), "ended_at": func.now()}
+            connection.execute(update(partition_table).where(self._row).values(failed))
+            return abandoned
         connection.execute(
             update(partition_table)
             .where(self._row)

@@ -11,7 +11,7 @@ from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.errors import PermanentError, StopRequested, Superseded
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.sdk.partition import OVER, PartitionStatus
-from batch_jobs.strategies.sdk.partition_checkpoint import PartitionCheckpoints
+from batch_jobs.strategies.sdk.partition_checkpoint import PartitionAbandoned, PartitionCheckpoints
 from batch_jobs.strategies.sdk.partition_table import PartitionTable
 from batch_jobs.strategies.sdk.result import ErrorEntry, JobResult
 from batch_jobs.strategies.sdk.sessions import Session
@@ -70,6 +70,8 @@ def run_partition(
         checkpoints.end(status, job.result.stat_descriptors)
     except Superseded:
         return "superseded"
+    except PartitionAbandoned:
+        return PartitionStatus.FAILED
     except BaseException as error:
         status = PartitionStatus.FAILED
         with _as_it_was(error):
@@ -101,6 +103,9 @@ class OneByOne:
 
     def __init__(self, size: int = 1) -> None:
         self.size = size
+
+    def require(self) -> None:
+        """Nothing is needed."""
 
     def table(self, job: JobRun) -> PartitionTable:
         """The job's partitions in the target."""

@@ -9,6 +9,7 @@ from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.json_values import require_json
 from batch_jobs.strategies.sdk.partition import Partition, PartitionState, PartitionStatus
 from batch_jobs.strategies.sdk.partition_table import PartitionTable
+from batch_jobs.strategies.sdk.result import ErrorEntry
 
 NAME_LENGTH = 255
 SHOWN_FAILURES = 3
@@ -27,6 +28,15 @@ class PartitionsFailed(BatchJobError):
             f"{len(self.failed)} of {len(known)} partitions failed: {'; '.join(reasons[:SHOWN_FAILURES])}{more}"
         )
 
+    @property
+    def entries(self) -> list[ErrorEntry]:
+        """Why each failed."""
+        return [
+            state.error.model_copy(update={"message": f"{state.name}: {state.error.message}"})
+            for state in self.failed
+            if state.error is not None
+        ]
+
 
 class PartitionsRefused(PartitionsFailed, PermanentError):
     """Some failed as no other attempt could do better."""
@@ -37,6 +47,9 @@ class Partitioning(Protocol):
 
     #: How many at a time.
     size: int
+
+    def require(self) -> None:
+        """Refuse a job that is cut before it begins, where its partitions could not be run."""
 
     def table(self, job: JobRun) -> PartitionTable:
         """The job's partitions in the target."""
@@ -49,6 +62,11 @@ class Partitioning(Protocol):
         """
 
 
+def cuts(strategy: BatchJobStrategy) -> bool:
+    """Whether a strategy may cut its jobs."""
+    return type(strategy).partition is not BatchJobStrategy.partition
+
+
 def is_cut(strategy: BatchJobStrategy, job: JobRun, partitioning: Partitioning) -> bool:
     """Whether the job has partitions; they are planned where it has not begun.
 
@@ -56,7 +74,7 @@ def is_cut(strategy: BatchJobStrategy, job: JobRun, partitioning: Partitioning) 
         StrategyIncomplete: what the strategy returned are no partitions.
         Superseded: a later attempt has the job.
     """
-    if type(strategy).partition is BatchJobStrategy.partition:
+    if not cuts(strategy):
         return False
     table = partitioning.table(job)
     is_planned = bool(table.read())

@@ -1,0 +1,1 @@
+"""A job's partitions as tasks of its Prefect run, on the task runner of the setting."""

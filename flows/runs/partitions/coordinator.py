@@ -1,0 +1,163 @@
+"""Has the partitions of a job worked on until all have ended, from the process that has the job.
+
+What became of a partition is what the target says. A task runner is only where they run: it may run a task twice, lose
+one, or say of one for ever that it runs.
+"""
+
+import time
+from typing import Any
+
+from batch_jobs.flows.jobs.stillness import Stillness
+from batch_jobs.flows.runs.partitions.pool import Pool
+from batch_jobs.flows.runs.partitions.runners import has_runner_each, require_runner, runner_maker
+from batch_jobs.flows.settings import Settings
+from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.errors import StopRequested
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.partition import OVER, PartitionState, PartitionStatus
+from batch_jobs.strategies.sdk.partition_checkpoint import EXECUTIONS
+from batch_jobs.strategies.sdk.partition_run import plain_entry
+from batch_jobs.strategies.sdk.partition_table import PartitionTable
+
+#: How often the partitions are looked at while none ends.
+LOOK_SECONDS = 0.5
+#: How long a runner that takes no task is asked again.
+RUNNER_SECONDS = 60.0
+
+
+class PrefectPartitioning:
+    """Runs a job's partitions as Prefect tasks.
+
+    Args:
+        settings: which runner, and how long silence may last.
+        job_id: the job.
+        claim: of this attempt.
+        size: how many partitions at a time.
+    """
+
+    def __init__(self, settings: Settings, job_id: str, claim: int, size: int) -> None:
+        self._settings = settings
+        self._job_id = job_id
+        self._claim = claim
+        self.size = size
+
+    def require(self) -> None:
+        """Make sure that more than one partition at a time can be run.
+
+        Raises:
+            RunnerIncomplete: names everything that is missing.
+        """
+        if self.size > 1:
+            require_runner(self._settings)
+
+    def table(self, job: JobRun) -> PartitionTable:
+        """The job's partitions in the target."""
+        return PartitionTable(job.target, self._job_id, self._claim, job.stop_if_asked)
+
+    def run(self, strategy: BatchJobStrategy, job: JobRun, table: PartitionTable) -> None:
+        """Run what is not done, until each has ended or stopped.
+
+        Raises:
+            StopRequested: the job is to stop; its partitions have stopped.
+        """
+        if all(state.status in OVER for state in table.read()):
+            return
+        make_runner = runner_maker(self._settings, self.size)
+        with Pool(make_runner, self.size, has_runner_each(self._settings)) as pool:
+            _Round(job, table, pool, self._settings.heartbeat_timeout, self._claim).go()
+
+
+class _Round:
+    """The partitions of one attempt, from the first that is begun to the last that ends."""
+
+    def __init__(self, job: JobRun, table: PartitionTable, pool: Pool, timeout: float, claim: int) -> None:
+        self._job, self._table, self._pool = job, table, pool
+        self._timeout = timeout
+        self._claim = claim
+        self._stillness = Stillness()
+        self._executions: dict[int, int] = {}
+        self._untaken: dict[int, int] = {}
+        self._stop: StopRequested | None = None
+        self._refused_since: float | None = None
+
+    def go(self) -> None:
+        """Look, begin what is to be begun, wait."""
+        while True:
+            states = self._table.read()
+            self._job.show_partitions(states)
+            self._heed_stop()
+            self._leave_lost(states)
+            waiting = [one for one in states if one.status not in OVER and one.number not in self._pool.numbers]
+            if self._stop is None:
+                self._begin(waiting)
+            if not self._pool.numbers and (self._stop is not None or not waiting):
+                break
+            for number, error in self._pool.ended(LOOK_SECONDS).items():
+                self._note_end(number, error)
+        if self._stop is not None:
+            raise self._stop
+
+    def _heed_stop(self) -> None:
+        """Have all stop where the job is to; the process ends when they have."""
+        if self._stop is None:
+            try:
+                self._job.stop_if_asked()
+            except StopRequested as stop:
+                self._stop = stop
+                self._table.ask_to_stop(stop.reason)
+
+    def _begin(self, waiting: list[PartitionState]) -> None:
+        for state in waiting:
+            if not self._pool.has_room:
+                return
+            self._executions[state.number] = state.execution
+            try:
+                self._pool.begin(state.number, self._parameters(state))
+            except Exception as error:  # whatever a runner raises whose workers or scheduler are away
+                self._bear(error)
+                return
+            self._refused_since = None
+
+    def _bear(self, error: Exception) -> None:
+        """Bear for a while that the runner takes no task."""
+        now = time.monotonic()
+        self._refused_since = self._refused_since or now
+        if now - self._refused_since > RUNNER_SECONDS:
+            raise error
+        self._job.logger.warning("the task runner takes no partition: %s; it is asked again", error)
+
+    def _parameters(self, state: PartitionState) -> dict[str, Any]:
+        return {
+            "job_id": self._job.id,
+            "claim": self._claim,
+            "number": state.number,
+            "name": state.name,
+            "shared": self._job.shared,
+        }
+
+    def _leave_lost(self, states: list[PartitionState]) -> None:
+        """Have those begun again whose process gives no sign of life, though its task has not ended."""
+        running = [one for one in states if one.status is PartitionStatus.RUNNING and one.number in self._pool.numbers]
+        marks = {str(one.number): (one.execution, one.heartbeat, one.chunk_number) for one in running}
+        still = self._stillness.look(marks, self._timeout)
+        for state in running:
+            if still[str(state.number)] > self._timeout:
+                self._job.logger.warning(
+                    "%s gave no sign of life for %.0f s in %s; it is begun again",
+                    state.name,
+                    self._timeout,
+                    state.where,
+                )
+                self._pool.leave(state.number)
+
+    def _note_end(self, number: int, error: BaseException | None) -> None:
+        """Begin no partition for ever whose task ends before anybody has taken it."""
+        if error is None:
+            return
+        state = next(one for one in self._table.read() if one.number == number)
+        if state.status in OVER or state.execution > self._executions[number]:
+            self._job.logger.warning("the process of %s is lost: %s", state.name, " ".join(str(error).split()))
+            return
+        self._untaken[number] = self._untaken.get(number, 0) + 1
+        if self._untaken[number] >= EXECUTIONS:
+            self._table.fail(number, plain_entry(error))
