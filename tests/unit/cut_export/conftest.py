@@ -1,6 +1,4 @@
-import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,42 +8,15 @@ import pytest
 from sqlalchemy import Engine
 
 from batch_jobs.strategies.sdk import hooks
-from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.sdk.partition import PartitionState
+from batch_jobs.strategies.sdk.partition_checkpoint import PartitionCheckpoints
 from batch_jobs.strategies.sdk.partition_run import OneByOne
-from batch_jobs.strategies.sdk.partition_table import PartitionTable
+from batch_jobs.strategies.sdk.partitioning import Partitioning
 from batch_jobs.strategies.sdk.testing import new_job, prepared
 from batch_jobs.strategies.tables.cut_export import CutExport
-
-
-class OfOne(OneByOne):
-    """Runs the partitions of one job in any order, several at a time, and something else before each."""
-
-    def __init__(self, size: int, meanwhile: Callable[[], None], at_a_time: int) -> None:
-        super().__init__(size)
-        self._meanwhile, self._at_a_time = meanwhile, at_a_time
-
-    def run(self, strategy: BatchJobStrategy, job: JobRun, table: PartitionTable) -> None:
-        states = table.read()
-        random.Random(len(states)).shuffle(states)
-        with ThreadPoolExecutor(self._at_a_time) as threads:
-            list(threads.map(lambda state: self._run_one(strategy, job, table, state), states))
-
-    def _run_one(self, strategy: BatchJobStrategy, job: JobRun, table: PartitionTable, state: PartitionState) -> None:
-        self._meanwhile()
-        super().run(strategy, job, _Alone(table, state))  # type: ignore[arg-type]
-
-
-@dataclass
-class _Alone:
-    table: PartitionTable
-    state: PartitionState
-
-    def read(self) -> list[PartitionState]:
-        return [self.state]
+from support.partitions import InAnyOrder
 
 
 @dataclass
@@ -68,8 +39,13 @@ class Exports:
     def parts(
         self, strategy: type[CutExport], meanwhile: Callable[[], None] = lambda: None, size: int = 3, **context: Any
     ) -> bytes:
-        """The file of an export that is cut."""
-        job = self.run(strategy, OfOne(size, meanwhile, at_a_time=3), **context)
+        """The file of an export that is cut; ``meanwhile`` is done before each part."""
+
+        def begun(*arguments: Any) -> PartitionCheckpoints:
+            meanwhile()
+            return PartitionCheckpoints(*arguments)
+
+        job = self.run(strategy, InAnyOrder(size, at_once=3, checkpoints=begun), **context)
         assert len(job.result.partitions) > 1, self.said
         assert {partition.status for partition in job.result.partitions} == {"completed"}
         assert self.store.list(f"jobs/{job.id}/parts") == []
@@ -84,7 +60,7 @@ class Exports:
         assert job.result.file_key
         return self.said["partitions"]
 
-    def run(self, strategy: type[CutExport], partitioning: OneByOne | None, **context: Any) -> JobRun:
+    def run(self, strategy: type[CutExport], partitioning: Partitioning | None, **context: Any) -> JobRun:
         job = self.job(strategy, **context)
         hooks.pre_process(strategy(), job)
         hooks.process(strategy(), job, partitioning)
