@@ -9,9 +9,9 @@ from ulid import ULID
 from batch_jobs.flows.jobs.named_files import NamedFiles
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload, has_not_ended, is_kept
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
-from batch_jobs.strategies.sdk.partition_table import partition_table
 from batch_jobs.strategies.sdk.database import for_writing
 from batch_jobs.strategies.sdk.files import JOBS, UPLOADS, FileStore
+from batch_jobs.strategies.sdk.partition_table import partition_table
 
 AT_ONCE = 500
 
