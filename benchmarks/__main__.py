@@ -16,6 +16,7 @@ from benchmarks import (
     job_list,
     life,
     memory,
+    scaling,
     table_export,
     table_import,
 )
@@ -33,6 +34,7 @@ MEASUREMENTS = {
     "list": job_list.measure,
     "life": life.measure,
     "memory": memory.measure,
+    "scaling": scaling.measure,
     "api": api.measure,
     "command-line": command_line.measure,
 }

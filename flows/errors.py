@@ -132,7 +132,8 @@ class IdempotencyKeyTaken(BatchJobError):
     def __init__(self, key: str, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(
-            f"the idempotency key {key!r} belongs to {job_id}, a job of another type, context, dry_run or start_at"
+            f"the idempotency key {key!r} belongs to {job_id}, a job of another type, context, dry_run, start_at or"
+            " number of partitions"
         )
 
 

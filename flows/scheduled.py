@@ -26,13 +26,14 @@ def create_batch_job(
     context: dict[str, Any] | None = None,
     dry_run: bool = False,
     skip_when_late_by: int | None = LATE_SECONDS,
+    partitions: int | None = None,
 ) -> Any:
     """Create a batch job; give this flow's deployment a schedule to create one at each tick.
 
     Texts in ``context`` may hold ``{{ scheduled_time }}``, the tick as a UTC datetime, such as
     ``orders-{{ scheduled_time.strftime('%Y-%m-%d') }}``. However often a tick is run, by two schedulers or again after
     a crash, it creates one job. A tick that begins later than ``skip_when_late_by`` seconds is left out; ``null`` runs
-    it however late.
+    it however late. So many ``partitions`` of the job are worked on at a time; ``null`` is the setting's number.
     """
     run = this_run()
     tick = run.expected_start_time or datetime.now(UTC)
@@ -48,6 +49,7 @@ def create_batch_job(
             trigger=Trigger.SCHEDULE,
             created_by=run.created_by.display_value if run.created_by else None,
             idempotency_key=tick_key(run, tick),
+            partitions=partitions,
         )
     except NotLaunched as error:
         get_run_logger().warning("%s", error)

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 from batch_jobs.deployments.api.errors import TooManyStreams
 from batch_jobs.flows.jobs.model import Job
-from batch_jobs.flows.jobs.queries import JobFilter, Page
 from batch_jobs.flows.jobs.service import BatchJobService
 
 logger = logging.getLogger("batch_jobs.api")
@@ -123,7 +122,7 @@ class JobStreams:
                     subscription.update(job)
 
     def _look(self, ids: Sequence[str]) -> Sequence[Job]:
-        return self._service.page(JobFilter(ids=ids), Page(len(ids)))
+        return self._service.of_ids(ids)
 
     def _all(self) -> list[Subscription]:
         return [subscription for subscriptions in self._subscriptions.values() for subscription in subscriptions]

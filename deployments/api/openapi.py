@@ -111,6 +111,10 @@ JOB = {
         "dry_run": {"type": "boolean"},
         "attempt": {"type": "integer"},
         "trigger": {"enum": [str(trigger) for trigger in Trigger]},
+        "partitions": {
+            "type": ["integer", "null"],
+            "description": "How many at a time, as was asked for.",
+        },
         **dict.fromkeys((*TIME_COLUMNS, "start_at", "deleted_at"), TIME),
     },
     "required": ["id", "status", "created_at", "dry_run"],

@@ -13,6 +13,7 @@ from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.errors import InputWrong, WrongMediaType, wrong_fields
 from batch_jobs.deployments.time_parsing import parse_time
 from batch_jobs.flows.access.uploads import Upload
+from batch_jobs.flows.jobs.context import MOST_PARTITIONS, checked_partitions
 from batch_jobs.flows.jobs.model import Job, JobEvent
 from batch_jobs.flows.jobs.queries import TIME_COLUMNS
 from batch_jobs.flows.jobs.transitions import Status
@@ -89,6 +90,14 @@ class CreateJob(Body):
     start_at: Annotated[datetime | None, BeforeValidator(_parse_time)] = Field(
         None, description="When it is to start; at once by default.", examples=["2026-01-31T22:00:00Z"]
     )
+    partitions: Annotated[int | None, BeforeValidator(checked_partitions)] = Field(
+        None,
+        ge=1,
+        le=MOST_PARTITIONS,
+        description="How many partitions are worked on at a time, of a type that is cut into some; the setting's"
+        " number by default.",
+        examples=[4],
+    )
 
 
 class FileKey(Body):
@@ -162,7 +171,7 @@ MEDUSA_FIELDS = (
     "status",
 )
 #: What we know beside it.
-MORE_FIELDS = ("attempt", "trigger", "start_at", "paused_at")
+MORE_FIELDS = ("attempt", "trigger", "start_at", "paused_at", "partitions")
 FIELDS = (*MEDUSA_FIELDS, *MORE_FIELDS)
 #: Shown whatever ``fields`` asks for; Medusa computes two of them wrongly then (section 5 of its description).
 ALWAYS = frozenset({"id", "created_at", "status", "dry_run"})
@@ -178,11 +187,11 @@ def job_json(job: Job, caller: Caller | None, fields: Collection[str] = FIELDS) 
 
     Args:
         job: the job.
-        caller: who is shown it; traces of errors are for administrators. ``None`` sees what an operator does.
+        caller: who is shown it; traces of errors are for administrators, and where partitions run is for those who may
+            read files. ``None`` sees what an operator does.
         fields: which ones.
     """
-    traces = caller is not None and caller.may(Right.EVERYBODYS) and caller.may(Right.FILES)
-    return {name: _shown(job, name, traces) for name in FIELDS if name in fields or name in ALWAYS}
+    return {name: _shown(job, name, caller) for name in FIELDS if name in fields or name in ALWAYS}
 
 
 def user_json(job: Job) -> dict[str, Any] | None:
@@ -204,19 +213,22 @@ def upload_json(upload: Upload) -> dict[str, Any]:
     return {"key": upload.key, "size": upload.size, "owner": upload.owner, "created_at": at}
 
 
-def _shown(job: Job, name: str, traces: bool) -> Any:
+def _shown(job: Job, name: str, caller: Caller | None) -> Any:
     present = _FORMS.get(name)
     if present:
         return present(job)
-    return _result(job, traces) if name == "result" else getattr(job, name)
+    return _result(job, caller) if name == "result" else getattr(job, name)
 
 
-def _result(job: Job, traces: bool) -> dict[str, Any] | None:
+def _result(job: Job, caller: Caller | None) -> dict[str, Any] | None:
     if job.status is Status.CREATED and job.result == JobResult():
         return None  # as Medusa's until something was found
     found = job.result.model_dump(exclude_none=True)
-    if not traces:
+    if caller is None or not (caller.may(Right.EVERYBODYS) and caller.may(Right.FILES)):
         found["errors"] = [{**entry, "err": None} for entry in found["errors"]]
+    if caller is not None and not caller.may(Right.FILES):
+        for entry in found.get("partitions", ()):
+            entry.pop("where", None)
     return found
 
 

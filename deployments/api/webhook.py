@@ -103,7 +103,7 @@ def message(delivery: Delivery, job: Job) -> dict[str, Any]:
     return {
         "type": f"batch-job.{delivery.status}",
         "timestamp": format_time(delivery.at),
-        "data": {"batch_job": job_json(job, None)},
+        "data": {"batch_job": job_json(job.without_partitions(), None)},
     }
 
 

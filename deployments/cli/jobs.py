@@ -29,7 +29,7 @@ def list_jobs(
     found = workspace.service.list(JobFilter(status, batch_type, created_by), limit, before)
     jobs = [workspace.claims.fail_if_dead(job.id) if job.worker else job for job in found]
     if as_json:
-        output.print_json([job.model_dump(mode="json") for job in jobs])
+        output.print_json([job.without_partitions().model_dump(mode="json") for job in jobs])
         return
     reports.print_list(jobs)
     if len(jobs) == limit:

@@ -7,17 +7,26 @@ from rich.text import Text
 
 from batch_jobs.deployments.cli import output, plans
 from batch_jobs.deployments.cli.output import grid, out, safe, status_text, time_text
+from batch_jobs.flows.jobs import partitions
 from batch_jobs.flows.jobs.model import Job, JobEvent
 from batch_jobs.flows.jobs.plan import cell
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.workspace import current_workspace
 from batch_jobs.strategies.sdk.errors import count_rows
+from batch_jobs.strategies.sdk.partition import PartitionStatus
+from batch_jobs.strategies.sdk.result import PartitionEntry
 
 LIST_HEAD = ("ID", "TYPE", "STATUS", "PROGRESS", "ROWS", "CREATED", "BY")
 #: Left out of a list, one after the other, while a line is wider than the terminal.
 DISPENSABLE = ("BY", "PROGRESS", "CREATED", "ROWS")
 GAP = 2
 SHOWN_ERRORS = 5
+PARTITION_STYLES: dict[str, str] = {
+    PartitionStatus.COMPLETED: "green",
+    PartitionStatus.FAILED: "red",
+    PartitionStatus.STOPPED: "yellow",
+    PartitionStatus.RUNNING: "cyan",
+}
 
 
 def print_list(jobs: Sequence[Job]) -> None:
@@ -36,6 +45,7 @@ def print_job(job: Job, events: Sequence[JobEvent]) -> None:
     out.print(_title(job))
     out.print(grid(_facts(job)))
     plans.print_summary(job)
+    print_partitions(job)
     print_errors(job)
     out.print(Text("\nHistory", style="bold"))
     out.print(grid([_event_row(event) for event in events]))
@@ -117,6 +127,25 @@ def print_errors(job: Job) -> None:
         out.print(grid([(Text(safe(entry.code), style="red"), entry.message) for entry in entries]))
 
 
+def print_partitions(job: Job) -> None:
+    """Print the partitions of a job that has some, of many those that matter, and why some failed."""
+    known = job.result.partitions
+    if not known:
+        return
+    shown = partitions.to_show(known)
+    out.print(Text("\nPartitions", style="bold"))
+    if shown:
+        right = [partitions.HEAD.index(name) for name in ("Rows", "Rows/s", "Attempt")]
+        out.print(grid([_partition_row(entry) for entry in shown], [name.upper() for name in partitions.HEAD], right))
+    rest = partitions.rest_text(known, shown)
+    if rest:
+        out.print(rest)
+    errors = [(Text(safe(entry.name), style="red"), entry.error) for entry in shown if entry.error]
+    if errors:
+        out.print()
+        out.print(grid(errors))
+
+
 def print_next(job: Job, events: Sequence[JobEvent] = ()) -> None:
     """Print what can be done with the job now; of a failed one that depends on its history."""
     lines = next_steps(job, events)
@@ -184,6 +213,11 @@ def _list_row(job: Job) -> list[str | Text]:
     return [job.id, job.type, status_text(job.status), progress, rows, time_text(job.created_at), job.created_by or ""]
 
 
+def _partition_row(entry: PartitionEntry) -> list[str | Text]:
+    name, status, *rest = partitions.cells(entry)
+    return [name, Text(safe(status), style=PARTITION_STYLES.get(status, "")), *rest]
+
+
 def _facts(job: Job) -> list[tuple[str, str]]:
     context = ", ".join(f"{name}={cell(value)}" for name, value in job.context.items() if value not in (None, [], {}))
     facts = [
@@ -196,6 +230,8 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ", dry run" if job.dry_run else ""
     )
     facts += [("created", made), ("attempt", str(job.attempt))]
+    if job.partitions:
+        facts.append(("partitions", f"{job.partitions:,} at a time"))
     if job.start_at:
         facts.append(("starts", f"not before {time_text(job.start_at)}"))
     if job.worker:

@@ -21,8 +21,10 @@ from batch_jobs.deployments.cli.running import running_here, start_in_prefect
 from batch_jobs.deployments.cli.watch import watch_job
 from batch_jobs.deployments.time_parsing import parse_time
 from batch_jobs.flows.errors import NotLaunched
+from batch_jobs.flows.jobs.context import MOST_PARTITIONS
 from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.service import JobOptions
 from batch_jobs.flows.workspace import Workspace, current_workspace
 
 
@@ -53,6 +55,17 @@ StartAt = Annotated[
         help="When to start it, ISO 8601; UTC without a zone; at once if past.",
     ),
 ]
+Partitions = Annotated[
+    int | None,
+    typer.Option(
+        "--partitions",
+        metavar="N",
+        min=1,
+        max=MOST_PARTITIONS,
+        help="How many partitions are worked on at a time, of a type that is cut into some; else as the settings say.",
+        show_default=False,
+    ),
+]
 
 
 def run(
@@ -61,12 +74,14 @@ def run(
     whole: ContextJson = None,
     dry_run: DryRun = False,
     yes: Yes = False,
+    partitions: Partitions = None,
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a job here and now, with live progress. Exits 0 only when it is completed."""
     workspace = current_workspace()
-    job = _record(workspace, batch_type, pairs, whole, dry_run, ProcessIdentity.current())
+    options: JobOptions = {"dry_run": dry_run, "partitions": partitions}
+    job = _record(workspace, batch_type, pairs, whole, options, ProcessIdentity.current())
     with running_here(workspace, job, verbose) as run_job:
         job = run_job(job)
         if job.awaits_confirmation and (yes or output.is_interactive()):
@@ -88,11 +103,18 @@ def create(
     wait: Wait = False,
     idempotency_key: IdempotencyKey = None,
     start_at: StartAt = None,
+    partitions: Partitions = None,
     as_json: AsJson = False,
 ) -> None:
     """Record a job, hand it to Prefect and print its id."""
     workspace = current_workspace()
-    job = _record(workspace, batch_type, pairs, whole, dry_run, None, idempotency_key, start_at)
+    options: JobOptions = {
+        "dry_run": dry_run,
+        "idempotency_key": idempotency_key,
+        "start_at": start_at,
+        "partitions": partitions,
+    }
+    job = _record(workspace, batch_type, pairs, whole, options)
     try:
         if job.waits_for_prefect:
             job = start_in_prefect(workspace, job)
@@ -113,10 +135,8 @@ def _record(
     batch_type: str,
     pairs: list[str] | None,
     whole: str | None,
-    dry_run: bool,
-    worker: ProcessIdentity | None,
-    idempotency_key: str | None = None,
-    start_at: datetime | None = None,
+    options: JobOptions,
+    worker: ProcessIdentity | None = None,
 ) -> Job:
     strategy = workspace.strategies.get(batch_type)
 
@@ -125,13 +145,5 @@ def _record(
             return workspace.files.put(source, path.name)
 
     context = read_context(strategy.Context, pairs or [], whole, put)
-    return workspace.service.record(
-        batch_type,
-        context,
-        dry_run=dry_run,
-        created_by=login_name(),
-        trigger=Trigger.CLI,
-        idempotency_key=idempotency_key,
-        start_at=start_at,
-        worker=worker,
-    )
+    made: JobOptions = {**options, "created_by": login_name(), "trigger": Trigger.CLI}
+    return workspace.service.record(batch_type, context, worker=worker, **made)

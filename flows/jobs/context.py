@@ -14,6 +14,8 @@ from batch_jobs.strategies.sdk.errors import ContextRefused, exits_as_errors
 
 #: Where in a model a value stands: names of fields and positions in lists.
 Location = tuple[int | str, ...]
+#: Of one job at a time.
+MOST_PARTITIONS = 1_000
 KEY_LENGTH = 255  # characters of the job table's column
 MOST_SHOWN = 10  # of what is wrong; of a long list every value may be
 
@@ -71,6 +73,17 @@ def describe_wrong_values(error: ValidationError, name: Callable[[Location], str
 
 def _first_wrong(error: ValidationError) -> list[ErrorDetails]:
     return error.errors(include_url=False, include_input=False)[:MOST_SHOWN]
+
+
+def checked_partitions(value: Any) -> int | None:
+    """A number of partitions as it was given.
+
+    Raises:
+        ValueError: it is none; the text goes on after the name of what was given.
+    """
+    if value is None or (type(value) is int and 1 <= value <= MOST_PARTITIONS):
+        return value
+    raise ValueError(f"must be a whole number from 1 to {MOST_PARTITIONS:,}")
 
 
 def _refuse_unknown(strategy: BatchJobStrategy, values: dict[str, Any]) -> None:

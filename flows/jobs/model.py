@@ -72,6 +72,7 @@ class Job(Row):
     updated_at: datetime
     deleted_at: datetime | None
     traceparent: str | None = None
+    partitions: int | None = None
 
     @property
     def worker(self) -> ProcessIdentity | None:
@@ -123,6 +124,12 @@ class Job(Row):
     def waits_for_its_turn(self) -> bool:
         """Whether it queues behind jobs of its key and was not given its turn yet."""
         return self.queue_key is not None and self.active_key is None
+
+    def without_partitions(self) -> "Job":
+        """The job for lists and messages, whose size a thousand partitions must not multiply."""
+        if not self.result.partitions:
+            return self
+        return self.model_copy(update={"result": self.result.model_copy(update={"partitions": []})})
 
     @property
     def shown_plan(self) -> dict[str, Any]:

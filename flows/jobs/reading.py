@@ -1,12 +1,12 @@
 """Rows of the job table as jobs, also where somebody has changed a row by hand into what no job is."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Row, Select, select
 
 from batch_jobs.flows.errors import JobUnreadable
 from batch_jobs.flows.jobs.model import Job, Trigger
@@ -41,12 +41,22 @@ def read_job(connection: Connection, query: Select[Any], given: Mapping[str, Any
         raise
 
 
-def read_jobs(connection: Connection, query: Select[Any]) -> list[Job]:
+def read_jobs(
+    connection: Connection, query: Select[Any], job_of: Callable[[Row[Any]], Job] = Job.model_validate
+) -> list[Job]:
     """The jobs that a query finds; one whose row cannot be read is shown as failed, with what is wrong as its error."""
     try:
-        return [Job.model_validate(row) for row in connection.execute(query)]
+        return [job_of(row) for row in connection.execute(query)]
     except UNREADABLE:
         return [job for job, _ in _one_by_one(connection, query)]
+
+
+def without_partitions(row: Row[Any]) -> Job:
+    """A job for a list: a page of them may have some 100,000 partitions, which take a second to be made objects of."""
+    values = dict(row._mapping)
+    if isinstance(values["result"], dict):
+        values["result"] = {name: value for name, value in values["result"].items() if name != "partitions"}
+    return Job.model_validate(values)
 
 
 def read_workable_jobs(connection: Connection, query: Select[Any]) -> list[Job]:

@@ -11,7 +11,7 @@ from ulid import ULID
 from batch_jobs.flows.access.target import TargetAccess
 from batch_jobs.flows.errors import IdempotencyKeyTaken, JobActive, JobMoved, NotLaunched, PrefectAway
 from batch_jobs.flows.jobs.claims import Claims, stop_run
-from batch_jobs.flows.jobs.context import prepared_context, unique_key
+from batch_jobs.flows.jobs.context import checked_partitions, prepared_context, unique_key
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
 from batch_jobs.flows.jobs.named_files import NamedFiles
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
@@ -21,10 +21,11 @@ from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.prefect.client import PrefectRuns
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.flows.tracing import traceparent_of_new_job
+from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.registry import Registry
 
 #: What two jobs of one idempotency key have in common.
-SAME = ("type", "context", "dry_run", "start_at", "tables")
+SAME = ("type", "context", "dry_run", "start_at", "tables", "partitions")
 MOVE_TRIES = 20  # how often a change starts anew when others change the job at the same moment
 
 
@@ -43,6 +44,8 @@ class JobOptions(TypedDict, total=False):
     start_at: datetime | None
     #: Patterns of the tables of the target that it may use, beside those of the settings; all by default.
     tables: list[str] | None
+    #: How many partitions are worked on at a time where the strategy cuts the job; the setting's number by default.
+    partitions: int | None
 
 
 class BatchJobService:
@@ -86,7 +89,7 @@ class BatchJobService:
         Raises:
             StrategyUnknown: no strategy has this type.
             ContextRefused: the strategy does not accept the context, or it names a table or an address that is not
-                allowed.
+                allowed, or the number of partitions is none.
             IdempotencyKeyTaken: the key belongs to another job.
             JobActive: the strategy allows one such job at a time, and there is one.
             NotLaunched: the job is recorded, but Prefect does not answer or has no deployment of its type; it is
@@ -114,6 +117,7 @@ class BatchJobService:
             options: see ``JobOptions``.
         """
         strategy = self._strategies().get(batch_type)
+        _require_partitions(options.get("partitions"))
         prepared = prepared_context(strategy, context or {})
         self._access.check(prepared, options.get("tables"))
         key = unique_key(strategy, prepared)
@@ -196,14 +200,20 @@ class BatchJobService:
     def list(self, wanted: JobFilter | None = None, limit: int = 50, before: str | None = None) -> Sequence[Job]:
         """Return the newest jobs first, those made before the job of an id where it is given: the next page.
 
+        The results of these have no partitions; ``get`` gives all there is of a job.
+
         Raises:
             JobUnknown: there is no job ``before``.
         """
         return self._store.newest(wanted or JobFilter(), limit, None if before is None else self._store.get(before))
 
     def page(self, wanted: JobFilter, page: Page) -> Sequence[Job]:
-        """Return a page of the jobs that the filter lets through."""
+        """Return a page of the jobs that the filter lets through, without their partitions."""
         return self._store.page(wanted, page)
+
+    def of_ids(self, ids: Sequence[str]) -> Sequence[Job]:
+        """Return the jobs of some ids, as far as there are such."""
+        return self._store.of_ids(ids)
 
     def count(self, wanted: JobFilter) -> int:
         """How many jobs the filter lets through."""
@@ -318,3 +328,10 @@ class BatchJobService:
         if not same or not self._secrets.are_same(known.id, given.sealed):
             raise IdempotencyKeyTaken(given.idempotency_key or "", known.id)
         return known
+
+
+def _require_partitions(number: int | None) -> None:
+    try:
+        checked_partitions(number)
+    except ValueError as error:
+        raise ContextRefused(f"partitions {error}, not {number!r:.100}") from None

@@ -14,7 +14,7 @@ from batch_jobs.flows.errors import ActionIllegal, JobActive, JobMoved, JobUnkno
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.queries import FIND, JobFilter, OpenJobs, Page, queued_before
-from batch_jobs.flows.jobs.reading import read_job, read_jobs
+from batch_jobs.flows.jobs.reading import read_job, read_jobs, without_partitions
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_secret, has_not_ended, is_kept
 from batch_jobs.flows.jobs.tally import JobTally
 from batch_jobs.flows.jobs.transitions import STOPPED, TRANSITIONS, Action, Status
@@ -46,6 +46,8 @@ class NewJob:
     worker: ProcessIdentity | None = None
     #: What the API key that asked is for; ``None`` for all tables.
     tables: list[str] | None = None
+    #: How many partitions are worked on at a time; ``None`` for the setting's number.
+    partitions: int | None = None
     #: The secrets of the context, sealed; ``context`` has none.
     sealed: str | None = None
 
@@ -123,10 +125,15 @@ class JobStore:
         return self.page(wanted, Page(limit, after=(before.created_at, before.id) if before else None))
 
     def page(self, wanted: JobFilter, page: Page) -> list[Job]:
-        """Return a page of the jobs that the filter lets through."""
+        """Return a page of the jobs that the filter lets through, without their partitions."""
         query = page.of(select(batch_job).where(*wanted.conditions()))
         with self._reading.connect() as connection:
-            return read_jobs(connection, query)
+            return read_jobs(connection, query, without_partitions)
+
+    def of_ids(self, ids: Sequence[str]) -> list[Job]:
+        """Return the jobs of some ids, as far as there are such."""
+        with self._reading.connect() as connection:
+            return read_jobs(connection, select(batch_job).where(batch_job.c.id.in_(ids), is_kept))
 
     def count(self, wanted: JobFilter) -> int:
         """How many jobs the filter lets through."""

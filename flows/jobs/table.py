@@ -99,6 +99,8 @@ batch_job = Table(
     Column("deleted_at", UtcDateTime),
     # the span that made the job, as W3C's header of this name writes it
     Column("traceparent", String(64)),
+    # how many are worked on at a time, empty for the setting's number
+    Column("partitions", Integer),
     Index("ix_batch_job_flow_run_id", "flow_run_id"),
 )
 

@@ -77,7 +77,7 @@ class Publisher:
 
 
 def event_of(job: Job, step: JobEvent) -> "Event":
-    """One step of a job's life as a Prefect event; its payload is the job as it is now, and the step."""
+    """One step of a job's life as a Prefect event; its payload is the job without partitions, and the step."""
     from prefect.events import Event, RelatedResource, Resource
 
     name = step.action if step.action in NOTES else step.to_status
@@ -104,7 +104,7 @@ def event_of(job: Job, step: JobEvent) -> "Event":
 
 
 def _payload(job: Job, step: JobEvent) -> dict[str, Any]:
-    payload = {"job": job.model_dump(mode="json"), "step": step.model_dump(mode="json")}
+    payload = {"job": job.without_partitions().model_dump(mode="json"), "step": step.model_dump(mode="json")}
     for name in LARGE:
         if len(json.dumps(payload)) > PAYLOAD_BYTES:
             payload["job"][name] = None

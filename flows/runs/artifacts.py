@@ -19,10 +19,12 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_logger
 
+from batch_jobs.flows.jobs import partitions
 from batch_jobs.flows.jobs.plan import sections
 from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import LINE_COLUMN, REASON_COLUMN
+from batch_jobs.strategies.sdk.result import PartitionEntry
 
 SHOWN_REJECTS = 20
 #: Of each table of the plan.
@@ -73,7 +75,7 @@ class Artifacts:
             text = f"{job.result.rejected} rejected rows, the first {len(rows)} here; all: {rejects}"
             key = _key(self._job_id, "rejects")
             self._waiting.put(partial(create_table_artifact, rows, key=key, description=text))
-        if job.result.file_key or job.result.advancement_count:
+        if job.result.file_key or job.result.advancement_count or job.result.partitions:
             self._put_markdown("result", _result(job), "What this job did")
 
     def finish(self) -> None:
@@ -133,7 +135,16 @@ def _result(job: JobRun) -> str:
         lines.append(f"File: `{result.file_key}` ({result.file_size} bytes): `batch-jobs files get {result.file_key}`")
     if result.rejects_file_key:
         lines.append(f"Rejects: `batch-jobs files get {result.rejects_file_key}`")
+    if result.partitions:
+        lines += _partitions(result.partitions)
     return "\n\n".join(lines)
+
+
+def _partitions(known: list[PartitionEntry]) -> list[str]:
+    shown = partitions.to_show(known)
+    table = _markdown_table([*partitions.HEAD], [partitions.cells(entry) for entry in shown]) if shown else ""
+    errors = [f"**{entry.name}**: {entry.error}" for entry in shown if entry.error]
+    return list(filter(None, ["### Partitions", table, partitions.rest_text(known, shown), *errors]))
 
 
 def _first_rejects(job: JobRun, key: str) -> list[dict[str, Any]]:

@@ -2,18 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 from inspect import Parameter, Signature
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 from prefect import Flow, flow, runtime
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Abort
 from prefect.flows import FlowStateHook
-from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 from ulid import ULID
 
 from batch_jobs.flows.errors import RevisionDiffers
+from batch_jobs.flows.jobs.context import MOST_PARTITIONS
 from batch_jobs.flows.jobs.model import Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
+from batch_jobs.flows.jobs.service import JobOptions
 from batch_jobs.flows.prefect.client import run_state
 from batch_jobs.flows.runs.run import JobFlowRun, this_run
 from batch_jobs.flows.tracing import start_tracing
@@ -33,16 +35,23 @@ def _none_if_recorded(context: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 #: The context of a job that has a row need not be passed.
 NONE_IF_RECORDED = WrapValidator(_none_if_recorded)
+#: As the form shows it; the job's record refuses another number, in one line.
+PARTITIONS = WithJsonSchema(
+    {
+        "anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST_PARTITIONS}, {"type": "null"}],
+        "description": "How many partitions of a new job are worked on at a time; the setting's number if empty.",
+    }
+)
 
 
 def build_flow(strategy: type[BatchJobStrategy]) -> Flow[..., Any]:
     """Wrap a strategy as the Prefect flow of its ``batch_type``.
 
     The flow takes ``context`` (the strategy's ``Context``, or a dict for it), ``dry_run`` and ``job_id`` (empty: the
-    flow makes the job's row itself). It returns the job.
+    flow makes the job's row itself), and ``partitions`` where the strategy cuts its jobs. It returns the job.
     """
 
-    signature = _signature(strategy.Context)
+    signature = _signature(strategy)
 
     def run_batch_job(*given: Any, **named: Any) -> Any:
         # Prefect passes a parameter without default by position
@@ -81,15 +90,17 @@ def job_id_of_run(run: FlowRun) -> str:
     return f"batch_{ULID.from_bytes(created.to_bytes(6, 'big') + run.id.bytes[6:])}"
 
 
-def _signature(context: type[BaseModel]) -> Signature:
+def _signature(strategy: type[BatchJobStrategy]) -> Signature:
     kind = Parameter.POSITIONAL_OR_KEYWORD
-    return Signature(
-        [
-            Parameter("context", kind, annotation=Annotated[context, NONE_IF_RECORDED], default=_default(context)),
-            Parameter("dry_run", kind, annotation=bool, default=False),
-            Parameter("job_id", kind, annotation=str, default=""),
-        ]
-    )
+    context = strategy.Context
+    parameters = [
+        Parameter("context", kind, annotation=Annotated[context, NONE_IF_RECORDED], default=_default(context)),
+        Parameter("dry_run", kind, annotation=bool, default=False),
+        Parameter("job_id", kind, annotation=str, default=""),
+    ]
+    if strategy.partition is not BatchJobStrategy.partition:
+        parameters.append(Parameter("partitions", kind, annotation=Annotated[int | None, PARTITIONS], default=None))
+    return Signature(parameters)
 
 
 def _default(context: type[BaseModel]) -> Any:
@@ -105,13 +116,19 @@ def _run_name() -> str:
     return f"{runtime.flow_run.flow_name} {job_id}"
 
 
-def _run_job(strategy: type[BatchJobStrategy], context: BaseModel | None, dry_run: bool, job_id: str) -> Any:
+def _run_job(
+    strategy: type[BatchJobStrategy],
+    context: BaseModel | None,
+    dry_run: bool,
+    job_id: str,
+    partitions: int | None = None,
+) -> Any:
     start_tracing()  # where no process of ours has begun this one
     workspace, run = current_workspace(), this_run()
     workspace.is_for_a_run = run.deployment_id is not None
     _leave_other_release(workspace, run)
     with waiting_as_runs_do():
-        job_id = job_id or _record(workspace, strategy, context, dry_run, run)
+        job_id = job_id or _record(workspace, strategy, context, run, dry_run=dry_run, partitions=partitions)
         return JobFlowRun(workspace, strategy(), run).go(job_id)
 
 
@@ -127,19 +144,26 @@ def _leave_other_release(workspace: Workspace, run: FlowRun) -> None:
 
 
 def _record(
-    workspace: Workspace, strategy: type[BatchJobStrategy], context: BaseModel | None, dry_run: bool, run: FlowRun
+    workspace: Workspace,
+    strategy: type[BatchJobStrategy],
+    context: BaseModel | None,
+    run: FlowRun,
+    **options: Unpack[JobOptions],
 ) -> str:
     trigger = Trigger.PYTHON
     if run.deployment_id is not None:
         trigger = Trigger.SCHEDULE if run.auto_scheduled else Trigger.PREFECT_UI
+    made: JobOptions = {
+        **options,
+        "trigger": trigger,
+        "created_by": run.created_by.display_value if run.created_by else None,
+    }
     job = workspace.service.record(
         strategy.batch_type,
         context.model_dump(exclude_unset=True) if context is not None else {},
-        dry_run=dry_run,
-        trigger=trigger,
-        created_by=run.created_by.display_value if run.created_by else None,
         job_id=job_id_of_run(run),
         worker=ProcessIdentity.current(),
+        **made,
     )
     return job.id
 

@@ -106,7 +106,7 @@ class JobFlowRun:
                 shown.show_plan(attempt.run)
 
         settings = self._workspace.settings
-        partitioning = PrefectPartitioning(settings, job.id, job.claim or 0, settings.partitions)
+        partitioning = PrefectPartitioning(settings, job.id, job.claim or 0, job.partitions or settings.partitions)
         attempt = Attempt(self._store, self._strategy, job, opened, parts, partitioning, run_step)
         beating = Heartbeat(settings.heartbeat_timeout, self._beat_of(job, parts.target), parts.logger)
         with opened.masking_logs(), beating:

@@ -228,6 +228,19 @@ class Database:
         """
         return None
 
+    def why_in_order(
+        self, connection: Connection, table: Table, columns: Sequence[str], key: Sequence[str]
+    ) -> str | None:
+        """Why what becomes of rows may depend on those written before them, for a person; ``None`` where it does not.
+
+        Args:
+            connection: to the database.
+            table: is there.
+            columns: those that rows bring along.
+            key: by which no two of the rows are the same; empty for none.
+        """
+        return f"whether rows of {self.name} depend on those before them is not known"
+
     def distinguishes_by_text(self, column: Column[Any]) -> bool:
         """Whether values of a column are equal where their usual texts are, and only there."""
         raise NotImplementedError

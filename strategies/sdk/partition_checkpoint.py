@@ -58,6 +58,8 @@ class PartitionCheckpoints:
         self._session = session
         self._where = where
         self._execution: int | None = None
+        #: Why to stop at this chunk edge, as the last chunk found it.
+        self.asked_to_stop: str | None = None
         self._row = (TABLE.job_id == session.job_id) & (TABLE.partition == session.partition)
 
     def state(self) -> PartitionState:
@@ -111,7 +113,7 @@ class PartitionCheckpoints:
         Raises:
             ChunkIsIn: the chunk before got no answer to its commit, and is in: this one does not follow it.
         """
-        written = connection.execute(
+        following = (
             update(partition_table)
             .where(self._mine_still, TABLE.chunk_number == checkpoint.chunk_number - 1)
             .values(
@@ -121,9 +123,12 @@ class PartitionCheckpoints:
                 heartbeat=func.now(),
                 fruitless=0,
             )
+            .returning(TABLE.stop)
         )
-        if written.rowcount != 1:
+        written = connection.execute(following).first()
+        if written is None:
             raise ChunkIsIn(self._job_id, checkpoint.chunk_number)
+        self.asked_to_stop = written.stop
 
     def stop_reason(self) -> str | None:
         """Why to stop at this chunk edge: what the process asks that has the job, or ``superseded``."""

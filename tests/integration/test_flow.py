@@ -19,8 +19,10 @@ from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.runs.flow import build_flow
+from batch_jobs.flows.scheduled import create_batch_job
 from batch_jobs.flows.workspace import Workspace, current_workspace
 from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.result import PartitionEntry
 from support.artifacts import artifacts_of
 from support.servers import wait_until
 
@@ -112,6 +114,73 @@ def test_the_form_of_the_prefect_ui_has_the_contexts_typed_fields(counting: Flow
     assert fields["limit"]["type"] == "integer"
     assert fields["labels"]["type"] == "array"
     assert counting.description == "Write the numbers up to a limit, one a chunk."
+
+
+def cut(strategy: Any) -> Any:
+    """The strategy with a ``partition`` that cuts nothing."""
+
+    class Cut(strategy):  # type: ignore[misc]
+        identifier = "cut-strategy"
+        batch_type = "cut"
+
+        def partition(self, job: Any, size: int) -> list[Any]:
+            return []
+
+    return Cut
+
+
+def test_the_form_of_a_strategy_that_cuts_its_jobs_asks_for_their_partitions(workspace: Workspace):
+    from prefect.utilities.callables import parameter_schema
+
+    workspace.strategies.by_type["cut"] = cut(workspace.strategies.by_type["counting"])
+    flow = build_flow(workspace.strategies.by_type["cut"])
+
+    schema = parameter_schema(flow.fn).model_dump_for_openapi()
+    assert list(schema["properties"]) == ["context", "dry_run", "job_id", "partitions"]
+    field = schema["properties"]["partitions"]
+    assert field["description"].startswith("How many partitions of a new job are worked on at a time")
+    assert field["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 1000}
+    assert "partitions" not in schema.get("required", [])
+    assert flow(context={"limit": 1}, partitions=3).partitions == 3
+    assert flow(context={"limit": 1}).partitions is None
+    recorded = workspace.service.record("cut", {"limit": 1}, partitions=2)
+    assert flow(context={}, job_id=recorded.id, partitions=9).partitions == 2
+    with pytest.raises(ContextRefused, match=r"^partitions must be a whole number from 1 to 1,000, not 0$"):
+        flow(context={"limit": 1}, partitions=0)
+
+
+def test_a_schedule_may_say_how_many_partitions_its_jobs_have(workspace: Workspace):
+    create_batch_job("counting", {"limit": 1}, partitions=4)
+    create_batch_job("counting", {"limit": 2})
+
+    found = workspace.service.list()
+    assert [(job.context["limit"], job.partitions) for job in found] == [(2, None), (1, 4)]
+    with pytest.raises(ContextRefused, match="partitions must be a whole number from 1 to 1,000, not 5000"):
+        create_batch_job("counting", {"limit": 3}, partitions=5_000)
+
+
+def test_the_result_of_a_job_with_partitions_is_an_artifact_with_a_table_of_them(workspace: Workspace):
+    class InParts(workspace.strategies.by_type["counting"]):  # type: ignore[misc, name-defined]
+        identifier = "in-parts-strategy"
+        batch_type = "in-parts"
+
+        def post_process(self, job: Any) -> None:
+            job.result.partitions = [
+                PartitionEntry(name="lines 1|9", status="completed", rows=9, advanced=9, attempt=1, where="host:7"),
+                PartitionEntry(name="the rest", status="failed", rows=4, attempt=3, error="no such column"),
+            ]
+
+    workspace.strategies.by_type["in-parts"] = InParts
+    job = build_flow(InParts)(context={"limit": 1})
+
+    (result,) = [artifact for artifact in artifacts_of(job) if artifact.key.startswith("result-")]
+    assert result.data.split("### Partitions\n\n")[1] == (
+        "| Name | Status | Rows | Rows/s | Attempt | Where |\n"
+        "|---|---|---|---|---|---|\n"
+        "| lines 1\\|9 | completed | 9 of 9 |  | 1 | host:7 |\n"
+        "| the rest | failed | 0 of 4 |  | 3 |  |\n\n"
+        "**the rest**: no such column"
+    )
 
 
 def test_a_dry_run_writes_nothing_and_goes_on_when_it_is_confirmed(counting: Flow[..., Any], workspace: Workspace):

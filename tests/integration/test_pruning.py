@@ -17,6 +17,8 @@ from batch_jobs.flows.jobs.table import batch_job
 from batch_jobs.flows.jobs.transitions import ENDED, Status
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
 from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.partition import Partition
+from batch_jobs.strategies.sdk.partition_table import PartitionTable
 from support.jobs import job_in
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=100)
@@ -36,6 +38,10 @@ def put(files: FileStore, key: str) -> str:
 def old(target: Engine, store: JobStore, files: FileStore, status: Status, upload: str | None = None) -> Job:
     job = job_in(store, status)
     CheckpointStore(target, job.id, token=1).take()
+    partitions = PartitionTable(target, job.id, claim=1)
+    partitions.make()
+    with target.begin() as connection:
+        partitions.plan(connection, [Partition("all")])
     put(files, f"jobs/{job.id}/result.csv")
     context = {"source": {"files": [upload]}} if upload else {}
     with target.begin() as connection:
@@ -63,7 +69,8 @@ def test_S48_only_jobs_that_ended_are_pruned_and_their_files_with_them(target: E
                 store.get(job.id)
     with target.connect() as connection:
         kept = set(connection.scalars(text("SELECT job_id FROM batch_job_checkpoint")))
-    assert kept == {job.id for status, job in jobs.items() if status not in ENDED}
+        cut = set(connection.scalars(text("SELECT job_id FROM batch_job_partition")))
+    assert kept == cut == {job.id for status, job in jobs.items() if status not in ENDED}
     assert str(pruning.run(timedelta(days=90))) == "0 jobs and 0 files were removed"
 
 

@@ -1,12 +1,15 @@
 """Jobs for tests, put straight into the table in any status."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ulid import ULID
 
 from batch_jobs.flows.jobs.model import Job, Trigger
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.store import JobStore, NewJob
 from batch_jobs.flows.jobs.transitions import TRANSITIONS, Action, Status
+from batch_jobs.strategies.sdk.result import PartitionEntry
 
 
 def new_job(**changes: Any) -> NewJob:
@@ -40,3 +43,15 @@ def job_in(store: JobStore, status: Status) -> Job:
     for action in way_to(status):
         job = store.move(job, action, who="test")
     return job
+
+
+def with_partitions(store: JobStore, job: Job, partitions: Sequence[PartitionEntry], **counts: Any) -> Job:
+    """A job whose run, which is this process, reports its partitions."""
+    claimed = job if job.worker else store.claim(job, ProcessIdentity.current(), None)
+    result = claimed.result.model_copy(update={"partitions": list(partitions), **counts})
+    assert store.save_result(job.id, claimed.claim or 0, result, {})
+    return store.get(job.id)
+
+
+def partition(number: int, status: str = "waiting", **facts: Any) -> PartitionEntry:
+    return PartitionEntry(name=f"part {number}", status=status, **facts)

@@ -69,6 +69,7 @@ def create(
         idempotency_key=key,
         start_at=body.start_at,
         tables=caller.tables,
+        partitions=body.partitions,
     )
     add_facts(action="create", job=job.id, type=job.type, dry_run=job.dry_run)
     api.starter.notify(job)
@@ -84,7 +85,7 @@ def create(
     openapi_extra={"parameters": LIST_PARAMETERS},
 )
 def list_jobs(request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
-    """The jobs that the caller sees, newest first; by `offset`, or by `cursor`, which new jobs do not shift."""
+    """The jobs that the caller sees, newest first and without `result.partitions`; by `offset` or by `cursor`."""
     query = ListQuery.parse(request.query_params.multi_items(), api.compat)
     visible = caller.visible(query.wanted)
     jobs = list(api.service.page(visible, query.page))
@@ -188,5 +189,5 @@ def _one(api: Api, job: Job, caller: Caller, status: int = 200) -> JSONResponse:
 
 
 def _listed(job: Job, caller: Caller, query: ListQuery) -> dict[str, Any]:
-    shown = job_json(job, caller, query.fields)
+    shown = job_json(job.without_partitions(), caller, query.fields)
     return {**shown, "created_by_user": user_json(job)} if query.expands_user else shown

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +29,9 @@ from batch_jobs.strategies.sdk.partition_run import Guard, run_partition
 from batch_jobs.strategies.sdk.registry import origin_of
 from batch_jobs.strategies.sdk.result import ErrorEntry
 from batch_jobs.strategies.sdk.sessions import Session
+
+#: How often it is looked for whether a partition is to stop, but for what its chunks find.
+LOOK_SECONDS = 1.0
 
 
 @task(name="partition", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
@@ -128,10 +132,18 @@ class PartitionReport(SilentReport):
 
     def __init__(self, row: RowReport, checkpoints: PartitionCheckpoints) -> None:
         self._row, self._checkpoints = row, checkpoints
+        self._looked_at = 0.0
 
     def stop_reason(self) -> str | None:
-        """Why to stop at this chunk edge, if at all."""
-        return self._row.stop_reason() or self._checkpoints.stop_reason()
+        """Why to stop at this chunk edge, if at all.
+
+        A chunk finds it with what it writes; beside that it is looked for once a second, in both databases.
+        """
+        if self._checkpoints.asked_to_stop or time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return self._checkpoints.asked_to_stop
+        reason = self._row.stop_reason() or self._checkpoints.stop_reason()
+        self._looked_at = time.monotonic()
+        return reason
 
 
 def _show_nothing(_progress: float) -> None:

@@ -1,8 +1,8 @@
 """Reading delimited text: Arrow splits it, this counts its lines and mends what only looks wrong."""
 
-import io
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Any, BinaryIO
 
@@ -13,10 +13,21 @@ import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.tables.formats.broken_utf8 import MARKING, in_hex, marked_bytes, without_marks
-from batch_jobs.strategies.tables.formats.csv_position import Pass, Position, lines_of_records
+from batch_jobs.strategies.tables.formats.csv_position import (
+    Pass,
+    Position,
+    Stretch,
+    lines_of_records,
+    pass_over,
+    stretches,
+)
+from batch_jobs.strategies.tables.formats.csv_splitting import BLOCK, Splitting, as_one_block, from_a_record
 from batch_jobs.strategies.tables.formats.dialect import Dialect, find_dialect
 from batch_jobs.strategies.tables.formats.footer import without_footer
 from batch_jobs.strategies.tables.formats.header import MAX_COLUMNS
+from batch_jobs.strategies.tables.formats.line_bytes import has_lines_of_bytes
+from batch_jobs.strategies.tables.formats.marks import Mark, Marks
+from batch_jobs.strategies.tables.formats.packing import is_packed
 from batch_jobs.strategies.tables.formats.plain_text import BackslashQuote, PlainText
 from batch_jobs.strategies.tables.formats.reading import (
     SURPLUS_COLUMN,
@@ -38,7 +49,6 @@ from batch_jobs.strategies.tables.formats.text import (
 )
 
 CELL_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
-BLOCK = 1 << 20
 LARGEST_BLOCK = 1 << 26  # bytes; a record longer than this is a quote that is not closed, or a bomb
 SHOWN = 1 << 16  # characters of a row that is wider than any sheet, which are reported
 
@@ -58,6 +68,9 @@ class CsvReader(Reader):
         self._options = options
         self._source, self._name, self._block = source, source.name, block
         self._footer, self._has_header = options.skip_footer, options.header
+        self._marks: list[Mark] = []
+        #: Whether every line ends in a line feed, so that each begins at a byte that is known.
+        self._even = bool(options.found and options.found.get("even"))
         if options.found:
             found = options.found
             shown = found["sample"].encode(found["encoding"], errors="replace")
@@ -72,6 +85,7 @@ class CsvReader(Reader):
         self.columns = self._dialect.columns
         surplus = range(len(self.columns), self._dialect.width)
         self._cells = [*self.columns, *(f"\0{position}" for position in surplus)]
+        self._splitting = Splitting(self._dialect, self._cells)
 
     def _find_dialect(self, sample: bytes) -> Dialect:
         text = _text(sample, self._survey)
@@ -113,7 +127,26 @@ class CsvReader(Reader):
             "quotes": self._survey.quotes,
             "broken": self._survey.broken,
             "dialect": asdict(self._dialect),
+            "even": self._even,
         }
+
+    @property
+    def uncut(self) -> str | None:  # type: ignore[override]
+        """Why a part of it cannot be read by itself."""
+        if is_packed(self._name):
+            return "a packed file is read from its beginning"
+        if self._footer:
+            return "rows at its end are left out"
+        if self._dialect.rewriting is not None:
+            return "it has comments, escapes or blanks before quotes"
+        if not has_lines_of_bytes(self._survey.encoding):
+            return f"a text in {self._survey.encoding} is read from its beginning"
+        return None if self._even else "some of its lines end in a carriage return alone"
+
+    @property
+    def marks(self) -> list[Mark]:
+        """Where batches begin."""
+        return self._marks
 
     def settle(self) -> None:
         """Find the encoding by the whole text."""
@@ -127,24 +160,44 @@ class CsvReader(Reader):
             if self._survey.broken:
                 self._find_dialect(read_sample(self._source))  # refuses a header that is broken
 
-    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them.
 
         Raises:
             InputRefused: a quote is never closed, or looks as if it were escaped in another way.
         """
-        found = self._batches(start)
+        yield from self.part(start, None)
+
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches between two places, either of which may be ``None``."""
+        found = self._all(start) if until is None and "byte" not in (start or {}) else self._between(start, until)
         found = without_footer(found, self._footer) if self._footer else found
         yield from map(without_marks, found) if self._survey.broken else found
 
-    def _batches(self, start: dict[str, int] | None) -> Iterator[Batch]:
-        done, block = Position(0, self._first_line), self._block
+    def _all(self, start: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches of a pass over the whole file, which marks where they begin."""
+        marks, rows = Marks(), 0
+        for batch in self._read(Stretch(Position(0, self._first_line))):
+            place = {name: batch.start[name] for name in ("record", "line", "byte")}
+            if place["byte"] is not None:
+                marks.add(Mark(place if marks.kept else None, place["line"], rows), place["byte"])
+            rows += batch.table.num_rows + len(batch.bad_rows)
+            if start is None or place["record"] >= start["record"]:
+                without = {"record": place["record"], "line": place["line"]}
+                yield batch if self._even else replace(batch, start=without)
+        self._marks = marks.kept
+
+    def _between(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        for stretch in stretches(Position(0, self._first_line), start, until):
+            yield from self._read(stretch)
+
+    def _read(self, stretch: Stretch) -> Iterator[Batch]:
+        done, block = stretch.begin, self._block
         while True:
             try:
-                for batch, position in self._from(done, block):
+                for batch, position in self._from(stretch, done, block):
                     done = position
-                    if start is None or batch.start["record"] >= start["record"]:
-                        yield batch
+                    yield batch
             except BackslashQuote as found:
                 self._refuse_backslash(found)
             except pa.ArrowInvalid as error:
@@ -160,57 +213,42 @@ class CsvReader(Reader):
     def _first_line(self) -> int:
         return self._dialect.skipped + 1
 
-    def _from(self, done: Position, block: int) -> Iterator[tuple[Batch, Position]]:
+    def _from(self, stretch: Stretch, done: Position, block: int) -> Iterator[tuple[Batch, Position]]:
         """Read with blocks of this size, leaving out what is done; larger ones take over where a record is too long."""
-        with unpacked(self._source) as stream:
-            current = self._open(stream)
-            position = Position(0, self._first_line)
-            for table in self._tables(stream, block, current):
+        with self._opened(stretch) as stream:
+            current = pass_over(stream, stretch, self._dialect, self._survey, has_bytes=not is_packed(self._name))
+            position = stretch.begin
+            for table in self._tables(stream, block, current, stretch):
                 begun = position
                 batch, position = self._batch(table, begun, current, done.record)
                 if position.record > max(begun.record, done.record):
                     yield batch, position
-            if current.checked is not None and current.text is not None:
+            if stretch.is_all and current.checked is not None and current.text is not None:
                 self._survey = replace(current.checked.survey, quotes=current.text.quotes)
             leftover = None
             if current.bad:
                 empty = pa.table({name: pa.array([], pa.string()) for name in self._cells})
                 leftover = self._batch(empty, position, current, done.record, at_end=True)
-            self._check_last_record(current)
+                position = leftover[1]
+            self._check_end(stretch, position, current)
             if leftover is not None:
                 yield leftover
 
-    def _open(self, stream: BinaryIO) -> Pass:
-        as_it_is = not self._dialect.skipped and self._dialect.rewriting is None and not self._survey.broken
-        if self._survey.quotes is not None and as_it_is:
-            return Pass()
-        checked = CheckedText(stream, self._survey)
-        return Pass(checked, PlainText(checked.blocks(), self._dialect))
+    def _opened(self, stretch: Stretch) -> AbstractContextManager[BinaryIO]:
+        return unpacked(self._source) if stretch.is_all else self._source.part(stretch.byte, stretch.end)
 
-    def _tables(self, stream: BinaryIO, block: int, current: Pass) -> Iterator[pa.Table]:
-        from pyarrow import csv as arrow_csv
-
+    def _tables(self, stream: BinaryIO, block: int, current: Pass, stretch: Stretch) -> Iterator[pa.Table]:
         encoding = "utf8" if current.text or self._survey.encoding in UTF8 else self._survey.encoding
-        reader = arrow_csv.open_csv(
-            current.text or stream,
-            arrow_csv.ReadOptions(use_threads=False, block_size=block, column_names=self._cells, encoding=encoding),
-            # looking for line ends in cells means to split everything twice, but holds less of a very long record
-            self._parsing(self._survey.quotes != 0 or block > self._block, current.meet),
-            _converting(self._cells),
-        )
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
-
-    def _parsing(self, spans_lines: bool, meet: Any = None) -> Any:
-        from pyarrow import csv as arrow_csv
-
-        return arrow_csv.ParseOptions(
-            delimiter=self._dialect.delimiter,
-            quote_char=self._dialect.plain_quote or False,
-            newlines_in_values=spans_lines,
-            ignore_empty_lines=False,
-            invalid_row_handler=meet,
-        )
+        text = current.text or current.lines or stream
+        # looking for line ends in cells means to split everything twice, but holds less of a very long record
+        spans_lines = self._survey.quotes != 0 or block > self._block
+        found: tuple[Any, int] | None = text, block
+        if stretch.is_one_batch:
+            found = as_one_block(text, encoding, is_beginning=not stretch.byte)
+        elif stretch.byte:
+            found = from_a_record(text, encoding, block)
+        if found is not None:
+            yield from self._splitting.tables(found[0], encoding, found[1], spans_lines, current.meet)
 
     def _batch(
         self, table: pa.Table, begun: Position, current: Pass, done: int, at_end: bool = False
@@ -242,9 +280,10 @@ class CsvReader(Reader):
             table = table.select(self.columns)
         kept = table if wanted.all() else table.filter(pa.array(wanted))
         left_out = min(max(0, done - begun.record), len(counts))
-        first = {"record": max(done, begun.record), "line": int(starts[left_out])}
+        first = Position(max(done, begun.record), int(starts[left_out]))
         lines = pa.array(starts[numbers[wanted]], pa.int64())
-        return Batch(kept, lines, sorted(bad_rows, key=lambda row: row.line), first), position
+        bad_rows.sort(key=lambda row: row.line)
+        return Batch(kept, lines, bad_rows, current.start_of(first, position, moved=left_out > 0)), position
 
     def _mended(
         self, table: pa.Table, numbers: Numbers, bad: list[Any], begun: int
@@ -271,12 +310,8 @@ class CsvReader(Reader):
 
     def _read_alone(self, rows: list[str], width: int) -> pa.Table:
         """Rows that have another width, as a table of ours."""
-        from pyarrow import csv as arrow_csv
-
         names = [*self.columns, *(f"\0{position}" for position in range(len(self.columns), width))]
-        text = "\n".join(rows).encode()
-        options = arrow_csv.ReadOptions(use_threads=False, column_names=names, block_size=len(text) + 1)
-        table = arrow_csv.read_csv(io.BytesIO(text), options, self._parsing(True), _converting(names))
+        table = self._splitting.alone(rows, names)
         nulls = pa.nulls(table.num_rows, pa.string())
         return pa.table({name: table.column(name) if name in names else nulls for name in self._cells})
 
@@ -308,6 +343,17 @@ class CsvReader(Reader):
         # one text for all rows of this width, of which there may be half a million in a block
         return sys.intern(f"has {width} cells where {others} {len(self.columns)}")
 
+    def _check_end(self, stretch: Stretch, position: Position, current: Pass) -> None:
+        """Refuse a quote that is never closed, and a part that has other records than the whole had there."""
+        if stretch.until is None:
+            self._check_last_record(current)
+        elif (position.record, position.line) != (stretch.until["record"], stretch.until["line"]):
+            where = f"the part of it that ends before line {stretch.until['line']}"
+            raise InputRefused(self._name, f"{where} has other rows than the whole had there; create the job anew")
+        if stretch.is_all:
+            is_even = current.lines is not None and current.lines.lines == position.line - 1
+            self._even = is_even and has_lines_of_bytes(self._survey.encoding)
+
     def _check_last_record(self, current: Pass) -> None:
         """Arrow takes an open quote to the end of the file for a cell: its last record then has the last line end."""
         if (self._survey.quotes or 0) % 2 == 0:
@@ -338,17 +384,6 @@ def _text(sample: bytes, survey: Survey) -> str:
     text = sample.decode(survey.encoding, errors=MARKING if survey.broken else "ignore").removeprefix("\ufeff")
     end = max(text.rfind("\n"), text.rfind("\r")) if len(sample) == SAMPLE else -1
     return text[: end + 1] if end > 0 else text
-
-
-def _converting(names: list[str]) -> Any:
-    from pyarrow import csv as arrow_csv
-
-    return arrow_csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-        null_values=[""],
-    )
 
 
 def _blank(table: pa.Table) -> npt.NDArray[np.bool_]:

@@ -20,6 +20,8 @@ from batch_jobs.strategies.tables.formats.format import Format, Writer
 from batch_jobs.strategies.tables.formats.header import refuse_too_many
 from batch_jobs.strategies.tables.formats.json_text import HALF, NoNumber, Number, as_json, is_text
 from batch_jobs.strategies.tables.formats.jsonl_writing import JsonLinesWriter
+from batch_jobs.strategies.tables.formats.marks import Mark, Marks
+from batch_jobs.strategies.tables.formats.packing import is_packed
 from batch_jobs.strategies.tables.formats.reading import (
     SURPLUS_COLUMN,
     BadCell,
@@ -67,8 +69,9 @@ class JsonLinesReader(Reader):
         self._source, self._name, self._rows = source, source.name, rows
         self._refuse_array()
         self._settled = bool(options and options.found)
+        self._marks: list[Mark] = []
         self._known: dict[str, None] = dict.fromkeys(options.found["columns"] if options and options.found else ())
-        self._line_size = 0
+        self._line_size = self._byte = 0
         if not self._settled:
             self._find_columns(sample)
         self.described = {"format": "jsonl", "encoding": "utf-8"}
@@ -88,13 +91,34 @@ class JsonLinesReader(Reader):
         if not self._settled:
             self._find_columns()
 
-    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
+    @property
+    def uncut(self) -> str | None:  # type: ignore[override]
+        """Why a part of it cannot be read by itself."""
+        return "a packed file is read from its beginning" if is_packed(self._name) else None
+
+    @property
+    def marks(self) -> list[Mark]:
+        """Where batches begin."""
+        return self._marks
+
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them."""
+        marks, rows = Marks(), 0
+        for batch in self.part(start, None):
+            first, byte = batch.start["line"], batch.start.get("byte", 0)
+            marks.add(Mark(batch.start if marks.kept else None, first, rows), byte)
+            rows += batch.table.num_rows + len(batch.bad_rows)
+            yield batch
+        if start is None:
+            self._marks = marks.kept
+
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches between two places, either of which may be ``None``."""
         first = start["line"] if start else 1
         held: list[tuple[int, dict[str, Any]]] = []
         bad: list[BadRow] = []
-        begun, size = first, 0
-        for line, parsed in self._lines():
+        begun, size = self._place(first, start.get("byte", 0) if start else 0), 0
+        for line, parsed in self._lines(start=start, until=until):
             if line < first:
                 continue
             if isinstance(parsed, BadRow):
@@ -106,12 +130,15 @@ class JsonLinesReader(Reader):
             size += self._line_size
             if len(held) + len(bad) >= min(self._rows, MOST_CELLS // len(self._known)) or size >= MOST_BYTES:
                 yield self._batch(held, bad, begun)
-                held, bad, begun, size = [], [], line + 1, 0
+                held, bad, begun, size = [], [], self._place(line + 1, self._byte), 0
         self._settled = True
         if held or bad:
             yield self._batch(held, bad, begun)
 
-    def _batch(self, held: list[tuple[int, dict[str, Any]]], bad: list[BadRow], begun: int) -> Batch:
+    def _place(self, line: int, byte: int) -> dict[str, int]:
+        return {"line": line} if is_packed(self._name) else {"line": line, "byte": byte}
+
+    def _batch(self, held: list[tuple[int, dict[str, Any]]], bad: list[BadRow], begun: dict[str, int]) -> Batch:
         columns = {name: _Column(name) for name in self._known}
         if sum(len(row) for _, row in held) * SPARSE < len(held) * len(columns):
             _fill_sparsely(columns, [row for _, row in held])
@@ -122,7 +149,7 @@ class JsonLinesReader(Reader):
             pa.table({name: _as_array(column.cells, pa.string()) for name, column in columns.items()}),
             pa.array([line for line, _ in held], pa.int64()),
             bad,
-            {"line": begun},
+            begun,
             [cell for column in columns.values() for cell in column.bad],
             {name: pa.array(column.texts) for name, column in columns.items() if any(column.texts)},
             {name: _as_array(column.absent) for name, column in columns.items() if _any(column.absent)},
@@ -155,20 +182,26 @@ class JsonLinesReader(Reader):
         self._known.update(dict.fromkeys(keys))
         refuse_too_many(len(self._known), self._name)
 
-    def _lines(self, enough: int | None = None) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
-        """The lines that are not blank, or those within the first so many bytes."""
-        done, lines = 0, _Lines()
-        with unpacked(self._source) as stream:
-            for line, raw in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), 1):
+    def _lines(
+        self, enough: int | None = None, start: dict[str, Any] | None = None, until: dict[str, Any] | None = None
+    ) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
+        """The lines that are not blank: those within the first so many bytes, or between two starts."""
+        first, byte = (start["line"], start["byte"]) if start and "byte" in start else (1, 0)
+        done, lines, self._byte = 0, _Lines(), byte
+        with self._opened(byte, until["byte"] if until else None) as stream:
+            for line, raw in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), first):
                 if len(raw) > LONGEST_LINE:
                     raise InputRefused(self._name, f"line {line} is longer than {LONGEST_LINE >> 20} MB")
                 done += len(raw)
                 if enough is not None and done > enough:
                     return
-                self._line_size = len(raw)
+                self._line_size, self._byte = len(raw), byte + done
                 text = raw.removeprefix(b"\xef\xbb\xbf").strip()
                 if text:
                     yield line, lines.parsed(line, text)
+
+    def _opened(self, byte: int, end: int | None) -> AbstractContextManager[BinaryIO]:
+        return self._source.part(byte, end) if byte or end is not None else unpacked(self._source)
 
 
 Flags = npt.NDArray[np.bool_]

@@ -9,11 +9,18 @@ import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.errors import InputRefused
 from batch_jobs.strategies.sdk.lines import LINES_OF_A_FILE
+from batch_jobs.strategies.tables.formats.marks import Mark, Marks
 from batch_jobs.strategies.tables.formats.reading import Batch, Input, Reader
 
 Found = dict[str, Any] | None
 Open = Callable[[Input, Found], Reader]
 SHOWN = 10  # columns in a refusal
+
+
+def _place(start: dict[str, Any] | None) -> tuple[int, dict[str, Any] | None]:
+    """The file that a start is in, and the start there, ``None`` at its beginning."""
+    inside = {name: value for name, value in (start or {}).items() if name != "file"}
+    return (start["file"] if start else 0), inside or None
 
 
 class ManyReader(Reader):
@@ -33,6 +40,7 @@ class ManyReader(Reader):
         self._current: tuple[int, Reader] | None = None
         self._found: list[Found] = found["files"] if found else [None] * len(files)
         self._settled = [found is not None] * len(files)
+        self._marks: list[Mark] = []
         #: How many rows each file has, where a pass has come to its end.
         self.rows: list[int | None] = [None] * len(files)
         if found:
@@ -53,19 +61,47 @@ class ManyReader(Reader):
                 self._keep(index)
         self._look_at_columns()
 
-    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
         """The batches of one file after the other."""
-        first = start["file"] if start else 0
-        inside = {name: value for name, value in start.items() if name != "file"} if start else None
-        for index in range(first, len(self._files)):
+        yield from self.part(start, None)
+
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches between two places, either of which may be ``None``."""
+        marks, before = Marks(), 0
+        first, inside = _place(start)
+        last, inside_last = _place(until) if until else (len(self._files), None)
+        for index in range(first, last + (inside_last is not None)):
             rows = 0
-            for batch in self._reader(index).batches(inside):
+            reader = self._reader(index)
+            for batch in reader.part(inside, inside_last) if index == last else reader.batches(inside):
                 rows += batch.table.num_rows + len(batch.bad_rows)
                 yield self._placed(batch, index)
-            if inside is None:
-                self.rows[index] = rows
-            self._keep(index)
-            inside = None
+            if index != last:
+                self._keep(index)
+                if inside is None:
+                    self.rows[index] = rows
+                    self._mark(marks, index, before)
+            before, inside = before + rows, None
+        if start is None and until is None:
+            self._marks = marks.kept
+
+    def _mark(self, marks: Marks, index: int, before: int) -> None:
+        reader = self._reader(index)
+        inner = reader.marks if reader.uncut is None else []
+        for mark in inner or [Mark(None, 1, 0)]:
+            place = {"file": index, **(mark.start or {})}
+            line = mark.line + index * LINES_OF_A_FILE
+            marks.add(Mark(place if marks.kept else None, line, before + mark.rows), before + mark.rows)
+
+    @property
+    def uncut(self) -> str | None:  # type: ignore[override]
+        """Nothing: a part may begin at any of the files."""
+        return None
+
+    @property
+    def marks(self) -> list[Mark]:
+        """Where files begin, and batches of those that can be cut."""
+        return self._marks
 
     def _reader(self, index: int) -> Reader:
         if self._current is None or self._current[0] != index:

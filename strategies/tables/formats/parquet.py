@@ -1,7 +1,8 @@
 """Parquet: typed columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from itertools import accumulate
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 
@@ -12,6 +13,7 @@ from batch_jobs.strategies.sdk.errors import InputRefused, JobRefused
 from batch_jobs.strategies.tables.formats.arrow_text import as_text
 from batch_jobs.strategies.tables.formats.format import Format, Writer
 from batch_jobs.strategies.tables.formats.header import numbered
+from batch_jobs.strategies.tables.formats.marks import Mark, Marks
 from batch_jobs.strategies.tables.formats.parquet_sizes import ROWS, coded_columns, rows_at_a_time
 from batch_jobs.strategies.tables.formats.reading import BadCell, Batch, Input, Reader, ReadOptions
 from batch_jobs.strategies.tables.formats.writing import WriteOptions
@@ -27,22 +29,29 @@ ROW_GROUP = 8 << 20  # bytes of text gathered before a row group is written
 class ParquetReader(Reader):
     """A Parquet file; a line is a row's number, from 1."""
 
-    def __init__(self, source: Input, rows: int = ROWS) -> None:
+    def __init__(self, source: Input, rows: int = ROWS, found: dict[str, Any] | None = None) -> None:
         import pyarrow.parquet as pq
 
-        self._source = source
-        with source.seekable() as stream:
+        self._source, self._is_known = source, found is not None
+        with self._opened() as stream:
             try:
                 file = pq.ParquetFile(stream)
                 schema = file.schema_arrow
                 if not len(schema):
                     raise InputRefused(source.name, "it has no columns")
-                coded = pq.ParquetFile(stream, read_dictionary=coded_columns(file))
-                self._rows = min(rows, rows_at_a_time(file, coded, source.name))
+                if found:
+                    self._rows = int(found["rows"])
+                else:
+                    coded = pq.ParquetFile(stream, read_dictionary=coded_columns(file))
+                    self._rows = min(rows, rows_at_a_time(file, coded, source.name))
+                sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
             except (pa.ArrowException, OSError) as error:
                 if isinstance(error, MemoryError):
                     raise
                 raise InputRefused(source.name, DAMAGED) from None
+        #: The row with which each row group begins that has any, and the number of all rows.
+        self._groups = {row: group for group, row in enumerate(accumulate(sizes[:-1], initial=0)) if sizes}
+        self._all_rows = sum(sizes)
         self.columns = [name if name.strip() else numbered(place) for place, name in enumerate(schema.names, 1)]
         if len(set(self.columns)) < len(self.columns):
             raise InputRefused(source.name, "two of its columns have one name")
@@ -52,23 +61,51 @@ class ParquetReader(Reader):
         if unnamed:
             self.described["unnamed"] = ", ".join(unnamed)
 
-    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
+    @property
+    def found(self) -> dict[str, Any]:
+        """How many rows memory holds at a time."""
+        return {"rows": self._rows}
+
+    @property
+    def uncut(self) -> str | None:  # type: ignore[override]
+        """Why a part of it cannot be read by itself."""
+        return "it has one row group" if len(self.marks) < 2 else None
+
+    @property
+    def marks(self) -> list[Mark]:
+        """Where row groups begin."""
+        marks = Marks()
+        for row in self._groups:
+            if row < self._all_rows:
+                marks.add(Mark({"row": row} if marks.kept else None, row + 1, row), row)
+        return marks.kept
+
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them; an empty one where there are no rows."""
+        yield from self.part(start, None)
+
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches between two places, either of which may be ``None``; no other row groups are read."""
         import pyarrow.parquet as pq
 
-        first, row = (start or {"row": 0})["row"], 0
-        with self._source.seekable() as stream:
+        row = start["row"] if start else 0
+        with self._opened() as stream:
             file = pq.ParquetFile(stream)
-            for batch in self._read(file):
-                if row >= first:
-                    yield self._batch(batch, row)
+            for batch in self._read(file, row, until["row"] if until else self._all_rows):
+                yield self._batch(batch, row)
                 row += batch.num_rows
-            if not row:
+            if not self._all_rows:
                 yield self._batch(pa.RecordBatch.from_pylist([], schema=file.schema_arrow), 0)
 
-    def _read(self, file: Any) -> Iterator[pa.RecordBatch]:
+    def _opened(self) -> BinaryIO:
+        return self._source.in_place() if self._is_known else self._source.seekable()
+
+    def _read(self, file: Any, first: int, end: int) -> Iterator[pa.RecordBatch]:
+        begun = max((row for row in self._groups if row <= first), default=0)
+        groups = [group for row, group in self._groups.items() if begun <= row < end]
         try:
-            yield from file.iter_batches(self._rows, use_threads=False)
+            batches = file.iter_batches(self._rows, row_groups=groups, use_threads=False)
+            yield from batches if begun == first else _without(batches, first - begun, self._rows)
         except (pa.ArrowInvalid, OSError):
             raise InputRefused(self._source.name, DAMAGED) from None
 
@@ -80,6 +117,21 @@ class ParquetReader(Reader):
             bad += [BadCell(index, name, message) for index, message in wrong]
         lines = pa.array(range(row + 1, row + 1 + batch.num_rows), pa.int64())
         return Batch(pa.table(cells), lines, [], {"row": row}, bad)
+
+
+def _without(batches: Iterable[pa.RecordBatch], left_out: int, rows: int) -> Iterator[pa.RecordBatch]:
+    """The batches without so many rows at their beginning, each of so many rows again but the last."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        kept = batch.slice(min(left_out, batch.num_rows))
+        left_out -= batch.num_rows - kept.num_rows
+        lacking = rows - sum(one.num_rows for one in held)
+        held.append(kept.slice(0, lacking))
+        if kept.num_rows >= lacking:
+            yield pa.concat_batches(held)
+            held = [kept.slice(lacking)]
+    if any(one.num_rows for one in held):
+        yield pa.concat_batches(held)
 
 
 def _own_type(type: pa.DataType) -> pa.DataType:
@@ -156,7 +208,7 @@ class Parquet(Format):
 
     def reader(self, source: Input, options: ReadOptions) -> ParquetReader:
         """Open a file for reading."""
-        return ParquetReader(source)
+        return ParquetReader(source, found=options.found)
 
     def writer(
         self, stream: BinaryIO, columns: "list[SelectedColumn]", options: WriteOptions

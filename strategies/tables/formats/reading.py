@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from batch_jobs.strategies.sdk.lines import named
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN, Reject
+from batch_jobs.strategies.tables.formats.marks import Mark
 from batch_jobs.strategies.tables.formats.options import ReadOptions
 from batch_jobs.strategies.tables.formats.packing import (
     Borrowed,
@@ -127,7 +128,10 @@ class NotAsItBegan(Exception):
 
 
 class Reader(ABC):
-    """A file as batches; reading twice gives the same batches, once the reader is settled.
+    """A file as batches; reading twice from one start gives the same batches, once the reader is settled.
+
+    Read from a batch's ``start``, the first batch is that one; those after it may end elsewhere than before, and have
+    the same rows and lines.
 
     A reader may open a file by its beginning alone. Until a pass has come to the end, or ``settle`` was called,
     ``columns`` may grow, ``batches`` may raise ``NotAsItBegan``, and batches may end elsewhere than later; the rows and
@@ -142,6 +146,9 @@ class Reader(ABC):
     #: The columns' types where the file itself has them; their cells are still given as text.
     types: Mapping[str, pa.DataType] = MappingProxyType({})
 
+    #: Why no part of it can be read by itself, for people; ``None`` where ``marks`` say where one may begin.
+    uncut: str | None = "a file of its format is read from its beginning"
+
     #: Where a strategy makes the rows, the types of the columns that are not as they were read.
     made: Mapping[str, pa.DataType] | None = None
 
@@ -150,9 +157,23 @@ class Reader(ABC):
         """The columns of the file, where those of the batches are made of them."""
         return self.columns
 
+    @property
+    def marks(self) -> list[Mark]:
+        """Where a part of it may begin, the first one at its own beginning; known once a pass has come to its end."""
+        return []
+
     @abstractmethod
-    def batches(self, start: dict[str, int] | None = None) -> Iterator[Batch]:
+    def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them."""
+
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches from a batch's or a mark's ``start`` on that are before another mark's; ``None`` is either end.
+
+        It is for readers that are not ``uncut``, and have found out before what there is to be.
+        """
+        if until is not None:
+            raise NotImplementedError
+        return self.batches(start)
 
     @property
     def found(self) -> dict[str, Any] | None:
@@ -187,6 +208,14 @@ class Input:
     def __call__(self) -> BinaryIO:
         """Open it, to be read from its start on."""
         return io.BufferedReader(_Pass(self), BLOCK)
+
+    def part(self, byte: int, end: int | None = None) -> BinaryIO:
+        """Open it from a byte on, up to another one or to its end."""
+        if byte == 0 and end is None:
+            return self()
+        stream = self.source()
+        stream.seek(byte)
+        return io.BufferedReader(_Part(stream, None if end is None else end - byte), BLOCK)
 
     @property
     def checksum(self) -> str:
@@ -237,6 +266,16 @@ class Input:
                 shutil.copyfileobj(stream, self._held, BLOCK)
         self._held.seek(0)
         return cast(BinaryIO, Borrowed(self._held))
+
+    def in_place(self) -> BinaryIO:
+        """Open it in its store, to be read here and there; a copy of what is packed, or cannot be read so."""
+        if is_packed(self.name):
+            return self.seekable()
+        stream = self.source()
+        if stream.seekable():
+            return stream
+        stream.close()
+        return self.seekable()
 
     def seekable(self) -> BinaryIO:
         """Open a copy of what is unpacked, which can be read here and there; in memory only while it is small."""
@@ -290,3 +329,24 @@ class _Pass(io.RawIOBase):
             head += block[: HEAD - len(head)]
             self._input.head_is_all = not block
         return block
+
+
+class _Part(io.RawIOBase):
+    """So many of the next bytes of a stream, or all that there are."""
+
+    def __init__(self, stream: BinaryIO, left: int | None) -> None:
+        self._stream, self._left = stream, left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._stream.read(len(buffer) if self._left is None else min(len(buffer), self._left))
+        if self._left is not None:
+            self._left -= len(block)
+        buffer[: len(block)] = block
+        return len(block)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
-from sqlalchemy import Table, select
+from sqlalchemy import Table
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import (
     ContextRefused,
@@ -19,6 +19,7 @@ from batch_jobs.strategies.sdk.errors import (
     count_rows,
 )
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.partition import Partition
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_unwritable, require_table, shown
 from batch_jobs.strategies.tables.formats.format import (
@@ -44,7 +45,8 @@ from batch_jobs.strategies.tables.importing.import_options import (
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.inputs import Inputs, checksum_of, input_keys
 from batch_jobs.strategies.tables.importing.loading import limit_rejects, load_all
-from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT, choose_key, map_columns, match_table, unique_key
+from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT, choose_key, map_columns, match_table
+from batch_jobs.strategies.tables.importing.partitions import has_partitions, partitions, why_in_one
 from batch_jobs.strategies.tables.importing.plan import (
     ColumnToCreate,
     ImportPlan,
@@ -54,10 +56,11 @@ from batch_jobs.strategies.tables.importing.plan import (
     table_to_create,
 )
 from batch_jobs.strategies.tables.importing.preview import Preview
-from batch_jobs.strategies.tables.importing.removing import REMOVING, MissingRows, objection, remove_missing
+from batch_jobs.strategies.tables.importing.removing import REMOVING, look_for_missing, remove_missing
 from batch_jobs.strategies.tables.importing.repeats import HashedKeys
 from batch_jobs.strategies.tables.importing.staged_keys import StagedKeys
 from batch_jobs.strategies.tables.importing.sync_options import SyncOptions
+from batch_jobs.strategies.tables.importing.target_table import access_of, destination_of, has_rows, table_of
 from batch_jobs.strategies.tables.prefetch import prefetched
 from batch_jobs.strategies.tables.values.converting import Checked, Converter
 from batch_jobs.strategies.tables.values.options import ValueOptions
@@ -150,7 +153,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
 
     def pre_process(self, job: JobRun) -> None:
         """Read the whole file: decide, count, find everything that is wrong; the target is only read."""
-        if job.checkpoint is not None and "checksum" in job.plan:
+        if "checksum" in job.plan and (job.checkpoint is not None or has_partitions(job)):
             return  # part of the file is in; to compare with that would make a new plan of half the work
         inputs = self._inputs(job)
         format = inputs.format(getattr(job.context, "format", None))
@@ -162,6 +165,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
             job.rejects.restart()
             plan = self._look(job, format, reader)
         plan.file, plan.found = reader.described, reader.found
+        plan.marks, plan.uncut = [asdict(mark) for mark in reader.marks], reader.uncut
         if reader.made is not None and plan.found:
             plan.frame = [ColumnToCreate.model_validate(column) for column in plan.found.get("types", [])]
         plan.options = given_options(job.context, ReadingOptions, ValueOptions, SyncOptions)
@@ -176,24 +180,34 @@ class FrameImport(BatchJobStrategy, abstract=True):
         limit_rejects(job, plan.counts.reject, "nothing was written")
 
     def process(self, job: JobRun) -> None:
-        """Load the file, chunk by chunk, from the checkpoint on."""
-        plan = ImportPlan.model_validate(job.plan)
-        inputs = self._inputs(job, plan)
-        inputs.refuse_changed(plan.files)
-        format = inputs.format(getattr(job.context, "format", None))
-        table, creation = _table(job, plan)
-        destination = _destination(job, plan, table, exists=plan.creates is None)
-        loader = database_of(job.target).loader(destination)
-        reader = self._reader(job, inputs, format, plan.found)
+        """Load the file, or of a partition its part, chunk by chunk, from the checkpoint on."""
+        opened = self._opened(job)
         if job.checkpoint != REMOVING:
-            converter = _converter(job, format, table, plan.mapping, plan.key)
-            load_all(job, plan, Chunking(reader, converter, loader, destination), creation)
+            load_all(job, opened.plan, opened.chunking, opened.creation)
         if job.context.mode == "append" and job.result.unchanged:
             job.describe("import-left-out", "Left out", f"{count_rows(job.result.unchanged)} {BY_TRIGGER}")
-        if job.context.mode == "sync" and plan.creates is None:
-            of_key = {name: column for name, column in plan.mapping.items() if column in plan.key}
-            keys = _checked(reader, _converter(job, format, table, of_key, plan.key))
-            remove_missing(job, keys, destination, loader, plan.max_removed or 0)
+        if job.partition is None:
+            opened.remove_missing(job)
+
+    def partition(self, job: JobRun, size: int) -> list[Partition]:
+        """Parts of the input, where it makes no difference which is loaded first; else the summary says why not."""
+        if size < 2:
+            return []
+        plan = ImportPlan.model_validate(job.plan)
+        found = find_table(job.target, job.context.table, access_of(job))
+        reason = why_in_one(job, plan, found if found is not None else table_of(job, plan)[0], found is not None)
+        if job.context.mode == "sync" and type(self).post_process is not FrameImport.post_process:
+            reason = "the strategy has a post_process of its own, and rows are removed in that"
+        if reason:
+            job.describe("partitions", "Partitions", f"one: {reason}")
+        return [] if reason else partitions(plan, size)
+
+    def post_process(self, job: JobRun) -> None:
+        """Of a job that was cut, do what is to be done once all rows are in."""
+        if job.result.partitions:
+            limit_rejects(job, job.result.rejected, "all rows are done")
+            if job.context.mode == "sync":
+                self._opened(job).remove_missing(job)
 
     def build_template(self) -> str:
         """None, where the author gives none."""
@@ -206,6 +220,18 @@ class FrameImport(BatchJobStrategy, abstract=True):
     @classmethod
     def _fetches(cls) -> bool:
         return cls.frames is not FrameImport.frames
+
+    def _opened(self, job: JobRun) -> "_Opened":
+        plan = ImportPlan.model_validate(job.plan)
+        inputs = self._inputs(job, plan)
+        inputs.refuse_changed(plan.files)
+        format = inputs.format(getattr(job.context, "format", None))
+        table, creation = table_of(job, plan)
+        destination = destination_of(job, plan, table, exists=plan.creates is None)
+        loader = database_of(job.target).loader(destination)
+        reader = self._reader(job, inputs, format, plan.found)
+        converter = _converter(job, format, table, plan.mapping, plan.key)
+        return _Opened(plan, format, Chunking(reader, converter, loader, destination), creation)
 
     def _inputs(self, job: JobRun, plan: ImportPlan | None = None) -> "Inputs | FrameInputs":
         if not self._fetches():
@@ -234,24 +260,24 @@ class FrameImport(BatchJobStrategy, abstract=True):
     def _look(self, job: JobRun, format: Format, reader: Reader) -> ImportPlan:
         """Decide, and look at every row."""
         plan, table, exists = self._decide(job, format, reader)
-        destination = _destination(job, plan, table, exists)
+        destination = destination_of(job, plan, table, exists)
         converter = _converter(job, format, table, plan.mapping, plan.key)
-        has_rows = exists and bool(destination.key) and _has_rows(job, table)
-        preview = Preview(job, partial(_checked, reader, converter), destination, has_rows)
+        compares = exists and bool(destination.key) and has_rows(job, table)
+        preview = Preview(job, partial(_checked, reader, converter), destination, compares)
         plan.kept = destination.given_out
         with _file_keys(job, destination, exists) as keys:
             plan.repeats = preview.run(keys)
             plan.total, plan.counts, plan.columns = preview.total, preview.counts, preview.columns
             plan.sample, plan.rejects = preview.sample, preview.rejects
-            if has_rows and isinstance(keys, StagedKeys) and destination.mode == "sync":
-                _look_for_missing(job, plan, destination, keys)
+            if compares and isinstance(keys, StagedKeys) and destination.mode == "sync":
+                look_for_missing(job, plan, destination, keys)
         return plan
 
     def _decide(self, job: JobRun, format: Format, reader: Reader) -> tuple[ImportPlan, Table, bool]:
         context: ImportContext = job.context
-        table = find_table(job.target, context.table, _access(job))
+        table = find_table(job.target, context.table, access_of(job))
         if table is None and context.mode == "update":
-            require_table(job.target, context.table, _access(job))
+            require_table(job.target, context.table, access_of(job))
         inference = _infer(job, format, reader) if table is None else None  # which may find further columns
         mapping = map_columns(reader.columns, context.columns)
         _refuse_unknown_columns(context, reader, mapping)
@@ -267,12 +293,31 @@ class FrameImport(BatchJobStrategy, abstract=True):
         if inference is not None:
             decided = inference.columns()
             plan.creates = [ColumnToCreate.decided(column, decided[name]) for name, column in mapping.items()]
-            created = table_to_create(job.target, context.table, plan.creates, key, _access(job))
+            created = table_to_create(job.target, context.table, plan.creates, key, access_of(job))
             filled = [mapping[name] for name in inference.always_filled() if name in mapping]
             check_row_size(database_of(job.target), created, filled)
             return plan, created, False
         assert table is not None
         return plan, table, True
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What an import works with once its plan is made."""
+
+    plan: ImportPlan
+    format: Format
+    chunking: Chunking
+    creation: Creation
+
+    def remove_missing(self, job: JobRun) -> None:
+        """Remove the rows that the file lacks, where the job is to."""
+        if job.context.mode == "sync" and self.plan.creates is None:
+            plan, destination = self.plan, self.chunking.destination
+            of_key = {name: column for name, column in plan.mapping.items() if column in plan.key}
+            converter = _converter(job, self.format, destination.table, of_key, plan.key)
+            keys = _checked(self.chunking.reader, converter)
+            remove_missing(job, keys, destination, self.chunking.loader, plan.max_removed or 0)
 
 
 def is_schema(schema: Any) -> bool:
@@ -284,11 +329,6 @@ def is_schema(schema: Any) -> bool:
 def _context(cls: type[FrameImport]) -> type[BaseModel]:
     is_own = cls.Context is not FrameImport.Context
     return cls.Context if is_own or not cls._fetches() else FrameImport.SourceContext
-
-
-def _access(job: JobRun) -> DataAccess:
-    """What of the target may be used; the table of the strategy itself is its author's choice."""
-    return job.access if "table" in type(job.context).model_fields else DataAccess()
 
 
 def _infer(job: JobRun, format: Format, reader: Reader) -> Inference:
@@ -344,16 +384,6 @@ def _checked(reader: Reader, converter: Converter) -> Iterator[Checked]:
             yield converter.check(batch)
 
 
-def _destination(job: JobRun, plan: ImportPlan, table: Table, exists: bool) -> Destination:
-    context: ImportContext = job.context
-    columns = list(plan.mapping.values())
-    if context.mode == "append":
-        return Destination(table, columns, [], context.mode)
-    collations = unique_key(job.target, table, plan.key).collations if exists else {}
-    resets = value_options(context).empty == "default"
-    return Destination(table, columns, plan.key, context.mode, collations, resets=resets)
-
-
 def _file_keys(job: JobRun, destination: Destination, exists: bool) -> HashedKeys | StagedKeys:
     database = database_of(job.target)
     is_lenient = any(collation != database.exact_collation for collation in destination.collations.values())
@@ -362,27 +392,3 @@ def _file_keys(job: JobRun, destination: Destination, exists: bool) -> HashedKey
         return HashedKeys()
     loader = database.loader(destination)
     return StagedKeys(job.target, destination, loader, keeps_rejects=destination.mode == "sync")
-
-
-def _look_for_missing(job: JobRun, plan: ImportPlan, destination: Destination, keys: StagedKeys) -> None:
-    database = database_of(job.target)
-    found = MissingRows(database, destination, database.loader(destination), job.context).find(keys)
-    plan.counts.remove, plan.removed = found.missing, found.first
-    plan.max_removed = job.context.most_removed(found.of)
-    plan.refused = objection(found, keys, plan.max_removed)
-
-
-def _has_rows(job: JobRun, table: Table) -> bool:
-    with job.target.connect() as connection:
-        return connection.execute(select(1).select_from(table).limit(1)).first() is not None
-
-
-def _table(job: JobRun, plan: ImportPlan) -> tuple[Table, Creation]:
-    """The table, and its creation where it is not there yet."""
-    found = find_table(job.target, job.context.table, _access(job))
-    if plan.creates is None or (found is not None and job.checkpoint is None):
-        table = found if found is not None else require_table(job.target, job.context.table, _access(job))
-        return table, Creation(None)
-    # of the types that were decided on, some are not found again in the database
-    planned = table_to_create(job.target, job.context.table, plan.creates, plan.key, _access(job))
-    return planned, Creation(planned if found is None else None)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from batch_jobs.strategies.tables.formats.format import Format
+from batch_jobs.strategies.tables.formats.marks import Mark
 from batch_jobs.strategies.tables.formats.reading import Batch, NotAsItBegan, Reader
 from batch_jobs.strategies.tables.frames.input_types import FRAMES, InputTypes, LikelyTypes, input_table
 from batch_jobs.strategies.tables.frames.making import made_batch
@@ -74,6 +75,20 @@ class FrameReader(Reader):
                 types.feed(_loaded(batch))
         self._is_settled = True
         self._open(types)
+
+    @property
+    def uncut(self) -> str | None:  # type: ignore[override]
+        """Why a part of the input cannot be read by itself."""
+        return self._inner.uncut
+
+    @property
+    def marks(self) -> list[Mark]:
+        """Where a part of the input may begin."""
+        return self._inner.marks
+
+    def part(self, start: dict[str, Any] | None, until: dict[str, Any] | None) -> Iterator[Batch]:
+        """The batches between two places of the input, either of which may be ``None``."""
+        return map(self._made, self._inner.part(start, until))
 
     def batches(self, start: dict[str, Any] | None = None) -> Iterator[Batch]:
         """The batches from a batch's ``start`` on, or all of them."""

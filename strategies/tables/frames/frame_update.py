@@ -1,7 +1,7 @@
 """Changing rows of a table in pandas: a back-fill with preview, rejects, and chunks that are in exactly once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,9 +13,12 @@ from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused, StrategyIncomplete, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.partition import Partition
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import refuse_unwritable, require_table, shown
+from batch_jobs.strategies.tables.formats.marks import Mark, Marks
 from batch_jobs.strategies.tables.frames.frame_import import is_schema
+from batch_jobs.strategies.tables.frames.key_ranges import KeyRange, key_ranges, why_in_one
 from batch_jobs.strategies.tables.frames.row_frames import RowFrames, frame_columns
 from batch_jobs.strategies.tables.frames.table_pages import Cursor, TablePages, parameters_of, with_values
 from batch_jobs.strategies.tables.importing.absence import by_absence
@@ -107,10 +110,26 @@ class FrameUpdate(BatchJobStrategy, abstract=True):
         plan = ImportPlan.model_validate(job.plan)
         if not plan.mapping:
             return  # there were no rows
+        part = KeyRange(**job.partition.plan) if job.partition else KeyRange()
         rows = _Rows(self, job, plan)
         loader = database_of(job.target).loader(rows.destination)
-        for page in rows.pages(job.checkpoint):
-            _update(job, rows, loader, page)
+        for page in rows.pages(job.checkpoint or part.after, part.until):
+            _update(job, rows, loader, page, part.before)
+
+    def partition(self, job: JobRun, size: int) -> list[Partition]:
+        """Ranges of the key, where it makes no difference which is changed first; else the summary says why not."""
+        plan = ImportPlan.model_validate(job.plan)
+        if size < 2 or not plan.mapping:
+            return []
+        reason = why_in_one(job, plan, _table(job.target, self.table))
+        if reason:
+            job.describe("partitions", "Partitions", f"one: {reason}")
+        return [] if reason else key_ranges(plan, size)
+
+    def post_process(self, job: JobRun) -> None:
+        """Of a job that was cut, hold the rejects of all partitions against the most that there may be."""
+        if job.result.partitions:
+            limit_rejects(job, job.result.rejected, "all rows are done")
 
     def build_template(self) -> str:
         """None: the rows are in the table."""
@@ -125,6 +144,7 @@ class FrameUpdate(BatchJobStrategy, abstract=True):
         preview = Preview(job, rows.checked, rows.destination, compares=True)
         preview.run(_DistinctKeys())
         plan.mapping = {name: name for name in rows.destination.columns}
+        plan.marks = [asdict(mark) for mark in rows.marks.kept]
         plan.kept = rows.destination.given_out
         plan.total, plan.counts, plan.columns = preview.total, preview.counts, preview.columns
         plan.sample, plan.rejects = preview.sample, preview.rejects
@@ -161,6 +181,8 @@ class _Rows:
         values = {name: getattr(job.context, name) for name in parameters_of(strategy.where)}
         self._pages = TablePages(job.target, source, with_values(database, strategy.where, values), job.chunk_size)
         self._frames = RowFrames(strategy, job, source, frame)
+        #: Keys in order, at which the rows can be cut.
+        self.marks = Marks()
         #: Where the rows go.
         self.destination = replace(source, columns=[])
         if plan.mapping:
@@ -177,32 +199,39 @@ class _Rows:
                 key, table = shown(self.destination.key), self.destination.table.fullname
                 raise JobRefused(f"{table} has rows whose {key} is empty, and so no key; fill it first")
 
-    def pages(self, after: Cursor | None) -> Iterator[Page]:
-        """The pages behind a key."""
-        last = self._last_key(after)
+    def pages(self, after: Cursor | None, until: Cursor | None = None) -> Iterator[Page]:
+        """The pages behind a key, and not behind another."""
+        last = self._last_key(after, until)
         while last is not None:
-            following = self._last_key(last)
+            following = self._last_key(last, until)
             yield Page(after, last, following is None)
             after, last = last, following
 
     def checked(self) -> Iterator[Checked]:
         """All rows as they are now and what is made of them, page by page."""
-        before = 0
+        before, self.marks = 0, Marks()
         for page in self.pages(None):
+            self.marks.add(Mark({"after": page.after}, before + 1, before), before)
             with self._job.target.begin() as connection:
                 cells = self._pages.read(connection, page.after, page.last)
             if cells.num_rows:
                 yield self._check(cells, before)
             before += cells.num_rows
 
-    def locked(self, connection: Connection, page: Page) -> Checked | None:
-        """A page's rows, which nobody else can change until the transaction ends; ``None`` where all are gone."""
-        cells = self._pages.read(connection, page.after, page.last, lock=True)
-        return self._check(cells, self._job.progress.counters.advanced) if cells.num_rows else None
+    def locked(self, connection: Connection, page: Page, before: int) -> Checked | None:
+        """A page's rows, which nobody else can change until the transaction ends; ``None`` where all are gone.
 
-    def _last_key(self, after: Cursor | None) -> Cursor | None:
+        Args:
+            connection: has the transaction.
+            page: which rows.
+            before: how many rows come before them.
+        """
+        cells = self._pages.read(connection, page.after, page.last, lock=True)
+        return self._check(cells, before) if cells.num_rows else None
+
+    def _last_key(self, after: Cursor | None, until: Cursor | None) -> Cursor | None:
         with self._job.target.begin() as connection:
-            return self._pages.last_key(connection, after)
+            return self._pages.last_key(connection, after, until)
 
     def _check(self, cells: pa.Table, before: int) -> Checked:
         batch = self._frames.made(cells, before)
@@ -238,10 +267,10 @@ class _DistinctKeys:
         return {}
 
 
-def _update(job: JobRun, rows: _Rows, loader: Loader, page: Page) -> None:
-    """Read a page, change it, and write it in one transaction."""
+def _update(job: JobRun, rows: _Rows, loader: Loader, page: Page, before: int) -> None:
+    """Read a page, change it, and write it in one transaction; ``before`` are the rows before the partition's."""
     with seen_all_the_same(job) as rejects, job.chunk(cursor=page.last) as connection:
-        checked = rows.locked(connection, page)
+        checked = rows.locked(connection, page, before + job.progress.counters.advanced)
         if checked is not None:
             chunk = _chunk(checked, page, loader)
             account(job, chunk, write_chunk(connection, loader, chunk, rows.destination), rejects)

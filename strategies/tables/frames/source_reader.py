@@ -84,6 +84,8 @@ class SourceReader(Reader):
         found: what an earlier reader found.
     """
 
+    uncut = "what a strategy fetches is read from its beginning"
+
     def __init__(self, fetch: Fetch, make: Make, found: dict[str, Any] | None = None) -> None:
         self._fetch, self._make = fetch, make
         self.described = {"format": FETCHED.name}

@@ -39,10 +39,10 @@ class TablePages:
         self._condition = f"(\n{condition}\n)" if condition else ""  # it may end with a comment
         self._nullable = [self._quoted(name) for name in destination.key if destination.column(name).nullable]
 
-    def last_key(self, connection: Connection, after: Cursor | None) -> Cursor | None:
-        """The last key of the page behind a key, ``None`` where there are no rows any more."""
+    def last_key(self, connection: Connection, after: Cursor | None, until: Cursor | None) -> Cursor | None:
+        """The last key of the page behind a key, and not behind another; ``None`` where there are no rows any more."""
         database, key = self._database, self._destination.key
-        page = self._select(key, after, None, f" LIMIT {self._size}")
+        page = self._select(key, after, until, f" LIMIT {self._size}")
         cells = ", ".join(database.carried(f"page.{database.quoted(name)}") for name in key)
         backwards = ", ".join(f"{key_cell(database, self._destination, name, 'page')} DESC" for name in key)
         with self._source.reading_in(connection):

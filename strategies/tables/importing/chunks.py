@@ -16,6 +16,7 @@ from batch_jobs.strategies.tables.databases.savepoint import savepoint
 from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.importing.absence import Indices, by_absence
 from batch_jobs.strategies.tables.importing.bisect import bisect, bisect_in_any_order
+from batch_jobs.strategies.tables.importing.partitions import Part
 from batch_jobs.strategies.tables.importing.refusing import Words
 from batch_jobs.strategies.tables.importing.repeats import Repeats
 from batch_jobs.strategies.tables.values.converting import Checked, Converter
@@ -60,18 +61,19 @@ class Chunking:
 
 
 class Chunks:
-    """Cuts batches into chunks of at most ``size`` rows, from a cursor on."""
+    """Cuts batches of a part of the input into chunks of at most ``size`` rows, from a cursor on."""
 
-    def __init__(self, chunking: Chunking, repeats: Repeats, size: int) -> None:
+    def __init__(self, chunking: Chunking, repeats: Repeats, size: int, part: Part) -> None:
         self._reader = chunking.reader
         self._converter = chunking.converter
         self._loader = chunking.loader
         self._key = chunking.destination.key
         self._repeats = repeats
         self._size = size
+        self._part = part
 
     def after(self, cursor: dict[str, Any] | None) -> Iterator[Chunk]:
-        """The chunks after this cursor, ``None`` being the start of the file."""
+        """The chunks after this cursor, ``None`` being the start of the part."""
         held: Chunk | None = None
         for chunk in self._cut(cursor):
             if held is not None:
@@ -82,7 +84,7 @@ class Chunks:
 
     def _cut(self, cursor: dict[str, Any] | None) -> Iterator[Chunk]:
         done = cursor["row"] if cursor else 0
-        for batch in self._reader.batches(cursor["start"] if cursor else None):
+        for batch in self._reader.part(cursor["start"] if cursor else self._part.start, self._part.until):
             if done != WHOLE:
                 checked = self._converter.check(batch)
                 checked.refuse_repeats(self._repeated(checked))

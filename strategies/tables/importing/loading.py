@@ -8,21 +8,23 @@ from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, Outcome, write_chunk
 from batch_jobs.strategies.tables.importing.creation import Creation
+from batch_jobs.strategies.tables.importing.partitions import Part
 from batch_jobs.strategies.tables.importing.plan import ImportPlan
 from batch_jobs.strategies.tables.importing.repeats import Repeats, read_repeats
 from batch_jobs.strategies.tables.prefetch import prefetched
 
 
 def load_all(job: JobRun, plan: ImportPlan, chunking: Chunking, creation: Creation) -> None:
-    """Load the rows after the job's checkpoint.
+    """Load the rows after the job's checkpoint, of a partition those of its part.
 
     Raises:
         TooManyRejects: more are bad than the job may have; the chunk that went beyond it is undone.
     """
     with ExitStack() as open_things:
         stream = open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None
-        repeats = Repeats(read_repeats(stream) if stream else iter(()))
-        chunks = Chunks(chunking, repeats, job.chunk_size).after(job.checkpoint)
+        part = Part.of(job)
+        repeats = Repeats(read_repeats(stream) if stream else iter(()), part.line)
+        chunks = Chunks(chunking, repeats, job.chunk_size, part).after(job.checkpoint)
         for chunk in open_things.enter_context(prefetched(chunks)):
             _load(job, chunking, chunk, creation)
 
@@ -59,8 +61,9 @@ def account(job: JobRun, chunk: Chunk, outcome: Outcome, rejects: list[Reject]) 
     job.count(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
     job.progress.advance(chunk.count)
     _report(job, rejects)
-    rejected = job.progress.counters.rejected + len({reject.line for reject in rejects})
-    limit_rejects(job, rejected, f"{job.progress.counters.advanced - chunk.count} rows before them are done")
+    if rejects and job.context.max_rejects is not None:
+        rejected = job.progress.counters.rejected + len({reject.line for reject in rejects}) + job.rejected_elsewhere
+        limit_rejects(job, rejected, f"{job.progress.counters.advanced - chunk.count} rows before them are done")
 
 
 def _report(job: JobRun, rejects: list[Reject]) -> None:

@@ -209,6 +209,7 @@ class ImportPlan(BaseModel):
     ``columns`` says by column of the table how many rows change in it; ``sample``, ``rejects`` and ``removed`` are the
     first changes, the first rejects, and the keys of the first rows to remove, of which there may be ``max_removed``;
     ``kept`` are columns of the file that known rows do not get anew; ``refused`` is why the job goes no further.
+    ``marks`` are where parts of the input may begin, and ``uncut`` is why none may.
     """
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
@@ -232,6 +233,8 @@ class ImportPlan(BaseModel):
     kept: list[str] = Field(default_factory=list)
     refused: str | None = None
     repeats: str | None = Field(default=None, alias="_repeats")
+    marks: list[dict[str, Any]] = Field(default_factory=list, alias="_marks")
+    uncut: str | None = Field(default=None, alias="_uncut")
 
     def as_json(self) -> dict[str, Any]:
         """The plan as ``job.plan`` keeps it."""

@@ -13,6 +13,7 @@ from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, Destinatio
 from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.databases.statements import same_key
 from batch_jobs.strategies.tables.importing.comparing import SAMPLE_SIZE
+from batch_jobs.strategies.tables.importing.plan import ImportPlan
 from batch_jobs.strategies.tables.importing.staged_keys import StagedKeys
 from batch_jobs.strategies.tables.importing.sync_options import Mark, Scalar, SyncOptions
 from batch_jobs.strategies.tables.values.converting import Checked
@@ -140,6 +141,15 @@ class MissingRows:
 
     def _literal(self, value: object) -> str:
         return self._database.literal(value)
+
+
+def look_for_missing(job: JobRun, plan: ImportPlan, destination: Destination, keys: StagedKeys) -> None:
+    """Note in a plan what is missing beside the keys of the whole file, and why it is not to be removed, if so."""
+    database = database_of(job.target)
+    found = MissingRows(database, destination, database.loader(destination), job.context).find(keys)
+    plan.counts.remove, plan.removed = found.missing, found.first
+    plan.max_removed = job.context.most_removed(found.of)
+    plan.refused = objection(found, keys, plan.max_removed)
 
 
 def objection(found: Found, keys: StagedKeys, most: int, before: int = 0) -> str | None:

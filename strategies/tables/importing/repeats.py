@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import dropwhile
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -47,10 +48,11 @@ class Repeats:
 
     Args:
         entries: their lines and those of the first rows with their keys, in that order.
+        line: before which nothing is asked for.
     """
 
-    def __init__(self, entries: Iterator[tuple[int, int]]) -> None:
-        self._entries = entries
+    def __init__(self, entries: Iterator[tuple[int, int]], line: int = 0) -> None:
+        self._entries = dropwhile(lambda entry: entry[0] < line, entries)
         self._next = next(self._entries, None)
 
     def __bool__(self) -> bool:

@@ -11,8 +11,9 @@ import pytest
 
 from batch_jobs.flows.catalog import FLOWS
 from batch_jobs.flows.jobs.model import Job
-from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.jobs.transitions import Action, Status
 from support.api_server import Served
+from support.jobs import partition, with_partitions
 
 pytestmark = pytest.mark.usefixtures("prefect_here")
 JOBS = "/admin/batch-jobs"
@@ -78,6 +79,20 @@ def test_what_a_job_answers_is_in_the_document_field_by_field(
         assert plan["rejects"]
         for event in alice.get(f"{JOBS}/{job.id}/events").json()["events"]:
             validator(document, named("JobEvent")).validate(event)
+
+
+def test_so_is_a_job_with_partitions(shared: Served, document: dict[str, Any]):
+    job = shared.workspace.store.move(shared.job("alice", Status.CONFIRMED), Action.PROCESS, who="test")
+    entry = partition(1, "failed", rows=2, advanced=1, rows_per_second=0.5, attempt=3, where="host:7", error="broken")
+    with_partitions(shared.workspace.store, job, [entry])
+
+    shown = shared.by("alice").get(f"{JOBS}/{job.id}").json()["batch_job"]
+
+    assert shown["result"]["partitions"] == [entry.model_dump()]
+    validator(document, named("BatchJob")).validate(shown)
+    shown["result"]["partitions"][0]["mood"] = "good"
+    with pytest.raises(jsonschema.ValidationError, match="mood"):
+        validator(document, named("BatchJob")).validate(shown)
 
 
 def test_the_events_of_a_stream_are_in_the_document(finished: tuple[Served, Job, Job], document: dict[str, Any]):

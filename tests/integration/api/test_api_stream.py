@@ -16,6 +16,7 @@ from batch_jobs.deployments.api.routes import stream
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.transitions import Action, Status
 from support.api_server import Served, serving
+from support.jobs import partition, with_partitions
 from support.servers import wait_until
 
 
@@ -72,6 +73,24 @@ def test_a_follower_sees_every_step_and_the_progress_and_the_stream_ends_with_th
     assert '"advancement_count": 2' in follower.events[6]["data"]
     assert '"to_status": "completed"' in follower.events[7]["data"]
     assert follower.events[-1]["data"] == '{"status": "completed"}'
+
+
+def test_a_follower_sees_the_partitions_each_time_that_they_have_changed_and_not_otherwise(api_on_both: Served):
+    store = api_on_both.workspace.store
+    job = with_partitions(store, api_on_both.job("alice", Status.PROCESSING), [partition(1), partition(2)])
+    follower = Follower(api_on_both.by("alice"), job.id)
+    wait_until(lambda: follower.names().count("progress") == 1, what="what there is")
+
+    with _counted(api_on_both, looks := []):
+        wait_until(lambda: len(looks) >= 2, what="two looks")
+    with_partitions(store, job, [partition(1, "running", where="host:7"), partition(2)])
+    wait_until(lambda: follower.names().count("progress") == 2, what="the change")
+    store.move(store.get(job.id), Action.COMPLETE, who="test")
+
+    progress = [json.loads(event["data"]) for event in follower.join().events if event["event"] == "progress"]
+    statuses = [[entry["status"] for entry in one["result"]["partitions"]] for one in progress]
+    assert statuses == [["waiting", "waiting"], ["running", "waiting"], ["running", "waiting"]]
+    assert progress[1]["result"]["partitions"][0]["where"] == "host:7"
 
 
 def test_a_follower_who_comes_back_is_told_what_it_missed_and_nothing_twice(api: Served):
@@ -168,13 +187,13 @@ def test_many_followers_of_one_job_cost_one_query_a_look(serve: Callable[..., Se
     followers = [Follower(api.by("alice"), job.id) for _ in range(20)]
     wait_until(lambda: all(follower.events for follower in followers), what="all followers")
     looks: list[int] = []
-    watch = api.workspace.service.page
+    look = api.workspace.service.of_ids
 
     with _counted(api, looks):
         wait_until(lambda: len(looks) >= 3, what="three looks")
 
     assert set(looks) == {1}
-    assert api.workspace.service.page == watch
+    assert api.workspace.service.of_ids == look
     api.workspace.service.cancel(job.id, who="test")
     for follower in followers:
         follower.join()
@@ -183,17 +202,17 @@ def test_many_followers_of_one_job_cost_one_query_a_look(serve: Callable[..., Se
 @contextmanager
 def _counted(api: Served, looks: list[int]) -> Iterator[None]:
     service = api.workspace.service
-    page = service.page
+    of_ids = service.of_ids
 
-    def counted(wanted: Any, asked: Any) -> Any:
-        looks.append(len(wanted.ids))
-        return page(wanted, asked)
+    def counted(ids: Any) -> Any:
+        looks.append(len(ids))
+        return of_ids(ids)
 
-    service.page = counted  # type: ignore[method-assign]
+    service.of_ids = counted  # type: ignore[method-assign]
     try:
         yield
     finally:
-        del service.page  # type: ignore[method-assign]
+        del service.of_ids  # type: ignore[method-assign]
 
 
 def test_one_key_has_so_many_streams_and_no_more(

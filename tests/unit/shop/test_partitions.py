@@ -15,13 +15,13 @@ from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.errors import TooManyRejects
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.partitioning import PartitionsFailed
-from support.partitions import AtOnce, InThisProcess, backwards, shuffled
+from support.partitions import InAnyOrder
 from support.shop import GOLDEN, Shop, base, lists, products
 
 LIST = "pl_01M85R6TDAY6995AKP489KSWQS"
 COUNTED = ("count", "advancement_count", "progress", "created", "updated", "unchanged", "rejected")
-WAYS = [backwards(3), AtOnce(4)]
-WAY_NAMES = ["backwards", "at once"]
+WAYS = [InAnyOrder(3), InAnyOrder(4, at_once=4)]
+WAY_NAMES = ["in any order", "at once"]
 
 #: A shop's own rule, of which no preview knows.
 RULE = """
@@ -144,7 +144,7 @@ def test_the_golden_files_in_partitions_give_what_they_give_uncut(open_shop, way
 
 def test_partitions_are_named_by_their_products_and_have_their_rows(open_shop):
     shop = open_shop(base)
-    result = run(shop, ProductImport(), InThisProcess(2), file_key=shop.put(GOLDEN / "products_100.csv"))
+    result = run(shop, ProductImport(), InAnyOrder(2), file_key=shop.put(GOLDEN / "products_100.csv"))
     first, second = result.partitions
     assert first.name.startswith("products 1–")
     assert second.name.endswith("–100")
@@ -161,7 +161,7 @@ def test_catalogues_with_much_in_common_are_the_same_however_they_are_cut(open_s
     expected = run(clean, ProductImport(), file_key=key)
     assert expected.rejected > 5
     assert any(row["reject_reason"].endswith("not in this shop") for row in clean.rejects(expected))
-    for way in (AtOnce(2 + seed), shuffled(4, seed)):
+    for way in (InAnyOrder(2 + seed, at_once=2 + seed), InAnyOrder(4)):
         shop = open_shop(fill)
         if fill is base:
             shop.rows(RULE)
@@ -182,7 +182,7 @@ def test_values_that_two_partitions_find_missing_at_the_same_moment_are_made_onc
             both_have_planned.wait()
 
     waits = [1, 2]
-    result = run(shop, ProductImport(), AtOnce(2), file_key=shop.put(COLUMNS + rows))
+    result = run(shop, ProductImport(), InAnyOrder(2, at_once=2), file_key=shop.put(COLUMNS + rows))
     assert waits == []
     assert (result.created, result.rejected) == (240, 0)
     assert shop.rows("SELECT value FROM product_type") == [("Cups",)]
@@ -216,10 +216,10 @@ def test_partitions_that_die_and_are_begun_again_end_as_an_uncut_import(open_sho
             raise Power
 
     with pytest.raises(PartitionsFailed):
-        hooks.process(strategy, job, backwards(3))
+        hooks.process(strategy, job, InAnyOrder(3))
     assert shop.picture() != clean.picture()
     again = shop.again(job)
-    hooks.process(strategy, again, AtOnce(2))
+    hooks.process(strategy, again, InAnyOrder(3, at_once=3, claim=2))
     hooks.post_process(strategy, again)
     assert_same(shop, again.result, clean, expected)
 
@@ -250,7 +250,7 @@ def test_rejects_of_all_partitions_count_against_the_limit(open_shop):
     key = shop.put(COLUMNS + "".join(one(n, "refused" if n in (5, 115) else "") for n in range(120)))
     job = shop.preview(ProductImport(), file_key=key, max_rejects=1)
     with pytest.raises(PartitionsFailed, match="2 rows are rejected and max_rejects is 1"):
-        hooks.process(ProductImport(), job, InThisProcess(2))
+        hooks.process(ProductImport(), job, InAnyOrder(2))
 
 
 def test_rejects_of_partitions_that_did_not_see_each_other_s_are_limited_at_the_end(open_shop):
@@ -267,7 +267,7 @@ def test_rejects_of_partitions_that_did_not_see_each_other_s_are_limited_at_the_
             waits.pop()
             both_have_counted.wait()
 
-    hooks.process(ProductImport(), job, AtOnce(2))
+    hooks.process(ProductImport(), job, InAnyOrder(2, at_once=2))
     assert waits == []
     with pytest.raises(TooManyRejects, match="2 rows are rejected and max_rejects is 1"):
         hooks.post_process(ProductImport(), job)
@@ -296,7 +296,7 @@ def test_what_cannot_be_cut_is_not_and_one_line_says_why(open_shop, context, con
     clean, shop = open_shop(base), open_shop(base)
     context["file_key"] = shop.put(content)
     expected = run(clean, ProductImport(), **context)
-    result = run(shop, ProductImport(), AtOnce(2), **context)
+    result = run(shop, ProductImport(), InAnyOrder(2, at_once=2), **context)
     assert said_of_partitions(result) == [f"one: {why}"]
     assert result.partitions == []
     assert_same(shop, result, clean, expected)
@@ -310,7 +310,7 @@ def test_products_that_get_other_handles_are_not_cut(open_shop):
     head = f"Product Id;{COLUMNS}"
     content = head + f"{found[0]};{one(3, sku='S3').replace('p3;', 'q3;')}"
     content += "".join(f";{one(n)}" for n in range(120) if n != 3) + f";{one(3, sku='NEW')}"
-    result = run(clean, ProductImport(), AtOnce(2), file_key=clean.put(content))
+    result = run(clean, ProductImport(), InAnyOrder(2, at_once=2), file_key=clean.put(content))
     assert said_of_partitions(result) == ["one: products get other handles, by which later rows may mean them"]
 
 
@@ -318,21 +318,21 @@ def test_repeated_codes_that_are_refused_keep_no_job_from_being_cut(open_shop):
     clean, shop = open_shop(base), open_shop(base)
     key = shop.put(rows_with(p3="S110"))
     expected = run(clean, ProductImport(), file_key=key)
-    result = run(shop, ProductImport(), backwards(2), file_key=key)
+    result = run(shop, ProductImport(), InAnyOrder(2), file_key=key)
     assert (len(result.partitions), result.rejected) == (2, 1)
     assert_same(shop, result, clean, expected)
 
 
 def test_one_partition_at_a_time_is_an_uncut_job_and_says_nothing(open_shop):
     shop = open_shop(base)
-    result = run(shop, ProductImport(), InThisProcess(1), file_key=shop.put(rows_with()))
+    result = run(shop, ProductImport(), InAnyOrder(1), file_key=shop.put(rows_with()))
     assert (result.partitions, said_of_partitions(result)) == ([], [])
 
 
 def test_sqlite_has_one_writer(templates, tmp_path):
     engine = make_engine(templates.copy("sqlite", "base", base))
     shop = Shop(engine, FileStore(str(tmp_path / "files")), chunk_size=20)
-    result = run(shop, ProductImport(), InThisProcess(2), file_key=shop.put(rows_with()))
+    result = run(shop, ProductImport(), InAnyOrder(2), file_key=shop.put(rows_with()))
     assert (result.created, result.partitions) == (240, [])
     assert said_of_partitions(result) == ["one: this database has one writer at a time"]
     engine.dispose()

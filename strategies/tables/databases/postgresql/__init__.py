@@ -180,6 +180,14 @@ class Postgresql(Database):
 
         return why_not_writable(connection, self.quoted_table(table), mode)
 
+    def why_in_order(
+        self, connection: Connection, table: Table, columns: Sequence[str], key: Sequence[str]
+    ) -> str | None:
+        """By its indexes, triggers and rules."""
+        from batch_jobs.strategies.tables.databases.postgresql.row_order import why_in_order
+
+        return why_in_order(connection, self.quoted_table(table), columns, key)
+
     def distinguishes_by_text(self, column: Column[Any]) -> bool:
         """By the column's type."""
         from batch_jobs.strategies.tables.databases.postgresql.keys import distinguishes_by_text

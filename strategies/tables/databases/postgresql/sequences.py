@@ -22,11 +22,14 @@ JOIN pg_sequence AS sequence ON sequence.seqrelid =
 WHERE attribute.attrelid = %s::regclass AND attribute.attname = ANY (%s) AND sequence.seqincrement > 0
     AND has_sequence_privilege(sequence.seqrelid, 'UPDATE') AND has_sequence_privilege(sequence.seqrelid, 'SELECT')
 """
-#: Only ever up, and not beyond its end.
+#: Only ever up, and not beyond its end. Of two that look at the same time, one would take the other's number back: so
+#: one after the other, and no longer than that, as what is undone here is the lock; a sequence is never.
 RAISE = """
-SELECT setval(seqrelid::regclass, %(number)s) FROM pg_sequence
-WHERE seqrelid = %(sequence)s AND %(number)s <= seqmax
-    AND %(number)s > coalesce(pg_sequence_last_value(seqrelid), seqstart - 1)
+SAVEPOINT batch_job_sequence; SELECT pg_advisory_xact_lock(hashtext('setval {sequence}'));
+SELECT setval(seqrelid::regclass, {number}) FROM pg_sequence
+WHERE seqrelid = {sequence} AND {number} <= seqmax
+    AND {number} > coalesce(pg_sequence_last_value(seqrelid), seqstart - 1);
+ROLLBACK TO SAVEPOINT batch_job_sequence; RELEASE SAVEPOINT batch_job_sequence
 """
 
 
@@ -48,7 +51,7 @@ class Sequences:
         for name, sequence in self._found.items():
             greatest = pc.max(rows.column(name)).as_py() if name in rows.column_names else None
             if greatest is not None:
-                driver.execute(RAISE, {"number": greatest, "sequence": sequence})
+                driver.execute(RAISE.format(number=int(greatest), sequence=int(sequence)))
 
 
 def _is_numbered(destination: Destination, name: str) -> bool:
