@@ -10,6 +10,7 @@ from batch_jobs.strategies.product_import import ProductImport
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.partitioning import Partitioning
 from batch_jobs.strategies.shop.medusa.schema import create_shop
 from benchmarks import ours
 from benchmarks.commerce_data import TABLES, write_products
@@ -34,8 +35,10 @@ def measure(work: Path, goods: Path, rows: int) -> None:
     raw = [_raw_copy(postgres, split)]
     create = _fresh_import(postgres, files[0], work)
     raw.append(_raw_copy(postgres, split))
+    in_two = _fresh_import(postgres, files[0], work, partitions=2)
+    raw.append(_raw_copy(postgres, split))
     postgres.stop()
-    by_hand = 2 * PRODUCTS / sum(raw)
+    by_hand = len(raw) * PRODUCTS / sum(raw)
     show(
         f"product-import on PostgreSQL, {PRODUCTS:,} products, 24 rows each",
         "products/s",
@@ -43,6 +46,8 @@ def measure(work: Path, goods: Path, rows: int) -> None:
             Measured("COPY of the split rows, by hand", by_hand),
             Measured("create, process (checkpoints and all)", PRODUCTS / create[1], by_hand, 0.5),
             Measured("create, the whole job", PRODUCTS / sum(create), by_hand, 0.5),
+            Measured("create, process in two partitions", PRODUCTS / in_two[1], by_hand, 1),
+            Measured("create, the whole job in two partitions", PRODUCTS / sum(in_two), by_hand, 0.5),
             Measured(
                 "update, 10 % changed, the whole job, beside create", PRODUCTS / sum(update), PRODUCTS / sum(first), 1
             ),
@@ -51,21 +56,26 @@ def measure(work: Path, goods: Path, rows: int) -> None:
     )
 
 
-def _fresh_import(postgres: Postgres, path: Path, work: Path) -> tuple[float, float]:
+def _fresh_import(postgres: Postgres, path: Path, work: Path, partitions: int = 1) -> tuple[float, float]:
     with postgres.database() as uri:
         engine = make_engine(uri)
         create_shop(engine)
-        taken = _import(engine, path, work)
+        if partitions == 1:
+            taken = _import(engine, path, work)
+        else:
+            processes = ours.InProcesses(partitions, uri, work / "files")
+            taken = _import(engine, path, work, processes)
+            processes.stop()
         engine.dispose()
     return taken
 
 
-def _import(engine: Engine, path: Path, work: Path) -> tuple[float, float]:
+def _import(engine: Engine, path: Path, work: Path, partitioning: Partitioning | None = None) -> tuple[float, float]:
     strategy = ProductImport()
     key = ours.put(path, work / "files")
     job: JobRun = ours.open_job(strategy, {"file_key": key}, engine, work / "files")
     before = seconds(lambda: hooks.pre_process(strategy, job))
-    process = seconds(lambda: hooks.process(strategy, job))
+    process = seconds(lambda: hooks.process(strategy, job, partitioning))
     assert job.result.rejected == 0
     assert job.result.advancement_count == job.result.count
     return before, process

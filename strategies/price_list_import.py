@@ -56,6 +56,7 @@ class PriceListImport(GroupedImport):
     identifier = "price-list-import-strategy"
     batch_type = "price-list-import"
     Context = PriceListImportContext
+    keys_are = "variants"
 
     def prepare(self, context: PriceListImportContext) -> Any:
         """Refuse what cannot be meant."""
@@ -100,6 +101,10 @@ class PriceListImport(GroupedImport):
         replace = job.context.mode == "replace"
         list_id, place = job.context.price_list_id, job.rejects.place
         return nullcontext(PriceListPlanner(shop, headers, list_id, place, replace=replace))
+
+    def units(self, keys: int, rows: int) -> int:
+        """Rows."""
+        return PriceListPlanner.units(keys, rows)
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen; the first line is Medusa's, which counts rows."""

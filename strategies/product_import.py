@@ -28,11 +28,13 @@ from batch_jobs.strategies.shop.layouts.reading import (
     refuse_currency,
     refuse_other_layout,
 )
+from batch_jobs.strategies.shop.products.common_values import common_values, find_common_values
 from batch_jobs.strategies.shop.products.get_or_create import open_value_tables
 from batch_jobs.strategies.shop.products.matching import Rules
 from batch_jobs.strategies.shop.products.plan_lines import plan_lines
 from batch_jobs.strategies.shop.products.planner import ProductPlanner
 from batch_jobs.strategies.shop.products.rows import cells_of
+from batch_jobs.strategies.shop.products.ties import why_tied
 from batch_jobs.strategies.shop.state import Shop, StateReader
 
 TEMPLATE = """\
@@ -81,6 +83,7 @@ class ProductImport(GroupedImport):
     identifier = "product-import-strategy"
     batch_type = "product-import"
     Context = ProductImportContext
+    keys_are = "products"
 
     def prepare(self, context: ProductImportContext) -> ProductImportContext:
         """Refuse what cannot be meant."""
@@ -108,11 +111,23 @@ class ProductImport(GroupedImport):
 
         return Distinct(by_row=there(VARIANT_ID, SKU, BARCODE), by_key=there(PRODUCT_ID))
 
+    def why_tied(self, job: JobRun) -> str | None:
+        """Codes that change what a row of another product means; where there are none, common values are noted."""
+        headers = self.planned_headers(job)
+        reason = why_tied(job, headers, self.distinct(headers))
+        if reason is None:
+            find_common_values(job, headers)
+        return reason
+
+    def units(self, keys: int, rows: int) -> int:
+        """Products and variants."""
+        return ProductPlanner.units(keys, rows)
+
     @contextmanager
     def planning(self, job: JobRun, shop: Shop, headers: ProductHeaders) -> Iterator[ProductPlanner]:
         """Plans products."""
         is_of_another = layout_of(job.context, job.plan["_columns"]) != MEDUSA
-        with open_value_tables() as value_tables:
+        with open_value_tables(common_values(job)) as value_tables:
             rules = Rules(job.context.match, job.context.mode, of_another_shop=is_of_another)
             yield ProductPlanner(shop, headers, rules, value_tables, job.rejects.place)
 

@@ -11,13 +11,21 @@ from sqlalchemy import Connection
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.partition import Partition
 from batch_jobs.strategies.shop.importing.columns import ColumnMapping, Columns, map_file
+from batch_jobs.strategies.shop.importing.cutting import cut, groups_of, why_whole
 from batch_jobs.strategies.shop.importing.formulas import WithMarkedFormulas
 from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
 from batch_jobs.strategies.shop.importing.planning import Planner, Tally
 from batch_jobs.strategies.shop.importing.preview import preview
 from batch_jobs.strategies.shop.importing.work_file import writing_work_file
-from batch_jobs.strategies.shop.importing.writing import groups_to_write, limit_rejects, write_at_once, write_group
+from batch_jobs.strategies.shop.importing.writing import (
+    Finish,
+    groups_to_write,
+    limit_rejects,
+    write_at_once,
+    write_group,
+)
 from batch_jobs.strategies.shop.layouts.reading import in_layout
 from batch_jobs.strategies.shop.state import Shop, StateReader, read_shop
 from batch_jobs.strategies.tables.formats.format import FormatName, get_format, refuse_encoding, refuse_unheeded
@@ -71,6 +79,8 @@ class GroupedImport(BatchJobStrategy, abstract=True):
     """
 
     Context: ClassVar[type[BaseModel]] = GroupedImportContext
+    #: What people call the keys.
+    keys_are: ClassVar[str]
 
     def prepare(self, context: Any) -> Any:
         """Refuse what cannot be meant."""
@@ -114,23 +124,46 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         job.rejects.name_files(job.plan["_files"])
         with database_of(job.target).source(job.target).reading() as connection:
             shop = read_shop(StateReader(connection))
-        first = 0 if job.checkpoint is None else job.checkpoint + 1
-        finish = partial(self.finish, job)
-        if not job.plan["_groups"] and job.checkpoint is None:
+        groups = groups_of(job)
+        first = groups.start if job.checkpoint is None else job.checkpoint + 1
+        finish: Finish = partial(self.finish, job) if job.partition is None else _not_yet
+        if not groups and job.checkpoint is None:
             with job.chunk(cursor=0) as connection:
                 finish(connection)
-        if first >= job.plan["_groups"]:
+        if first >= groups.stop:
             return
         headers = self.planned_headers(job)
         with (
             self.planning(job, shop, headers) as planner,
-            prefetched(groups_to_write(job, planner, first)) as groups,
+            prefetched(groups_to_write(job, planner, first, groups.stop)) as to_write,
         ):
             if job.context.all_or_nothing:
-                write_at_once(job, planner, groups, finish)
+                write_at_once(job, planner, to_write, finish)
                 return
-            for number, written in groups:
-                write_group(job, planner, number, written, finish)
+            for number, written in to_write:
+                is_last = number + 1 == groups.stop
+                write_group(job, planner, number, written, finish if is_last else None)
+
+    def partition(self, job: JobRun, size: int) -> list[Partition]:
+        """Cut the work file into ranges of groups, as many as are worked on at a time.
+
+        The job is not cut where that would not pay, or where what a row means depends on rows of other keys.
+        """
+        if size < 2:
+            return []
+        reason = why_whole(job, size) or self.why_tied(job)
+        if reason:
+            job.describe("partitions", "Partitions", f"one: {reason}")
+            return []
+        return cut(job, size, self.keys_are, self.units)
+
+    def post_process(self, job: JobRun) -> None:
+        """Finish what was written in partitions; otherwise that is done with the last group."""
+        if job.result.partitions:
+            # partitions that ended at the same time did not see each other's
+            limit_rejects(job, job.rejected_elsewhere, "the other rows are in")
+            with job.fenced() as connection:
+                self.finish(job, connection)
 
     def _read(self, job: JobRun, inputs: Inputs) -> Reader:
         """The files as one, settled; what no spreadsheet opens with its formulas marked, as a rejects file has them."""
@@ -176,9 +209,24 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         """Opens what plans the changes of groups in one phase."""
         raise NotImplementedError
 
+    def why_tied(self, job: JobRun) -> str | None:
+        """What makes rows of one key depend on those of others, in words; ``None`` where nothing does.
+
+        What partitions are to know of each other is found here too.
+        """
+        return None
+
+    def units(self, keys: int, rows: int) -> int:
+        """How much a job goes through with that many keys and rows."""
+        raise NotImplementedError
+
     def finish(self, job: JobRun, connection: Connection) -> None:
-        """What is to be done with the last group, in its transaction."""
+        """What is to be done when all else is written: with the last group, in its transaction, or after partitions."""
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen."""
         raise NotImplementedError
+
+
+def _not_yet(_connection: Connection) -> None:
+    """The end of a partition is not that of the job, which ``post_process`` finishes."""

@@ -94,12 +94,13 @@ class Tally:
 
 @dataclass
 class Changes:
-    """Changes of one group, in the order in which the database must see them: deletes, makes, updates, inserts.
+    """Changes of one group, in the order in which the database must see them: common, deletes, makes, updates, inserts.
 
-    ``makes`` are inserts of what changed rows may refer to; ``updates`` have the row's id under ``row_id``; ``deletes``
-    have the columns that identify a row.
+    ``common`` are rows with ids that other partitions may insert too; ``makes`` are inserts of what changed rows may
+    refer to; ``updates`` have the row's id under ``row_id``; ``deletes`` have the columns that identify a row.
     """
 
+    common: list[tuple[Table, list[dict[str, Any]]]] = field(default_factory=list)
     makes: list[tuple[Table, pa.Table]] = field(default_factory=list)
     inserts: list[tuple[Table, pa.Table]] = field(default_factory=list)
     updates: list[tuple[Table, list[dict[str, Any]]]] = field(default_factory=list)
@@ -112,6 +113,12 @@ class Changes:
         """Insert rows that others may refer to, if there are any."""
         if rows.num_rows:
             self.makes.append((table, rows))
+
+    def make_in_common(self, table: Table, rows: pa.Table) -> None:
+        """Insert rows that other partitions may insert too, if there are any; all come to them in the same order."""
+        if rows.num_rows:
+            self.common.append((table, rows.sort_by("id").to_pylist()))
+            self.common.sort(key=lambda made: made[0].name)
 
     def insert(self, table: Table, rows: pa.Table) -> None:
         """Insert rows, if there are any."""

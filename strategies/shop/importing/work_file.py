@@ -44,9 +44,28 @@ def writing_work_file(files: FileStore, key: str, schema: pa.Schema) -> Iterator
             yield WorkFileWriter(writer)
 
 
-def read_groups(files: FileStore, key: str, first: int = 0, step: int = 1) -> Iterator[tuple[int, pa.Table]]:
-    """The groups from this one on, with their number from 0; of the next ones, every ``step``-th."""
+def read_groups(
+    files: FileStore,
+    key: str,
+    first: int = 0,
+    step: int = 1,
+    end: int | None = None,
+    columns: list[str] | None = None,
+) -> Iterator[tuple[int, pa.Table]]:
+    """The groups from this one on, with their number from 0.
+
+    Args:
+        files: has the file.
+        key: of the file.
+        first: the number of the first group.
+        step: of the next ones, every how many-th.
+        end: the number of the group before which to end; default: after the last.
+        columns: only these; default: all.
+    """
     with files.open(key) as stream, pa.PythonFile(stream, "r") as source:
-        reader = pa.ipc.open_file(source)
-        for number in range(first, reader.num_record_batches, step):
+        schema = pa.ipc.open_file(source).schema
+        chosen = None if columns is None else sorted({schema.get_field_index(name) for name in columns})
+        source.seek(0)
+        reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=chosen))
+        for number in range(first, reader.num_record_batches if end is None else end, step):
             yield number, pa.Table.from_batches([reader.get_batch(number)])

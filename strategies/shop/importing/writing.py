@@ -49,14 +49,14 @@ class Written:
         self.errors += [RowError(int(rows[error.row]), error.column, error.message) for error in planned.errors]
 
 
-def groups_to_write(job: JobRun, planner: Planner, first: int = 0) -> Iterator[tuple[int, Written]]:
-    """The groups from this one on, with their number.
+def groups_to_write(job: JobRun, planner: Planner, first: int, end: int) -> Iterator[tuple[int, Written]]:
+    """The groups from this one on to the one before ``end``, with their number.
 
     What the preview found unchanged or refused is not looked at again: the plan that was shown leaves it alone, and
     what an earlier group did meanwhile, such as to free a SKU, must not let a refused row in.
     """
-    groups = read_groups(job.files, job.plan["_work_file"], first)
-    marks = read_groups(job.files, job.plan["_unchanged"], first)
+    groups = read_groups(job.files, job.plan["_work_file"], first, end=end)
+    marks = read_groups(job.files, job.plan["_unchanged"], first, end=end)
     for (number, group), (_, marked) in zip(groups, marks, strict=True):
         unchanged, refused = marked.column("unchanged").to_numpy(), marked.column("refused").to_numpy()
         key_of = np.cumsum(run_starts(group)) - 1
@@ -68,21 +68,28 @@ def groups_to_write(job: JobRun, planner: Planner, first: int = 0) -> Iterator[t
         yield number, Written(checked, units, np.zeros(rows, dtype=bool), int(refused[key_of].sum()), tally)
 
 
-def write_group(job: JobRun, planner: Planner, number: int, written: Written, finish: Finish) -> None:
-    """Write a group in a chunk of its own; what is refused becomes a reject and the rest goes in."""
-    is_last = number + 1 == job.plan["_groups"]
+def write_group(job: JobRun, planner: Planner, number: int, written: Written, finish: Finish | None) -> None:
+    """Write a group in a chunk of its own; what is refused becomes a reject and the rest goes in.
+
+    Args:
+        job: the job, or its partition.
+        planner: says what the group does.
+        number: the group's.
+        written: the group.
+        finish: of the last group, what is to be done with it.
+    """
     try:
         with job.chunk(cursor=number) as connection:
-            if not is_last:
+            if finish is None:
                 # rows and checkpoint are in one commit, so that losing both with the server only repeats the chunk;
                 # the last chunk waits for the disk, and with it for all before it
                 database_of(connection).commit_lazily(connection)
             _write(connection, planner, written)
-            if is_last:
+            if finish is not None:
                 finish(connection)
             _count(job, planner, written)
-            rejected = job.progress.counters.rejected + int(written.refused.sum())
-            limit_rejects(job, rejected, f"{job.progress.counters.advanced - written.units} before them are done")
+            before = job.progress.counters.advanced - written.units
+            limit_rejects(job, _rejected(job, written), f"{before} before them are done")
     except TooManyRejects:
         _refuse(job, planner, written.checked, written.refused, written.errors)  # undone with the chunk
         raise
@@ -108,6 +115,12 @@ def limit_rejects(job: JobRun, rejected: int, written: str) -> None:
     allowed = 0 if job.context.all_or_nothing else job.context.max_rejects
     if allowed is not None and rejected > allowed:
         raise TooManyRejects(rejected, allowed, written)
+
+
+def _rejected(job: JobRun, written: Written) -> int:
+    """How many rows are rejected so far, those of the job's other partitions included where that matters."""
+    elsewhere = 0 if job.context.max_rejects is None else job.rejected_elsewhere
+    return job.progress.counters.rejected + int(written.refused.sum()) + elsewhere
 
 
 def _write(connection: Connection, planner: Planner, written: Written) -> None:
@@ -150,6 +163,9 @@ def _refuse(job: JobRun, planner: Planner, checked: Checked, refused: Mask, erro
 def apply_changes(connection: Connection, changes: Changes) -> None:
     """Write changes in the connection's transaction; raises what the driver raises where a row is refused."""
     try:
+        # first, while nothing else is locked: another partition's transaction that makes them is waited for
+        for table, rows in changes.common:
+            connection.execute(database_of(connection).insert(table).on_conflict_do_nothing(), rows)
         for table, rows in changes.deletes:
             _delete(connection, table, rows)
     except DBAPIError as error:

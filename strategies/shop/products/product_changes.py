@@ -131,16 +131,18 @@ class ProductPlan:
         handles, titles = self._references.deleted_collections, self._references.deleted_titles
         if handles.null_count == len(handles):
             return handles
-        found, rows = self._value_tables.collections.ids(self._state, handles.drop_null())
-        titles_of = pa.array([titles[handle] for handle in rows.column("handle").to_pylist()], pa.string())
-        self._changes.make(tables.product_collection, rows.append_column("title", titles_of))
-        self._changes.tally.collections_made += self._value_tables.collections.newly_made(rows)
+        found, new = self._value_tables.collections.ids(self._state, handles.drop_null())
+        for rows, make in ((new.own, self._changes.make), (new.common, self._changes.make_in_common)):
+            titles_of = pa.array([titles[handle] for handle in rows.column("handle").to_pylist()], pa.string())
+            make(tables.product_collection, rows.append_column("title", titles_of))
+        self._changes.tally.collections_made += self._value_tables.collections.newly_made(new)
         return pc.replace_with_mask(pa.nulls(len(handles), pa.string()), pc.is_valid(handles), found)
 
     def _made(self, table: ValueTable, words: pa.Array, counted: str) -> pa.Array:
-        found, rows = table.ids(self._state, words.drop_null())
-        self._changes.make(table.table, rows)
-        self._changes.tally.count(counted, table.newly_made(rows))
+        found, new = table.ids(self._state, words.drop_null())
+        self._changes.make(table.table, new.own)
+        self._changes.make_in_common(table.table, new.common)
+        self._changes.tally.count(counted, table.newly_made(new))
         return pc.replace_with_mask(pa.nulls(len(words), pa.string()), pc.is_valid(words), found)
 
     def _thumbnails(self, images: LinkChanges) -> pa.Array:
@@ -188,10 +190,11 @@ class ProductPlan:
         self._changes.delete(table.links, removed.to_pylist())
         members = links.add.value
         if value_table is not None:
-            members, rows = value_table.ids(self._state, links.add.value)
-            self._changes.insert(value_table.table, rows)
+            members, new = value_table.ids(self._state, links.add.value)
+            self._changes.insert(value_table.table, new.own)
+            self._changes.make_in_common(value_table.table, new.common)
             if table is TAGS:
-                self._changes.tally.tags_made += value_table.newly_made(rows)
+                self._changes.tally.tags_made += value_table.newly_made(new)
         owners = self.ids.take(pa.array(links.add.product))
         self._changes.insert(table.links, pa.table({"product_id": owners, table.member: members}))
 
