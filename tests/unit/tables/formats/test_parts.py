@@ -215,7 +215,7 @@ def test_several_files_in_parts_that_begin_anywhere(places: list[int]):
 @pytest.mark.parametrize(
     ("name", "content", "options", "reason"),
     [
-        ("f.csv.gz", gzip.compress(b"a,b\n1,2\n"), {}, "a packed file is read from its beginning"),
+        ("f.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0), {}, "a packed file is read from its beginning"),
         ("f.csv", "a,b\n1,2\n".encode("utf-16"), {}, "a text in utf-16 is read from its beginning"),
         ("f.csv", b"a,b\r1,2\r3,4\r", {}, "some of its lines end otherwise than in a line feed"),
         ("f.csv", b"a,b\n1,2\r3,4\n", {}, "some of its lines end otherwise than in a line feed"),
