@@ -108,9 +108,9 @@ class PartitionTable:
         self._of_job = partition_table.c.job_id == job_id
 
     def make(self) -> None:
-        """Create the table where it is not there."""
-        create_table(self._engine, partition_table)
+        """Create the tables where they are not there; the first one last, as it says that both are."""
         create_table(self._engine, signal_table)
+        create_table(self._engine, partition_table)
 
     def plan(self, connection: Connection, partitions: Sequence[Partition]) -> None:
         """Write all partitions, in place of any there were, in a transaction in which the attempt holds the job."""
