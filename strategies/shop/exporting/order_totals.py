@@ -21,8 +21,15 @@ AMOUNTS = {
     "shipping_tax": FRACTION,
     "refunds": WHOLE,
 }
-#: The same of gift cards and their transactions, and how many discounts free of shipping.
-GIFTS = {"balance": WHOLE, "balance_tax": FRACTION, "paid": WHOLE, "paid_tax": FRACTION, "free_shipping": WHOLE}
+#: The same of adjustments, gift cards and their transactions, and how many discounts free of shipping.
+RARE = {
+    "adjustments": "numeric",
+    "balance": WHOLE,
+    "balance_tax": FRACTION,
+    "paid": WHOLE,
+    "paid_tax": FRACTION,
+    "free_shipping": WHOLE,
+}
 
 #: An item's price, which is its order's subtotal.
 PRICE = "item.unit_price * item.quantity"
@@ -57,8 +64,8 @@ class OrderTotals:
     def before(self) -> str:
         """The query ``adjusted`` that ``orders`` reads, for its WITH.
 
-        It has the adjustments of each item that has some: all, and those that lower its tax, which are the ones by the
-        order's first discount and by none.
+        It has the adjustments of each item that has some, as far as they lower its tax: those by the order's first
+        discount and by none.
         """
         first = f"""
             SELECT link.order_id, min(link.discount_id) AS discount_id
@@ -67,7 +74,7 @@ class OrderTotals:
             LEFT JOIN discount_rule AS rule ON rule.id = discount.rule_id
             WHERE rule.type IS NULL OR rule.type <> 'free_shipping' GROUP BY link.order_id"""
         return f"""adjusted AS (
-            SELECT adjustment.item_id, min(item.order_id) AS order_id, sum(adjustment.amount) AS amount,
+            SELECT adjustment.item_id,
                    sum(CASE WHEN adjustment.discount_id IS NULL
                        OR (item.allow_discounts AND adjustment.discount_id = discounted.discount_id)
                        THEN adjustment.amount END) AS untaxed
@@ -91,21 +98,20 @@ class OrderTotals:
         return f"SELECT taxed.*, {total} AS total FROM ({taxed}) AS taxed"
 
     def _summed(self) -> str:
-        rounded = f"CAST({self._rounded('sum(amount)')} AS bigint)"
-        adjustments = f"SELECT order_id, {rounded} AS amount FROM adjusted GROUP BY order_id"
-        discount = smaller("adjustments.amount", "coalesce(amounts.discountable, 0)")
+        taken = f"CAST({self._rounded('rare.adjustments')} AS bigint)"
+        discount = smaller(taken, "coalesce(amounts.discountable, 0)")
         place = "" if self._everything else "chosen.place, "
         entries = '"order" AS entry' if self._everything else 'chosen JOIN "order" AS entry ON entry.id = chosen.id'
         return f"""
             SELECT {place}entry.*, coalesce(amounts.items, 0) AS subtotal,
-                   CASE WHEN adjustments.amount IS NULL THEN 0 ELSE {discount} END AS discount_total,
-                   CASE WHEN gifts.free_shipping > 0 THEN 0 ELSE coalesce(amounts.shipping, 0) END AS shipping_total,
-                   coalesce(amounts.refunds, 0) AS refunded_total, gifts.paid, coalesce(gifts.balance, 0) AS balance,
-                   coalesce(gifts.paid_tax, gifts.balance_tax, 0) AS gift_tax,
+                   CASE WHEN rare.adjustments IS NULL THEN 0 ELSE {discount} END AS discount_total,
+                   CASE WHEN rare.free_shipping > 0 THEN 0 ELSE coalesce(amounts.shipping, 0) END AS shipping_total,
+                   coalesce(amounts.refunds, 0) AS refunded_total, rare.paid, coalesce(rare.balance, 0) AS balance,
+                   coalesce(rare.paid_tax, rare.balance_tax, 0) AS gift_tax,
                    coalesce(amounts.item_tax, 0) + coalesce(amounts.shipping_tax, 0) AS line_tax
-            FROM {entries} LEFT JOIN ({adjustments}) AS adjustments ON adjustments.order_id = entry.id
+            FROM {entries}
             LEFT JOIN ({_added_up(AMOUNTS, self._amounts())}) AS amounts ON amounts.order_id = entry.id
-            LEFT JOIN ({_added_up(GIFTS, self._gifts())}) AS gifts ON gifts.order_id = entry.id"""
+            LEFT JOIN ({_added_up(RARE, self._rare())}) AS rare ON rare.order_id = entry.id"""
 
     def _amounts(self) -> dict[str, Mapping[str, str]]:
         """What every order has: the query from its order's id on, and the cells of its rows by ``AMOUNTS``."""
@@ -127,11 +133,16 @@ class OrderTotals:
             f"refund.order_id FROM refund {self._of('refund.order_id')}": {"refunds": "refund.amount"},
         }
 
-    def _gifts(self) -> dict[str, Mapping[str, str]]:
+    def _rare(self) -> dict[str, Mapping[str, str]]:
         """What few orders have, see ``_amounts``; where the region does not tax gift cards they lower no tax."""
         region = 'JOIN "order" AS bought ON bought.id = {} JOIN region ON region.id = bought.region_id'.format
         taxed = "CASE WHEN region.gift_cards_taxable THEN {} ELSE 0 END".format
         return {
+            # of the table itself: SQLite takes ``adjusted`` for so small that it would read it anew for every order
+            "item.order_id FROM line_item_adjustment AS adjustment "
+            f"JOIN line_item AS item ON item.id = adjustment.item_id {self._of('item.order_id')}": {
+                "adjustments": "adjustment.amount"
+            },
             f"link.order_id FROM order_gift_cards AS link {self._of('link.order_id')} "
             f"JOIN gift_card AS card ON card.id = link.gift_card_id {region('link.order_id')}": {
                 "balance": "card.balance",
