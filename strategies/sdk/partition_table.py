@@ -108,9 +108,9 @@ class PartitionTable:
         self._of_job = partition_table.c.job_id == job_id
 
     def make(self) -> None:
-        """Create the table where it is not there."""
+        """Create the tables where they are not there."""
+        create_table(self._engine, signal_table)  # before the one by whose presence others know that there are both
         create_table(self._engine, partition_table)
-        create_table(self._engine, signal_table)
 
     def plan(self, connection: Connection, partitions: Sequence[Partition]) -> None:
         """Write all partitions, in place of any there were, in a transaction in which the attempt holds the job."""
