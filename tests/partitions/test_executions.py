@@ -422,6 +422,18 @@ def test_what_a_later_attempt_plans_anew_does_not_wait_for_a_lost_process(attemp
     assert {state.status for state in later.states()} == {PartitionStatus.COMPLETED}
 
 
+def test_an_execution_of_partitions_that_were_planned_anew_since_writes_nothing(attempt: MakeAttempt, target: Engine):
+    cut = attempt(Recut).plan()
+    slept = cut.execution(1).handle()
+    slept.begin_processing()
+    cut.run_partitions = lambda: None
+    cut.process()  # as the same attempt does where the target ended what it did
+    cut.execution(1).handle().begin_processing()
+    with pytest.raises(Superseded):
+        write_chunk(slept, range(1, 11))
+    assert numbers_of(target, cut.id) == []
+
+
 @contextmanager
 def _left_open(cut: Attempt) -> Iterator[None]:
     """The transaction of a process that is frozen in its chunk, in a session of its own name."""

@@ -1,5 +1,6 @@
 """Partitions in processes: whichever dies, stands still or is told to stop, the job ends as a clean run does."""
 
+import os
 import random
 import signal
 import time
@@ -13,28 +14,26 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFi
 from sqlalchemy import text
 
 from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.strategies.sdk.partition import PartitionStatus
-from support.parted import PartedRuns, children_of, is_gone, kill_at_random, signal_to, with_settings
+from support.command_line import CommandLine
+from support.parted import (
+    CLEAN,
+    PARTITIONS,
+    ROWS,
+    PartedRuns,
+    children_of,
+    is_gone,
+    is_right,
+    kill_at_random,
+    parted_runs,
+    signal_to,
+    with_settings,
+)
 from support.runs import kill
-from support.servers import wait_until
+from support.servers import PrefectServer, free_port, wait_until
 from support.serving import prefect_client
-
-PARTITIONS, ROWS = 5, 40
-CLEAN = PARTITIONS * ROWS
-
-
-def is_right(runs: PartedRuns, job: Job) -> bool:
-    """Whether a job has ended as one to which nothing happened."""
-    numbers = [n for n in range(1, CLEAN + 1) if n % 7]
-    assert runs.get(job).status is Status.COMPLETED, runs.get(job)
-    found = runs.outcome(job)
-    assert found["numbers"] == numbers
-    assert found["counts"] == (CLEAN, CLEAN, 1.0, len(numbers), CLEAN // 7)
-    assert found["output"] == b"".join(b"%d\n" % (ROWS * part) for part in range(1, PARTITIONS + 1))
-    rejects = [line.split(b",")[1] for line in found["rejects"].splitlines()[1:]]
-    assert rejects == [b"%d" % n for n in range(7, CLEAN + 1, 7)]
-    return found["refused"] == "what 7 divides"
 
 
 def test_partitions_run_in_processes_as_tasks_of_the_run_by_their_names(runs: PartedRuns):
@@ -80,7 +79,7 @@ def logged(runs: PartedRuns, job: Job, name: str) -> list[str]:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_twenty_kills_of_workers_at_random_moments_change_nothing(runs: PartedRuns):
-    kill_at_random(runs, random.Random(1848), 20, is_right, partitions=PARTITIONS, rows=ROWS, per_chunk=2)
+    kill_at_random(runs, random.Random(1848), 20)
 
 
 @pytest.mark.long
@@ -236,7 +235,7 @@ def test_sessions_that_the_target_ends_are_made_anew_while_partitions_run(runs: 
             connection.execute(
                 text(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.3"
+                    " WHERE application_name LIKE 'batch-jobs batch%' AND random() < 0.3"
                 )
             )
         time.sleep(0.3)
@@ -250,10 +249,8 @@ def test_partitions_in_threads_fail_alone_and_heed_a_cancel(runs: PartedRuns):
     runs = with_settings(runs, task_runner="threads")
     job = runs.new(partitions=PARTITIONS, rows=ROWS, fails=2)
     assert runs.ended(runs.claimed(job.id)) != 0
-    assert (
-        runs.get(job).result.errors[-1].message
-        == "1 of 5 partitions failed: part 2: part 2 fails as asked (parted.py line 118)"
-    )
+    message = runs.get(job).result.errors[-1].message
+    assert message.startswith("1 of 5 partitions failed: part 2: part 2 fails as asked (parted.py line ")
     assert [s.status for s in runs.states(job)].count(PartitionStatus.COMPLETED) == PARTITIONS - 1
     runs.finish(job.id)
     assert is_right(runs, job)
@@ -273,3 +270,61 @@ def test_a_partition_whose_failure_may_pass_is_begun_again_by_the_run(runs: Part
     runs.finish(job.id)
     assert is_right(runs, job)
     assert runs.get(job).attempt == 2
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_ctrl_c_stops_all_partitions_and_resume_goes_on(runs: PartedRuns):
+    context = {"partitions": PARTITIONS, "rows": ROWS, "per_chunk": 2, "seconds_per_chunk": 0.2}
+    given = [f"--context={name}={value}" for name, value in context.items()]
+    running = CommandLine(**runs.environment).start("run", "parted", *given)
+    wait_until(lambda: bool(jobs_of(runs)) or running.poll() is not None, what="the job")
+    job = jobs_of(runs)[0]
+    wait_until(lambda: (runs.rows(job) > 0 and len(runs.at_work(job)) == 2) or running.poll() is not None, what="rows")
+    started = children_of(running.pid)
+
+    os.killpg(running.pid, signal.SIGINT)
+    _, err = running.communicate(timeout=120)
+
+    assert running.returncode == 1
+    assert f"go on with: batch-jobs resume {job.id} --here" in err
+    assert "Traceback" not in err
+    assert runs.get(job).status is Status.PAUSED
+    assert 0 < runs.rows(job) < CLEAN
+    wait_until(lambda: all(is_gone(child.pid) for child in started), what="the end of its processes")
+    resumed = CommandLine(**runs.environment)("resume", job.id, "--here", "--json")
+    assert resumed.json["status"] == "completed", resumed.err
+    assert is_right(runs, job)
+
+
+def jobs_of(runs: PartedRuns) -> list[Job]:
+    return runs.workspace.store.newest(JobFilter(), limit=1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_partitions_go_on_while_prefect_is_away(postgres_url: str, tmp_path: Path):
+    prefect = PrefectServer(tmp_path / "prefect", free_port())
+    prefect.start()
+    try:
+        with parted_runs(postgres_url, tmp_path, prefect.environment) as runs:
+            job = runs.new(partitions=PARTITIONS, rows=ROWS, per_chunk=2, seconds_per_chunk=0.1)
+            process = runs.claimed(job.id)
+            runs.until(job, lambda: runs.rows(job) > 0, process, "rows")
+            prefect.kill()
+            runs.until(job, lambda: all_are_done(runs, job), process, "the end of all partitions")
+            prefect.start()
+            assert runs.ended(process) == 0, process.errors()[-3000:]
+            assert is_right(runs, job)
+    finally:
+        prefect.stop()
+
+
+def all_are_done(runs: PartedRuns, job: Job) -> bool:
+    return {state.status for state in runs.states(job)} == {PartitionStatus.COMPLETED}
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_a_hundred_kills_of_workers_at_random_moments_change_nothing(runs: PartedRuns):
+    kill_at_random(runs, random.Random(1849), 100)

@@ -13,6 +13,7 @@ import psutil
 from sqlalchemy import Engine, text
 
 from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.settings import Settings
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.files import FileStore
@@ -23,7 +24,10 @@ from support.runs import RunProcess, Runs
 from support.servers import wait_until
 
 STRATEGIES = Path(__file__).parent / "strategies"
-SECONDS = 120.0
+SECONDS = 240.0
+#: The jobs of these tests, unless they say otherwise.
+PARTITIONS, ROWS = 5, 40
+CLEAN = PARTITIONS * ROWS
 
 
 def numbers_of(bind: Engine, job_id: str) -> list[int]:
@@ -137,13 +141,11 @@ def with_settings(runs: PartedRuns, **settings: Any) -> PartedRuns:
     return PartedRuns(runs.workspace, {**runs.environment, **values})
 
 
-def kill_at_random(
-    runs: PartedRuns, chance: random.Random, kills: int, check: Callable[[PartedRuns, Job], object], **context: Any
-) -> None:
+def kill_at_random(runs: PartedRuns, chance: random.Random, kills: int) -> None:
     """SIGKILL workers of jobs that run one after the other, so many times; each job is checked at its end."""
     left = kills
     while left:
-        job = runs.new(seconds_per_chunk=0.05, **context)
+        job = runs.new(partitions=PARTITIONS, rows=ROWS, per_chunk=2, seconds_per_chunk=0.05)
         process, shown = runs.claimed(job.id), 0
         while process.poll() is None:
             victims, chunks = runs.at_work(job), sum(state.chunk_number for state in runs.states(job))
@@ -152,4 +154,17 @@ def kill_at_random(
                 shown = chunks
             time.sleep(chance.uniform(0, 0.2))
         assert runs.ended(process) == 0, process.errors()[-3000:]
-        check(runs, job)
+        assert is_right(runs, job)
+
+
+def is_right(runs: PartedRuns, job: Job) -> bool:
+    """Whether a job has ended as one to which nothing happened."""
+    numbers = [n for n in range(1, CLEAN + 1) if n % 7]
+    assert runs.get(job).status is Status.COMPLETED, runs.get(job)
+    found = runs.outcome(job)
+    assert found["numbers"] == numbers
+    assert found["counts"] == (CLEAN, CLEAN, 1.0, len(numbers), CLEAN // 7)
+    assert found["output"] == b"".join(b"%d\n" % (ROWS * part) for part in range(1, PARTITIONS + 1))
+    rejects = [line.split(b",")[1] for line in found["rejects"].splitlines()[1:]]
+    assert rejects == [b"%d" % n for n in range(7, CLEAN + 1, 7)]
+    return found["refused"] == "what 7 divides"
