@@ -108,13 +108,8 @@ class PartitionTable:
         self._of_job = partition_table.c.job_id == job_id
 
     def make(self) -> None:
-<<<<<<< HEAD
-        """Create the tables where they are not there; the first one last, as it says that both are."""
-        create_table(self._engine, signal_table)
-=======
         """Create the tables where they are not there."""
         create_table(self._engine, signal_table)  # before the one by whose presence others know that there are both
->>>>>>> w-faults
         create_table(self._engine, partition_table)
 
     def plan(self, connection: Connection, partitions: Sequence[Partition]) -> None:
