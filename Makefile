@@ -42,7 +42,7 @@ medusa: .venv/dev ## our jobs on the database of a real Medusa v1, which npm ins
 
 lock: ## write constraints.txt anew from the newest versions that work together
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -m pip --quiet install '.[dev,bench,browser]' 2> >(grep -v ^WARNING >&2)
+	@.venv-lock/bin/python -m pip --quiet install '.[dev,bench,browser,dask,ray]' 2> >(grep -v ^WARNING >&2)
 	@{ echo "# Versions that work together; 'make lock' writes this file anew."; \
 	   .venv-lock/bin/python -m pip freeze --exclude prefect-batch-jobs; } > constraints.txt
 	@rm -rf .venv-lock build *.egg-info

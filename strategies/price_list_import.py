@@ -57,6 +57,7 @@ class PriceListImport(GroupedImport):
     batch_type = "price-list-import"
     Context = PriceListImportContext
     keys_are = "variants"
+    writes = (tables.money_amount, tables.product_variant_money_amount)
 
     def prepare(self, context: PriceListImportContext) -> Any:
         """Refuse what cannot be meant."""

@@ -28,6 +28,7 @@ from batch_jobs.strategies.shop.layouts.reading import (
     refuse_currency,
     refuse_other_layout,
 )
+from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.products.common_values import common_values, find_common_values
 from batch_jobs.strategies.shop.products.get_or_create import open_value_tables
 from batch_jobs.strategies.shop.products.matching import Rules
@@ -84,6 +85,15 @@ class ProductImport(GroupedImport):
     batch_type = "product-import"
     Context = ProductImportContext
     keys_are = "products"
+    writes = (
+        tables.product,
+        tables.product_shipping_profile,
+        *(tables.product_type, tables.product_collection),
+        *(tables.image, tables.product_images, tables.product_tag, tables.product_tags),
+        *(tables.product_sales_channel, tables.product_category_product),
+        *(tables.product_option, tables.product_variant, tables.product_option_value),
+        *(tables.money_amount, tables.product_variant_money_amount),
+    )
 
     def prepare(self, context: ProductImportContext) -> ProductImportContext:
         """Refuse what cannot be meant."""

@@ -5,7 +5,7 @@ Nothing else branches on a dialect.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -235,7 +235,12 @@ class Database:
         return None
 
     def why_in_order(
-        self, connection: Connection, table: Table, columns: Sequence[str], key: Sequence[str]
+        self,
+        connection: Connection,
+        table: Table,
+        columns: Sequence[str],
+        key: Sequence[str],
+        apart: Collection[frozenset[str]] = (),
     ) -> str | None:
         """Why what becomes of rows may depend on those written before them, for a person; ``None`` where it does not.
 
@@ -244,6 +249,7 @@ class Database:
             table: is there.
             columns: those that rows bring along.
             key: by which no two of the rows are the same; empty for none.
+            apart: further sets of columns by which no two of them are, whatever rows an index on these is of.
         """
         return f"whether rows of {self.name} depend on those before them is not known"
 

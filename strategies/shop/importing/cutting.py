@@ -1,9 +1,10 @@
 """Cutting an import into partitions: ranges of the groups of its work file, each of whole keys."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import pyarrow as pa
+from sqlalchemy import Connection, Table, inspect
 
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
@@ -15,15 +16,24 @@ from batch_jobs.strategies.shop.medusa.ids import new_ids
 LEAST_GROUPS = 2
 
 
-def why_whole(job: JobRun, size: int) -> str | None:
-    """Why an import is not cut, whatever is in its file; ``None`` where it may be."""
+def why_whole(job: JobRun, size: int, written: Sequence[Table]) -> str | None:
+    """Why an import is not cut, whatever is in its file; ``None`` where it may be.
+
+    Args:
+        job: has the plan.
+        size: how many partitions are worked on at a time.
+        written: the tables that the import writes.
+    """
     if job.context.all_or_nothing:
         return "all_or_nothing is one transaction"
     if database_of(job.target).is_embedded:
         return "this database has one writer at a time"
     if _count(job, size) < 2:
         return f"the file has fewer than {2 * LEAST_GROUPS} chunks of {job.chunk_size:,} rows"
-    return None
+    with job.target.connect() as connection:
+        there = inspect(connection)
+        reasons = (_why_in_order(connection, table) for table in written if there.has_table(table.name))
+        return next(filter(None, reasons), None)
 
 
 def cut(job: JobRun, size: int, noun: str, units: Callable[[int, int], int]) -> list[Partition]:
@@ -62,6 +72,13 @@ def checked_groups(job: JobRun, columns: list[str]) -> Iterator[tuple[pa.Table, 
     for (_, group), (_, marked) in zip(groups, marks, strict=True):
         job.stop_if_asked()
         yield group, marked
+
+
+def _why_in_order(connection: Connection, table: Table) -> str | None:
+    """What a shop has added to a table of Medusa's by which one row decides on another."""
+    key = [column.name for column in table.primary_key]
+    apart = {frozenset(index.columns.keys()) for index in table.indexes if index.unique}
+    return database_of(connection).why_in_order(connection, table, list(table.columns.keys()), key, apart)
 
 
 def _count(job: JobRun, size: int) -> int:

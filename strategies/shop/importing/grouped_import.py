@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
@@ -81,6 +81,8 @@ class GroupedImport(BatchJobStrategy, abstract=True):
     Context: ClassVar[type[BaseModel]] = GroupedImportContext
     #: What people call the keys.
     keys_are: ClassVar[str]
+    #: The tables that are written.
+    writes: ClassVar[tuple[Table, ...]]
 
     def prepare(self, context: Any) -> Any:
         """Refuse what cannot be meant."""
@@ -151,7 +153,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         """
         if size < 2:
             return []
-        reason = why_whole(job, size) or self.why_tied(job)
+        reason = why_whole(job, size, self.writes) or self.why_tied(job)
         if reason:
             job.describe("partitions", "Partitions", f"one: {reason}")
             return []

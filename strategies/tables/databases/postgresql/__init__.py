@@ -1,7 +1,7 @@
 """PostgreSQL: a server with many writers, by psycopg 3."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -182,12 +182,17 @@ class Postgresql(Database):
         return why_not_writable(connection, self.quoted_table(table), mode)
 
     def why_in_order(
-        self, connection: Connection, table: Table, columns: Sequence[str], key: Sequence[str]
+        self,
+        connection: Connection,
+        table: Table,
+        columns: Sequence[str],
+        key: Sequence[str],
+        apart: Collection[frozenset[str]] = (),
     ) -> str | None:
         """By its indexes, triggers and rules."""
         from batch_jobs.strategies.tables.databases.postgresql.row_order import why_in_order
 
-        return why_in_order(connection, self.quoted_table(table), columns, key)
+        return why_in_order(connection, self.quoted_table(table), columns, key, apart)
 
     def distinguishes_by_text(self, column: Column[Any]) -> bool:
         """By the column's type."""

@@ -1,6 +1,6 @@
 """Whether what becomes of a row depends on the rows written before it, by PostgreSQL's catalogue."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection
 
@@ -40,7 +40,13 @@ ORDER BY i.indexrelid
 """
 
 
-def why_in_order(connection: Connection, table: str, columns: Sequence[str], key: Sequence[str]) -> str | None:
+def why_in_order(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    key: Sequence[str],
+    apart: Collection[frozenset[str]] = (),
+) -> str | None:
     """Why rows are to be written in their order to the table of this quoted name; ``None`` where that is the same.
 
     Args:
@@ -48,6 +54,7 @@ def why_in_order(connection: Connection, table: str, columns: Sequence[str], key
         table: its name.
         columns: that rows bring along.
         key: by which no two of the rows are the same.
+        apart: further sets of columns by which no two of them are.
     """
     driver = driver_of(connection)
     for (what,) in driver.execute(LOOKING, {"table": table}).fetchall():
@@ -57,6 +64,6 @@ def why_in_order(connection: Connection, table: str, columns: Sequence[str], key
         is_of_key = is_plain and set(of_index) == set(key) and relation not in with_key_index
         if is_of_key:
             with_key_index.add(relation)
-        elif not is_plain or not is_filled or set(of_index) & set(columns):
+        elif set(of_index) not in apart and (not is_plain or not is_filled or set(of_index) & set(columns)):
             return f"what becomes of a row of {table} may depend on those before it, for its index {name}"
     return None
