@@ -16,6 +16,7 @@ from benchmarks import (
     job_list,
     life,
     memory,
+    peers,
     scaling,
     table_export,
     table_import,
@@ -25,6 +26,7 @@ from benchmarks.report import console
 
 MEASUREMENTS = {
     "import": table_import.measure,
+    "peers": peers.measure,
     "frames": frames.measure,
     "export": table_export.measure,
     "commerce": commerce.measure,

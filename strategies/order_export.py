@@ -1,6 +1,7 @@
 """The built-in strategy that writes a shop's orders to a file."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Integer
 
@@ -8,6 +9,7 @@ from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.export import (
     DELIMITER,
+    Chosen,
     ExportColumn,
     ExportQuery,
     ListConfig,
@@ -15,7 +17,7 @@ from batch_jobs.strategies.shop.exporting.export import (
     ShopExportContext,
 )
 from batch_jobs.strategies.shop.exporting.filters import Condition, choice, moment, number, one_of, search, whole_number
-from batch_jobs.strategies.shop.exporting.order_totals import DISCOUNTED, ORDERS_WITH_TOTALS, of_all
+from batch_jobs.strategies.shop.exporting.order_totals import OrderTotals
 from batch_jobs.strategies.shop.medusa.order_tables import order
 
 #: Medusa: filters of orders, by the name in ``filterable_fields``.
@@ -127,18 +129,16 @@ class OrderExport(ShopExport):
         if job.plan["without_column"]:
             job.logger.warning("no column of the file is for %s", ", ".join(job.plan["without_column"]))
 
-    def query(self, context: ShopExportContext, connection: Connection) -> ExportQuery:
+    def query(self, context: ShopExportContext, connection: Connection, chosen: Chosen, shape: Any) -> ExportQuery:
         """One row an order."""
-        chosen = self.chosen(context, connection)
-        orders, discounted = (
-            of_all(query) if chosen.everything else query for query in (ORDERS_WITH_TOTALS, DISCOUNTED)
-        )
+        totals = OrderTotals(database_of(connection), chosen.everything)
         source = (
-            f"FROM ({orders}) AS entry LEFT JOIN customer ON customer.id = entry.customer_id "
+            f"FROM ({totals.orders()}) AS entry LEFT JOIN customer ON customer.id = entry.customer_id "
             "LEFT JOIN address ON address.id = entry.shipping_address_id "
             "LEFT JOIN sales_channel AS channel ON channel.id = entry.sales_channel_id"
         )
-        before = f"WITH chosen AS ({chosen.placed}), discounted AS ({discounted}) "
+        # of all orders no places are needed: they are in order by what the places would go by
+        places, order = ("", chosen.order) if chosen.everything else (f"chosen AS ({chosen.placed}), ", ["entry.place"])
         date = database_of(connection).http_date("entry.created_at")
         columns = [
             ExportColumn(
@@ -148,7 +148,7 @@ class OrderExport(ShopExport):
             )
             for column in _selected(context)
         ]
-        return ExportQuery(columns, before, source, ["entry.place"])
+        return ExportQuery(columns, f"WITH {places}{totals.before()} ", source, order)
 
     def build_template(self) -> str:
         """Medusa: the header."""

@@ -1,10 +1,13 @@
 """The built-in strategy that writes a shop's products to a file."""
 
+from dataclasses import asdict
+from typing import Any
+
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.shop.exporting.export import ExportQuery, ShopExport, ShopExportContext
+from batch_jobs.strategies.shop.exporting.export import Chosen, ExportQuery, ShopExport, ShopExportContext
 from batch_jobs.strategies.shop.exporting.filters import Condition, choice, linked, moment, one_of, search, truth
-from batch_jobs.strategies.shop.exporting.product_query import ProductQuery
+from batch_jobs.strategies.shop.exporting.product_query import ProductQuery, Shape
 from batch_jobs.strategies.shop.medusa import tables
 
 #: Medusa: filters of products, by the name in ``filterable_fields``.
@@ -60,6 +63,10 @@ class ProductExport(ShopExport):
         """Medusa's filters of products."""
         return {**FILTERS, "q": _search(lower)}
 
-    def query(self, context: ShopExportContext, connection: Connection) -> ExportQuery:
+    def shape(self, connection: Connection, chosen: Chosen) -> Any:
+        """As many columns as the widest product needs."""
+        return asdict(ProductQuery(connection, chosen).shape())
+
+    def query(self, context: ShopExportContext, connection: Connection, chosen: Chosen, shape: Any) -> ExportQuery:
         """One row a variant."""
-        return ProductQuery(connection, self.chosen(context, connection)).query()
+        return ProductQuery(connection, chosen).query(Shape(**shape))

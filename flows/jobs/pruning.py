@@ -11,7 +11,7 @@ from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_up
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
 from batch_jobs.strategies.sdk.database import for_writing
 from batch_jobs.strategies.sdk.files import JOBS, UPLOADS, FileStore
-from batch_jobs.strategies.sdk.partition_table import partition_table
+from batch_jobs.strategies.sdk.partition_table import partition_table, signal_table
 
 AT_ONCE = 500
 
@@ -74,7 +74,7 @@ class Pruning:
 
     def _forget_checkpoints(self, ids: list[str]) -> None:
         there = inspect(self._target)
-        tables = [table for table in (checkpoint_table, partition_table) if there.has_table(table.name)]
+        tables = [table for table in (checkpoint_table, partition_table, signal_table) if there.has_table(table.name)]
         with for_writing(self._target.connect()) as connection, connection.begin():
             for table in tables:
                 connection.execute(delete(table).where(table.c.job_id.in_(ids)))

@@ -81,6 +81,8 @@ class Database:
     exact_collation: ClassVar[str]
     #: The hidden column of every table by which rows are in the order in which they were written.
     written_order: ClassVar[str]
+    #: Whether several connections can read one snapshot.
+    shares_snapshots: ClassVar[bool] = False
     #: What a SELECT ends with that keeps others from changing its rows until the transaction ends; nothing where a
     #: writing transaction is alone in any case.
     row_lock: ClassVar[str] = ""
@@ -193,6 +195,10 @@ class Database:
     def http_date(self, time: str) -> str:
         """The SQL for a time as browsers write it, such as ``Tue, 24 Nov 2026 03:04:45 GMT``."""
         raise NotImplementedError
+
+    def floor(self, number: str) -> str:
+        """The SQL for the largest whole number that is no more than a number."""
+        return f"floor({number})"
 
     def concatenated(self, rows: str) -> str:
         """A query with one row (``key``, ``words``) for each key: its words between commas, by their place.

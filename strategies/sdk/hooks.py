@@ -42,18 +42,23 @@ def process(strategy: BatchJobStrategy, job: JobRun, partitioning: Partitioning 
 
     What the target ended for a reason that passes is done again from the checkpoint, as a retry would: the checkpoint
     alone decides whether a chunk is in whose commit got no answer. A strategy that did something and has no chunks is
-    not run again, and a target that was never reached is not tried again.
+    not run again, but for one that is cut, as its partitions have them; and a target that was never reached is not
+    tried again.
     """
 
+    is_whole = False
+
     def work() -> None:
+        nonlocal is_whole
         job.begin_processing()
-        if partitioning is not None and is_cut(strategy, job, partitioning):
-            run_partitions(strategy, job, partitioning)
-        else:
+        is_whole = partitioning is None or not is_cut(strategy, job, partitioning)
+        if partitioning is None or is_whole:
             strategy.process(job)
+        else:
+            run_partitions(strategy, job, partitioning)
 
     with _keeping_what_was_found(job):
-        _until_it_passes(work, job, lambda: job.can_go_on)
+        _until_it_passes(work, job, lambda: job.can_go_on or not is_whole)
 
 
 def post_process(strategy: BatchJobStrategy, job: JobRun) -> None:
@@ -93,8 +98,8 @@ def _until_it_passes(work: Callable[[], None], job: JobRun, may_repeat: Callable
         except Exception as error:
             if not (is_transient(error) or isinstance(error, ChunkIsIn)) or not may_repeat():
                 raise
-            if job.chunks_done > done:
-                left, done, since = _pauses(), job.chunks_done, time.monotonic()
+            if job.chunks_committed > done:
+                left, done, since = _pauses(), job.chunks_committed, time.monotonic()
             pause = next(left, None)
             if pause is None or time.monotonic() - since > RUN_SECONDS:  # each try may have waited for a connection
                 raise

@@ -142,6 +142,11 @@ class JobRun:
         return self._checkpoint.chunk_number if self._checkpoint else 0
 
     @property
+    def chunks_committed(self) -> int:
+        """How many chunks are committed, those of the job's partitions among them."""
+        return self.chunks_done + sum(state.chunk_number for state in self._states)
+
+    @property
     def can_go_on(self) -> bool:
         """Whether ``process`` may run again from the checkpoint: what was done so far, if anything, is in chunks."""
         return self._checkpoint is None or self._has_begun_chunk or self.chunks_done > 0

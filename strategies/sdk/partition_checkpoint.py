@@ -4,22 +4,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, case, func, select, update
+from sqlalchemy import Connection, Engine, case, exists, func, select, update
 
 from batch_jobs.strategies.sdk.checkpoint import Checkpoint
-from batch_jobs.strategies.sdk.database import database_of, for_writing
+from batch_jobs.strategies.sdk.database import for_writing
 from batch_jobs.strategies.sdk.errors import BatchJobError, ChunkIsIn, Superseded, TargetOlder, count_rows
 from batch_jobs.strategies.sdk.partition import OVER, PartitionState, PartitionStatus
-from batch_jobs.strategies.sdk.partition_table import partition_table, state_of
+from batch_jobs.strategies.sdk.partition_table import partition_table, partitions_with_signals, signal_table, state_of
 from batch_jobs.strategies.sdk.result import Counters, ErrorEntry, StatDescriptor, add_up
 from batch_jobs.strategies.sdk.sessions import Session, write_past_lost_attempts
 
 #: How often a partition is begun without a chunk committed, before it is given up.
 EXECUTIONS = 3
-#: How long a sign of life waits for the row, which a chunk has locked while it is written.
-BEAT_SECONDS = 0.2
 
 TABLE = partition_table.c
+SIGNAL = signal_table.c
 
 
 class PartitionAbandoned(BatchJobError):
@@ -61,11 +60,14 @@ class PartitionCheckpoints:
         #: Why to stop at this chunk edge, as the last chunk found it.
         self.asked_to_stop: str | None = None
         self._row = (TABLE.job_id == session.job_id) & (TABLE.partition == session.partition)
+        self._signal = (SIGNAL.job_id == session.job_id) & (SIGNAL.partition == session.partition)
+        asked = select(SIGNAL.stop).where(self._signal, SIGNAL.stop_claim == session.claim)
+        self._asked_to_stop = asked.scalar_subquery()
 
     def state(self) -> PartitionState:
         """The partition as it stands."""
         with self._engine.connect() as connection:
-            row = connection.execute(select(partition_table).where(self._row)).one_or_none()
+            row = connection.execute(partitions_with_signals(self._row)).one_or_none()
         if row is None:
             raise TargetOlder(self._job_id)
         return state_of(row)
@@ -123,17 +125,19 @@ class PartitionCheckpoints:
                 heartbeat=func.now(),
                 fruitless=0,
             )
-            .returning(TABLE.stop)
+            .returning(self._asked_to_stop)
         )
         written = connection.execute(following).first()
         if written is None:
             raise ChunkIsIn(self._job_id, checkpoint.chunk_number)
-        self.asked_to_stop = written.stop
+        self.asked_to_stop = written[0]
 
     def stop_reason(self) -> str | None:
         """Why to stop at this chunk edge: what the process asks that has the job, or ``superseded``."""
         with self._engine.connect() as connection:
-            row = connection.execute(select(TABLE.claim, TABLE.execution, TABLE.stop).where(self._row)).one_or_none()
+            row = connection.execute(
+                select(TABLE.claim, TABLE.execution, self._asked_to_stop.label("stop")).where(self._row)
+            ).one_or_none()
         if row is None or row.claim != self._claim or self._execution not in (None, row.execution):
             return "superseded"
         reason: str | None = row.stop
@@ -146,17 +150,11 @@ class PartitionCheckpoints:
             return add_up(map(Counters.model_validate, connection.scalars(select(TABLE.counters).where(others))))
 
     def beat(self) -> bool:
-        """Give a sign of life; a chunk that has the row locked is one. Returns whether the partition is still ours."""
-        database = database_of(self._engine)
-        try:
-            with for_writing(self._engine.connect()) as connection, connection.begin():
-                database.limit_lock_waits(connection, BEAT_SECONDS)
-                beaten = update(partition_table).where(self._mine_still).values(heartbeat=func.now())
-                return connection.execute(beaten).rowcount == 1
-        except Exception as error:
-            if not database.is_lock_timeout(getattr(error, "orig", None) or error):
-                raise
-            return True
+        """Give a sign of life, also while a chunk is open. Returns whether the partition is still ours."""
+        is_ours = exists().where(self._mine_still)
+        with for_writing(self._engine.connect()) as connection, connection.begin():
+            beaten = update(signal_table).where(self._signal, is_ours).values(heartbeat=func.now())
+            return connection.execute(beaten).rowcount == 1
 
     def end(
         self,
@@ -190,7 +188,8 @@ class PartitionCheckpoints:
 
     def _raise_execution(self, connection: Connection) -> int | PartitionAbandoned:
         host, pid = self._where
-        row = connection.execute(select(partition_table).where(self._row).with_for_update()).one_or_none()
+        locked = partitions_with_signals(self._row).with_for_update(of=partition_table)
+        row = connection.execute(locked).one_or_none()
         if row is None or row.claim < self._claim:
             raise TargetOlder(self._job_id)
         if row.claim > self._claim or row.status in OVER:

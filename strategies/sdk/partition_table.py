@@ -8,10 +8,12 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Engine,
     Integer,
+    Select,
     String,
     Table,
     delete,
@@ -22,6 +24,7 @@ from sqlalchemy import (
 )
 
 from batch_jobs.strategies.sdk.checkpoint import create_table, metadata
+from batch_jobs.strategies.sdk.database import for_writing
 from batch_jobs.strategies.sdk.partition import OVER, Partition, PartitionState, PartitionStatus
 from batch_jobs.strategies.sdk.result import Counters, ErrorEntry, StatDescriptor
 from batch_jobs.strategies.sdk.sessions import Session, write_past_lost_attempts
@@ -43,8 +46,6 @@ partition_table = Table(
     Column("host", String(255)),
     Column("pid", Integer),
     Column("heartbeat", DateTime(timezone=True)),
-    # why the one that works on it is to stop at its next chunk edge
-    Column("stop", String(16)),
     Column("chunk_number", Integer, nullable=False),
     Column("cursor", JSON),
     Column("counters", JSON, nullable=False),
@@ -56,9 +57,21 @@ partition_table = Table(
     Column("ended_at", DateTime(timezone=True)),
 )
 
+#: What the process that works on a partition and the one that has the job let each other know; apart from the
+#: partition, whose row is locked for as long as a chunk is open.
+signal_table = Table(
+    "batch_job_partition_signal",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("heartbeat", DateTime(timezone=True)),
+    # why to stop at the next chunk edge, and the claim of the attempt that asks its own processes to
+    Column("stop", String(16)),
+    Column("stop_claim", BigInteger),
+)
+
 NEW: dict[str, Any] = {
     "status": PartitionStatus.WAITING,
-    "execution": 0,
     "fruitless": 0,
     "chunk_number": 0,
     "counters": Counters().model_dump(),
@@ -69,7 +82,6 @@ NEW: dict[str, Any] = {
 AGAIN: dict[str, Any] = {
     "status": PartitionStatus.WAITING,
     "fruitless": 0,
-    "stop": None,
     "error": None,
     "may_pass": False,
     "ended_at": None,
@@ -96,35 +108,45 @@ class PartitionTable:
         self._of_job = partition_table.c.job_id == job_id
 
     def make(self) -> None:
-        """Create the table where it is not there."""
+        """Create the tables where they are not there."""
+        create_table(self._engine, signal_table)  # before the one by whose presence others know that there are both
         create_table(self._engine, partition_table)
 
     def plan(self, connection: Connection, partitions: Sequence[Partition]) -> None:
         """Write all partitions, in place of any there were, in a transaction in which the attempt holds the job."""
-        connection.execute(delete(partition_table).where(self._of_job))
+        # a process that has slept since may hold an execution of this attempt: none of the new ones may have its number
+        taken = connection.scalar(select(func.max(partition_table.c.execution)).where(self._of_job)) or 0
+        for table in (partition_table, signal_table):
+            connection.execute(delete(table).where(table.c.job_id == self._job_id))
+        keys = [{"job_id": self._job_id, "partition": number} for number in range(1, len(partitions) + 1)]
         rows = [
             {
-                "job_id": self._job_id,
-                "partition": number,
+                **key,
                 "name": partition.name,
                 "plan": partition.plan,
                 "rows": partition.rows,
                 "claim": self._claim,
+                "execution": taken,
                 **NEW,
             }
-            for number, partition in enumerate(partitions, 1)
+            for key, partition in zip(keys, partitions, strict=True)
         ]
-        connection.execute(partition_table.insert(), rows)
+        if rows:
+            connection.execute(partition_table.insert(), rows)
+            connection.execute(signal_table.insert(), keys)
 
     def take_over(self) -> None:
-        """Have this attempt go on with what earlier ones have left; whoever still works on it commits no more chunks.
+        """Go on with what earlier attempts have left, and what has failed or stopped in this one.
+
+        Whoever still works on it for an earlier attempt commits no more chunks.
 
         Raises:
             TargetLocked: somebody else has a row locked.
         """
         left = self._of_job & (partition_table.c.status != PartitionStatus.COMPLETED)
-        earlier = left & (partition_table.c.claim < self._claim)
-        taken = update(partition_table).where(earlier).values(AGAIN | {"claim": self._claim})
+        is_over = partition_table.c.status.in_((PartitionStatus.FAILED, PartitionStatus.STOPPED))
+        again = left & ((partition_table.c.claim < self._claim) | is_over & (partition_table.c.claim == self._claim))
+        taken = update(partition_table).where(again).values(AGAIN | {"claim": self._claim})
         write_past_lost_attempts(
             self._engine,
             Session(self._job_id, self._claim),
@@ -137,21 +159,19 @@ class PartitionTable:
         if not inspect(self._engine).has_table(partition_table.name):
             return []
         with self._engine.connect() as connection:
-            rows = connection.execute(
-                select(partition_table).where(self._of_job).order_by(partition_table.c.partition)
-            ).all()
+            rows = connection.execute(partitions_with_signals(self._of_job)).all()
         return [state_of(row) for row in rows]
 
     def ask_to_stop(self, reason: str) -> None:
         """Have every process that works on a partition of this attempt stop at its next chunk edge."""
-        at_work = self._of_job & partition_table.c.status.not_in(OVER) & (partition_table.c.claim == self._claim)
-        with self._engine.begin() as connection:
-            connection.execute(update(partition_table).where(at_work).values(stop=reason))
+        signals = (signal_table.c.job_id == self._job_id) & (func.coalesce(signal_table.c.stop_claim, 0) <= self._claim)
+        with for_writing(self._engine.connect()) as connection, connection.begin():
+            connection.execute(update(signal_table).where(signals).values(stop=reason, stop_claim=self._claim))
 
     def fail(self, number: int, error: ErrorEntry) -> None:
         """Note that a partition failed which nobody could take, or whose process could not say so."""
         own = self._of_job & (partition_table.c.partition == number) & (partition_table.c.claim == self._claim)
-        with self._engine.begin() as connection:
+        with for_writing(self._engine.connect()) as connection, connection.begin():
             connection.execute(
                 update(partition_table)
                 .where(own, partition_table.c.status.not_in(OVER))
@@ -162,6 +182,15 @@ class PartitionTable:
                     ended_at=func.now(),
                 )
             )
+
+
+def partitions_with_signals(which: ColumnElement[bool]) -> Select[Any]:
+    """The rows that ``state_of`` reads, in their order."""
+    is_its = (signal_table.c.job_id == partition_table.c.job_id) & (
+        signal_table.c.partition == partition_table.c.partition
+    )
+    rows = select(partition_table, signal_table.c.heartbeat.label("beaten")).outerjoin(signal_table, is_its)
+    return rows.where(which).order_by(partition_table.c.partition)
 
 
 def state_of(row: Any) -> PartitionState:
@@ -176,7 +205,7 @@ def state_of(row: Any) -> PartitionState:
         execution=row.execution,
         host=row.host,
         pid=row.pid,
-        heartbeat=row.heartbeat,
+        heartbeat=max(filter(None, (row.heartbeat, row.beaten)), default=None),
         chunk_number=row.chunk_number,
         counters=Counters.model_validate(row.counters),
         described=[StatDescriptor.model_validate(entry) for entry in row.described],

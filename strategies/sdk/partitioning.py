@@ -6,12 +6,13 @@ from typing import Any, Protocol
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.errors import BatchJobError, PermanentError, StrategyIncomplete
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.sdk.json_values import require_json
+from batch_jobs.strategies.sdk.json_values import require_json, storable
 from batch_jobs.strategies.sdk.partition import Partition, PartitionState, PartitionStatus
 from batch_jobs.strategies.sdk.partition_table import PartitionTable
 from batch_jobs.strategies.sdk.result import ErrorEntry
 
 NAME_LENGTH = 255
+MOST_ROWS = 1 << 63
 SHOWN_FAILURES = 3
 
 
@@ -78,9 +79,10 @@ def is_cut(strategy: BatchJobStrategy, job: JobRun, partitioning: Partitioning) 
         return False
     table = partitioning.table(job)
     is_planned = bool(table.read())
-    if is_planned and strategy.keeps_partitions:
+    if is_planned:
         table.take_over()
-        return True
+        if strategy.keeps_partitions:
+            return True
     if job.chunks_done:
         return is_planned
     planned = strategy.partition(job, partitioning.size)
@@ -132,7 +134,19 @@ def _require(strategy: BatchJobStrategy, planned: Any) -> None:
     if not isinstance(planned, list) or not all(isinstance(partition, Partition) for partition in planned):
         raise StrategyIncomplete(name, ["a partition() that returns a list of Partition"])
     names = [partition.name for partition in planned]
-    if len(set(names)) < len(names) or not all(0 < len(one) <= NAME_LENGTH for one in names):
-        raise StrategyIncomplete(name, [f"names of its partitions that differ and have 1 to {NAME_LENGTH} characters"])
+    if not all(map(_is_name, names)) or len(set(names)) < len(names):
+        raise StrategyIncomplete(
+            name, [f"names of its partitions that differ and are texts of 1 to {NAME_LENGTH} characters, without NUL"]
+        )
+    if not all(partition.rows is None or _is_count(partition.rows) for partition in planned):
+        raise StrategyIncomplete(name, ["rows of its partitions that are whole numbers from 0 on, or None"])
     for partition in planned:
         require_json(partition.plan, f"the plan of the partition {partition.name}")
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= NAME_LENGTH and storable(name) == name
+
+
+def _is_count(rows: Any) -> bool:
+    return isinstance(rows, int) and 0 <= rows < MOST_ROWS

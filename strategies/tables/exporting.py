@@ -12,14 +12,31 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 from sqlalchemy import Connection
 
+from batch_jobs.strategies.sdk.errors import BatchJobError
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.tables.formats.csv_writing import copy_by_arrow
 from batch_jobs.strategies.tables.formats.format import Format, Rows
 from batch_jobs.strategies.tables.formats.writing import WriteOptions, WritingOptions
+from batch_jobs.strategies.tables.ranges import NotCut
 from batch_jobs.strategies.tables.selecting import Selection
+
+
+def _part_name(parts: str) -> str:
+    return f"{parts}.rows"
+
 
 #: The level that zip and gz have by default elsewhere: the highest takes three times as long for a percent.
 LEVEL = 6
+COPY_BYTES = 1 << 20
+#: Packings of which several, behind each other, are one.
+MEMBERS = ("gz", "zst")
+
+
+class PartsMissing(BatchJobError):
+    """The store does not have all parts of a file."""
+
+    def __init__(self, there: int, wanted: int) -> None:
+        super().__init__(f"the file store has {there} of the {wanted} parts of the file; retry the job")
 
 
 class Export:
@@ -38,14 +55,74 @@ class Export:
         self._compression, self._rows_per_file = packing.compression, packing.rows_per_file
 
     def write(self, rows: Rows, advance: Callable[[int], None]) -> None:
-        """Write all rows from one snapshot; ``advance`` gets the number of rows now and then."""
+        """Write the rows, all or those of a partition; ``advance`` gets the number of rows now and then."""
+        if self._job.partition is not None:
+            self._write_part(rows, self._job.partition.plan["after"] is None, advance)
+            return
         if self._rows_per_file and rows.has_more_than(self._rows_per_file):
             self._write_parts(rows, self._rows_per_file, advance)
             return
-        suffix = f".{self._compression}" if self._compression else ""
-        with self._job.write_output(f"{self._name}{suffix}") as stream:
+        with self._job.write_output(self._file_name) as stream:
             with packed(stream, self._name, self._compression) as unpacked:
-                self._write(rows, unpacked, advance)
+                self._write(rows, unpacked, advance, self._options)
+
+    def require_parts(self) -> None:
+        """Make sure that partitions can write the file.
+
+        Raises:
+            NotCut: says why they cannot.
+        """
+        if self._format.joined_by is None:
+            raise NotCut(f"a file of format {self._format.name} cannot be put together of parts")
+        if self._rows_per_file:
+            raise NotCut("rows_per_file splits the file otherwise")
+
+    def join(self, parts: str) -> None:
+        """Put together what the partitions have written.
+
+        Args:
+            parts: what their parts are called.
+
+        Raises:
+            PartsMissing: some of them are not there.
+        """
+        keys = self._job.output_parts(_part_name(parts))
+        if len(keys) < len(self._job.result.partitions):
+            raise PartsMissing(len(keys), len(self._job.result.partitions))
+        with (
+            self._job.write_output(self._file_name) as stream,
+            packed(stream, self._name, None if self._packing_of_parts else self._compression) as unpacked,
+        ):
+            if self._format.joined_by == "join":
+                self._format.join(self._opened(keys), unpacked)
+                return
+            for part in self._opened(keys):
+                while block := part.read(COPY_BYTES):
+                    unpacked.write(block)
+                    self._job.stop_if_asked()
+
+    @property
+    def _file_name(self) -> str:
+        return f"{self._name}.{self._compression}" if self._compression else self._name
+
+    @property
+    def _packing_of_parts(self) -> str | None:
+        """What parts are packed in whose bytes behind each other are one packed file."""
+        return self._compression if self._format.joined_by == "bytes" and self._compression in MEMBERS else None
+
+    def _write_part(self, rows: Rows, is_first: bool, advance: Callable[[int], None]) -> None:
+        options = replace(self._options, header=is_first)
+        with self._job.write_output(_part_name(self._job.shared["parts"])) as stream:
+            with packed(stream, self._name, self._packing_of_parts) as unpacked:
+                self._write(rows, unpacked, advance, options)
+        with self._job.chunk(cursor="written"):  # which keeps the counts
+            pass
+
+    def _opened(self, keys: list[str]) -> Iterator[BinaryIO]:
+        for key in keys:
+            self._job.stop_if_asked()
+            with self._job.files.open(key) as part:
+                yield part
 
     def _write_parts(self, rows: Rows, size: int, advance: Callable[[int], None]) -> None:
         name = PurePosixPath(self._name)
@@ -60,10 +137,10 @@ class Export:
                 member = f"{name.stem}-{number:04d}{name.suffix}"
                 with archive.open(f"{member}.{inside}" if inside else member, "w", force_zip64=True) as raw:
                     with packed(cast(BinaryIO, raw), member, inside) as unpacked:
-                        self._write(part, unpacked, advance)
+                        self._write(part, unpacked, advance, self._options)
 
-    def _write(self, rows: Rows, stream: BinaryIO, advance: Callable[[int], None]) -> None:
-        with closing(self._format.write(rows, stream, self._options)) as written:  # type: ignore[type-var]
+    def _write(self, rows: Rows, stream: BinaryIO, advance: Callable[[int], None], options: WriteOptions) -> None:
+        with closing(self._format.write(rows, stream, options)) as written:  # type: ignore[type-var]
             for count in written:
                 advance(count)
                 self._job.stop_if_asked()

@@ -12,12 +12,15 @@ from batch_jobs.flows.runs.partitions.pool import Pool
 from batch_jobs.flows.runs.partitions.runners import has_runner_each, require_runner, runner_maker
 from batch_jobs.flows.settings import Settings
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.connecting import RUN_SECONDS
+from batch_jobs.strategies.sdk.database import driver_says
 from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.partition import OVER, PartitionState, PartitionStatus
 from batch_jobs.strategies.sdk.partition_checkpoint import EXECUTIONS
 from batch_jobs.strategies.sdk.partition_run import plain_entry
 from batch_jobs.strategies.sdk.partition_table import PartitionTable
+from batch_jobs.strategies.sdk.transient import is_transient
 
 #: How often the partitions are looked at while none ends.
 LOOK_SECONDS = 0.5
@@ -79,23 +82,48 @@ class _Round:
         self._untaken: dict[int, int] = {}
         self._stop: StopRequested | None = None
         self._refused_since: float | None = None
+        self._away_since: float | None = None
+        #: The tasks that have ended and were not looked into yet.
+        self._ended: dict[int, BaseException | None] = {}
 
     def go(self) -> None:
         """Look, begin what is to be begun, wait."""
-        while True:
-            states = self._table.read()
-            self._job.show_partitions(states)
-            self._heed_stop()
-            self._leave_lost(states)
-            waiting = [one for one in states if one.status not in OVER and one.number not in self._pool.numbers]
-            if self._stop is None:
-                self._begin(waiting)
-            if not self._pool.numbers and (self._stop is not None or not waiting):
-                break
-            for number, error in self._pool.ended(LOOK_SECONDS).items():
-                self._note_end(number, error)
+        is_over = False
+        while not is_over:
+            try:
+                is_over = self._look()
+                self._away_since = None
+            except Exception as error:
+                self._bear_outage(error)
         if self._stop is not None:
             raise self._stop
+
+    def _look(self) -> bool:
+        """Begin what there is room for, and wait a moment; returns whether all has ended or stopped."""
+        states = self._table.read()
+        self._job.show_partitions(states)
+        self._heed_stop()
+        self._leave_lost(states)
+        waiting = [one for one in states if one.status not in OVER and one.number not in self._pool.numbers]
+        if self._stop is None:
+            self._begin(waiting)
+        if not self._pool.numbers and (self._stop is not None or not waiting):
+            return True
+        self._ended |= self._pool.ended(LOOK_SECONDS)
+        for number in list(self._ended):
+            self._note_end(number, self._ended[number])
+            del self._ended[number]
+        return False
+
+    def _bear_outage(self, error: Exception) -> None:
+        """Bear for as long as runs do that a database is away: the partitions do too, and have not been looked at."""
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        if not is_transient(error) or now - self._away_since > RUN_SECONDS:
+            raise error
+        self._job.logger.warning("the partitions could not be looked at: %s; they go on", driver_says(error))
+        self._stillness.forget()
+        time.sleep(LOOK_SECONDS)
 
     def _heed_stop(self) -> None:
         """Have all stop where the job is to; the process ends when they have."""
@@ -103,8 +131,8 @@ class _Round:
             try:
                 self._job.stop_if_asked()
             except StopRequested as stop:
-                self._stop = stop
                 self._table.ask_to_stop(stop.reason)
+                self._stop = stop
 
     def _begin(self, waiting: list[PartitionState]) -> None:
         for state in waiting:

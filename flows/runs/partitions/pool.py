@@ -1,23 +1,30 @@
 """The partitions that are being worked on, each as a task of a runner; which ones have ended, however they did."""
 
 import contextvars
+import logging
 import multiprocessing
 import queue
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 from prefect import flow
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext, SettingsContext
 from prefect.exceptions import Pause
 from prefect.futures import PrefectFuture
+from prefect.states import Crashed
 from prefect.task_runners import TaskRunner
 
 from batch_jobs.flows.runs.partitions.task import process_partition
 
 #: How long a task that has ended may take to say how.
 ANSWER_SECONDS = 10.0
+LEFT = "its process gave no sign of life any more"
+
+logger = logging.getLogger("batch_jobs")
 
 
 class Slot:
@@ -64,6 +71,8 @@ class Pool:
         self._slots = set(self._free)
         self._at_work: dict[int, tuple[Slot, PrefectFuture[str]]] = {}
         self._has_left = False
+        #: The tasks that were lost with their process, and why, of which Prefect does not know that yet.
+        self._lost: dict[UUID, str] = {}
         self._ended: queue.SimpleQueue[tuple[int, PrefectFuture[str]]] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -77,6 +86,9 @@ class Pool:
                 child.kill()  # one that hangs would be waited for; what it has not committed is done again
         for slot in self._slots:
             slot.renew()
+        for _, future in self._at_work.values():
+            self._lost[future.task_run_id] = LEFT
+        self._report_lost()
 
     @property
     def numbers(self) -> set[int]:
@@ -106,8 +118,10 @@ class Pool:
 
     def leave(self, number: int) -> None:
         """Wait no more for a task whose process gives no sign of life; another one may be begun in its place."""
-        slot, _ = self._at_work.pop(number)
+        slot, future = self._at_work.pop(number)
         self._has_left = True
+        self._lost[future.task_run_id] = LEFT
+        self._report_lost()
         replacement = slot.another() if self._apart else slot
         self._slots.add(replacement)
         self._free.append(replacement)
@@ -126,11 +140,27 @@ class Pool:
         slot, known = self._at_work.get(number, (None, None))
         if slot is None or known is not future:
             return  # it was left
-        ended[number] = _failure(future)
-        if ended[number] is not None and self._apart:
-            slot.renew()  # a pool whose process is gone takes no other task
+        ended[number] = failure = _failure(future)
+        if failure is not None:
+            self._lost[future.task_run_id] = " ".join(str(failure).split())
+            self._report_lost()
+            if self._apart:
+                slot.renew()  # a pool whose process is gone takes no other task
         del self._at_work[number]
         self._free.append(slot)
+
+    def _report_lost(self) -> None:
+        """Have Prefect say of lost tasks that they crashed, as nobody else does; what it does not know yet, later."""
+        for run_id, why in list(self._lost.items()):
+            try:
+                with get_client(sync_client=True, httpx_settings={"timeout": ANSWER_SECONDS}) as client:
+                    state = client.read_task_run(run_id).state
+                    if state is None or not state.is_final():
+                        client.set_task_run_state(run_id, Crashed(message=why), force=True)
+            except Exception as error:  # Prefect is away, or has not heard of the task yet: the partition goes on
+                logger.debug("the end of task run %s could not be reported: %s", run_id, error)
+            else:
+                del self._lost[run_id]
 
 
 @flow(name="partitions")

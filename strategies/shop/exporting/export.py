@@ -1,16 +1,17 @@
 """The way in which the exports of a shop run: one query, read in one snapshot, written as it comes."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy import Connection, types
 
-from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import Database, database_of, driver_of
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.exporting.filters import Condition, conditions
+from batch_jobs.strategies.tables.cut_export import CutExport
 from batch_jobs.strategies.tables.exporting import Export
 from batch_jobs.strategies.tables.formats.format import FormatName, Rows, get_format, refuse_unheeded_writing
 from batch_jobs.strategies.tables.formats.writing import WritingOptions, write_options
@@ -19,6 +20,7 @@ from batch_jobs.strategies.tables.stopping import stoppable
 
 DELIMITER = ";"
 TEXT = types.Text()
+UP, DOWN = " ASC", " DESC"
 Way = Literal["ASC", "DESC"]
 
 
@@ -69,18 +71,19 @@ class ExportColumn:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The query of the entries' ids and places, the one of their ids, and whether these are all there are."""
+    """The query of the entries' ids and places, the one of their ids, whether these are all there are, their order."""
 
     placed: str
     ids: str
     everything: bool
+    order: list[str]
 
 
 @dataclass(frozen=True)
 class ExportQuery:
-    """What to read: the columns, the SQL from FROM on with its WITH before it, the columns to order by.
+    """What to read: the columns, the SQL from FROM on with its WITH before it, what to order by.
 
-    ``rows`` is how many rows there will be, ``None`` where each entry has one.
+    What of ``order`` ends with DESC goes down; ``rows`` is how many rows there will be, ``None`` if each entry has one.
     """
 
     columns: list[ExportColumn]
@@ -92,17 +95,18 @@ class ExportQuery:
     def selection(self) -> Selection:
         """The query with short names, since a header may be longer than a name may be in PostgreSQL."""
         cells = [f"{column.cell} AS c{number}" for number, column in enumerate(self.columns)]
-        places = [f"{order} AS place{number}" for number, order in enumerate(self.order)]
+        order = {f"place{number}": cell for number, cell in enumerate(self.order)}
+        places = [f"{cell.removesuffix(UP).removesuffix(DOWN)} AS {place}" for place, cell in order.items()]
         select = f"({self.before}SELECT {', '.join([*cells, *places])} {self.source})"
         selected = [SelectedColumn(f"c{number}", column.type) for number, column in enumerate(self.columns)]
-        return Selection(select, selected, [f"place{number}" for number in range(len(places))])
+        return Selection(select, selected, list(order), frozenset(name for name in order if order[name].endswith(DOWN)))
 
     def named(self) -> list[SelectedColumn]:
         """The columns by their headers."""
         return [SelectedColumn(column.header, column.type) for column in self.columns]
 
 
-class ShopExport(BatchJobStrategy, abstract=True):
+class ShopExport(CutExport, abstract=True):
     """An export of entries of the shop.
 
     A subclass says what an entry is (``table``, ``noun``), which filters there are and which query reads them.
@@ -153,21 +157,38 @@ class ShopExport(BatchJobStrategy, abstract=True):
     def pre_process(self, job: JobRun) -> None:
         """Count the entries."""
         with database_of(job.target).source(job.target).reading() as connection, stoppable(job, connection):
-            job.progress.total = self._count(job, connection)
+            job.progress.total = self._count(connection, self.chosen(job.context, connection))
         job.describe(
             f"{self.noun}-export-count",
             f"{self.noun.capitalize()} count to export",
             f"There will be {job.progress.total} {self.noun}s exported by this action",
         )
 
-    def process(self, job: JobRun) -> None:
-        """Write the file from one snapshot; a stopped or failed export leaves none."""
+    def export_of(self, job: JobRun) -> Export:
+        """The file that the job writes."""
+        format = get_format(job.context.format)
+        delimiter = DELIMITER if "delimiter" in format.write_options else None
+        return Export(job, f"{self.noun}-export", format, job.context, write_options(job.context, delimiter))
+
+    def ranges(self, job: JobRun, size: int) -> list[dict[str, Any]]:
+        """By the places of the entries: each part has as many of them."""
+        count, entries = self.parts_of(job, size), job.progress.total or 0
+        places = [None, *(number * entries // count for number in range(1, count)), None]
+        return [{"after": after, "upto": upto} for after, upto in pairwise(places)]
+
+    def shared(self, job: JobRun, connection: Connection) -> dict[str, Any]:
+        """The columns that all entries need together."""
+        return {"shape": self.shape(connection, self.chosen(job.context, connection))}
+
+    def write_rows(self, job: JobRun, export: Export, snapshot: str | None) -> None:
+        """Write them as they come."""
         source = database_of(job.target).source(job.target)
-        export = _export(job, f"{self.noun}-export")
-        with source.reading() as connection, stoppable(job, connection):
+        with source.reading(snapshot) as connection, stoppable(job, connection):
             database_of(connection).expect_many_rows(connection)
-            job.progress.total = entries = self._count(job, connection)  # others may have written since the preview
-            query = self.query(job.context, connection)
+            chosen = self.chosen(job.context, connection, job.partition.plan if job.partition else None)
+            job.progress.total = entries = self._count(connection, chosen)  # others may have written since the preview
+            shape = job.shared["shape"] if job.partition else self.shape(connection, chosen)
+            query = self.query(job.context, connection, chosen, shape)
             rows, lines, reported = entries if query.rows is None else query.rows, 0, 0
 
             def advance(count: int) -> None:
@@ -187,37 +208,38 @@ class ShopExport(BatchJobStrategy, abstract=True):
         """The filters there are; ``lower`` is the database's function for lower case."""
         raise NotImplementedError
 
-    def query(self, context: Any, connection: Connection) -> ExportQuery:
-        """What to read; may look at the shop to find which columns there are."""
+    def query(self, context: Any, connection: Connection, chosen: Chosen, shape: Any) -> ExportQuery:
+        """What to read of some entries; ``shape`` says which columns all of them need together."""
         raise NotImplementedError
 
-    def chosen(self, context: Any, connection: Connection) -> Chosen:
-        """Which entries, with ``place``, their place in the order."""
+    def shape(self, connection: Connection, chosen: Chosen) -> Any:
+        """Which columns entries need, as a JSON value; nothing where they are always the same."""
+        return None
+
+    def chosen(self, context: Any, connection: Connection, part: dict[str, int | None] | None = None) -> Chosen:
+        """Which entries, with ``place``, their place in the order; of a part those ``after`` a place, ``upto`` one."""
         config: ListConfig = context.list_config
         filters = conditions(context.filterable_fields, self.filters(database_of(connection).lower))
         wanted = [*self.always, *filters] or ["TRUE"]
         # the id last makes the order total, so that entries of one time do not change places
-        order = ", ".join([*(f"entry.{name} {way}" for name, way in config.order.items()), "entry.id"])
+        orders = [*(f"entry.{name} {way}" for name, way in config.order.items()), "entry.id"]
+        order = ", ".join(orders)
         limit = "" if context.batch_size is None else f" LIMIT {context.batch_size}"
         if config.skip:
             limit = f"{limit or NO_LIMIT} OFFSET {config.skip}"
         entries = f"FROM {self.table} AS entry WHERE {' AND '.join(wanted)}"
         placed = f"SELECT entry.id, row_number() OVER (ORDER BY {order}) AS place {entries} ORDER BY {order}{limit}"
         # numbering them costs as much as reading them, where all that is asked is which they are
-        return Chosen(placed, placed if limit else f"SELECT entry.id {entries}", everything=not filters and not limit)
+        if part is not None:
+            bounds = [f"place > {part['after'] or 0}", *([] if part["upto"] is None else [f"place <= {part['upto']}"])]
+            placed = f"SELECT id, place FROM ({placed}) AS placed WHERE {' AND '.join(bounds)}"
+            return Chosen(placed, placed, everything=False, order=orders)
+        ids = placed if limit else f"SELECT entry.id {entries}"
+        return Chosen(placed, ids, everything=not filters and not limit, order=orders)
 
-    def _count(self, job: JobRun, connection: Connection) -> int:
-        driver = driver_of(connection)
-        return int(
-            driver.execute(f"SELECT count(*) FROM ({self.chosen(job.context, connection).ids}) AS chosen").fetchone()[0]
-        )
+    def _count(self, connection: Connection, chosen: Chosen) -> int:
+        return int(driver_of(connection).execute(f"SELECT count(*) FROM ({chosen.ids}) AS chosen").fetchone()[0])
 
 
 #: SQLite takes no OFFSET without a LIMIT.
 NO_LIMIT = f" LIMIT {2**62}"
-
-
-def _export(job: JobRun, name: str) -> Export:
-    format = get_format(job.context.format)
-    delimiter = DELIMITER if "delimiter" in format.write_options else None
-    return Export(job, name, format, job.context, write_options(job.context, delimiter))

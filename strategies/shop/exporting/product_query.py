@@ -66,9 +66,8 @@ class ProductQuery:
         self._written = self._database.written_order
         self._chosen = chosen
 
-    def query(self) -> ExportQuery:
-        """The query with the columns that these products need."""
-        shape = self._shape()
+    def query(self, shape: Shape) -> ExportQuery:
+        """The query with these columns."""
         by_shape = (self._prices, self._options, self._images, self._channels, self._categories)
         parts = [self._tags(), *(part(shape) for part in by_shape)]
         source = (
@@ -90,7 +89,8 @@ class ProductQuery:
             int(self._rows(variants)[0][0]),
         )
 
-    def _shape(self) -> Shape:
+    def shape(self) -> Shape:
+        """The columns that these products need."""
         prices = self._rows(
             "SELECT DISTINCT money.currency_code, money.region_id, region.name FROM chosen "
             "JOIN product_variant AS variant ON variant.product_id = chosen.id "

@@ -7,6 +7,8 @@ from typing import Any, BinaryIO, Protocol
 import pyarrow as pa
 from sqlalchemy import Connection, types
 
+from batch_jobs.strategies.sdk.errors import BatchJobError
+from batch_jobs.strategies.tables.ranges import RowRange
 from batch_jobs.strategies.tables.selecting import Parameters, SelectedColumn, Selection
 
 #: Rows and bytes after which an export reports how far it is; whichever comes first bounds what is held in memory.
@@ -14,11 +16,34 @@ BLOCK_ROWS = 10_000
 BLOCK_BYTES = 1 << 20
 
 
+class SnapshotGone(BatchJobError):
+    """The transaction that kept a snapshot for others has ended."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the snapshot that this part was to be read from is gone, with the connection that kept it; retry the job"
+        )
+
+
 class Source(Protocol):
     """Reads from one kind of database, in a transaction that sees one state of it and cannot write."""
 
-    def reading(self) -> AbstractContextManager[Connection]:
-        """A read-only transaction."""
+    def reading(self, snapshot: str | None = None) -> AbstractContextManager[Connection]:
+        """A read-only transaction, on a snapshot of ``export_snapshot`` where one is given.
+
+        Raises:
+            SnapshotGone: the transaction that exported it has ended.
+        """
+
+    def export_snapshot(self, connection: Connection) -> str:
+        """Let others read what this connection of ``reading`` sees, as long as its transaction is open."""
+
+    def ranges(self, connection: Connection, selection: Selection, rows: int, count: int) -> list[RowRange]:
+        """Cut a table of so many rows into ranges that make, one behind the other, the file of the whole.
+
+        Raises:
+            NotCut: says why that cannot be done.
+        """
 
     def beside(self, connection: Connection) -> AbstractContextManager[list[Connection]]:
         """Further connections that see what this one of ``reading`` sees; none where the database has no such."""

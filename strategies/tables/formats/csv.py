@@ -1,7 +1,7 @@
 """Comma-separated values."""
 
 from collections.abc import Iterator
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar, Literal
 
 from batch_jobs.strategies.tables.formats.csv_reading import CsvReader
 from batch_jobs.strategies.tables.formats.csv_writing import write_csv
@@ -21,6 +21,7 @@ class Csv(Format):
     )
     write_options: ClassVar[frozenset[str]] = frozenset({"delimiter", "bom", "null", "decimal", "date_format"})
     for_spreadsheets: ClassVar[bool] = True
+    joined_by: ClassVar[Literal["bytes", "join"] | None] = "bytes"
     #: In reading, ``None`` finds it out.
     read_delimiter: ClassVar[str | None] = None
     write_delimiter: ClassVar[str] = ","

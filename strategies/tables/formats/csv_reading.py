@@ -141,7 +141,7 @@ class CsvReader(Reader):
             return "it has comments, escapes or blanks before quotes"
         if not has_lines_of_bytes(self._survey.encoding):
             return f"a text in {self._survey.encoding} is read from its beginning"
-        return None if self._even else "some of its lines end in a carriage return alone"
+        return None if self._even else "some of its lines end otherwise than in a line feed"
 
     @property
     def marks(self) -> list[Mark]:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 def write_csv(rows: "Rows", stream: BinaryIO, options: WriteOptions, delimiter: str) -> Iterator[int]:
     """Write a whole file; yields the number of rows now and then."""
-    if options.bom:
-        stream.write(codecs.BOM_UTF8)
-    stream.write(csv_header(rows.names, delimiter))
+    if options.header:
+        stream.write(codecs.BOM_UTF8 if options.bom else b"")
+        stream.write(csv_header(rows.names, delimiter))
     if not options.changes_cells:
         yield from rows.copy_csv(delimiter, options.neutralise, stream)
         return

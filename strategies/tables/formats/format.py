@@ -103,6 +103,9 @@ class Format(ABC):
     has_json: ClassVar[bool] = False
     #: Whether its writer takes values instead of text in columns that say which, see ``SelectedColumn``.
     takes_values: ClassVar[bool] = False
+    #: How parts of a file, of which only the first has a header, become one: their bytes behind each other, or by
+    #: ``join``; not at all where this is ``None``.
+    joined_by: ClassVar[Literal["bytes", "join"] | None] = None
 
     @abstractmethod
     def reader(self, source: Input, options: ReadOptions) -> Reader:
@@ -124,6 +127,10 @@ class Format(ABC):
             for batch in rows.batches(self.nests):
                 writer.write(dated(batch, rows.columns, options.date_format))
                 yield batch.num_rows
+
+    def join(self, parts: Iterator[BinaryIO], stream: BinaryIO) -> None:
+        """Write one file of several, in their order; not needed where their bytes behind each other are one."""
+        raise NotImplementedError
 
     def check_size(self, rows: int, columns: int) -> None:  # noqa: B027  # most formats have no limit
         """Refuse what does not fit into one file.

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -353,6 +353,7 @@ class JsonLines(Format):
     media_type: ClassVar[str] = "application/x-ndjson"
     write_options: ClassVar[frozenset[str]] = frozenset({"date_format"})
     nests: ClassVar[bool] = True
+    joined_by: ClassVar[Literal["bytes", "join"] | None] = "bytes"
 
     def reader(self, source: Input, options: ReadOptions) -> JsonLinesReader:
         """Open a file for reading."""

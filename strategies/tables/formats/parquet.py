@@ -1,10 +1,10 @@
 """Parquet: typed columns."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from itertools import accumulate
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Self
 
 import pyarrow as pa
 from sqlalchemy import Column
@@ -202,6 +202,7 @@ class Parquet(Format):
     name: ClassVar[str] = "parquet"
     typed: ClassVar[bool] = True
     takes_values: ClassVar[bool] = True
+    joined_by: ClassVar[Literal["bytes", "join"] | None] = "join"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
     media_type: ClassVar[str] = "application/vnd.apache.parquet"
     magic: ClassVar[dict[bytes, str]] = {b"PAR1": "a Parquet file"}
@@ -215,6 +216,18 @@ class Parquet(Format):
     ) -> AbstractContextManager[Writer]:
         """Begin a file."""
         return ParquetWriter(stream, columns)
+
+    def join(self, parts: Iterator[BinaryIO], stream: BinaryIO) -> None:
+        """Write the row groups of several files into one; one group at a time is in memory."""
+        import pyarrow.parquet as pq
+
+        with ExitStack() as stack:
+            joined = None
+            for part in parts:
+                file = pq.ParquetFile(part)
+                joined = joined or stack.enter_context(pq.ParquetWriter(stream, file.schema_arrow))
+                for number in range(file.num_row_groups):
+                    joined.write_table(file.read_row_group(number, use_threads=False))
 
 
 FORMAT = Parquet()

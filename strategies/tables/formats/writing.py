@@ -63,11 +63,13 @@ class WriteOptions:
     null: str = ""
     decimal: str = "."
     date_format: DateFormat = None
+    #: Whether there is a header; what follows a part of a file has none, nor a mark at its start.
+    header: bool = True
 
     @property
     def changes_cells(self) -> bool:
         """Whether cells look otherwise than the database writes them."""
-        return self != WriteOptions(self.delimiter, self.neutralise, self.bom)
+        return self != WriteOptions(self.delimiter, self.neutralise, self.bom, header=self.header)
 
 
 def write_options(

@@ -3,18 +3,18 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused, StrategyIncomplete, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.tables.cut_export import PARTS_AT_A_TIME, CutExport
 from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.databases.reading import Source
 from batch_jobs.strategies.tables.exporting import Export
@@ -26,6 +26,7 @@ from batch_jobs.strategies.tables.formats.format import (
     refuse_unheeded_writing,
 )
 from batch_jobs.strategies.tables.formats.writing import WritingOptions, write_options
+from batch_jobs.strategies.tables.ranges import NotCut, RowRange
 from batch_jobs.strategies.tables.selecting import (
     SelectedColumn,
     Selection,
@@ -96,7 +97,7 @@ class Exported:
         return self.table or "query"
 
 
-class FrameExport(BatchJobStrategy, abstract=True):
+class FrameExport(CutExport, abstract=True):
     """Write a table or a query to a file, changed on its way by ``transform``.
 
     A subclass has a ``table`` or a ``query``; see docs/writing-a-strategy.md. Without a ``transform`` the rows are
@@ -171,13 +172,33 @@ class FrameExport(BatchJobStrategy, abstract=True):
         if taken:
             job.describe("export-options", "Options", ", ".join(f"{name} {value!r}" for name, value in taken.items()))
 
-    def process(self, job: JobRun) -> None:
-        """Write the file from one snapshot; a stopped or failed export leaves none."""
-        context, exported = job.context, self.exported(job)
+    def export_of(self, job: JobRun) -> Export:
+        """The file that the job writes."""
+        context = job.context
         options = write_options(context, context.delimiter, context.neutralise, context.rename)
-        export = Export(job, exported.file, get_format(context.format), context, options)
+        return Export(job, self.exported(job).file, get_format(context.format), context, options)
+
+    def ranges(self, job: JobRun, size: int) -> list[dict[str, Any]]:
+        """By the order of a table's rows."""
+        exported = self.exported(job)
+        if exported.query:
+            raise NotCut("a query is read in one go")
+        if self._changes_rows:
+            raise NotCut("transform makes the columns of the first rows")
+        count = self.parts_of(job, PARTS_AT_A_TIME * size)
+        if count < 2:
+            return []
         with _reading(job, exported) as (source, connection):
             selection = _select(job, exported, source, connection)
+            return [asdict(found) for found in source.ranges(connection, selection, job.progress.total or 0, count)]
+
+    def write_rows(self, job: JobRun, export: Export, snapshot: str | None) -> None:
+        """Write them as they come."""
+        context, exported = job.context, self.exported(job)
+        with _reading(job, exported, snapshot) as (source, connection):
+            selection = _select(job, exported, source, connection)
+            if job.partition is not None:
+                selection = RowRange(**job.partition.plan).within(selection, database_of(job.target))
             if self._changes_rows:
                 self._write_made(job, export, source, connection, selection)
             else:
@@ -246,14 +267,14 @@ def _require_rows(cls: type[FrameExport]) -> None:
 
 
 @contextmanager
-def _reading(job: JobRun, exported: Exported) -> Iterator[tuple[Source, Connection]]:
+def _reading(job: JobRun, exported: Exported, snapshot: str | None = None) -> Iterator[tuple[Source, Connection]]:
     """What reads the table or query, and its transaction, which a stop or the end of its time ends at once."""
     database, access = database_of(job.target), exported.access
     if exported.query is None or access is None:
         source, seconds = database.source(job.target), None
     else:
         source, seconds = database.query_source(job.target, access), access.query_seconds
-    with source.reading() as connection, stoppable(job, connection, seconds):
+    with source.reading(snapshot) as connection, stoppable(job, connection, seconds):
         yield source, connection
 
 

@@ -339,6 +339,7 @@ def _infer(job: JobRun, format: Format, reader: Reader) -> Inference:
         options,
         reader.types,
         context.columns,
+        said_by="the file itself" if reader.made is None else "the frame that transform returns",
         typed=format.typed,
         restores=format.for_spreadsheets,
     )

@@ -1,4 +1,4 @@
-"""The types that a file itself gives its columns, as types of a table."""
+"""The types that a file or a frame gives its columns, as types of a table."""
 
 from typing import Any
 
@@ -29,10 +29,10 @@ _PLAIN: list[tuple[Any, types.TypeEngine[Any]]] = [
 ]
 
 
-def decided_by_file(type: pa.DataType | None, database: Database) -> Decision | None:
-    """A column's type where the file's own type says it; ``None`` where all values have to be looked at."""
+def decided_by_type(type: pa.DataType | None, database: Database, said_by: str) -> Decision | None:
+    """A column's type where ``said_by`` gives it one; ``None`` where all values have to be looked at."""
     found = None if type is None else type_of(type, database)
-    return None if found is None else Decision(found, f"the file itself says {type}")
+    return None if found is None else Decision(found, f"{said_by} says {type}")
 
 
 def type_of(type: pa.DataType, database: Database) -> types.TypeEngine[Any] | None:

@@ -20,7 +20,7 @@ from batch_jobs.strategies.tables.importing.families import (
     Refused,
     Times,
 )
-from batch_jobs.strategies.tables.importing.filetypes import decided_by_file
+from batch_jobs.strategies.tables.importing.filetypes import decided_by_type
 from batch_jobs.strategies.tables.values.arrays import trimmed
 from batch_jobs.strategies.tables.values.formulas import restore
 from batch_jobs.strategies.tables.values.notation import DateNotation, Notation, date_notation, emptied, number_notation
@@ -89,7 +89,8 @@ class Inference:
     Args:
         database: where the table will be.
         options: how cells are understood.
-        types: of the columns for which the file itself says it.
+        types: of the columns for which they are known.
+        said_by: what says these types, for people.
         columns: file column -> table column where that is another one; an option may name either.
         typed: whether the file has types of its own, so that only its texts may be in a notation of their own.
         restores: whether it may have formulas that an export neutralised; a negative number is one to a spreadsheet.
@@ -102,10 +103,11 @@ class Inference:
         types: Mapping[str, pa.DataType] | None = None,
         columns: Mapping[str, str | None] | None = None,
         *,
+        said_by: str = "the file itself",
         typed: bool = False,
         restores: bool = False,
     ) -> None:
-        self._database, self._restores = database, restores
+        self._database, self._restores, self._said_by = database, restores, said_by
         self._options = options or ValueOptions()
         self._types = types or {}
         self._renamed = columns or {}
@@ -134,7 +136,7 @@ class Inference:
         return [name for name, column in self._columns.items() if not column.has_gaps]
 
     def _begin(self, name: str) -> None:
-        self._known[name] = self._given(name) or decided_by_file(self._types.get(name), self._database)
+        self._known[name] = self._given(name) or decided_by_type(self._types.get(name), self._database, self._said_by)
         # texts of a file with types of its own are no numbers in any notation
         numbers = None if self._typed else number_notation(self._options)
         dates = date_notation(self._options, name, self._renamed.get(name))

@@ -18,7 +18,7 @@ from batch_jobs.strategies.tables.importing.plan import ImportPlan
 
 #: There are as many parts as run at a time, and up to so many times as many, to even out, if they are not too small.
 MOST_TIMES = 4
-LEAST_ROWS = 50_000
+LEAST_ROWS = 200_000
 LONGEST_NAME = 80  # characters of a file's name in that of a partition
 
 
@@ -79,7 +79,7 @@ def partitions(plan: ImportPlan, size: int) -> list[Partition]:
 def cut(marks: Sequence[Mark], rows: int, size: int) -> list[tuple[Mark, Mark | None]]:
     """Where parts begin and end that have about as many rows each; the last one has no end.
 
-    There are ``size`` of them; four times as many where each has 50,000 rows then, and else so many that each has.
+    There are ``size`` of them; four times as many where each has 200,000 rows then, and else so many that each has.
     """
     parts = max(size, min(MOST_TIMES * size, rows // LEAST_ROWS))
     firsts = [marks[place] for place in sorted({_nearest(marks, rows * part // parts) for part in range(parts)})]

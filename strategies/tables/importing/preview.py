@@ -122,7 +122,7 @@ class Preview:
         destination = self._destination.only(rows.column_names)
         words = Words(checked, destination)
         found = Compared() if words.cannot_insert else self._compare(destination, rows, first=sign > 0)
-        rejects = [(int(index), words.lacking) for index in indices if words.cannot_insert]
+        rejects = [(int(index), words.lacking) for index in indices] if words.cannot_insert else []
         rejects += [(int(indices[refused.index]), refused.message) for refused in found.refused]
         rejects += [(int(indices[row]), words.known(int(indices[row]))) for row in found.known]
         rejects += [(int(indices[row]), words.unknown(int(indices[row]))) for row in found.unknown]

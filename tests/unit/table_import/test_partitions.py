@@ -264,7 +264,7 @@ def test_a_large_file_is_cut_into_more_parts_than_run_at_once_but_not_into_small
         assert all(one.plan["until"] == other.plan["start"] for one, other in itertools.pairwise(found))
         return [partition.rows or 0 for partition in found]
 
-    assert sizes(1_000_000, 2) == [125_000] * 8
-    assert sizes(300_000, 2) == [50_000] * 6
+    assert sizes(2_000_000, 2) == [250_000] * 8
+    assert sizes(1_200_000, 2) == [200_000] * 6
     assert sizes(50_000, 4) == [10_000, 15_000, 10_000, 15_000]
     assert sizes(10_000, 4) == [5_000, 5_000]

@@ -56,6 +56,7 @@ class Postgresql(Database):
     has_arrays = True
     max_row_bytes = 8160
     written_order = "ctid"
+    shares_snapshots = True
     row_lock = "FOR NO KEY UPDATE"  # rows that refer to these may still come in
     row_errors = (
         psycopg.DataError,

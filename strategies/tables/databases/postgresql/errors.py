@@ -9,8 +9,9 @@ import psycopg
 ROW_STATES = ("21", "22", "23", "44", "P0001", "P0004", "54000", "XX000")
 #: Classes in which a type's own input function may say so; from anything else they would be our fault or the server's.
 INPUT_STATES = ("0A", "2F", "38", "39", "42")
-#: What COPY says it was at when a cell was not taken: ``COPY t, line 2, column c: "x"``; the words may be translated.
-IN_A_CELL = re.compile(r'^COPY [^:"]*,[^:"]*,[^:"]*: "', re.MULTILINE)
+#: What COPY says it was at when a cell was not taken: ``COPY t, line 2, column c: "x"``, and in binary without the
+#: cell; the words may be translated.
+IN_A_CELL = re.compile(r'^COPY [^:"]*,([^:"]*,[^:"]*: "|[^:",]*\d,[^:"]*$)', re.MULTILINE)
 #: The function of the server that holds rows against policies, which gives the same SQLSTATE as a missing privilege.
 POLICY_CHECK = "ExecWithCheckOptions"
 

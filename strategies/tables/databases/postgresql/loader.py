@@ -1,18 +1,23 @@
 """Loading rows into PostgreSQL by COPY."""
 
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pyarrow as pa
-import pyarrow.csv
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, STAGE, UPDATING, Destination, Removal, Written
 from batch_jobs.strategies.tables.databases.postgresql import COMMIT_LAZILY
+from batch_jobs.strategies.tables.databases.postgresql.copying import (
+    Encoded,
+    ServerTypes,
+    as_csv,
+    copy,
+    encode,
+    server_types,
+)
 from batch_jobs.strategies.tables.databases.postgresql.sequences import Sequences
 from batch_jobs.strategies.tables.databases.savepoint import savepoint
 from batch_jobs.strategies.tables.databases.statements import Statements, key_cell, upsert_clause
@@ -27,11 +32,12 @@ RELATION = """
 SELECT relkind::text, EXISTS (SELECT FROM pg_trigger WHERE tgrelid = pg_class.oid AND tgtype & 68 = 68)
 FROM pg_class WHERE oid = %s::regclass
 """
-FROM_CSV = "FROM STDIN (FORMAT csv)"
+#: In a connection's ``info``: the types of the target's columns, which the stage has too.
+TYPES = "batch_job_types"
 
 
 class PostgresqlLoader:
-    """Rows as CSV bytes by COPY; types are PostgreSQL's own affair, which reads them from the text."""
+    """Rows by COPY, in binary where the columns' types are those that it was made for, and as CSV otherwise."""
 
     def __init__(self, database: Database, destination: Destination) -> None:
         self._database = database
@@ -40,20 +46,22 @@ class PostgresqlLoader:
         self._by_columns: dict[tuple[str, ...], _Statements] = {}
         self._has_row_versions = True
         self._stage_is_empty = False
+        #: Whether encoding in binary is of use: it is not where the server has another type than was read of it.
+        self._in_binary = True
         self._sql = self._statements(destination.columns)
         self._expects_new = destination.creates
 
-    def encode(self, rows: pa.Table) -> "Encoded":
-        """The rows as CSV, in which an unquoted empty cell is NULL."""
-        return Encoded(rows, _csv(rows))
+    def encode(self, rows: pa.Table) -> Encoded:
+        """The rows in binary, or as CSV."""
+        return encode(rows, self._destination.table) if self._in_binary else as_csv(rows)
 
-    def write(self, connection: Connection, payload: "Encoded") -> Written:
+    def write(self, connection: Connection, payload: Encoded) -> Written:
         """Copy straight into the table as long as all rows are new, twice as fast; from then on by way of the stage."""
         sql = self._statements(payload.rows.column_names)
         if self._expects_new and sql.destination.creates:
             try:
                 with savepoint(connection):
-                    return Written(created=_copy(connection, sql.copy_target, payload.csv))
+                    return Written(created=self._copy(connection, sql.into_target, payload))
             except psycopg.Error as error:
                 may_pass = self._database.is_about_a_row(error) or isinstance(error, DIRECT_ERRORS)
                 # without ``begin`` there is no stage: a row that is refused is the caller's to find
@@ -71,10 +79,11 @@ class PostgresqlLoader:
             settings.append(COMMIT_LAZILY)
         if self._destination.mode in UPDATING:
             settings.append(LOOK_UP_EACH)
-        driver_of(connection).execute("; ".join(settings))  # in one round trip
+        # in one round trip; looking at the columns keeps others from giving them another type in this transaction
+        types = server_types(driver_of(connection).execute("; ".join([*settings, self._sql.look])))
         self._stage_is_empty = True
         # pooled connections keep their temporary tables; one made for another job is replaced
-        if connection.info.get(STAGE) is not self:
+        if connection.info.get(STAGE) is not self or connection.info.get(TYPES) != types:
             driver_of(connection).execute(self._sql.drop_stage)
             driver_of(connection).execute(self._sql.make_stage)
             kind, is_by_trigger = driver_of(connection).execute(RELATION, [self._sql.table]).fetchone()
@@ -82,7 +91,7 @@ class PostgresqlLoader:
             # a COPY counts the rows too that such a trigger left out
             self._expects_new = self._expects_new and not is_by_trigger
             self._by_columns.clear()
-            connection.info[STAGE] = self
+            connection.info[STAGE], connection.info[TYPES] = self, types
 
     def note_numbers(self, connection: Connection, rows: pa.Table) -> None:
         """Raise the sequences of the columns that rows have values for."""
@@ -91,7 +100,7 @@ class PostgresqlLoader:
     def stage(self, connection: Connection, rows: pa.Table) -> None:
         """Replace the stage's rows."""
         driver_of(connection).execute(LOOK_UP_EACH)
-        self._fill(connection, self._statements(rows.column_names).copy_numbered, _csv(_numbered(rows)))
+        self._fill(connection, self._statements(rows.column_names).into_numbered, self.encode(_numbered(rows)))
 
     def make_keys(self, connection: Connection) -> None:
         """A temporary table that outlives transactions."""
@@ -104,7 +113,7 @@ class PostgresqlLoader:
 
     def add_keys(self, connection: Connection, rows: pa.Table) -> None:
         """By COPY."""
-        _copy(connection, f"COPY pg_temp.{KEYS} ({self._database.names(rows.column_names)}) {FROM_CSV}", _csv(rows))
+        copy(connection, f"pg_temp.{KEYS} ({self._database.names(rows.column_names)})", as_csv(rows))
 
     def settle_keys(self, connection: Connection) -> None:
         """The planner would take them for a handful."""
@@ -120,24 +129,24 @@ class PostgresqlLoader:
         """The keys are texts."""
         sql = self._statements(self._destination.key)
         rows = pa.table([pa.array(cells, pa.string()) for cells in zip(*keys, strict=True)], self._destination.key)
-        self._fill(connection, sql.copy_stage, _csv(rows))
+        self._fill(connection, sql.into_stage, as_csv(rows))
         return int(driver_of(connection).execute(sql.remove(removal)).rowcount)
 
-    def _by_stage(self, connection: Connection, payload: "Encoded", sql: "_Statements") -> Written:
+    def _by_stage(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
         driver, mode = driver_of(connection), self._destination.mode
         if mode == "append":
-            self._fill(connection, sql.copy_stage, payload.csv)
+            self._fill(connection, sql.into_stage, payload)
             return Written(created=driver.execute(sql.append).rowcount)
         if mode == "insert":
             return self._insert(connection, payload, sql)
         return self._upsert(connection, payload, sql)
 
-    def _upsert(self, connection: Connection, payload: "Encoded", sql: "_Statements") -> Written:
+    def _upsert(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
         driver, found = driver_of(connection), Written()
         if sql.destination.creates:
-            self._fill(connection, sql.copy_stage, payload.csv)
+            self._fill(connection, sql.into_stage, payload)
         else:
-            self._fill(connection, sql.copy_numbered, _csv(_numbered(payload.rows)))
+            self._fill(connection, sql.into_numbered, self.encode(_numbered(payload.rows)))
             found.unknown = [row for (row,) in driver.execute(sql.unknown)]
         # an INSERT that meets a row locks it and writes that down, though it changes nothing; a join only reads
         known, changed = driver.execute(sql.counts).fetchone()
@@ -148,16 +157,27 @@ class PostgresqlLoader:
             found.updated += touched - found.created
         return found
 
-    def _insert(self, connection: Connection, payload: "Encoded", sql: "_Statements") -> Written:
-        staged = self._fill(connection, sql.copy_numbered, _csv(_numbered(payload.rows)))
+    def _insert(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
+        staged = self._fill(connection, sql.into_numbered, self.encode(_numbered(payload.rows)))
         known = [row for (row,) in driver_of(connection).execute(sql.insert)]
         return Written(staged - len(known), known=known)
 
-    def _fill(self, connection: Connection, copy: str, csv: bytes) -> int:
+    def _fill(self, connection: Connection, into: str, payload: Encoded) -> int:
         if not self._stage_is_empty:
             driver_of(connection).execute(self._sql.clear_stage)
         self._stage_is_empty = False
-        return _copy(connection, copy, csv)
+        return self._copy(connection, into, payload)
+
+    def _copy(self, connection: Connection, into: str, payload: Encoded) -> int:
+        if not payload.is_read_by(self._types(connection, payload)):
+            self._in_binary = False
+            payload = as_csv(payload.rows)
+        return copy(connection, into, payload)
+
+    def _types(self, connection: Connection, payload: Encoded) -> ServerTypes:
+        if connection.info.get(STAGE) is self:
+            return {ROW: "int4", **connection.info[TYPES]}
+        return server_types(driver_of(connection).execute(self._sql.look)) if payload.types is not None else {}
 
     def _statements(self, columns: Sequence[str]) -> "_Statements":
         found = self._by_columns.get(tuple(columns))
@@ -165,14 +185,6 @@ class PostgresqlLoader:
             found = _Statements(self._database, self._destination.only(columns), self._has_row_versions)
             self._by_columns[tuple(columns)] = found
         return found
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Rows and their CSV."""
-
-    rows: pa.Table
-    csv: bytes
 
 
 class _Statements(Statements):
@@ -189,9 +201,12 @@ class _Statements(Statements):
         self.drop_stage = f"DROP TABLE IF EXISTS {stage}"
         self.make_stage = f"CREATE TEMPORARY TABLE {STAGE} ON COMMIT DELETE ROWS AS {empty}"
         self.clear_stage = f"DELETE FROM {stage}"
-        self.copy_stage = f"COPY {stage} ({columns}) {FROM_CSV}"
-        self.copy_numbered = f"COPY {stage} ({columns}, {ROW}) {FROM_CSV}"
-        self.copy_target = f"COPY {self.table} ({columns}) {FROM_CSV}"
+        #: No row, but the types of the target's columns.
+        self.look = f"SELECT {columns} FROM {self.table} WHERE FALSE"
+        #: What COPY fills.
+        self.into_stage = f"{stage} ({columns})"
+        self.into_numbered = f"{stage} ({columns}, {ROW})"
+        self.into_target = f"{self.table} ({columns})"
         self.append = append
         if not destination.key:
             return
@@ -220,28 +235,5 @@ def _has_identity(destination: Destination) -> bool:
     return any(destination.column(name).identity is not None for name in destination.columns)
 
 
-def _copy(connection: Connection, statement: str, payload: bytes) -> int:
-    with driver_of(connection).cursor() as cursor:
-        with cursor.copy(statement) as copy:
-            copy.write(payload)
-        return int(cursor.rowcount)
-
-
 def _numbered(rows: pa.Table) -> pa.Table:
     return rows.append_column(ROW, pa.array(range(rows.num_rows), pa.int32()))
-
-
-def _csv(rows: pa.Table) -> bytes:
-    written = io.BytesIO()
-    options = pyarrow.csv.WriteOptions(include_header=False)
-    pyarrow.csv.write_csv(
-        pa.table([_as_text(column) for column in rows.columns], names=rows.column_names), written, options
-    )
-    return written.getvalue()
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_binary(column.type):
-        cells = [None if cell is None else f"\\x{cell.hex()}" for cell in column.to_pylist()]
-        return pa.chunked_array([pa.array(cells, pa.string())])
-    return column

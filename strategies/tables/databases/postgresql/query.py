@@ -30,7 +30,7 @@ class PostgresqlQuerySource(PostgresqlSource):
         return super().query_columns(connection, query, parameters)
 
     @contextmanager
-    def _transaction(self, *settings: str) -> Iterator[Connection]:
+    def _transaction(self, _snapshot: str | None, *settings: str) -> Iterator[Connection]:
         with self._session({"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}) as connection:
             for setting in settings:
                 driver_of(connection).execute(setting)

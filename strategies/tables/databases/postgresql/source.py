@@ -16,7 +16,9 @@ from sqlalchemy.dialects import postgresql
 
 from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused
-from batch_jobs.strategies.tables.databases.reading import BLOCK_BYTES, BLOCK_ROWS
+from batch_jobs.strategies.tables.databases.postgresql.ranges import find_ranges
+from batch_jobs.strategies.tables.databases.reading import BLOCK_BYTES, BLOCK_ROWS, SnapshotGone
+from batch_jobs.strategies.tables.ranges import RowRange
 from batch_jobs.strategies.tables.selecting import Parameters, SelectedColumn, Selection, nested, with_marks
 
 #: Rows taken between two looks at how much there is; each may be large.
@@ -91,16 +93,26 @@ class PostgresqlSource:
         self._engine = engine
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, snapshot: str | None = None) -> Iterator[Connection]:
         """A transaction on one snapshot."""
-        with self._transaction(*SETTINGS) as connection:
+        with self._transaction(snapshot, *SETTINGS) as connection:
             yield connection
+
+    def export_snapshot(self, connection: Connection) -> str:
+        """The server keeps it while the transaction is open, in which nothing more may be asked for a long time."""
+        driver = driver_of(connection)
+        driver.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        (snapshot,) = driver.execute("SELECT pg_export_snapshot()").fetchone()
+        return str(snapshot)
+
+    def ranges(self, connection: Connection, selection: Selection, rows: int, count: int) -> list[RowRange]:
+        """By a sample of the columns that the order goes by, or by blocks."""
+        return find_ranges(connection, self._database, selection, rows, count)
 
     @contextmanager
     def beside(self, connection: Connection) -> Iterator[list[Connection]]:
         """One more on the same snapshot, so that two processes of the server read."""
-        (snapshot,) = driver_of(connection).execute("SELECT pg_export_snapshot()").fetchone()
-        with self._transaction(f"SET TRANSACTION SNAPSHOT '{snapshot}'", *SETTINGS) as other:
+        with self.reading(self.export_snapshot(connection)) as other:
             yield [other]
 
     @contextmanager
@@ -177,12 +189,21 @@ class PostgresqlSource:
         return NEUTRALISED.format(cell if isinstance(column.type, types.Text) else f"{cell}::text")
 
     @contextmanager
-    def _transaction(self, *settings: str) -> Iterator[Connection]:
+    def _transaction(self, snapshot: str | None, *settings: str) -> Iterator[Connection]:
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         with self._engine.connect().execution_options(**options) as connection, connection.begin():
+            if snapshot is not None:
+                _set_snapshot(driver_of(connection), snapshot)
             for setting in settings:
                 driver_of(connection).execute(setting)
             yield connection
+
+
+def _set_snapshot(driver: Any, snapshot: str) -> None:
+    try:
+        driver.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+    except (psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject) as error:
+        raise SnapshotGone from error
 
 
 def _arrays(connection: Connection, numbers: set[int]) -> dict[int, types.TypeEngine[Any]]:

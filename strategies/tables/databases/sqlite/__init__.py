@@ -99,6 +99,11 @@ class Sqlite(Database):
         """Put together, as ``strftime`` knows no names."""
         return _HTTP_DATE.format(time)
 
+    def floor(self, number: str) -> str:
+        """By a cast, which cuts: the function is not in every build."""
+        whole = f"CAST({number} AS integer)"
+        return f"({whole} - CASE WHEN {whole} > {number} THEN 1 ELSE 0 END)"
+
     def concatenated(self, rows: str) -> str:
         """From ordered rows, since an aggregate takes an ORDER BY of its own only from version 3.44 on."""
         return f"SELECT key, group_concat(word, ',') AS words FROM ({rows} ORDER BY place) AS ordered GROUP BY key"

@@ -36,7 +36,7 @@ class SqliteQuerySource(SqliteSource):
         self._tables: set[str] = set()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, snapshot: str | None = None) -> Iterator[Connection]:
         """A transaction in which only SELECT is authorized."""
         with super().reading() as connection:
             names = driver_of(connection).execute(f"SELECT name FROM {CATALOGUE}").fetchall()

@@ -18,10 +18,12 @@ from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.sqlite.moments import are_milliseconds, as_text, is_julian, without_zone
 from batch_jobs.strategies.tables.formats.csv_writing import copy_by_arrow
 from batch_jobs.strategies.tables.formats.json_text import as_json
+from batch_jobs.strategies.tables.ranges import NotCut, RowRange
 from batch_jobs.strategies.tables.selecting import Parameters, SelectedColumn, Selection, given, nested, with_marks
 
 VIEW = "batch_job_query"
 FETCHED = 1_000  # rows at a time; they may be wide
+ONE_READER = "SQLite has no snapshot that several connections can read"
 #: Bytes of a text that is shown.
 SHOWN = 40
 #: How a time with a zone ends.
@@ -36,7 +38,7 @@ class SqliteSource:
         self._engine = engine
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, snapshot: str | None = None) -> Iterator[Connection]:
         """A transaction that sees the database as it is at its first read."""
         with self._engine.connect() as connection, connection.begin():
             driver = driver_of(connection)
@@ -45,6 +47,14 @@ class SqliteSource:
                 yield connection
             finally:
                 driver.execute("PRAGMA query_only = OFF")
+
+    def export_snapshot(self, connection: Connection) -> str:
+        """There is none."""
+        raise NotCut(ONE_READER)
+
+    def ranges(self, connection: Connection, selection: Selection, rows: int, count: int) -> list[RowRange]:
+        """There are none: each connection would see another state."""
+        raise NotCut(ONE_READER)
 
     @contextmanager
     def beside(self, connection: Connection) -> Iterator[list[Connection]]:
