@@ -143,7 +143,8 @@ class Attempt:
         self._move(Action.PRE_PROCESS)
 
     def _look(self, strategy: BatchJobStrategy, run: JobRun) -> None:
-        chunks = self._checkpoints.load().chunk_number
+        partitions = self._partitioning.table(run).read() if cuts(strategy) else []
+        chunks = self._checkpoints.load().chunk_number + sum(state.chunk_number for state in partitions)
         if chunks:
             raise PreviewForgotten(run.id, chunks)
         hooks.pre_process(strategy, run)
