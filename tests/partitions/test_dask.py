@@ -81,6 +81,8 @@ def test_workers_the_scheduler_and_the_run_itself_may_die(cluster: Cluster):
     runs.until(job, lambda: runs.rows(job) > done, process, "more rows")
     dask.kill_scheduler()
     dask.start_scheduler()
+    for _ in range(2):
+        dask.start_worker()  # as those end that have lost their scheduler
     done = runs.rows(job)
     runs.until(job, lambda: runs.rows(job) > done, process, "more rows after the scheduler's end")
     kill(process)  # its workers live on, and stop at their chunk's edge as they have lost the job

@@ -276,9 +276,10 @@ def test_a_partition_whose_failure_may_pass_is_begun_again_by_the_run(runs: Part
 @pytest.mark.timeout(600)
 def test_ctrl_c_stops_all_partitions_and_resume_goes_on(runs: PartedRuns):
     context = {"partitions": PARTITIONS, "rows": ROWS, "per_chunk": 2, "seconds_per_chunk": 0.2}
-    given = [f"--context={name}={value}" for name, value in context.items()]
+    given = [word for name, value in context.items() for word in ("-c", f"{name}={value}")]
     running = CommandLine(**runs.environment).start("run", "parted", *given)
     wait_until(lambda: bool(jobs_of(runs)) or running.poll() is not None, what="the job")
+    assert running.poll() is None, running.communicate()
     job = jobs_of(runs)[0]
     wait_until(lambda: (runs.rows(job) > 0 and len(runs.at_work(job)) == 2) or running.poll() is not None, what="rows")
     started = children_of(running.pid)
