@@ -65,7 +65,7 @@ class CutExport(BatchJobStrategy, abstract=True):
             if len(plans) < 2:
                 raise NotCut(f"a part has at least {self.rows_a_part:,} rows")
         except NotCut as reason:
-            job.describe("partitions", "Partitions", f"1: {reason}")
+            job.describe("partitions", "Partitions", f"one: {reason}")
             return []
         rows = (job.progress.total or 0) // len(plans)
         names = [f"part {number} of {len(plans)}" for number in range(1, len(plans) + 1)]

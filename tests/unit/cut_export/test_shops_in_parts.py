@@ -132,4 +132,4 @@ def test_orders_in_parts_are_those_of_the_uncut_file_whatever_others_write(expor
 
 
 def test_few_entries_are_not_cut(products):
-    assert products.not_cut(ProductExport) == "1: a part has at least 50,000 rows"
+    assert products.not_cut(ProductExport) == "one: a part has at least 50,000 rows"

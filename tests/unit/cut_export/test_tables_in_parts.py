@@ -246,6 +246,6 @@ def test_sqlite_has_one_part(tmp_path):
     )
     engine.dispose()
     assert result.partitions == []
-    assert ("partitions", "1: sqlite has no snapshot that several processes can read") in [
+    assert ("partitions", "one: sqlite has no snapshot that several processes can read") in [
         (line.key, line.message) for line in result.stat_descriptors
     ]
