@@ -2,6 +2,7 @@
 
 import multiprocessing.connection
 import os
+import secrets
 import signal
 import threading
 from collections.abc import Callable
@@ -77,9 +78,13 @@ def _dask(address: str, size: int) -> Runner:
 
 
 def _ray(address: str, size: int) -> Runner:
+    if not address:
+        # Ray listens on all addresses of the machine, and without a token runs what anybody sends it
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     from prefect_ray.task_runners import RayTaskRunner
 
-    local = {"num_cpus": size, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    local = {"num_cpus": size, "include_dashboard": False}
     runner: Runner = RayTaskRunner(address) if address else RayTaskRunner(init_kwargs=local)
     return runner
 
