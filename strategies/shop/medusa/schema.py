@@ -2,8 +2,8 @@
 
 from sqlalchemy import Connection, Engine, insert, inspect, text
 
-from batch_jobs.strategies.sdk.checkpoint import metadata as checkpoint_metadata
 from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.sdk.partition_table import metadata as own_metadata  # that of checkpoints too
 from batch_jobs.strategies.shop.medusa import order_tables, payment_tables, tables
 from batch_jobs.strategies.shop.medusa.currencies import CURRENCIES
 from batch_jobs.strategies.shop.medusa.ids import new_ids
@@ -22,11 +22,11 @@ TABLE_MODULES = (tables, order_tables, payment_tables)
 
 
 def create_shop(engine: Engine) -> bool:
-    """Make the tables and the table of checkpoints; returns False where there is a shop already.
+    """Make the tables and those of checkpoints; returns False where there is a shop already.
 
-    Of an existing shop, Medusa's own among them, nothing is altered: only the table of checkpoints is added.
+    Of an existing shop, Medusa's own among them, nothing is altered: only the tables of checkpoints are added.
     """
-    checkpoint_metadata.create_all(engine)
+    own_metadata.create_all(engine)
     if inspect(engine).has_table(tables.product.name):
         return False
     with engine.begin() as connection:

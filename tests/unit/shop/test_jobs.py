@@ -194,8 +194,8 @@ def test_rows_deleted_and_inserted_while_an_export_reads_lose_and_double_nothing
     class Meddling(type(strategy)):
         identifier, batch_type = f"meddling-{strategy.noun}-strategy", f"meddling-{strategy.noun}"
 
-        def query(self, context, connection):
-            query = super().query(context, connection)
+        def query(self, context, connection, chosen, shape):
+            query = super().query(context, connection, chosen, shape)
             shop.rows("UPDATE sales_channel SET name = 'renamed'")
             if strategy.noun == "product":
                 shop.rows("UPDATE product SET deleted_at = now() WHERE weight IS NULL")

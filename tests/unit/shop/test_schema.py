@@ -101,11 +101,16 @@ def test_a_new_shop_takes_products_at_once(target, tmp_path):
     assert shop.rows("SELECT count(*) FROM product_shipping_profile") == [(2,)]
 
 
-def test_of_a_shop_that_is_there_nothing_is_altered_but_the_table_of_checkpoints(target):
+def test_a_shop_that_is_there_gets_our_own_tables_and_nothing_is_altered(target):
     with target.begin() as connection:
         connection.execute(text("CREATE TABLE product (id VARCHAR PRIMARY KEY)"))
     assert not create_shop(target)
-    assert set(inspect(target).get_table_names()) == {"product", "batch_job_checkpoint"}
+    assert set(inspect(target).get_table_names()) == {
+        "product",
+        "batch_job_checkpoint",
+        "batch_job_partition",
+        "batch_job_partition_signal",
+    }
 
 
 def test_making_a_shop_twice_is_fine(target):
