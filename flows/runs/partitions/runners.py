@@ -72,7 +72,14 @@ def has_runner_each(settings: Settings) -> bool:
 def _dask(address: str, size: int) -> Runner:
     from prefect_dask.task_runners import DaskTaskRunner
 
-    local = {"n_workers": size, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    # with certificates of its own: anybody on the machine may connect to its ports, and what they send is run
+    local = {
+        "n_workers": size,
+        "threads_per_worker": 1,
+        "host": "127.0.0.1",
+        "dashboard_address": None,
+        "security": True,
+    }
     runner: Runner = DaskTaskRunner(f"tcp://{address}") if address else DaskTaskRunner(cluster_kwargs=local)
     return runner
 
