@@ -2,8 +2,9 @@
 
 from sqlalchemy import Connection, Engine, insert, inspect, text
 
+from batch_jobs.strategies.sdk.checkpoint import checkpoint_table, create_table
 from batch_jobs.strategies.sdk.database import database_of
-from batch_jobs.strategies.sdk.partition_table import metadata as own_metadata  # that of checkpoints too
+from batch_jobs.strategies.sdk.partition_table import partition_table, signal_table
 from batch_jobs.strategies.shop.medusa import order_tables, payment_tables, tables
 from batch_jobs.strategies.shop.medusa.currencies import CURRENCIES
 from batch_jobs.strategies.shop.medusa.ids import new_ids
@@ -26,7 +27,8 @@ def create_shop(engine: Engine) -> bool:
 
     Of an existing shop, Medusa's own among them, nothing is altered: only the tables of checkpoints are added.
     """
-    own_metadata.create_all(engine)
+    for table in (checkpoint_table, signal_table, partition_table):
+        create_table(engine, table)
     if inspect(engine).has_table(tables.product.name):
         return False
     with engine.begin() as connection:
