@@ -41,6 +41,7 @@ def test_S3_a_killed_run_is_failed_without_anybody_looking_and_its_slot_is_free(
     assert (done.attempt, served.tally(job)) == (2, [1, 2, 3, 4])
 
 
+@pytest.mark.long
 def test_S3_a_machine_that_is_gone_with_server_and_run_is_found_by_the_next_one(served: Served, gate: Path):
     job = served.create(gate=str(gate))
     served.at_gate(job, gate)
@@ -54,6 +55,7 @@ def test_S3_a_machine_that_is_gone_with_server_and_run_is_found_by_the_next_one(
     assert failed.result.advancement_count <= 1
 
 
+@pytest.mark.long
 def test_a_chunk_longer_than_the_heartbeat_timeout_is_no_death(served: Served, gate: Path):
     job = served.create(gate=str(gate), inside=True)
     begun = served.at_gate(job, gate)

@@ -131,6 +131,7 @@ def test_a_run_suspended_and_resumed_in_prefect_pauses_and_resumes_its_job(serve
     assert served.tally(job) == [1, 2, 3, 4]
 
 
+@pytest.mark.long
 def test_S4_a_deploy_finishes_the_chunk_and_the_next_server_goes_on(served: Served, gate: Path):
     job = served.create(gate=str(gate), inside=True, limit=400)
     served.at_gate(job, gate)

@@ -48,6 +48,7 @@ def test_the_next_job_runs_a_strategy_as_it_was_edited_last(greeting: Served):
     assert _word(greeting) == "goodbye"
 
 
+@pytest.mark.long
 def test_jobs_run_when_the_process_that_theirs_are_forked_from_was_killed(greeting: Served):
     assert _word(greeting)
     _forked_from(greeting).kill()

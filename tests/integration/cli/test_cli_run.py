@@ -90,6 +90,7 @@ def test_an_error_names_the_context_and_no_library(cli, command, message):
     assert done.error.startswith(message)
 
 
+@pytest.mark.long
 def test_a_target_that_is_away_is_named_by_its_setting_with_the_drivers_sentence(cli_with_prefect):
     away = "postgresql://nobody:secret@127.0.0.1:1/none"
 

@@ -149,6 +149,7 @@ def test_partitions_are_named_by_their_products_and_have_their_rows(open_shop):
     assert first.rows + second.rows == result.count == 404
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("fill", [base, stocked])
 def test_catalogues_with_much_in_common_are_the_same_however_they_are_cut(open_shop, fill, seed):
@@ -194,6 +195,7 @@ class Power(Exception):
     """It went out."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_chunk", [1, 6])
 @pytest.mark.parametrize("kind", ["product-import", "price-list-import"])
 def test_partitions_that_die_and_are_begun_again_end_as_an_uncut_import(open_shop, kind, at_chunk):
@@ -226,6 +228,7 @@ def is_end_of_chunk(statement):
     return statement.startswith("UPDATE batch_job_partition SET") and "chunk_number=" in statement
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["replace", "merge"])
 @pytest.mark.parametrize("way", WAYS, ids=WAY_NAMES)
 def test_a_price_list_loses_what_is_not_in_the_file_once_all_partitions_are_in(open_shop, way, mode):

@@ -140,6 +140,7 @@ ROWS = st.lists(
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["append", "insert", "upsert", "update", "sync"])
 def test_an_import_in_binary_ends_as_one_by_text(importing: Importing, mode: str):
     """The server has no binary form for a column of the second table, so that all of it goes by text."""
