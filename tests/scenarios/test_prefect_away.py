@@ -17,6 +17,9 @@ from support.serving import Served, serving_with_own_prefect
 
 pytestmark = pytest.mark.long
 
+#: What is said where Prefect is asked for something while it is away.
+AWAY = "Prefect does not answer; it is told later what became of jobs"
+
 
 def test_S30_a_job_created_while_prefect_is_down_is_started_once_when_it_is_back(
     tmp_path_factory: pytest.TempPathFactory, postgres_url: str
@@ -61,7 +64,9 @@ def test_serve_starts_its_own_prefect_again_when_that_was_killed_and_jobs_go_on(
     own_prefect.until_status(job, Status.COMPLETED)
     own_prefect.until_status(own_prefect.create(), Status.COMPLETED)
     assert own_prefect.stop(own_prefect.processes[0]) == 0
-    assert own_prefect.said().split("API  ")[1].splitlines()[1:] == [
+    said = own_prefect.said().split("API  ")[1].splitlines()[1:]
+    # whether it is asked for something between its end and its new start is a matter of moments
+    assert [line for line in said if line != AWAY] == [
         "Prefect has ended and is started again",
         "Prefect answers again",
         STOPPING,
