@@ -16,6 +16,7 @@ from batch_jobs.flows.runs.memory import LEAST, default_limit
 from batch_jobs.flows.secret_fields.sealing import SHORTEST_SECRET
 from batch_jobs.strategies.sdk.data_access import QUERY_SECONDS
 from batch_jobs.strategies.sdk.database import database_of_url, is_database_url
+from batch_jobs.strategies.sdk.partition import MOST_PARTITIONS
 from batch_jobs.strategies.sdk.registry import BUILT_IN
 from batch_jobs.strategies.sdk.sources import Sources
 
@@ -66,7 +67,10 @@ class Settings(BaseSettings):
         " made for the run), or those at an address, such as `dask://host:8786` or `ray://host:10001`.",
     )
     partitions: int = Field(
-        1, ge=1, le=1000, description="How many partitions of a job are worked on at a time, where it says nothing."
+        1,
+        ge=1,
+        le=MOST_PARTITIONS,
+        description="How many partitions of a job are worked on at a time, where it says nothing.",
     )
     retention_days: PositiveFloat | None = Field(
         None, description="Days after which ended jobs and their files are pruned; kept for ever where it is not set."

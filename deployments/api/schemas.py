@@ -13,10 +13,11 @@ from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.errors import InputWrong, WrongMediaType, wrong_fields
 from batch_jobs.deployments.time_parsing import parse_time
 from batch_jobs.flows.access.uploads import Upload
-from batch_jobs.flows.jobs.context import MOST_PARTITIONS, checked_partitions
+from batch_jobs.flows.jobs.context import checked_partitions
 from batch_jobs.flows.jobs.model import Job, JobEvent
 from batch_jobs.flows.jobs.queries import TIME_COLUMNS
 from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.strategies.sdk.partition import MOST_PARTITIONS
 from batch_jobs.strategies.sdk.result import JobResult
 
 DEEPEST = 32  # levels of a context

@@ -21,11 +21,11 @@ from batch_jobs.deployments.cli.running import running_here, start_in_prefect
 from batch_jobs.deployments.cli.watch import watch_job
 from batch_jobs.deployments.time_parsing import parse_time
 from batch_jobs.flows.errors import NotLaunched
-from batch_jobs.flows.jobs.context import MOST_PARTITIONS
 from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.service import JobOptions
 from batch_jobs.flows.workspace import Workspace, current_workspace
+from batch_jobs.strategies.sdk.partition import MOST_PARTITIONS
 
 
 def time_of_option(text: str) -> datetime:

@@ -11,11 +11,10 @@ from pydantic_core import ErrorDetails
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.errors import ContextRefused, exits_as_errors
+from batch_jobs.strategies.sdk.partition import MOST_PARTITIONS
 
 #: Where in a model a value stands: names of fields and positions in lists.
 Location = tuple[int | str, ...]
-#: Of one job at a time.
-MOST_PARTITIONS = 1_000
 KEY_LENGTH = 255  # characters of the job table's column
 MOST_SHOWN = 10  # of what is wrong; of a long list every value may be
 

@@ -14,6 +14,7 @@ from batch_jobs.flows.jobs import store
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.flows.runs.handles import identity_of
 from batch_jobs.flows.runs.memory import is_lack_of_memory, lack_of_memory, reporting_lack_of_memory
 from batch_jobs.flows.secret_fields.masking import OpenedContext, original
 from batch_jobs.strategies.sdk import hooks
@@ -28,7 +29,7 @@ from batch_jobs.strategies.sdk.errors import (
     line_in,
 )
 from batch_jobs.strategies.sdk.forks import ending_forks
-from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
+from batch_jobs.strategies.sdk.job import JobParts, JobRun
 from batch_jobs.strategies.sdk.json_values import storable
 from batch_jobs.strategies.sdk.partition import PartitionStatus
 from batch_jobs.strategies.sdk.partitioning import Partitioning, PartitionsFailed, cuts
@@ -92,9 +93,7 @@ class Attempt:
         self._checkpoints = parts.checkpoints
         self._partitioning = partitioning
         self._run_step = run_step
-        context = strategy.Context.model_validate(opened.values)
-        identity = JobIdentity(job.id, job.type, context, job.dry_run, job.attempt, job.created_by)
-        self.run = JobRun(identity, parts, job.result.model_copy(deep=True), job.plan)
+        self.run = JobRun(identity_of(job, strategy, opened), parts, job.result.model_copy(deep=True), job.plan)
 
     def go(self) -> Outcome:
         """Run the phases that are left.
@@ -120,7 +119,7 @@ class Attempt:
             return self._stopped(StopRequested(Status.CANCELED))
 
     def _phases(self) -> Outcome:
-        if cuts(self._strategy):
+        if cuts(type(self._strategy)):
             self._partitioning.require()
         if self._job.status is Status.CREATED:
             self._pre_process()
@@ -143,7 +142,7 @@ class Attempt:
         self._move(Action.PRE_PROCESS)
 
     def _look(self, strategy: BatchJobStrategy, run: JobRun) -> None:
-        partitions = self._partitioning.table(run).read() if cuts(strategy) else []
+        partitions = self._partitioning.table(run).read() if cuts(type(strategy)) else []
         chunks = self._checkpoints.load().chunk_number + sum(state.chunk_number for state in partitions)
         if chunks:
             raise PreviewForgotten(run.id, chunks)
@@ -252,8 +251,7 @@ class Attempt:
             self.run.logger.exception("%s of %s raised", name, self._strategy.identifier)
 
     def _entry(self, error: BaseException) -> ErrorEntry:
-        entry = describe_error(error, origin_of(type(self._strategy)))
-        return ErrorEntry.model_validate(self._opened.masked(entry.model_dump()))
+        return masked_entry(error, self._strategy, self._opened)
 
 
 def _unprocessed(partitions: list[PartitionEntry]) -> str:
@@ -265,6 +263,12 @@ def _unprocessed(partitions: list[PartitionEntry]) -> str:
     ]
     more = f" and {len(left) - SHOWN_PARTITIONS} more" if len(left) > SHOWN_PARTITIONS else ""
     return f"{', '.join(left[:SHOWN_PARTITIONS])}{more}"
+
+
+def masked_entry(error: BaseException, strategy: BatchJobStrategy, opened: OpenedContext) -> ErrorEntry:
+    """An error of a strategy as the row keeps it, without the context's secrets."""
+    entry = describe_error(error, origin_of(type(strategy)))
+    return ErrorEntry.model_validate(opened.masked(entry.model_dump()))
 
 
 def describe_error(error: BaseException, file: Path) -> ErrorEntry:

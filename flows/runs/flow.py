@@ -12,7 +12,6 @@ from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, W
 from ulid import ULID
 
 from batch_jobs.flows.errors import RevisionDiffers
-from batch_jobs.flows.jobs.context import MOST_PARTITIONS
 from batch_jobs.flows.jobs.model import Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.service import JobOptions
@@ -22,6 +21,8 @@ from batch_jobs.flows.tracing import start_tracing
 from batch_jobs.flows.workspace import Workspace, current_workspace
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.connecting import waiting_as_runs_do
+from batch_jobs.strategies.sdk.partition import MOST_PARTITIONS
+from batch_jobs.strategies.sdk.partitioning import cuts
 
 #: The module that holds every strategy's flow, where a worker looks for it.
 CATALOG = "batch_jobs.flows.catalog"
@@ -98,7 +99,7 @@ def _signature(strategy: type[BatchJobStrategy]) -> Signature:
         Parameter("dry_run", kind, annotation=bool, default=False),
         Parameter("job_id", kind, annotation=str, default=""),
     ]
-    if strategy.partition is not BatchJobStrategy.partition:
+    if cuts(strategy):
         parameters.append(Parameter("partitions", kind, annotation=Annotated[int | None, PARTITIONS], default=None))
     return Signature(parameters)
 

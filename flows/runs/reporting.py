@@ -7,11 +7,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from sqlalchemy import Engine
+
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.strategies.sdk.connecting import without_waiting
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.json_values import storable_json
 from batch_jobs.strategies.sdk.result import JobResult
@@ -90,6 +93,15 @@ class RowReport:
     def heed(self) -> None:
         """Ask nothing to stop any more, so that the hooks of a job's end can wait for a connection."""
         self._is_heeded = True
+
+
+def stop_waiting_in_vain(store: JobStore, job_id: str, target: Engine, lives: bool) -> None:
+    """Stop what waits for a lock of the target where the job is canceled or this process has it no more.
+
+    A chunk that waits does not come to its edge.
+    """
+    if not lives or store.status_and_claim(job_id)[0] is Status.CANCELED:
+        database_of(target).stop_lock_waits(target)
 
 
 class Heartbeat:

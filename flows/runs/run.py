@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn, cast
 
-from prefect import get_run_logger, suspend_flow_run
+from prefect import suspend_flow_run
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort, ObjectNotFound, Pause
@@ -20,15 +20,14 @@ from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.prefect.client import RESCHEDULED
 from batch_jobs.flows.runs.artifacts import Artifacts
 from batch_jobs.flows.runs.attempt import Attempt, Outcome, Step
+from batch_jobs.flows.runs.handles import parts_of
 from batch_jobs.flows.runs.partitions.coordinator import PrefectPartitioning
-from batch_jobs.flows.runs.reporting import Heartbeat, RowReport
+from batch_jobs.flows.runs.reporting import Heartbeat, RowReport, stop_waiting_in_vain
 from batch_jobs.flows.runs.tasks import StepTasks
-from batch_jobs.flows.runs.traced_checkpoints import TracedCheckpoints
 from batch_jobs.flows.secret_fields.masking import OpenedContext
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
-from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobParts
 from batch_jobs.strategies.sdk.sessions import Session
 
@@ -82,22 +81,11 @@ class JobFlowRun:
     def _attempt(self, job_id: str) -> Outcome:
         job = self._workspace.claims.claim(job_id, self._run_id)
         opened = self._workspace.context_secrets.open(job)
-        shown, logger = Artifacts(job.id, opened), get_run_logger()
+        shown = Artifacts(job.id, opened)
         report = RowReport(self._store, job, opened, shown.show_progress, self._is_leaving)
         with self._workspace.target_of(Session(job.id, job.claim or 0), report.stop_if_asked) as target:
-            store = CheckpointStore(target, job.id, token=job.claim or 0, stop_if_asked=report.stop_if_asked)
-            checkpoints = TracedCheckpoints(store, job.traceparent)
-            parts = JobParts(
-                target,
-                self._workspace.files,
-                checkpoints,
-                report,
-                logger,
-                self._workspace.settings.chunk_size,
-                self._workspace.settings.allowed_sources,
-                self._workspace.access.of(job),
-            )
-            return self._go(job, opened, parts, shown)
+            checkpoints = CheckpointStore(target, job.id, token=job.claim or 0, stop_if_asked=report.stop_if_asked)
+            return self._go(job, opened, parts_of(self._workspace, job, target, checkpoints, report), shown)
 
     def _go(self, job: Job, opened: OpenedContext, parts: JobParts, shown: Artifacts) -> Outcome:
         def run_step(step: Step) -> None:
@@ -128,8 +116,7 @@ class JobFlowRun:
             lives = self._store.beat(job.id, job.claim or 0)
             if lives:
                 self._follow()
-            if not lives or self._store.status_and_claim(job.id)[0] is Status.CANCELED:
-                database_of(target).stop_lock_waits(target)  # a chunk that waits does not come to its edge
+            stop_waiting_in_vain(self._store, job.id, target, lives)
             return lives
 
         return beat

@@ -14,7 +14,7 @@ from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.files import FileStore, harmless_name
 from batch_jobs.strategies.sdk.forks import ending_forks, refuse_fork, this_process
 from batch_jobs.strategies.sdk.json_values import is_json, require_json, storable_json
-from batch_jobs.strategies.sdk.partition import Partition, PartitionState
+from batch_jobs.strategies.sdk.partition import Partition, PartitionState, parts_folder
 from batch_jobs.strategies.sdk.rejects import PART_SIZE, Reject, RejectLog, chunk_series
 from batch_jobs.strategies.sdk.result import Counters, JobResult, Progress, add_up
 from batch_jobs.strategies.sdk.sources import Sources
@@ -248,7 +248,7 @@ class JobRun:
 
     def output_parts(self, name: str) -> list[str]:
         """The keys of what the job's partitions have written as this output, in their order."""
-        keys = [f"{_part_folder(self.id, state.number)}/{harmless_name(name)}" for state in self._states]
+        keys = [f"{parts_folder(self.id, state.number)}/{harmless_name(name)}" for state in self._states]
         return [key for key in keys if self.files.exists(key)]
 
     @property
@@ -379,7 +379,7 @@ class JobRun:
 
     @property
     def _folder(self) -> str:
-        return f"jobs/{self.id}" if self._number is None else _part_folder(self.id, self._number)
+        return f"jobs/{self.id}" if self._number is None else parts_folder(self.id, self._number)
 
     def _close_chunk(self, connection: Connection, begun: Checkpoint, written_rows: int) -> Checkpoint:
         counters: Counters = self.progress.counters.model_copy()
@@ -391,7 +391,3 @@ class JobRun:
         self._checkpoints.save(connection, checkpoint)
         self.rejects.flush_chunk(checkpoint.chunk_number)
         return checkpoint
-
-
-def _part_folder(job_id: str, number: int) -> str:
-    return f"jobs/{job_id}/parts/{number:06d}"

@@ -3,9 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from batch_jobs.strategies.sdk.errors import PermanentError
 from batch_jobs.strategies.sdk.result import Counters, ErrorEntry, PartitionEntry, StatDescriptor
+
+if TYPE_CHECKING:
+    from batch_jobs.strategies.sdk.job import JobRun
+
+#: Of one job at a time.
+MOST_PARTITIONS = 1_000
 
 
 @dataclass(frozen=True)
@@ -88,3 +95,20 @@ class PartitionState:
             where=self.where,
             error=self.error.message if self.error else None,
         )
+
+
+def parts_folder(job_id: str, number: int | None = None) -> str:
+    """Where in the file store partitions write their parts of a job's output, or one of them does."""
+    folder = f"jobs/{job_id}/parts"
+    return folder if number is None else f"{folder}/{number:06d}"
+
+
+def plain_entry(error: BaseException) -> ErrorEntry:
+    """An error as it says itself."""
+    return ErrorEntry(message=str(error), code=type(error).__name__, refused=isinstance(error, PermanentError))
+
+
+def in_one(job: "JobRun", reason: str) -> list[Partition]:
+    """Say in a job's summary why it is not cut, and return what ``partition`` returns then."""
+    job.describe("partitions", "Partitions", f"one: {reason}")
+    return []

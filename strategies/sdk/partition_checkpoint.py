@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, case, exists, func, select, update
 from batch_jobs.strategies.sdk.checkpoint import Checkpoint
 from batch_jobs.strategies.sdk.database import for_writing
 from batch_jobs.strategies.sdk.errors import BatchJobError, ChunkIsIn, Superseded, TargetOlder, count_rows
-from batch_jobs.strategies.sdk.partition import OVER, PartitionState, PartitionStatus
+from batch_jobs.strategies.sdk.partition import OVER, PartitionState, PartitionStatus, plain_entry
 from batch_jobs.strategies.sdk.partition_table import partition_table, partitions_with_signals, signal_table, state_of
 from batch_jobs.strategies.sdk.result import Counters, ErrorEntry, StatDescriptor, add_up
 from batch_jobs.strategies.sdk.sessions import Session, write_past_lost_attempts
@@ -30,11 +30,6 @@ class PartitionAbandoned(BatchJobError):
             f"it was begun {EXECUTIONS} times and lost each time before it committed a chunk, at last by {state.where};"
             f" {done}. The log of that process, or of its machine's memory, may say why"
         )
-
-
-def entry_of(error: BatchJobError) -> dict[str, Any]:
-    """An error of ours as it is recorded."""
-    return ErrorEntry(message=str(error), code=type(error).__name__).model_dump(mode="json")
 
 
 class PartitionCheckpoints:
@@ -196,7 +191,8 @@ class PartitionCheckpoints:
             raise Superseded(self._job_id, row.claim)
         if row.fruitless >= EXECUTIONS:
             abandoned = PartitionAbandoned(state_of(row))
-            failed = {"status": PartitionStatus.FAILED, "error": entry_of(abandoned), "ended_at": func.now()}
+            why = plain_entry(abandoned).model_dump(mode="json")
+            failed = {"status": PartitionStatus.FAILED, "error": why, "ended_at": func.now()}
             connection.execute(update(partition_table).where(self._row).values(failed))
             return abandoned
         connection.execute(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.errors import PermanentError, StopRequested, Superseded
+from batch_jobs.strategies.sdk.errors import StopRequested, Superseded
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
-from batch_jobs.strategies.sdk.partition import OVER, PartitionStatus
+from batch_jobs.strategies.sdk.partition import OVER, PartitionStatus, plain_entry
 from batch_jobs.strategies.sdk.partition_checkpoint import PartitionAbandoned, PartitionCheckpoints
 from batch_jobs.strategies.sdk.partition_table import PartitionTable
 from batch_jobs.strategies.sdk.result import ErrorEntry, JobResult
@@ -18,11 +18,6 @@ from batch_jobs.strategies.sdk.sessions import Session
 
 #: Of a job that is run once, by nobody else.
 CLAIM = 1
-
-
-def plain_entry(error: BaseException) -> ErrorEntry:
-    """An error as it says itself."""
-    return ErrorEntry(message=str(error), code=type(error).__name__, refused=isinstance(error, PermanentError))
 
 
 @dataclass(frozen=True)

@@ -63,9 +63,9 @@ class Partitioning(Protocol):
         """
 
 
-def cuts(strategy: BatchJobStrategy) -> bool:
+def cuts(strategy: type[BatchJobStrategy]) -> bool:
     """Whether a strategy may cut its jobs."""
-    return type(strategy).partition is not BatchJobStrategy.partition
+    return strategy.partition is not BatchJobStrategy.partition
 
 
 def is_cut(strategy: BatchJobStrategy, job: JobRun, partitioning: Partitioning) -> bool:
@@ -75,7 +75,7 @@ def is_cut(strategy: BatchJobStrategy, job: JobRun, partitioning: Partitioning) 
         StrategyIncomplete: what the strategy returned are no partitions.
         Superseded: a later attempt has the job.
     """
-    if not cuts(strategy):
+    if not cuts(type(strategy)):
         return False
     table = partitioning.table(job)
     is_planned = bool(table.read())
@@ -107,8 +107,8 @@ def run_partitions(strategy: BatchJobStrategy, job: JobRun, partitioning: Partit
             require_json(job.shared, "what around_partitions yields")
             partitioning.run(strategy, job, table)
     finally:
-        job.show_partitions(table.read())
-    states = table.read()
+        states = table.read()
+        job.show_partitions(states)
     _describe(job, states)
     failed = [state for state in states if state.status is PartitionStatus.FAILED]
     if failed:

@@ -10,7 +10,7 @@ from ulid import ULID
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.sdk.partition import Partition
+from batch_jobs.strategies.sdk.partition import Partition, in_one, parts_folder
 from batch_jobs.strategies.tables.exporting import Export
 from batch_jobs.strategies.tables.ranges import NotCut
 
@@ -65,8 +65,7 @@ class CutExport(BatchJobStrategy, abstract=True):
             if len(plans) < 2:
                 raise NotCut(f"a part has at least {self.rows_a_part:,} rows")
         except NotCut as reason:
-            job.describe("partitions", "Partitions", f"one: {reason}")
-            return []
+            return in_one(job, str(reason))
         rows = (job.progress.total or 0) // len(plans)
         names = [f"part {number} of {len(plans)}" for number in range(1, len(plans) + 1)]
         return [Partition(name, plan, rows) for name, plan in zip(names, plans, strict=True)]
@@ -115,4 +114,4 @@ class CutExport(BatchJobStrategy, abstract=True):
 
 
 def _remove_parts(job: JobRun) -> None:
-    job.files.remove(f"jobs/{job.id}/parts")
+    job.files.remove(parts_folder(job.id))

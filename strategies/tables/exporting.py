@@ -20,11 +20,6 @@ from batch_jobs.strategies.tables.formats.writing import WriteOptions, WritingOp
 from batch_jobs.strategies.tables.ranges import NotCut
 from batch_jobs.strategies.tables.selecting import Selection
 
-
-def _part_name(parts: str) -> str:
-    return f"{parts}.rows"
-
-
 #: The level that zip and gz have by default elsewhere: the highest takes three times as long for a percent.
 LEVEL = 6
 COPY_BYTES = 1 << 20
@@ -144,6 +139,10 @@ class Export:
             for count in written:
                 advance(count)
                 self._job.stop_if_asked()
+
+
+def _part_name(parts: str) -> str:
+    return f"{parts}.rows"
 
 
 def packed(stream: BinaryIO, name: str, compression: str | None) -> AbstractContextManager[BinaryIO]:

@@ -16,9 +16,8 @@ from batch_jobs.strategies.sdk.connecting import RUN_SECONDS
 from batch_jobs.strategies.sdk.database import driver_says
 from batch_jobs.strategies.sdk.errors import StopRequested
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.sdk.partition import OVER, PartitionState, PartitionStatus
+from batch_jobs.strategies.sdk.partition import OVER, PartitionState, PartitionStatus, plain_entry
 from batch_jobs.strategies.sdk.partition_checkpoint import EXECUTIONS
-from batch_jobs.strategies.sdk.partition_run import plain_entry
 from batch_jobs.strategies.sdk.partition_table import PartitionTable
 from batch_jobs.strategies.sdk.transient import is_transient
 
@@ -63,8 +62,6 @@ class PrefectPartitioning:
         Raises:
             StopRequested: the job is to stop; its partitions have stopped.
         """
-        if all(state.status in OVER for state in table.read()):
-            return
         make_runner = runner_maker(self._settings, self.size)
         with Pool(make_runner, self.size, has_runner_each(self._settings)) as pool:
             _Round(job, table, pool, self._settings.heartbeat_timeout, self._claim).go()

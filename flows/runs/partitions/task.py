@@ -8,25 +8,22 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from batch_jobs.flows.jobs.model import Job
-from batch_jobs.flows.jobs.transitions import Status
-from batch_jobs.flows.runs.attempt import describe_error
+from batch_jobs.flows.runs.attempt import masked_entry
+from batch_jobs.flows.runs.handles import identity_of, parts_of
 from batch_jobs.flows.runs.memory import reporting_lack_of_memory
-from batch_jobs.flows.runs.reporting import Heartbeat, RowReport
+from batch_jobs.flows.runs.reporting import Heartbeat, RowReport, stop_waiting_in_vain
 from batch_jobs.flows.runs.tasks import SIGNALS, Interruption
-from batch_jobs.flows.runs.traced_checkpoints import TracedCheckpoints
 from batch_jobs.flows.secret_fields.masking import original
 from batch_jobs.flows.workspace import Workspace, current_workspace
 from batch_jobs.strategies.sdk.connecting import waiting_as_runs_do
-from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import exits_as_errors
-from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, SilentReport
+from batch_jobs.strategies.sdk.job import JobParts, SilentReport
 from batch_jobs.strategies.sdk.partition_checkpoint import PartitionCheckpoints
 from batch_jobs.strategies.sdk.partition_run import Guard, run_partition
-from batch_jobs.strategies.sdk.registry import origin_of
 from batch_jobs.strategies.sdk.result import ErrorEntry
 from batch_jobs.strategies.sdk.sessions import Session
 
@@ -73,31 +70,15 @@ class _Execution:
         with self._workspace.target_of(self._session, report.stop_if_asked) as target:
             where = (socket.gethostname(), os.getpid())
             checkpoints = PartitionCheckpoints(target, self._session, where, report.stop_if_asked)
-            parts = JobParts(
-                target,
-                self._workspace.files,
-                TracedCheckpoints(checkpoints, self._job.traceparent),
-                PartitionReport(report, checkpoints),
-                get_run_logger(),
-                self._workspace.settings.chunk_size,
-                self._workspace.settings.allowed_sources,
-                self._workspace.access.of(self._job),
-                checkpoints.state(),
-                self._shared,
-            )
+            own = PartitionReport(report, checkpoints)
+            parts = parts_of(self._workspace, self._job, target, checkpoints, own)
+            parts.partition, parts.shared = checkpoints.state(), self._shared
+            identity = identity_of(self._job, self._strategy, self._opened)
             with self._opened.masking_logs(), self._beating(checkpoints, parts):
-                return run_partition(
-                    self._strategy, self._identity, self._job.plan or {}, parts, checkpoints, self._guard
-                )
+                return run_partition(self._strategy, identity, self._job.plan or {}, parts, checkpoints, self._guard)
 
     def _is_leaving(self) -> bool:
         return self._interruption.wanted
-
-    @property
-    def _identity(self) -> JobIdentity:
-        job = self._job
-        context = self._strategy.Context.model_validate(self._opened.values)
-        return JobIdentity(job.id, job.type, context, job.dry_run, job.attempt, job.created_by)
 
     @property
     def _guard(self) -> Guard:
@@ -109,14 +90,12 @@ class _Execution:
             yield
 
     def _entry(self, error: BaseException) -> ErrorEntry:
-        entry = describe_error(original(error), origin_of(type(self._strategy)))
-        return ErrorEntry.model_validate(self._opened.masked(entry.model_dump()))
+        return masked_entry(original(error), self._strategy, self._opened)
 
     def _beating(self, checkpoints: PartitionCheckpoints, parts: JobParts) -> Heartbeat:
         def beat() -> bool:
             lives = checkpoints.beat()
-            if not lives or self._workspace.store.status_and_claim(self._job.id)[0] is Status.CANCELED:
-                database_of(parts.target).stop_lock_waits(parts.target)
+            stop_waiting_in_vain(self._workspace.store, self._job.id, parts.target, lives)
             return lives
 
         return Heartbeat(self._workspace.settings.heartbeat_timeout, beat, parts.logger)

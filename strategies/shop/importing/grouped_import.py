@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.sdk.partition import Partition
+from batch_jobs.strategies.sdk.partition import Partition, in_one
 from batch_jobs.strategies.shop.importing.columns import ColumnMapping, Columns, map_file
 from batch_jobs.strategies.shop.importing.cutting import cut, groups_of, why_whole
 from batch_jobs.strategies.shop.importing.formulas import WithMarkedFormulas
@@ -154,10 +154,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         if size < 2:
             return []
         reason = why_whole(job, size, self.writes) or self.why_tied(job)
-        if reason:
-            job.describe("partitions", "Partitions", f"one: {reason}")
-            return []
-        return cut(job, size, self.keys_are, self.units)
+        return in_one(job, reason) if reason else cut(job, size, self.keys_are, self.units)
 
     def post_process(self, job: JobRun) -> None:
         """Finish what was written in partitions; otherwise that is done with the last group."""

@@ -19,7 +19,7 @@ from batch_jobs.strategies.sdk.errors import (
     count_rows,
 )
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.sdk.partition import Partition
+from batch_jobs.strategies.sdk.partition import Partition, in_one
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_unwritable, require_table, shown
 from batch_jobs.strategies.tables.formats.format import (
@@ -44,7 +44,7 @@ from batch_jobs.strategies.tables.importing.import_options import (
 )
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.inputs import Inputs, checksum_of, input_keys
-from batch_jobs.strategies.tables.importing.loading import limit_rejects, load_all
+from batch_jobs.strategies.tables.importing.loading import limit_all_rejects, limit_rejects, load_all
 from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT, choose_key, map_columns, match_table
 from batch_jobs.strategies.tables.importing.partitions import has_partitions, partitions, why_in_one
 from batch_jobs.strategies.tables.importing.plan import (
@@ -198,14 +198,12 @@ class FrameImport(BatchJobStrategy, abstract=True):
         reason = why_in_one(job, plan, found if found is not None else table_of(job, plan)[0], found is not None)
         if job.context.mode == "sync" and type(self).post_process is not FrameImport.post_process:
             reason = "the strategy has a post_process of its own, and rows are removed in that"
-        if reason:
-            job.describe("partitions", "Partitions", f"one: {reason}")
-        return [] if reason else partitions(plan, size)
+        return in_one(job, reason) if reason else partitions(plan, size)
 
     def post_process(self, job: JobRun) -> None:
         """Of a job that was cut, do what is to be done once all rows are in."""
         if job.result.partitions:
-            limit_rejects(job, job.result.rejected, "all rows are done")
+            limit_all_rejects(job)
             if job.context.mode == "sync":
                 self._opened(job).remove_missing(job)
 

@@ -13,7 +13,7 @@ from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused, StrategyIncomplete, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.sdk.partition import Partition
+from batch_jobs.strategies.sdk.partition import Partition, in_one
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import refuse_unwritable, require_table, shown
 from batch_jobs.strategies.tables.formats.marks import Mark, Marks
@@ -24,7 +24,7 @@ from batch_jobs.strategies.tables.frames.table_pages import Cursor, TablePages, 
 from batch_jobs.strategies.tables.importing.absence import by_absence
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Piece, write_chunk
 from batch_jobs.strategies.tables.importing.describing import changes_by_column
-from batch_jobs.strategies.tables.importing.loading import account, limit_rejects, seen_all_the_same
+from batch_jobs.strategies.tables.importing.loading import account, limit_all_rejects, limit_rejects, seen_all_the_same
 from batch_jobs.strategies.tables.importing.mapping import unique_key
 from batch_jobs.strategies.tables.importing.plan import ImportPlan
 from batch_jobs.strategies.tables.importing.preview import Preview
@@ -122,14 +122,12 @@ class FrameUpdate(BatchJobStrategy, abstract=True):
         if size < 2 or not plan.mapping:
             return []
         reason = why_in_one(job, plan, _table(job.target, self.table))
-        if reason:
-            job.describe("partitions", "Partitions", f"one: {reason}")
-        return [] if reason else key_ranges(plan, size)
+        return in_one(job, reason) if reason else key_ranges(plan, size)
 
     def post_process(self, job: JobRun) -> None:
         """Of a job that was cut, hold the rejects of all partitions against the most that there may be."""
         if job.result.partitions:
-            limit_rejects(job, job.result.rejected, "all rows are done")
+            limit_all_rejects(job)
 
     def build_template(self) -> str:
         """None: the rows are in the table."""

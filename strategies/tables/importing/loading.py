@@ -80,3 +80,12 @@ def limit_rejects(job: JobRun, rejected: int, written: str) -> None:
     allowed = job.context.max_rejects
     if allowed is not None and rejected > allowed:
         raise TooManyRejects(rejected, allowed, written)
+
+
+def limit_all_rejects(job: JobRun) -> None:
+    """The same once all partitions are in: those that ended at the same time did not see each other's.
+
+    Raises:
+        TooManyRejects: they are.
+    """
+    limit_rejects(job, job.result.rejected, "all rows are done")
