@@ -106,6 +106,7 @@ class PartitionTable:
         self._claim = claim
         self._stop_if_asked = stop_if_asked
         self._of_job = partition_table.c.job_id == job_id
+        self._is_made = False
 
     def make(self) -> None:
         """Create the tables where they are not there."""
@@ -156,7 +157,9 @@ class PartitionTable:
 
     def read(self) -> list[PartitionState]:
         """All partitions, in their order; none where the job has none."""
-        if not inspect(self._engine).has_table(partition_table.name):
+        # it is asked for twice a second while partitions run
+        self._is_made = self._is_made or inspect(self._engine).has_table(partition_table.name)
+        if not self._is_made:
             return []
         with self._engine.connect() as connection:
             rows = connection.execute(partitions_with_signals(self._of_job)).all()

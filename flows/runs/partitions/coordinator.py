@@ -67,6 +67,25 @@ class PrefectPartitioning:
             _Round(job, table, pool, self._settings.heartbeat_timeout, self._claim).go()
 
 
+class _Patience:
+    """Bears errors that follow each other for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+
+    def bear(self, error: Exception) -> None:
+        """Bear an error, or raise it."""
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since > self._seconds:
+            raise error
+
+    def begin_anew(self) -> None:
+        """What failed has not failed this time."""
+        self._since = None
+
+
 class _Round:
     """The partitions of one attempt, from the first that is begun to the last that ends."""
 
@@ -78,8 +97,7 @@ class _Round:
         self._executions: dict[int, int] = {}
         self._untaken: dict[int, int] = {}
         self._stop: StopRequested | None = None
-        self._refused_since: float | None = None
-        self._away_since: float | None = None
+        self._with_runner, self._with_target = _Patience(RUNNER_SECONDS), _Patience(RUN_SECONDS)
         #: The tasks that have ended and were not looked into yet.
         self._ended: dict[int, BaseException | None] = {}
 
@@ -89,7 +107,7 @@ class _Round:
         while not is_over:
             try:
                 is_over = self._look()
-                self._away_since = None
+                self._with_target.begin_anew()
             except Exception as error:
                 self._bear_outage(error)
         if self._stop is not None:
@@ -114,10 +132,9 @@ class _Round:
 
     def _bear_outage(self, error: Exception) -> None:
         """Bear for as long as runs do that a database is away: the partitions do too, and have not been looked at."""
-        now = time.monotonic()
-        self._away_since = self._away_since or now
-        if not is_transient(error) or now - self._away_since > RUN_SECONDS:
+        if not is_transient(error):
             raise error
+        self._with_target.bear(error)
         self._job.logger.warning("the partitions could not be looked at: %s; they go on", driver_says(error))
         self._stillness.forget()
         time.sleep(LOOK_SECONDS)
@@ -139,17 +156,10 @@ class _Round:
             try:
                 self._pool.begin(state.number, self._parameters(state))
             except Exception as error:  # whatever a runner raises whose workers or scheduler are away
-                self._bear(error)
+                self._with_runner.bear(error)
+                self._job.logger.warning("the task runner takes no partition: %s; it is asked again", error)
                 return
-            self._refused_since = None
-
-    def _bear(self, error: Exception) -> None:
-        """Bear for a while that the runner takes no task."""
-        now = time.monotonic()
-        self._refused_since = self._refused_since or now
-        if now - self._refused_since > RUNNER_SECONDS:
-            raise error
-        self._job.logger.warning("the task runner takes no partition: %s; it is asked again", error)
+            self._with_runner.begin_anew()
 
     def _parameters(self, state: PartitionState) -> dict[str, Any]:
         return {
