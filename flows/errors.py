@@ -191,7 +191,7 @@ def _when_served(job: "Job") -> str:
     return f"{when}as soon as `batch-jobs serve` runs"
 
 
-class RunnerIncomplete(PermanentError):
+class RunnerIncomplete(BatchJobError):
     """Partitions cannot run where the setting says."""
 
     def __init__(self, runner: str, missing: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from batch_jobs.flows.errors import RunnerIncomplete
 from batch_jobs.flows.runs.partitions import runners
 from batch_jobs.flows.runs.partitions.runners import require_runner
 from batch_jobs.flows.settings import Settings
+from batch_jobs.strategies.sdk.errors import PermanentError
 
 POSTGRES = "postgresql://u@db.example.com/jobs"
 
@@ -25,6 +26,7 @@ def test_a_cluster_is_refused_with_all_that_is_missing_for_it(kind: str, tmp_pat
         require_runner(given)
     said = str(refused.value)
     assert "\n" not in said
+    assert not isinstance(refused.value, PermanentError)  # once the settings are mended, a retry does it
     for missing in (
         f"{kind}://10.0.0.1:8786",
         "PREFECT_API_URL",

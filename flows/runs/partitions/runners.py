@@ -46,7 +46,7 @@ def _missing_elsewhere(settings: Settings) -> list[str]:
         missing.append("BATCH_JOBS_SECRET_KEY, the same on every machine")
     for name, url in (("DATABASE_URL", settings.jobs_url), ("TARGET_URL", settings.data_url)):
         if database_of_url(url).is_embedded:
-            missing.append(f"a BATCH_JOBS_{name} that workers reach; SQLite is a file of this machine")
+            missing.append(f"a BATCH_JOBS_{name} that workers reach (SQLite is a file of this machine)")
     if not settings.files_url:
         missing.append("a BATCH_JOBS_FILES_URL that workers reach, such as s3://bucket/jobs or a shared folder")
     return missing
