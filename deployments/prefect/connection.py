@@ -1,7 +1,6 @@
 """Which Prefect this process talks to. Prefect reads its settings once, so it is chosen before Prefect is imported."""
 
 import os
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +24,8 @@ def check_answers(known: KnownPrefect) -> None:
     import httpx
 
     url = f"{known.api_url.rstrip('/')}/admin/version"  # of a Prefect server; any other answer is one, too
-    headers = {"Authorization": f"Basic {b64encode(known.auth_string.encode()).decode()}"} if known.auth_string else {}
     try:
-        answer = httpx.get(url, headers=headers, timeout=10, verify=known.api_url.startswith("https:"))
+        answer = httpx.get(url, headers=known.headers(), timeout=10, verify=known.api_url.startswith("https:"))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise PrefectUnreachable(known.api_url, known.origin, str(error) or type(error).__name__) from None
     if answer.status_code == httpx.codes.UNAUTHORIZED and REFUSAL in answer.text:

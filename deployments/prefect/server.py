@@ -49,6 +49,10 @@ def server_environment(home: Path, port: int) -> dict[str, str]:
     }
 
 
+class PortTaken(Exception):
+    """A port was free, and is another's by the time that a server would listen there."""
+
+
 class PrefectServer:
     """A Prefect server with its data in ``home/prefect``, at one address however often it is started.
 
@@ -57,6 +61,7 @@ class PrefectServer:
 
     def __init__(self, home: Path, port: int) -> None:
         self._environment = server_environment(home, port)
+        self._port = port
         self._command = [*SERVER_COMMAND, str(port)]
         self._process: subprocess.Popen[bytes] | None = None
         #: As those know it who may talk to it.
@@ -85,10 +90,13 @@ class PrefectServer:
         """Wait until it answers.
 
         Raises:
+            PortTaken: somebody else came to listen on its port first.
             PrefectDidNotStart: it ended, or did not answer in time.
         """
         deadline = time.monotonic() + START_SECONDS
-        while not answers(self.known.api_url):
+        while not _answers_as(self.known):
+            if self.has_ended() and free_port(self._port) != self._port:
+                raise PortTaken
             if self.has_ended() or time.monotonic() > deadline:
                 raise PrefectDidNotStart(self.log, _wrong_setting(self.log) or _no_room(self.log.parent))
             time.sleep(0.1)
@@ -113,7 +121,7 @@ class PrefectServer:
 
 @contextmanager
 def running_server(home: Path, port: int) -> Iterator[PrefectServer]:
-    """Run a Prefect server that answers.
+    """Run a Prefect server that answers, at this port unless somebody else listens there by then.
 
     Raises:
         PrefectDidNotStart: it ended, or did not answer in time.
@@ -123,7 +131,12 @@ def running_server(home: Path, port: int) -> Iterator[PrefectServer]:
         pass
     server.launch()
     try:
-        server.await_answer()
+        try:
+            server.await_answer()
+        except PortTaken:
+            server = PrefectServer(home, free_port())
+            server.launch()
+            server.await_answer()
         yield server
     finally:
         server.stop()
@@ -142,11 +155,20 @@ def free_port(wished: int = 0) -> int:
 
 def answers(api_url: str) -> bool:
     """Whether a Prefect server says that it is well."""
+    return _is_ok(f"{api_url}/health", {})
+
+
+def _answers_as(known: KnownPrefect) -> bool:
+    """Whether it is this very server of ours that answers: another one does not take its auth string."""
+    return _is_ok(f"{known.api_url}/admin/version", known.headers())
+
+
+def _is_ok(url: str, headers: dict[str, str]) -> bool:
     import httpx
 
-    secure = api_url.startswith("https:")  # to read the certificates that nobody asks for takes longer than all else
+    secure = url.startswith("https:")  # to read the certificates that nobody asks for takes longer than all else
     try:
-        return httpx.get(f"{api_url}/health", timeout=5, verify=secure).status_code == 200
+        return httpx.get(url, headers=headers, timeout=5, verify=secure).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -31,6 +32,12 @@ class KnownPrefect:
     def environment(self) -> dict[str, str]:
         """The variables with which a process talks to it."""
         return {API_URL: self.api_url, **({AUTH_STRING: self.auth_string} if self.auth_string else {})}
+
+    def headers(self) -> dict[str, str]:
+        """The headers of a request to it."""
+        if not self.auth_string:
+            return {}
+        return {"Authorization": f"Basic {b64encode(self.auth_string.encode()).decode()}"}
 
 
 def auth_file(home: Path) -> Path:

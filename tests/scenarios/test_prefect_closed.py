@@ -15,6 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from batch_jobs.deployments.prefect.server import running_server
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.prefect.address import auth_file, auth_string
 from support.command_line import COMMAND, CommandLine
@@ -247,3 +248,15 @@ def test_jobs_go_the_whole_way_in_a_closed_prefect(closed: Served, gate: Path):
     closed.until_run(canceled, "CANCELLED")
     assert closed.get(canceled).status is Status.CANCELED
     assert not [word for word in ("Unauthorized", "Forbidden", "auth_string") if word in closed.said()]
+
+
+def test_a_server_whose_port_another_one_took_first_listens_elsewhere(
+    closed: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    give_database(tmp_path / "prefect")
+    taken = closed.own_prefect.api_url
+    with running_server(tmp_path, urlsplit(taken).port or 0) as server:
+        assert server.known.api_url != taken
+        answer = httpx.get(f"{server.known.api_url}/admin/version", headers=server.known.headers())
+        assert answer.status_code == 200
