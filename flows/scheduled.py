@@ -69,13 +69,17 @@ def reconcile() -> str:
 def prune() -> str:
     """Remove jobs that ended more than ``BATCH_JOBS_RETENTION_DAYS`` ago, with their files; without it, none.
 
-    The tally of jobs is counted anew, too.
+    What jobs changed more than ``BATCH_JOBS_KEEP_CHANGES_DAYS`` ago is forgotten, too, and the tally of jobs is counted
+    anew.
     """
     workspace = current_workspace()
     workspace.store.tally.recount()
-    days = workspace.settings.retention_days
+    days, kept = workspace.settings.retention_days, workspace.settings.keep_changes_days
+    if kept is not None:
+        jobs = workspace.pruning.forget_changes(timedelta(days=kept))
+        get_run_logger().info(f"the changes of {jobs} jobs were forgotten")
     if days is None:
-        return "BATCH_JOBS_RETENTION_DAYS is not set; nothing was removed"
+        return "BATCH_JOBS_RETENTION_DAYS is not set; no job was removed"
     done = str(workspace.pruning.run(timedelta(days=days)))
     get_run_logger().info(done)
     return done

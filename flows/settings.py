@@ -75,6 +75,19 @@ class Settings(BaseSettings):
     retention_days: PositiveFloat | None = Field(
         None, description="Days after which ended jobs and their files are pruned; kept for ever where it is not set."
     )
+    keep_changes: bool | None = Field(
+        None,
+        description="Whether jobs keep what they change, row by row, to look at and undo it, where their context does"
+        " not say it. Default: they do, but for rows added without a key.",
+    )
+    keep_changes_days: PositiveFloat | None = Field(
+        None, description="Days that changes are kept; as long as their job where it is not set."
+    )
+    changes_hide: str = Field(
+        "",
+        description="Columns whose values are hashed where changes are kept, patterns such as `email` or"
+        " `customers.*`, separated by commas; what they were cannot be put back.",
+    )
     secret_key: SecretStr = Field(
         SecretStr(""),
         description="Seals secret fields of contexts and signs links; the same on every machine. Default: made once,"
@@ -245,6 +258,11 @@ class Settings(BaseSettings):
     def allowed_tables(self) -> tuple[str, ...]:
         """Patterns of the tables that jobs may use; none where all are."""
         return tuple(pattern.strip() for pattern in self.tables.split(",") if pattern.strip())
+
+    @property
+    def hidden_columns(self) -> tuple[str, ...]:
+        """Patterns of the columns whose values are not kept."""
+        return tuple(pattern.strip() for pattern in self.changes_hide.split(",") if pattern.strip())
 
     @property
     def strategy_folders(self) -> list[Path]:

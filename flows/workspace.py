@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cached_property, lru_cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from batch_jobs.flows.prefect.mirror import Mirror
     from batch_jobs.flows.prefect.reconcile import Reconciling
     from batch_jobs.flows.secret_fields.sealing import Seal
+    from batch_jobs.strategies.sdk.change_log import ChangeOptions
     from batch_jobs.strategies.sdk.files import FileStore
 
 #: How many connections a process has to the job table at most; each is used for milliseconds.
@@ -120,6 +122,19 @@ class Workspace:
 
         given = self.settings.secret_key.get_secret_value()
         return Seal(installation_secret(given, self.settings.home if given else close_home(self.settings.home)))
+
+    @cached_property
+    def changes(self) -> "ChangeOptions":
+        """What is said of the changes that jobs keep."""
+        from batch_jobs.flows.secret_fields.sealing import installation_secret
+        from batch_jobs.strategies.sdk.change_log import ChangeOptions
+
+        hidden, settings = self.settings.hidden_columns, self.settings
+        if not hidden:
+            return ChangeOptions(settings.keep_changes)
+        given = settings.secret_key.get_secret_value()
+        secret = installation_secret(given, settings.home if given else close_home(settings.home))
+        return ChangeOptions(settings.keep_changes, hidden, blake2b(secret, digest_size=32, person=b"changes").digest())
 
     @cached_property
     def context_secrets(self) -> ContextSecrets:

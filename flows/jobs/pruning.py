@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine, delete, inspect, select, update
+from sqlalchemy import Engine, delete, func, inspect, select, update
 from ulid import ULID
 
 from batch_jobs.flows.jobs.named_files import NamedFiles
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload, has_not_ended, is_kept
+from batch_jobs.strategies.sdk.change_log import change_table
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
 from batch_jobs.strategies.sdk.database import for_writing
 from batch_jobs.strategies.sdk.files import JOBS, UPLOADS, FileStore
@@ -56,6 +57,16 @@ class Pruning:
             jobs += len(ids)
         return Pruned(jobs, files + self._remove_uploads(before))
 
+    def forget_changes(self, older_than: timedelta) -> int:
+        """Remove what jobs changed longer ago than this from the log; returns of how many jobs."""
+        if not inspect(self._target).has_table(change_table.name):
+            return 0
+        due = change_table.c.made_at < datetime.now(UTC) - older_than
+        with for_writing(self._target.connect()) as connection, connection.begin():
+            jobs = connection.scalar(select(func.count(change_table.c.job_id.distinct())).where(due)) or 0
+            connection.execute(delete(change_table).where(due))
+        return jobs
+
     def _mark(self, before: datetime) -> None:
         due = ~has_not_ended & (batch_job.c.updated_at < before) & is_kept
         marks = {"deleted_at": datetime.now(UTC), "version": batch_job.c.version + 1}
@@ -74,7 +85,11 @@ class Pruning:
 
     def _forget_checkpoints(self, ids: list[str]) -> None:
         there = inspect(self._target)
-        tables = [table for table in (checkpoint_table, partition_table, signal_table) if there.has_table(table.name)]
+        tables = [
+            table
+            for table in (checkpoint_table, partition_table, signal_table, change_table)
+            if there.has_table(table.name)
+        ]
         with for_writing(self._target.connect()) as connection, connection.begin():
             for table in tables:
                 connection.execute(delete(table).where(table.c.job_id.in_(ids)))

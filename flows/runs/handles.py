@@ -29,4 +29,5 @@ def parts_of(workspace: Workspace, job: Job, target: Engine, checkpoints: Checkp
         workspace.settings.chunk_size,
         workspace.settings.allowed_sources,
         workspace.access.of(job),
+        workspace.changes,
     )

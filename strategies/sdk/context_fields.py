@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 from pydantic.fields import FieldInfo
 
 
@@ -26,6 +26,16 @@ TableName = Annotated[str, Names.TABLE]
 Query = Annotated[str, Names.QUERY]
 #: An address that a file is fetched from; a secret, since it may hold a password or a signature.
 SourceAddress = Annotated[SecretStr, Names.SOURCE]
+
+#: Whether what the job changes is kept; ``None`` leaves it to the setting.
+KeepChanges = Annotated[
+    bool | None,
+    Field(
+        title="Keep changes",
+        description="Keep what the job changes, row by row, to look at it and to undo it; default: the setting "
+        "KEEP_CHANGES, which is on",
+    ),
+]
 
 FILE_FIELDS = frozenset({"file_key", "fileKey"})
 

@@ -159,6 +159,13 @@ class TargetOlder(BatchJobError):
         )
 
 
+class RowsMoved(BatchJobError):
+    """Others wrote rows of a chunk between two of its statements: what would be logged of them is not what was done."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"others wrote the same rows of {table} at the same moment")
+
+
 class ChunkIsIn(BatchJobError):
     """A chunk was tried again that is in: the answer to its commit was lost, not the commit."""
 

@@ -8,7 +8,7 @@ from itertools import islice
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.connecting import RUN_SECONDS
 from batch_jobs.strategies.sdk.database import driver_says
-from batch_jobs.strategies.sdk.errors import ChunkIsIn
+from batch_jobs.strategies.sdk.errors import ChunkIsIn, RowsMoved
 from batch_jobs.strategies.sdk.forks import ending_forks
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.partitioning import Partitioning, is_cut, run_partitions
@@ -96,7 +96,7 @@ def _until_it_passes(work: Callable[[], None], job: JobRun, may_repeat: Callable
                 work()
             return
         except Exception as error:
-            if not (is_transient(error) or isinstance(error, ChunkIsIn)) or not may_repeat():
+            if not (is_transient(error) or isinstance(error, (ChunkIsIn, RowsMoved))) or not may_repeat():
                 raise
             if job.chunks_committed > done:
                 left, done, since = _pauses(), job.chunks_committed, time.monotonic()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from sqlalchemy import Connection, Engine
 
+from batch_jobs.strategies.sdk.change_log import ChangeOptions, Changes
 from batch_jobs.strategies.sdk.checkpoint import Checkpoint, Checkpoints
 from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.errors import StopRequested
@@ -90,6 +91,7 @@ class JobParts:
     chunk_size: int = DEFAULT_CHUNK_SIZE
     sources: Sources = field(default_factory=Sources)
     access: DataAccess = field(default_factory=DataAccess)
+    changes: ChangeOptions = field(default_factory=ChangeOptions)
     #: Which partition this is the work on, ``None`` for the job as a whole.
     partition: PartitionState | None = None
     #: What ``around_partitions`` yielded.
@@ -122,6 +124,8 @@ class JobRun:
         self.files = parts.files
         self.sources = parts.sources
         self.access = parts.access
+        #: What the job changes, for the log.
+        self.changes = Changes(parts.changes, getattr(identity.context, "keep_changes", None))
         self.progress = Progress(self.result, self._save_soon)
         self.partition: Partition | None = parts.partition.partition if parts.partition else None
         self.shared = parts.shared
@@ -281,7 +285,7 @@ class JobRun:
         before = self.progress.begin_chunk()
         try:
             with self._checkpoints.transaction() as connection:
-                with WrittenRows(connection) as written, ending_forks():
+                with WrittenRows(connection) as written, self.changes.in_chunk(connection), ending_forks():
                     yield connection
                 committed = self._close_chunk(
                     connection, Checkpoint(done.chunk_number + 1, cursor, before), written.rows
@@ -334,6 +338,7 @@ class JobRun:
     def begin_processing(self) -> None:
         """Take the right to write, and go on from where the last attempt got to."""
         self._checkpoint = self._checkpoints.take()
+        self.changes.make_table(self.target)
         self.rejects.discard_after(self._checkpoint.chunk_number)
         self.progress.end_chunk(self._checkpoint.counters.model_copy())
 
@@ -348,6 +353,7 @@ class JobRun:
             self.chunk_size,
             self.sources,
             self.access,
+            self.changes.options,
             state,
             self.shared,
         )
@@ -388,6 +394,7 @@ class JobRun:
         counters.rejected += self.rejects.pending_rows()
         require_json(begun.cursor, "the cursor of job.chunk")
         checkpoint = Checkpoint(begun.chunk_number, storable_json(begun.cursor), counters)
+        self.changes.write(connection, self.id, self._number, checkpoint.chunk_number)
         self._checkpoints.save(connection, checkpoint)
         self.rejects.flush_chunk(checkpoint.chunk_number)
         return checkpoint

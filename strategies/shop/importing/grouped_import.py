@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Table
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.context_fields import KeepChanges
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.partition import Partition, in_one
@@ -65,6 +66,7 @@ class GroupedLoading(BaseModel):
         title="All or nothing",
         description="One transaction for the whole file, and no reject at all, as Medusa has it",
     )
+    keep_changes: KeepChanges = None
 
 
 class GroupedImportContext(ReadingOptions, GroupedLoading, InputOptions):

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, Engine, insert, inspect, text
 
+from batch_jobs.strategies.sdk.change_log import change_table
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table, create_table
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.partition_table import partition_table, signal_table
@@ -27,7 +28,7 @@ def create_shop(engine: Engine) -> bool:
 
     Of an existing shop, Medusa's own among them, nothing is altered: only the tables of checkpoints are added.
     """
-    for table in (checkpoint_table, signal_table, partition_table):
+    for table in (checkpoint_table, signal_table, partition_table, change_table):
         create_table(engine, table)
     if inspect(engine).has_table(tables.product.name):
         return False

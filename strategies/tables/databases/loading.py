@@ -4,8 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Column, Connection, Table
+
+from batch_jobs.strategies.sdk.change_log import Kind
 
 #: The temporary table of a connection in which rows wait to be compared or put into the target.
 STAGE = "batch_job_stage"
@@ -36,6 +40,8 @@ class Destination:
     resets: bool = False
     #: Columns that known rows get their default in, and the SQL of that.
     defaults: Mapping[str, str] = field(default_factory=dict)
+    #: The columns by which the change log names rows; empty where changes are not kept.
+    logged_by: tuple[str, ...] = ()
 
     @property
     def others(self) -> list[str]:
@@ -58,6 +64,13 @@ class Destination:
     def creates(self) -> bool:
         """Whether a row with a new key can go in."""
         return self.mode != "update" and not self.needs
+
+    @property
+    def unsaid(self) -> list[str]:
+        """The columns of a new row whose values the database makes, and somebody may change later."""
+        return [
+            column.name for column in self.table.columns if column.name not in self.columns and column.computed is None
+        ]
 
     def column(self, name: str) -> Column[Any]:
         """The table's column of this name."""
@@ -101,17 +114,43 @@ def _counts_up(column: Column[Any]) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class RowChanges:
+    """What was done to some of the rows written.
+
+    ``rows`` are their indices; ``values`` has for each of them what a column was before (``-name``) and is now
+    (``+name``), ``None`` where a row was created that has what was written and nothing else.
+    """
+
+    kind: Kind
+    rows: npt.NDArray[np.int64]
+    values: pa.Table | None = None
+
+
 @dataclass
 class Written:
     """What became of the rows written: counts, and the indices of rows refused.
 
     ``known`` are those whose key is in the table and should not, ``unknown`` those whose key should be and is not.
+    ``changes`` are for the log, where the destination has one.
     """
 
     created: int = 0
     updated: int = 0
     known: list[int] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)
+    changes: list[RowChanges] = field(default_factory=list)
+
+    def add(self, more: "Written") -> None:
+        """Add what became of further of the rows."""
+        self.created += more.created
+        self.updated += more.updated
+        self.changes += more.changes
+
+
+def created(rows: int) -> RowChanges:
+    """All rows written are new."""
+    return RowChanges("created", np.arange(rows))
 
 
 class Loader(Protocol):
@@ -150,13 +189,24 @@ class Loader(Protocol):
     def fetch(self, connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
         """The rows of a query, a few at a time."""
 
-    def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: "Removal") -> int:
-        """Remove the rows with these keys, given as ``Database.carried`` has them; returns how many there were."""
+    def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: "Removal") -> "Removed":
+        """Remove the rows with these keys, given as ``Database.carried`` has them."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """How many rows there were, and for the log, where there is one, which: the key (``=name``) and each column."""
+
+    count: int
+    values: pa.Table | None = None
 
 
 @dataclass(frozen=True)
 class Removal:
-    """How rows are removed: the SQL condition on ``target`` that they still meet, and what marks them, if anything."""
+    """How rows are removed: the SQL condition on ``target`` that they still meet, and what marks them, if anything.
+
+    ``marks`` are columns and the SQL of what they get.
+    """
 
     condition: str
-    marks: str | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)

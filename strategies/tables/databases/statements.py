@@ -78,10 +78,14 @@ class Statements:
         """Remove the rows of the target that have the keys of the stage."""
         if removal.marks:
             return (
-                f"UPDATE {self.table} AS target SET {removal.marks} FROM {STAGE} AS stage "
+                f"UPDATE {self.table} AS target SET {self.marking(removal)} FROM {STAGE} AS stage "
                 f"WHERE {self.same} AND {removal.condition}"
             )
         return f"DELETE FROM {self.table} AS target USING {STAGE} AS stage WHERE {self.same} AND {removal.condition}"
+
+    def marking(self, removal: Removal) -> str:
+        """What an UPDATE sets that marks removed rows."""
+        return ", ".join(f"{self.database.quoted(name)} = {value}" for name, value in removal.marks.items())
 
 
 def same_key(database: Database, destination: Destination, left: str, right: str) -> str:

@@ -10,10 +10,12 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Engine, Table, inspect
 
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.context_fields import KeepChanges
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused, StrategyIncomplete, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.partition import Partition, in_one
+from batch_jobs.strategies.tables.changes.recording import key_of_log
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import refuse_unwritable, require_table, shown
 from batch_jobs.strategies.tables.formats.marks import Mark, Marks
@@ -74,6 +76,7 @@ class FrameUpdate(BatchJobStrategy, abstract=True):
             description="Fail before anything is written when more rows than this are bad; default: any number",
             ge=0,
         )
+        keep_changes: KeepChanges = None
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(abstract=abstract, **kwargs)
@@ -182,7 +185,7 @@ class _Rows:
         #: Keys in order, at which the rows can be cut.
         self.marks = Marks()
         #: Where the rows go.
-        self.destination = replace(source, columns=[])
+        self.destination = replace(source, columns=[], logged_by=key_of_log(job.changes, table, read, plan.key))
         if plan.mapping:
             self._settle(list(plan.mapping))
 

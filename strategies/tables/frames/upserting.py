@@ -9,8 +9,10 @@ import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection
 
+from batch_jobs.strategies.sdk.change_log import changes_of
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.tables.changes.recording import changed_rows, key_of_log, record
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import refuse_unwritable, require_table
 from batch_jobs.strategies.tables.formats.reading import Batch
@@ -59,7 +61,9 @@ def upsert(
     refuse_unfit(names, {name: values.type for name, values in columns.items()}, found, key, mode)
     chosen = choose_key(mode, list(key), found, names)
     collations = unique_key(connection.engine, found, chosen).collations if mode != "append" else {}
-    destination = Destination(found, names, chosen if mode != "append" else [], mode, collations)
+    key_columns = chosen if mode != "append" else []
+    logged_by = key_of_log(changes_of(connection), found, names, key_columns)
+    destination = Destination(found, names, key_columns, mode, collations, logged_by=logged_by)
     rows = _checked(frame, columns, Converter(found, {name: name for name in names}, destination.key, restores=False))
     if not rows.num_rows:
         return Upserted(0, 0, 0)
@@ -70,6 +74,7 @@ def upsert(
     if refused:
         there = "already in" if written.known else "not in"
         raise JobRefused(f"the key on {_place(frame, refused[0])} is {there} {found.fullname}, for mode {mode}")
+    record(connection, (changed_rows(destination, rows, None, change) for change in written.changes))
     loader.note_numbers(connection, rows)
     return Upserted(written.created, written.updated, rows.num_rows - written.created - written.updated)
 

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.rejects import Reject
+from batch_jobs.strategies.tables.changes.blocks import ChangedRows
+from batch_jobs.strategies.tables.changes.recording import changed_rows, record
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader, Written, refers_to_itself
 from batch_jobs.strategies.tables.databases.savepoint import savepoint
 from batch_jobs.strategies.tables.formats.reading import Reader
@@ -153,15 +155,17 @@ class Outcome:
     updated: int = 0
     unchanged: int = 0
     rejects: list[Reject] = field(default_factory=list)
+    changes: list[ChangedRows] = field(default_factory=list)
 
 
 def write_chunk(connection: Connection, loader: Loader, chunk: Chunk, destination: Destination) -> Outcome:
     """Write the good rows of a chunk in the connection's transaction."""
     if chunk.pieces:
         loader.begin(connection, chunk.last)
-    if chunk.checked.batch.origin is None:
-        return _write_pieces(connection, loader, chunk, destination)
-    return _write_whole_lines(connection, loader, chunk, destination)
+    write = _write_pieces if chunk.checked.batch.origin is None else _write_whole_lines
+    outcome = write(connection, loader, chunk, destination)
+    record(connection, outcome.changes)
+    return outcome
 
 
 class _SiblingsIn(Exception):
@@ -221,5 +225,10 @@ def _write_piece(connection: Connection, loader: Loader, piece: Piece, words: Wo
         outcome.rejects += [words.refuse(index, words.known(index)) for index in known]
         unknown = (int(piece.indices[part.start + index]) for index in written.unknown)
         outcome.rejects += [words.refuse(index, words.unknown(index)) for index in unknown]
-        loader.note_numbers(connection, piece.rows.slice(part.start, part.rows))
+        rows, lines = (
+            piece.rows.slice(part.start, part.rows),
+            words.checked.lines[piece.indices[part.start :][: part.rows]],
+        )
+        outcome.changes += [changed_rows(words.destination, rows, lines, change) for change in written.changes]
+        loader.note_numbers(connection, rows)
     outcome.rejects += [words.refuse(int(piece.indices[row.index]), row.message) for row in refused]

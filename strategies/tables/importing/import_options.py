@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
+from batch_jobs.strategies.sdk.context_fields import KeepChanges
 from batch_jobs.strategies.tables.formats.format import FormatName
 from batch_jobs.strategies.tables.formats.options import ReadingOptions
 from batch_jobs.strategies.tables.importing.inputs import InputOptions
@@ -26,6 +27,7 @@ class Loading(BaseModel):
         description="Fail before anything is written when more rows than this are bad; default: any number",
         ge=0,
     )
+    keep_changes: KeepChanges = None
 
 
 class FormatOption(BaseModel):

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Table
 from batch_jobs.strategies.sdk.database import Database, database_of, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, Destination, Loader, Removal
+from batch_jobs.strategies.tables.changes.recording import record, removed_rows
+from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, Destination, Loader, Removal, Removed
 from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.databases.statements import same_key
 from batch_jobs.strategies.tables.importing.comparing import SAMPLE_SIZE
@@ -59,8 +60,7 @@ class MissingRows:
     @property
     def removal(self) -> Removal:
         """What happens to them."""
-        sets = (f"{self._database.quoted(name)} = {self._literal(value)}" for name, value in self._marks.items())
-        return Removal(self._condition, ", ".join(sets) or None)
+        return Removal(self._condition, {name: self._literal(value) for name, value in self._marks.items()})
 
     def find(self, keys: StagedKeys) -> Found:
         """Find them beside the keys of the whole file, which are settled.
@@ -218,11 +218,13 @@ def remove_missing(
             left -= len(page)
             with job.chunk(cursor=REMOVING) as connection:
                 loader.begin(connection, last=left <= 0)
-                job.count(removed=_remove(connection, loader, page, missing.removal))
+                removed = _remove(connection, loader, page, missing.removal)
+                record(connection, removed_rows(destination, missing.removal, removed))
+                job.count(removed=removed.count)
                 job.progress.advance(len(page))
 
 
-def _remove(connection: Connection, loader: Loader, page: list[tuple[Any, ...]], removal: Removal) -> int:
+def _remove(connection: Connection, loader: Loader, page: list[tuple[Any, ...]], removal: Removal) -> Removed:
     try:
         return loader.remove(connection, page, removal)
     except Exception as error:

@@ -4,6 +4,7 @@ from sqlalchemy import Table, select
 
 from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.tables.changes.recording import key_of_log
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, require_table
 from batch_jobs.strategies.tables.importing.creation import Creation
@@ -21,11 +22,12 @@ def destination_of(job: JobRun, plan: ImportPlan, table: Table, exists: bool) ->
     """Where rows go; ``exists`` says whether the table is there."""
     context: ImportContext = job.context
     columns = list(plan.mapping.values())
+    logged_by = key_of_log(job.changes, table, columns, plan.key if context.mode != "append" else [])
     if context.mode == "append":
-        return Destination(table, columns, [], context.mode)
+        return Destination(table, columns, [], context.mode, logged_by=logged_by)
     collations = unique_key(job.target, table, plan.key).collations if exists else {}
     resets = value_options(context).empty == "default"
-    return Destination(table, columns, plan.key, context.mode, collations, resets=resets)
+    return Destination(table, columns, plan.key, context.mode, collations, resets=resets, logged_by=logged_by)
 
 
 def has_rows(job: JobRun, table: Table) -> bool:

@@ -3,12 +3,24 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.database import Database, driver_of
-from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, STAGE, UPDATING, Destination, Removal, Written
+from batch_jobs.strategies.tables.databases.loading import (
+    KEYS,
+    ROW,
+    STAGE,
+    UPDATING,
+    Destination,
+    Removal,
+    Removed,
+    RowChanges,
+    Written,
+    created,
+)
 from batch_jobs.strategies.tables.databases.postgresql import COMMIT_LAZILY
 from batch_jobs.strategies.tables.databases.postgresql.copying import (
     Encoded,
@@ -17,6 +29,13 @@ from batch_jobs.strategies.tables.databases.postgresql.copying import (
     copy,
     encode,
     server_types,
+)
+from batch_jobs.strategies.tables.databases.postgresql.logging import (
+    LoggingStatements,
+    insert_logged,
+    insert_new_logged,
+    remove_logged,
+    update_logged,
 )
 from batch_jobs.strategies.tables.databases.postgresql.sequences import Sequences
 from batch_jobs.strategies.tables.databases.savepoint import savepoint
@@ -27,9 +46,13 @@ DIRECT_ERRORS: tuple[type[Exception], ...] = (psycopg.NotSupportedError, psycopg
 #: The planner knows nothing of rows just staged, and would rather read the whole target for each batch.
 LOOK_UP_EACH = "; ".join(f"SET LOCAL enable_{way} = off" for way in ("hashjoin", "mergejoin", "memoize", "bitmapscan"))
 FETCHED = 1_000
-#: What kind of relation it is, and whether a trigger takes rows in its place: INSTEAD (64) and INSERT (4) of its type.
+#: What kind of relation it is, whether a trigger takes rows in its place, INSTEAD (64) and INSERT (4) of its type, and
+#: whether one is called for each row (1), but for those that the server has itself for foreign keys.
 RELATION = """
-SELECT relkind::text, EXISTS (SELECT FROM pg_trigger WHERE tgrelid = pg_class.oid AND tgtype & 68 = 68)
+SELECT
+  relkind::text,
+  EXISTS (SELECT FROM pg_trigger WHERE tgrelid = pg_class.oid AND tgtype & 68 = 68),
+  EXISTS (SELECT FROM pg_trigger WHERE tgrelid = pg_class.oid AND tgtype & 1 = 1 AND NOT tgisinternal)
 FROM pg_class WHERE oid = %s::regclass
 """
 #: In a connection's ``info``: the types of the target's columns, which the stage has too.
@@ -44,7 +67,7 @@ class PostgresqlLoader:
         self._destination = destination
         self._sequences = Sequences(database, destination)
         self._by_columns: dict[tuple[str, ...], _Statements] = {}
-        self._has_row_versions = True
+        self._kind, self._has_triggers = "r", False
         self._stage_is_empty = False
         #: Whether encoding in binary is of use: it is not where the server has another type than was read of it.
         self._in_binary = True
@@ -58,10 +81,11 @@ class PostgresqlLoader:
     def write(self, connection: Connection, payload: Encoded) -> Written:
         """Copy straight into the table as long as all rows are new, twice as fast; from then on by way of the stage."""
         sql = self._statements(payload.rows.column_names)
-        if self._expects_new and sql.destination.creates:
+        if self._expects_new and sql.destination.creates and not sql.reads_back:
             try:
                 with savepoint(connection):
-                    return Written(created=self._copy(connection, sql.into_target, payload))
+                    rows = self._copy(connection, sql.into_target, payload)
+                return Written(rows, changes=[created(rows)] if sql.is_logged else [])
             except psycopg.Error as error:
                 may_pass = self._database.is_about_a_row(error) or isinstance(error, DIRECT_ERRORS)
                 # without ``begin`` there is no stage: a row that is refused is the caller's to find
@@ -86,8 +110,8 @@ class PostgresqlLoader:
         if connection.info.get(STAGE) is not self or connection.info.get(TYPES) != types:
             driver_of(connection).execute(self._sql.drop_stage)
             driver_of(connection).execute(self._sql.make_stage)
-            kind, is_by_trigger = driver_of(connection).execute(RELATION, [self._sql.table]).fetchone()
-            self._has_row_versions = kind == "r"
+            found = driver_of(connection).execute(RELATION, [self._sql.table]).fetchone()
+            self._kind, is_by_trigger, self._has_triggers = found
             # a COPY counts the rows too that such a trigger left out
             self._expects_new = self._expects_new and not is_by_trigger
             self._by_columns.clear()
@@ -125,42 +149,52 @@ class PostgresqlLoader:
             cursor.itersize = FETCHED
             yield from cursor.execute(query)
 
-    def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> int:
+    def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> Removed:
         """The keys are texts."""
         sql = self._statements(self._destination.key)
         rows = pa.table([pa.array(cells, pa.string()) for cells in zip(*keys, strict=True)], self._destination.key)
         self._fill(connection, sql.into_stage, as_csv(rows))
-        return int(driver_of(connection).execute(sql.remove(removal)).rowcount)
+        if sql.is_logged:
+            return remove_logged(connection, sql.logging, removal)
+        return Removed(int(driver_of(connection).execute(sql.remove(removal)).rowcount))
 
     def _by_stage(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
         driver, mode = driver_of(connection), self._destination.mode
-        if mode == "append":
+        if mode == "append" and not sql.reads_back:
             self._fill(connection, sql.into_stage, payload)
-            return Written(created=driver.execute(sql.append).rowcount)
+            rows = driver.execute(sql.append).rowcount
+            return Written(rows, changes=[created(rows)] if sql.is_logged else [])
+        if sql.reads_back and mode in ("append", "insert"):
+            self._fill(connection, sql.into_numbered, self.encode(_numbered(payload.rows)))
+            return insert_logged(connection, sql.logging)
         if mode == "insert":
             return self._insert(connection, payload, sql)
         return self._upsert(connection, payload, sql)
 
     def _upsert(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
         driver, found = driver_of(connection), Written()
-        if sql.destination.creates:
+        if sql.destination.creates and not sql.is_logged:
             self._fill(connection, sql.into_stage, payload)
         else:
             self._fill(connection, sql.into_numbered, self.encode(_numbered(payload.rows)))
+        if not sql.destination.creates:
             found.unknown = [row for (row,) in driver.execute(sql.unknown)]
         # an INSERT that meets a row locks it and writes that down, though it changes nothing; a join only reads
         known, changed = driver.execute(sql.counts).fetchone()
         if changed:
-            found.updated = driver.execute(sql.update).rowcount
+            found.add(update_logged(connection, sql.logging, changed) if sql.is_logged else _updated(driver, sql))
         if sql.destination.creates and known < payload.rows.num_rows:
-            found.created, touched = driver.execute(sql.insert_new).fetchone()
-            found.updated += touched - found.created
+            if sql.is_logged:
+                found.add(insert_new_logged(connection, sql.logging, payload.rows.num_rows, known))
+            else:
+                found.add(_inserted(driver, sql))
         return found
 
     def _insert(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
         staged = self._fill(connection, sql.into_numbered, self.encode(_numbered(payload.rows)))
         known = [row for (row,) in driver_of(connection).execute(sql.insert)]
-        return Written(staged - len(known), known=known)
+        new = RowChanges("created", np.setdiff1d(np.arange(staged), known))
+        return Written(staged - len(known), known=known, changes=[new] if sql.is_logged else [])
 
     def _fill(self, connection: Connection, into: str, payload: Encoded) -> int:
         if not self._stage_is_empty:
@@ -182,7 +216,7 @@ class PostgresqlLoader:
     def _statements(self, columns: Sequence[str]) -> "_Statements":
         found = self._by_columns.get(tuple(columns))
         if found is None:
-            found = _Statements(self._database, self._destination.only(columns), self._has_row_versions)
+            found = _Statements(self._database, self._destination.only(columns), self._kind, self._has_triggers)
             self._by_columns[tuple(columns)] = found
         return found
 
@@ -190,7 +224,7 @@ class PostgresqlLoader:
 class _Statements(Statements):
     """Every statement of the loader, for rows of some columns."""
 
-    def __init__(self, database: Database, destination: Destination, has_row_versions: bool) -> None:
+    def __init__(self, database: Database, destination: Destination, kind: str, has_triggers: bool) -> None:
         super().__init__(database, destination)
         columns, stage = database.names(destination.columns), f"pg_temp.{STAGE}"
         overriding = "OVERRIDING SYSTEM VALUE" if _has_identity(destination) else ""
@@ -208,12 +242,16 @@ class _Statements(Statements):
         self.into_numbered = f"{stage} ({columns}, {ROW})"
         self.into_target = f"{self.table} ({columns})"
         self.append = append
+        self.is_logged = bool(destination.logged_by)
+        #: The same, returning what was done.
+        self.logging = LoggingStatements(database, destination, append, kind, has_triggers)
+        self.reads_back = self.is_logged and self.logging.reads_back
         if not destination.key:
             return
         conflict = upsert_clause(database, destination)
         # a row version with xmax 0 was made by this INSERT, others were made by somebody else a moment ago and
         # updated; the parts of a partitioned table do not say
-        is_created = "(xmax = 0)" if has_row_versions else "TRUE"
+        is_created = "(xmax = 0)" if kind == "r" else "TRUE"
         #: Rows that are not there.
         self.insert_new = (
             f"WITH written AS ({append} WHERE {self.is_new} {conflict} RETURNING {is_created} AS created) "
@@ -229,6 +267,15 @@ class _Statements(Statements):
             f"WITH done AS ({append} {conflict} RETURNING {keys}) SELECT {ROW} FROM {stage} AS stage "
             f"WHERE NOT EXISTS (SELECT FROM done WHERE {same}) ORDER BY {ROW}"
         )
+
+
+def _updated(driver: Any, sql: _Statements) -> Written:
+    return Written(updated=driver.execute(sql.update).rowcount)
+
+
+def _inserted(driver: Any, sql: _Statements) -> Written:
+    created, touched = driver.execute(sql.insert_new).fetchone()
+    return Written(created, touched - created)
 
 
 def _has_identity(destination: Destination) -> bool:

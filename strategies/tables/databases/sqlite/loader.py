@@ -10,7 +10,18 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, Float, Numeric
 
 from batch_jobs.strategies.sdk.database import Database, driver_of
-from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, STAGE, Destination, Removal, Written
+from batch_jobs.strategies.tables.databases.loading import (
+    KEYS,
+    ROW,
+    STAGE,
+    Destination,
+    Removal,
+    Removed,
+    Written,
+    created,
+)
+from batch_jobs.strategies.tables.databases.savepoint import savepoint
+from batch_jobs.strategies.tables.databases.sqlite.logging import Logging, has_triggers
 from batch_jobs.strategies.tables.databases.statements import Statements, upsert_clause
 
 #: The view of a name, in the main database or a temporary one.
@@ -30,6 +41,10 @@ class Encoded:
     rows: Rows
 
 
+class _SomeAreThere(Exception):
+    """Not all rows of a chunk are new."""
+
+
 class SqliteLoader:
     """Rows as tuples. SQLite has one writer, so that nobody comes between two statements of a chunk."""
 
@@ -38,6 +53,8 @@ class SqliteLoader:
         self._destination = destination
         self._by_columns: dict[tuple[str, ...], _Statements] = {}
         self._view: bool | None = None
+        self._triggers: bool | None = None
+        self._expects_new = True
 
     def encode(self, rows: pa.Table) -> Encoded:
         """The rows as tuples of what SQLite stores."""
@@ -50,6 +67,8 @@ class SqliteLoader:
     def write(self, connection: Connection, payload: Encoded) -> Written:
         """Write rows in the way of the destination's mode."""
         sql, rows, mode = self._statements(payload.columns), payload.rows, self._destination.mode
+        if self._destination.logged_by:
+            return self._write_logged(connection, payload, sql)
         if mode == "append":
             by_trigger = self._is_view(connection)
             return Written(created=(_count_by_trigger if by_trigger else _count)(connection, sql.insert, rows))
@@ -103,11 +122,42 @@ class SqliteLoader:
         finally:
             driver.text_factory = before
 
-    def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> int:
+    def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> Removed:
         """The keys are as SQLite has them."""
         sql = self._statements(self._destination.key)
         self._fill(connection, sql, keys)
-        return int(driver_of(connection).execute(sql.remove(removal)).rowcount)
+        values = sql.logging.removed(connection, removal) if self._destination.logged_by else None
+        return Removed(int(driver_of(connection).execute(sql.remove(removal)).rowcount), values)
+
+    def _write_logged(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
+        """What is new and what differs is found beforehand, in the stage, and only that is written."""
+        rows, reads_back = payload.rows, self._reads_back(connection, sql)
+        if self._expects_new and sql.destination.creates and not reads_back:
+            try:
+                with savepoint(connection):
+                    if _count(connection, sql.insert_if_new, rows) < len(rows):
+                        raise _SomeAreThere
+                return Written(len(rows), changes=[created(len(rows))])
+            except _SomeAreThere:
+                self._expects_new = False
+        self._fill(connection, sql, rows)
+        new, known = sql.logging.new_and_known(connection, len(rows))
+        found = Written()
+        if not sql.destination.creates:
+            found.unknown = new
+        elif new:
+            _count(connection, sql.insert_if_new, [rows[row] for row in new])
+            found.add(sql.logging.created(connection, new, reads_back))
+        if self._destination.mode == "insert":
+            found.known = known
+        elif known and sql.update and self._destination.mode != "append":
+            found.add(sql.logging.updated(connection))
+        return found
+
+    def _reads_back(self, connection: Connection, sql: "_Statements") -> bool:
+        if self._triggers is None:
+            self._triggers = has_triggers(connection, self._destination.table)
+        return self._triggers or bool(sql.destination.unsaid)
 
     def _update(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
         self._fill(connection, sql, payload.rows)
@@ -146,11 +196,14 @@ class _Statements(Statements):
         values = f"INSERT INTO {self.table} ({columns}) VALUES ({marks})"
         self.insert = f"{values} {upsert_clause(database, destination) if destination.key else ''}"
         self.insert_new = f"{values} ON CONFLICT ({database.names(destination.key)}) DO NOTHING"
+        self.insert_if_new = self.insert_new if destination.key else values
         #: Columns of the target's own types, without its constraints.
         self.empty = f"SELECT {columns}, 0 AS {ROW} FROM {self.table} WHERE 0"
         self.drop_stage = f"DROP TABLE IF EXISTS temp.{STAGE}"
         self.make_stage = f"CREATE TEMPORARY TABLE {STAGE} AS {self.empty}"
         self.fill_stage = f"INSERT INTO temp.{STAGE} VALUES ({marks}, ?)"
+        #: What is to be known of changes for the log.
+        self.logging = Logging(database, destination)
 
     def remove(self, removal: Removal) -> str:
         """A DELETE by the keys, as there is none with USING."""

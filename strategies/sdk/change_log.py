@@ -1,0 +1,155 @@
+"""What jobs have changed in the target, row by row in blocks, each committed together with the rows it tells of."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import (
+    DDL,
+    JSON,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    event,
+    insert,
+)
+
+from batch_jobs.strategies.sdk.checkpoint import WHOLE, create_table, metadata
+
+Kind = Literal["created", "updated", "removed"]
+
+change_table = Table(
+    "batch_job_change",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("chunk", Integer, primary_key=True, autoincrement=False),
+    # the order in the chunk
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("table_name", Text, nullable=False),
+    Column("kind", String(8), nullable=False),
+    # the names of the columns that tell rows apart
+    Column("key_columns", JSON, nullable=False),
+    Column("rows", Integer, nullable=False),
+    # column -> in how many of the rows it changed
+    Column("columns", JSON, nullable=False),
+    # which keys may be in the block, see ``tables.changes.sieve``
+    Column("sieve", LargeBinary, nullable=False),
+    # the rows, see ``tables.changes.blocks``
+    Column("data", LargeBinary, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Index("batch_job_change_by_table", "table_name"),
+)
+# it is compressed already
+_UNCOMPRESSED: Any = DDL  # to mypy it has no types
+event.listen(
+    change_table,
+    "after_create",
+    _UNCOMPRESSED(
+        "ALTER TABLE batch_job_change ALTER data SET STORAGE EXTERNAL, ALTER sieve SET STORAGE EXTERNAL"
+    ).execute_if(dialect="postgresql"),
+)
+#: In the ``info`` of a chunk's connection: what takes the changes made in it.
+CHANGES = "batch_job_changes"
+
+
+@dataclass(frozen=True)
+class LoggedBlock:
+    """Rows of one table to which the same was done.
+
+    ``table`` is its name, with its schema if it was given with one; ``columns`` says in how many rows each changed;
+    ``data`` has the rows and ``sieve`` finds keys among them.
+    """
+
+    table: str
+    kind: Kind
+    key: list[str]
+    rows: int
+    columns: Mapping[str, int]
+    sieve: bytes
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ChangeOptions:
+    """What is said of all jobs: whether changes are kept (``None``: as each strategy has it), which columns' values are
+    hashed instead (patterns of ``column`` or ``table.column``), and the key that they are hashed with."""
+
+    keep: bool | None = None
+    hidden: tuple[str, ...] = ()
+    secret: bytes = b""
+
+
+class Changes:
+    """The changes that a job makes.
+
+    Args:
+        options: for all jobs.
+        asked: whether this job's context asks to keep them, ``None`` where it does not say.
+    """
+
+    def __init__(self, options: ChangeOptions, asked: bool | None) -> None:
+        self.options = options
+        #: Whether changes are kept.
+        self.are_kept = next((said for said in (asked, options.keep) if said is not None), True)
+        self._blocks: list[LoggedBlock] = []
+
+    def make_table(self, engine: Engine) -> None:
+        """Create the table where changes are kept, and it is not there."""
+        if self.are_kept:
+            create_table(engine, change_table)
+
+    def add(self, block: LoggedBlock) -> None:
+        """Take rows that the open chunk changes; they are written with it."""
+        self._blocks.append(block)
+
+    @contextmanager
+    def in_chunk(self, connection: Connection) -> Iterator[None]:
+        """The time of a chunk on this connection."""
+        if not self.are_kept:
+            yield
+            return
+        connection.info[CHANGES] = self
+        self._blocks.clear()
+        try:
+            yield
+        finally:
+            connection.info.pop(CHANGES, None)
+
+    def write(self, connection: Connection, job_id: str, partition: int | None, chunk: int) -> None:
+        """Write what the chunk of this number changed, in its transaction."""
+        if not self._blocks:
+            return
+        place = {"job_id": job_id, "partition": WHOLE if partition is None else partition, "chunk": chunk}
+        now = datetime.now(UTC)
+        rows = [_row(block, now) | place | {"number": number} for number, block in enumerate(self._blocks)]
+        connection.execute(insert(change_table), rows)
+        self._blocks.clear()
+
+
+def changes_of(connection: Connection) -> Changes | None:
+    """What takes the changes made in the chunk that is open on a connection; ``None`` where none are kept."""
+    found: Changes | None = connection.info.get(CHANGES)
+    return found
+
+
+def _row(block: LoggedBlock, now: datetime) -> dict[str, object]:
+    return {
+        "table_name": block.table,
+        "kind": block.kind,
+        "key_columns": block.key,
+        "rows": block.rows,
+        "columns": dict(block.columns),
+        "sieve": block.sieve,
+        "data": block.data,
+        "made_at": now,
+    }

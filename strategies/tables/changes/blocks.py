@@ -1,0 +1,90 @@
+"""Rows of the change log as Arrow tables: the key, the line, and what each column was before and after.
+
+A column of the key is called ``=name``, what a column held before the job ``-name``, and afterwards ``+name``. Created
+rows have only ``+``, removed ones only ``-``; an updated row has both of a column, and neither where the column did not
+change. Values are of Arrow's types where they came that way, else texts from which the database makes the same again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch_jobs.strategies.sdk.change_log import Kind, LoggedBlock
+from batch_jobs.strategies.tables.changes.sieve import sieve_of
+
+KEY, BEFORE, AFTER = "=", "-", "+"
+LINE = "line"
+
+
+@dataclass(frozen=True)
+class ChangedRows:
+    """Rows of one table to which the same was done, and in ``rows`` what that was.
+
+    Args:
+        table: its name, with its schema if it was given with one.
+        kind: what was done to them.
+        key: the columns that tell them apart.
+        rows: as this module says.
+    """
+
+    table: str
+    kind: Kind
+    key: list[str]
+    rows: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns with values, but for the key's."""
+        named = dict.fromkeys(name[1:] for name in self.rows.column_names if name[0] in (BEFORE, AFTER))
+        return list(named)
+
+    def side(self, mark: str, names: Sequence[str] | None = None) -> dict[str, pa.ChunkedArray]:
+        """The values of one side (``KEY``, ``BEFORE``, ``AFTER``) by column, of all columns that have it or of some."""
+        found = {name[1:]: self.rows.column(name) for name in self.rows.column_names if name.startswith(mark)}
+        return found if names is None else {name: found[name] for name in names}
+
+    def changed(self, column: str) -> npt.NDArray[np.bool_]:
+        """In which rows a column has changed."""
+        sides = [self.rows.column(mark + column) for mark in (BEFORE, AFTER) if mark + column in self.rows.column_names]
+        masks = [pc.is_valid(side).to_numpy() for side in sides]
+        found: npt.NDArray[np.bool_] = np.logical_or.reduce(masks)
+        return found
+
+    def encoded(self) -> LoggedBlock:
+        """As the log keeps it."""
+        counts = {column: int(self.changed(column).sum()) for column in self.columns}
+        texts = {name: as_text(column) for name, column in self.side(KEY).items()}
+        return LoggedBlock(
+            self.table, self.kind, self.key, len(self), counts, sieve_of(pa.table(texts)), packed(self.rows)
+        )
+
+
+def packed(rows: pa.Table) -> bytes:
+    """An Arrow table as compressed bytes."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+    with pa.ipc.new_stream(sink, rows.schema, options=options) as writer:
+        writer.write_table(rows)
+    return bytes(sink.getvalue())
+
+
+def unpacked(data: bytes) -> pa.Table:
+    """The Arrow table that was ``packed``."""
+    with pa.ipc.open_stream(data) as reader:
+        return reader.read_all()
+
+
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The cells as people are shown them."""
+    if pa.types.is_string(column.type):
+        return column
+    if pa.types.is_binary(column.type):
+        return pa.chunked_array([pa.array([cell and "\\x" + cell.hex() for cell in column.to_pylist()], pa.string())])
+    return column.cast(pa.string())

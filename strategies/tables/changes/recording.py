@@ -1,0 +1,70 @@
+"""Putting what was done to rows into the log of the chunk that is open."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from sqlalchemy import Connection, Table
+
+from batch_jobs.strategies.sdk.change_log import Changes, Kind, changes_of
+from batch_jobs.strategies.tables.changes.blocks import AFTER, KEY, LINE, ChangedRows
+from batch_jobs.strategies.tables.changes.hiding import hidden
+from batch_jobs.strategies.tables.databases.loading import Destination, Removal, Removed, RowChanges
+
+Lines = npt.NDArray[np.int64]
+
+
+def changed_rows(destination: Destination, rows: pa.Table, lines: Lines | None, change: RowChanges) -> ChangedRows:
+    """What was done to some of the rows that were written.
+
+    Args:
+        destination: where they went.
+        rows: as they were written.
+        lines: of the input, one for each row; ``None`` where there is no input with lines.
+        change: of which rows, and what was done.
+    """
+    key = list(destination.logged_by)
+    taken = rows if len(change.rows) == rows.num_rows else rows.take(pa.array(change.rows))
+    values = change.values
+    if values is None:
+        values = pa.table({AFTER + name: taken.column(name) for name in taken.column_names if name not in key})
+    for name in key:
+        if KEY + name not in values.column_names:
+            values = values.append_column(KEY + name, taken.column(name))
+    if lines is not None:
+        values = values.append_column(LINE, pa.array(lines[change.rows], pa.int64()))
+    return ChangedRows(destination.table.fullname, change.kind, key, values)
+
+
+def key_of_log(changes: Changes | None, table: Table, columns: Sequence[str], key: Sequence[str]) -> tuple[str, ...]:
+    """The columns by which the log names rows: the key, or the primary key of rows that are added; none without a log.
+
+    Args:
+        changes: of the job.
+        table: that is written.
+        columns: those that the rows have.
+        key: by which rows are matched, empty where all are added.
+    """
+    if changes is None or not changes.are_kept:
+        return ()
+    primary = [column.name for column in table.primary_key]
+    return tuple(key or (primary if set(primary) <= set(columns) else ()))
+
+
+def removed_rows(destination: Destination, removal: Removal, removed: Removed) -> list[ChangedRows]:
+    """What was done to rows that are not in the input."""
+    if removed.values is None or not removed.values.num_rows:
+        return []
+    kind: Kind = "updated" if removal.marks else "removed"
+    return [ChangedRows(destination.table.fullname, kind, list(destination.logged_by), removed.values)]
+
+
+def record(connection: Connection, made: Iterable[ChangedRows]) -> None:
+    """Have changes be written with the chunk that is open on this connection, if it keeps any."""
+    changes = changes_of(connection)
+    if changes is None:
+        return
+    for rows in made:
+        if len(rows):
+            changes.add(hidden(rows, changes.options).encoded())

@@ -1,0 +1,56 @@
+"""Values of a database whose columns may hold any kind, as Arrow columns that give back the same."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+#: In a field's metadata: its texts begin with the kind of the value that follows.
+MIXED = {b"batch_jobs": b"mixed"}
+_READ: dict[str, Callable[[str], Any]] = {"s": str, "b": bytes.fromhex, "f": float, "i": int}
+_TYPES: dict[type, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string(), bytes: pa.binary()}
+
+
+def stored_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """Rows of integers, floating-point numbers, texts, bytes and nulls, each column of one of them or of several."""
+    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+    made = [_column(name, list(values)) for name, values in zip(names, columns, strict=True)]
+    return pa.table([values for _, values in made], schema=pa.schema([field for field, _ in made]))
+
+
+def stored_values(field: pa.Field, column: pa.ChunkedArray) -> list[Any]:
+    """The values that such a column was made of."""
+    values: list[Any] = column.to_pylist()
+    return [_untagged(value) for value in values] if is_mixed(field) else values
+
+
+def is_mixed(field: pa.Field) -> bool:
+    """Whether a column has values of several kinds."""
+    return bool(field.metadata) and field.metadata.get(b"batch_jobs") == b"mixed"
+
+
+def _column(name: str, values: list[Any]) -> tuple[pa.Field, pa.Array]:
+    kinds = set(map(type, values)) - {type(None)}
+    if len(kinds) > 1:
+        return pa.field(name, pa.string(), metadata=MIXED), pa.array(map(_tagged, values), pa.string())
+    type_ = _TYPES[kinds.pop()] if kinds else pa.string()
+    return pa.field(name, type_), pa.array(values, type_)
+
+
+def _tagged(value: Any) -> str | None:
+    match value:
+        case None:
+            return None
+        case bytes():
+            return f"b{value.hex()}"
+        case str():
+            return f"s{value}"
+        case float():
+            return f"f{value!r}"
+    return f"i{value}"
+
+
+def _untagged(text: str | None) -> Any:
+    if text is None:
+        return None
+    return _READ[text[0]](text[1:])

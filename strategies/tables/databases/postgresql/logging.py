@@ -1,0 +1,241 @@
+"""Writing rows into PostgreSQL so that it is known what each was before and is now: for the change log."""
+
+import csv
+import io
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from sqlalchemy import Connection
+
+from batch_jobs.strategies.sdk.change_log import Kind
+from batch_jobs.strategies.sdk.database import Database, driver_of
+from batch_jobs.strategies.sdk.errors import RowsMoved
+from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY
+from batch_jobs.strategies.tables.changes.matching import places_of
+from batch_jobs.strategies.tables.databases.loading import (
+    ROW,
+    STAGE,
+    Destination,
+    Removal,
+    Removed,
+    RowChanges,
+    Written,
+)
+from batch_jobs.strategies.tables.databases.statements import Statements, assignments, differences, same_key
+
+#: Kinds of relations whose rows have a place.
+PLACED = ("r", "p")
+
+
+class LoggingStatements(Statements):
+    """Statements that write rows of the stage and return what they did.
+
+    Args:
+        database: the database.
+        destination: where rows go.
+        append: the INSERT of the stage's rows, without a condition.
+        kind: of relation, as ``pg_class`` has it.
+        has_triggers: whether what is written may go through a trigger for rows.
+    """
+
+    def __init__(
+        self, database: Database, destination: Destination, append: str, kind: str, has_triggers: bool
+    ) -> None:
+        super().__init__(database, destination)
+        self._append = append
+        self._kind = kind
+        #: Whether a row may be changed or left out on its way.
+        self.has_triggers = has_triggers
+        #: Whether a new row may have values that were not written.
+        self.reads_back = has_triggers or bool(destination.unsaid)
+
+    @cached_property
+    def lock(self) -> str:
+        """Have rows that differ stay as they are until they are updated."""
+        return f"SELECT 1 {self.join} AND {self.changed} FOR UPDATE OF target"
+
+    @cached_property
+    def update_returning(self) -> str | None:
+        """Update where rows differ; returns of each column that did its values before and after.
+
+        The row as it was is joined by its place: one that somebody changes at the same moment is left alone.
+        """
+        sets = assignments(self.database, self.destination, "stage")
+        if not sets:
+            return None
+        differs = differences(self.database, self.destination, "before", "stage")
+        own = "target.ctid = before.ctid AND target.tableoid = before.tableoid"
+        if self._kind not in PLACED:
+            own = same_key(self.database, self.destination, "target", "before")
+        values = "".join(
+            f", CASE WHEN {differ} THEN {self._text('before', name)} END AS {self.database.quoted(BEFORE + name)}"
+            f", CASE WHEN {differ} THEN {self._text('target', name)} END AS {self.database.quoted(AFTER + name)}"
+            for name, differ in differs.items()
+        )
+        same = same_key(self.database, self.destination, "before", "stage")
+        return (
+            f"UPDATE {self.table} AS target SET {sets} FROM {STAGE} AS stage JOIN {self.table} AS before ON {same} "
+            f"WHERE {own} AND ({' OR '.join(differs.values())}) RETURNING stage.{ROW}{values}"
+        )
+
+    @cached_property
+    def new_keys(self) -> str:
+        """The numbers and keys of the staged rows that are not there."""
+        return f"{self.staged_keys} WHERE {self.is_new}"
+
+    @cached_property
+    def staged_keys(self) -> str:
+        """The numbers and keys of the staged rows."""
+        keys = "".join(f", {self._text('stage', name)} AS {self._named(KEY, name)}" for name in self._key)
+        return f"SELECT stage.{ROW}{keys} FROM {STAGE} AS stage"
+
+    @cached_property
+    def insert_new_returning(self) -> str:
+        """Insert the staged rows that are not there; returns them."""
+        conflict = f"ON CONFLICT ({self.database.names(self.destination.key)}) DO NOTHING"
+        return f"{self._append} WHERE {self.is_new} {conflict} {self._returning}"
+
+    @cached_property
+    def insert_returning(self) -> str:
+        """Insert the staged rows whose key is not there, or in mode ``append`` all; returns them."""
+        key = self.destination.key
+        conflict = f"ON CONFLICT ({self.database.names(key)}) DO NOTHING" if key else ""
+        return f"{self._append} {conflict} {self._returning}"
+
+    def remove_returning(self, removal: Removal) -> str:
+        """Remove the rows that have the keys of the stage; returns what they were, and what they are if marked."""
+        if not removal.marks:
+            cells = ", ".join(
+                f"{self._text('target', name)} AS {self._named(KEY if name in self._key else BEFORE, name)}"
+                for name in self._stored
+            )
+            return f"{self.remove(removal)} RETURNING {cells}"
+        same = same_key(self.database, self.destination, "before", "stage")
+        keys = ", ".join(f"{self._text('target', name)} AS {self._named(KEY, name)}" for name in self._key)
+        marks = "".join(
+            f", {self._text(side, name)} AS {self._named(mark, name)}"
+            for name in removal.marks
+            for side, mark in (("before", BEFORE), ("target", AFTER))
+        )
+        return (
+            f"UPDATE {self.table} AS target SET {self.marking(removal)} FROM {STAGE} AS stage "
+            f"JOIN {self.table} AS before ON {same} "
+            f"WHERE target.ctid = before.ctid AND target.tableoid = before.tableoid AND {removal.condition} "
+            f"RETURNING {keys}{marks}"
+        )
+
+    @property
+    def _returning(self) -> str:
+        if not self.reads_back:
+            return ""
+        table = self.destination.table.name
+        marked = [(KEY if name in self._key else AFTER, name) for name in self._stored]
+        cells = (
+            f"{self._text(self.database.quoted(table), name)} AS {self._named(mark, name)}" for mark, name in marked
+        )
+        return f"RETURNING {', '.join(cells)}"
+
+    @property
+    def _key(self) -> tuple[str, ...]:
+        return self.destination.logged_by
+
+    @property
+    def _stored(self) -> list[str]:
+        return [column.name for column in self.destination.table.columns if column.computed is None]
+
+    def _named(self, mark: str, name: str) -> str:
+        return self.database.quoted(mark + name)
+
+    def _text(self, side: str, name: str) -> str:
+        return self.database.carried(f"{side}.{self.database.quoted(name)}")
+
+
+def update_logged(connection: Connection, sql: LoggingStatements, changed: int) -> Written:
+    """Update the rows that differ, of which there are so many.
+
+    Raises:
+        RowsMoved: somebody else wrote one of them.
+    """
+    if sql.update_returning is None:
+        return Written()
+    if sql.has_triggers:
+        driver_of(connection).execute(sql.lock)
+    rows = returned(connection, sql.update_returning)
+    if rows.num_rows != changed and not sql.has_triggers:
+        raise RowsMoved(sql.table)
+    return Written(updated=rows.num_rows, changes=[_numbered("updated", rows)])
+
+
+def insert_new_logged(connection: Connection, sql: LoggingStatements, rows: int, known: int) -> Written:
+    """Insert those of so many staged rows that are not there; ``known`` are.
+
+    Raises:
+        RowsMoved: somebody else wrote one of them.
+    """
+    if not sql.reads_back:
+        new = returned(connection, sql.new_keys).column(ROW).to_numpy() if known else np.arange(rows)
+        inserted = int(driver_of(connection).execute(sql.insert_new_returning).rowcount)
+        if inserted != len(new):
+            raise RowsMoved(sql.table)
+        return Written(inserted, changes=[RowChanges("created", new.astype(np.int64))])
+    keys = returned(connection, sql.new_keys)
+    change = _read_back(keys, returned(connection, sql.insert_new_returning))
+    left_out = keys.num_rows - len(change.rows)
+    # a trigger may have left rows out, which are not there then; others are now there by somebody else
+    if left_out and driver_of(connection).execute(sql.new_keys).rowcount != left_out:
+        raise RowsMoved(sql.table)
+    return Written(len(change.rows), changes=[change])
+
+
+def insert_logged(connection: Connection, sql: LoggingStatements) -> Written:
+    """Insert the staged rows whose key is not there, or in mode ``append`` all; what they hold is read back."""
+    keys = returned(connection, sql.staged_keys)
+    change = _read_back(keys, returned(connection, sql.insert_returning))
+    known: list[int] = []
+    if sql.destination.key:
+        known = sorted(set(keys.column(ROW).to_pylist()) - set(change.rows.tolist()))
+    return Written(len(change.rows), known=known, changes=[change])
+
+
+def remove_logged(connection: Connection, sql: LoggingStatements, removal: Removal) -> Removed:
+    """Remove the rows that have the keys of the stage."""
+    rows = returned(connection, sql.remove_returning(removal))
+    return Removed(rows.num_rows, rows)
+
+
+def returned(connection: Connection, statement: str) -> pa.Table:
+    """What a statement returns, every cell as text but for the number of the row."""
+    written = io.BytesIO()
+    with (
+        driver_of(connection).cursor() as cursor,
+        cursor.copy(f"COPY ({statement}) TO STDOUT (FORMAT csv, HEADER)") as out,
+    ):
+        for part in out:
+            written.write(part)
+    return _read_csv(written)
+
+
+def _read_csv(written: io.BytesIO) -> pa.Table:
+    names = next(csv.reader(io.StringIO(written.getvalue().decode())))
+    types = {name: pa.int32() if name == ROW else pa.string() for name in names}
+    return pyarrow.csv.read_csv(
+        pa.py_buffer(written.getvalue()),
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=1 << 26),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+        ),
+    )
+
+
+def _numbered(kind: Kind, rows: pa.Table) -> RowChanges:
+    return RowChanges(kind, rows.column(ROW).to_numpy().astype(np.int64), rows.drop_columns([ROW]))
+
+
+def _read_back(keys: pa.Table, made: pa.Table) -> RowChanges:
+    """Which of the staged rows were made, and as what."""
+    names = [name for name in keys.column_names if name != ROW]
+    places = places_of(made.select(names), keys.select(names))
+    return RowChanges("created", keys.column(ROW).take(places).to_numpy().astype(np.int64), made)
