@@ -93,9 +93,11 @@ class LoggingStatements(Statements):
 
     @cached_property
     def insert_new_returning(self) -> str:
-        """Insert the staged rows that are not there; returns them."""
-        conflict = f"ON CONFLICT ({self.database.names(self.destination.key)}) DO NOTHING"
-        return f"{self._append} WHERE {self.is_new} {conflict} {self._returning}"
+        """Insert the staged rows that are not there; returns them.
+
+        One that is there by now is refused, so that the chunk is tried again without it, and then finds it.
+        """
+        return f"{self._append} WHERE {self.is_new} {self._returning}"
 
     @cached_property
     def insert_returning(self) -> str:
@@ -174,19 +176,15 @@ def insert_new_logged(connection: Connection, sql: LoggingStatements, rows: int,
     Raises:
         RowsMoved: somebody else wrote one of them.
     """
-    if not sql.reads_back:
-        new = returned(connection, sql.new_keys).column(ROW).to_numpy() if known else np.arange(rows)
-        inserted = int(driver_of(connection).execute(sql.insert_new_returning).rowcount)
-        if inserted != len(new):
-            raise RowsMoved(sql.table)
-        return Written(inserted, changes=[RowChanges("created", new.astype(np.int64))])
-    keys = returned(connection, sql.new_keys)
-    change = _read_back(keys, returned(connection, sql.insert_new_returning))
-    left_out = keys.num_rows - len(change.rows)
-    # a trigger may have left rows out, which are not there then; others are now there by somebody else
-    if left_out and driver_of(connection).execute(sql.new_keys).rowcount != left_out:
+    if sql.reads_back:
+        keys = returned(connection, sql.new_keys)
+        change = _read_back(keys, returned(connection, sql.insert_new_returning))
+        return Written(len(change.rows), changes=[change])
+    new = returned(connection, sql.new_keys).column(ROW).to_numpy() if known else np.arange(rows)
+    inserted = int(driver_of(connection).execute(sql.insert_new_returning).rowcount)
+    if inserted != len(new):
         raise RowsMoved(sql.table)
-    return Written(len(change.rows), changes=[change])
+    return Written(inserted, changes=[RowChanges("created", new.astype(np.int64))])
 
 
 def insert_logged(connection: Connection, sql: LoggingStatements) -> Written:

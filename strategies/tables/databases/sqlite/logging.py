@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Integer, Numeric, Table
 
 from batch_jobs.strategies.sdk.change_log import Kind
 from batch_jobs.strategies.sdk.database import driver_of
@@ -47,17 +47,21 @@ class Logging(Statements):
         """Update the staged rows that are there where they differ."""
         if self.update is None:
             return Written()
+        sums = ", ".join(f"max({differ})" for differ in self.differences.values())
+        differ_at_all = driver_of(connection).execute(f"SELECT {sums} {self.join}").fetchone()
+        changing = [name for name, differs in zip(self.differences, differ_at_all, strict=True) if differs]
+        if not changing:
+            return Written()
         after = new_values(self.database, self.destination, "stage")
         cells = "".join(
-            f", CASE WHEN {differ} THEN target.{self.database.quoted(name)} END"
-            f", CASE WHEN {differ} THEN {after[name]} END"
-            for name, differ in self.differences.items()
+            f", CASE WHEN {self.differences[name]} THEN target.{self.database.quoted(name)} END"
+            f", CASE WHEN {self.differences[name]} THEN {after[name]} END"
+            for name in changing
         )
-        names = [ROW, *(mark + name for name in self.differences for mark in (BEFORE, AFTER))]
+        names = [ROW, *(mark + name for name in changing for mark in (BEFORE, AFTER))]
         query = f"SELECT stage.{ROW}{cells} {self.join} WHERE {self.changed} ORDER BY stage.{ROW}"
-        values = _fetch(connection, query, names)
-        if values.num_rows:
-            driver_of(connection).execute(self.update)
+        values = self._fetch(connection, query, names)
+        driver_of(connection).execute(self.update)
         return Written(updated=values.num_rows, changes=[_numbered("updated", values)])
 
     def removed(self, connection: Connection, removal: Removal) -> pa.Table:
@@ -69,7 +73,7 @@ class Logging(Statements):
         for name, after in removal.marks.items():
             cells += [f"target.{self.database.quoted(name)}", after]
         names = [*(KEY + name for name in key), *(mark + name for name in removal.marks for mark in (BEFORE, AFTER))]
-        return _fetch(connection, f"SELECT {', '.join(cells)} {self.join} WHERE {removal.condition}", names)
+        return self._fetch(connection, f"SELECT {', '.join(cells)} {self.join} WHERE {removal.condition}", names)
 
     def _stored(self, connection: Connection, mark: str, condition: str = "TRUE") -> pa.Table:
         """The staged rows as they are in the target: every column that can be written."""
@@ -79,11 +83,15 @@ class Logging(Statements):
         same = " AND ".join(f"target.{name} = stage.{name}" for name in map(self.database.quoted, key))
         query = f"SELECT stage.{ROW}{cells} FROM {STAGE} AS stage JOIN {self.table} AS target ON {same}"
         named = [(KEY if name in key else mark) + name for name in names]
-        return _fetch(connection, f"{query} WHERE {condition}", [ROW, *named])
+        return self._fetch(connection, f"{query} WHERE {condition}", [ROW, *named])
 
-
-def _fetch(connection: Connection, query: str, names: Sequence[str]) -> pa.Table:
-    return stored_table(names, driver_of(connection).execute(query).fetchall())
+    def _fetch(self, connection: Connection, query: str, names: Sequence[str]) -> pa.Table:
+        columns = self.destination.table.columns
+        numbers = [name for name in names if name != ROW and isinstance(columns[name[1:]].type, (Numeric, Integer))]
+        found = stored_table(names, driver_of(connection).execute(query).fetchall(), numbers)
+        if ROW in names and not found.num_rows:
+            found = found.set_column(0, ROW, pa.array([], pa.int64()))
+        return found
 
 
 def _numbered(kind: Kind, rows: pa.Table) -> RowChanges:
