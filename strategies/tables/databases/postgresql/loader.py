@@ -35,6 +35,7 @@ from batch_jobs.strategies.tables.databases.postgresql.logging import (
     insert_logged,
     insert_new_logged,
     remove_logged,
+    returned,
     update_logged,
 )
 from batch_jobs.strategies.tables.databases.postgresql.sequences import Sequences
@@ -148,6 +149,13 @@ class PostgresqlLoader:
         with driver_of(connection).cursor(name="batch_job_fetch") as cursor:
             cursor.itersize = FETCHED
             yield from cursor.execute(query)
+
+    def stored(self, connection: Connection, keys: pa.Table, mark: str) -> pa.Table:
+        """Every cell is text."""
+        sql = self._statements(keys.column_names)
+        self._stage_is_empty = False  # in one transaction it may be asked twice
+        self._fill(connection, sql.into_numbered, self.encode(_numbered(keys)))
+        return returned(connection, sql.logging.stored(mark))
 
     def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> Removed:
         """The keys are texts."""

@@ -106,6 +106,13 @@ class LoggingStatements(Statements):
         conflict = f"ON CONFLICT ({self.database.names(key)}) DO NOTHING" if key else ""
         return f"{self._append} {conflict} {self._returning}"
 
+    def stored(self, mark: str) -> str:
+        """The rows of the target that have the keys of the stage, locked."""
+        named = ((KEY if name in self._key else mark, name) for name in self._stored)
+        cells = "".join(f", {self._text('target', name)} AS {self._named(mark, name)}" for mark, name in named)
+        lock = "" if self._kind == "v" and self.has_triggers else "FOR UPDATE OF target"
+        return f"SELECT stage.{ROW}{cells} {self.join} {lock}"
+
     def remove_returning(self, removal: Removal) -> str:
         """Remove the rows that have the keys of the stage; returns what they were, and what they are if marked."""
         if not removal.marks:
@@ -176,15 +183,18 @@ def insert_new_logged(connection: Connection, sql: LoggingStatements, rows: int,
     Raises:
         RowsMoved: somebody else wrote one of them.
     """
-    if sql.reads_back:
-        keys = returned(connection, sql.new_keys)
-        change = _read_back(keys, returned(connection, sql.insert_new_returning))
-        return Written(len(change.rows), changes=[change])
-    new = returned(connection, sql.new_keys).column(ROW).to_numpy() if known else np.arange(rows)
-    inserted = int(driver_of(connection).execute(sql.insert_new_returning).rowcount)
-    if inserted != len(new):
+    new = returned(connection, sql.new_keys) if known or sql.reads_back else None
+    if new is not None and known + new.num_rows != rows:
         raise RowsMoved(sql.table)
-    return Written(inserted, changes=[RowChanges("created", new.astype(np.int64))])
+    if new is not None and sql.reads_back:
+        change = _read_back(new, returned(connection, sql.insert_new_returning))
+    else:
+        inserted = driver_of(connection).execute(sql.insert_new_returning).rowcount
+        indices = np.arange(rows) if new is None else new.column(ROW).to_numpy().astype(np.int64)
+        if inserted != len(indices):
+            raise RowsMoved(sql.table)
+        change = RowChanges("created", indices)
+    return Written(len(change.rows), changes=[change])
 
 
 def insert_logged(connection: Connection, sql: LoggingStatements) -> Written:

@@ -39,7 +39,7 @@ class Logging(Statements):
         """What became of these staged rows, which were inserted."""
         if not reads_back:
             return Written(len(rows), changes=[RowChanges("created", np.array(rows, np.int64))])
-        found = self._stored(connection, AFTER)
+        found = self.stored(connection, AFTER)
         found = found.filter(pc.is_in(found.column(ROW), pa.array(rows, pa.int64())))
         return Written(found.num_rows, changes=[_numbered("created", found)])
 
@@ -67,7 +67,7 @@ class Logging(Statements):
     def removed(self, connection: Connection, removal: Removal) -> pa.Table:
         """What the rows are that are going to be removed; of those that are marked, what becomes of the marks."""
         if not removal.marks:
-            return self._stored(connection, BEFORE, removal.condition).drop_columns([ROW])
+            return self.stored(connection, BEFORE, removal.condition).drop_columns([ROW])
         key = self.destination.logged_by
         cells = [f"target.{self.database.quoted(name)}" for name in key]
         for name, after in removal.marks.items():
@@ -75,7 +75,7 @@ class Logging(Statements):
         names = [*(KEY + name for name in key), *(mark + name for name in removal.marks for mark in (BEFORE, AFTER))]
         return self._fetch(connection, f"SELECT {', '.join(cells)} {self.join} WHERE {removal.condition}", names)
 
-    def _stored(self, connection: Connection, mark: str, condition: str = "TRUE") -> pa.Table:
+    def stored(self, connection: Connection, mark: str, condition: str = "TRUE") -> pa.Table:
         """The staged rows as they are in the target: every column that can be written."""
         names = [column.name for column in self.destination.table.columns if column.computed is None]
         key = self.destination.logged_by
