@@ -51,7 +51,7 @@ def test_the_log_is_the_difference_between_before_and_after(importing: Importing
     if mode in ("sync", "marking"):
         context["max_removed"] = 10
 
-    @settings(max_examples=8)
+    @settings(max_examples=6)
     @given(there=st.dictionaries(ids, names), file=st.lists(st.tuples(ids, names, prices), min_size=1, max_size=9))
     def check(there: dict[int, str], file: list[tuple[int, str, str]]) -> None:
         for table in ("t", "batch_job_change", "batch_job_checkpoint"):
