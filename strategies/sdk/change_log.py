@@ -139,13 +139,14 @@ class Changes:
         if not self.are_kept:
             yield
             return
-        connection.info[CHANGES] = self
+        info = connection.info  # which a lost connection does not give
+        info[CHANGES] = self
         self._blocks.clear()
         self._watched.clear()
         try:
             yield
         finally:
-            connection.info.pop(CHANGES, None)
+            info.pop(CHANGES, None)
 
     def write(self, connection: Connection, job_id: str, partition: int | None, chunk: int) -> None:
         """Write what the chunk of this number changed, in its transaction."""
