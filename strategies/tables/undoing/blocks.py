@@ -133,7 +133,7 @@ class Blocks:
         return Block(logged, table, self._stage(changed, table), candidates), fate
 
     def _stage(self, changed: ChangedRows, table: UndoTable) -> Staged:
-        columns = [name for name in changed.columns if name in table.columns and not _is_hidden(changed, name)]
+        columns = [name for name in touched(changed) if name in table.columns and not _is_hidden(changed, name)]
         asked = (changed.table, *changed.key, changed.kind, *columns)
         if asked not in self._stages:
             self._stages[asked] = Staged(table, changed.kind, columns, f"{self.name}_{len(self._stages)}")
@@ -192,6 +192,18 @@ def _own_keys(block: Block) -> Mapping[str, str]:
     return {"keys": block.stage.staged_keys, "columns": columns}
 
 
+def touched(changed: ChangedRows) -> list[str]:
+    """The columns that are in the log of rows, of updated ones those in which at least one has changed."""
+    if changed.kind != "updated":
+        return changed.columns
+    rows = changed.rows
+    return [
+        name
+        for name in changed.columns
+        if any(rows.column(mark + name).null_count < len(changed) for mark in (BEFORE, AFTER))
+    ]
+
+
 def _then_and_now(rows: pa.Table, met: Met) -> dict[str, tuple[str | None, str | None]]:
     row = rows.slice(met.row, 1)
     then = {name: AFTER + name for name in met.changed}
@@ -203,7 +215,7 @@ def _then_and_now(rows: pa.Table, met: Met) -> dict[str, tuple[str | None, str |
 
 def _lost(changed: ChangedRows, table: UndoTable) -> Iterator[tuple[str, Kept]]:
     """The columns whose values cannot be put back or compared, and why."""
-    for name in changed.columns:
+    for name in touched(changed):
         if name not in table.table.columns:
             yield name, keeping.altered(f"it has no column {name} any more", name)
         elif name not in table.columns:
@@ -226,6 +238,7 @@ def keys_as_text(changed: ChangedRows, indices: list[int]) -> pa.Table:
 
 def values_changed(changed: ChangedRows, name: str, indices: list[int]) -> tuple[int, int]:
     """In how many of some updated rows a column changes by putting them back, and in how many of them it is emptied."""
-    is_changed = changed.changed(name)[indices]
-    empty = pc.is_null(changed.rows.column(BEFORE + name)).to_numpy()[indices]
+    is_changed, empty = changed.changed(name), pc.is_null(changed.rows.column(BEFORE + name)).to_numpy()
+    if len(indices) < len(changed):
+        is_changed, empty = is_changed[indices], empty[indices]
     return int(is_changed.sum()), int((is_changed & empty).sum())

@@ -12,7 +12,7 @@ from batch_jobs.strategies.tables.importing.bisect import bisect
 from batch_jobs.strategies.tables.importing.comparing import CELL_SHOWN, SAMPLE_SIZE, add_changes
 from batch_jobs.strategies.tables.importing.plan import ColumnChanges, Counts, SampledChange
 from batch_jobs.strategies.tables.undoing import keeping
-from batch_jobs.strategies.tables.undoing.blocks import Block, Blocks, Fate, judge, referred_to, values_changed
+from batch_jobs.strategies.tables.undoing.blocks import Block, Blocks, Fate, judge, referred_to, touched, values_changed
 from batch_jobs.strategies.tables.undoing.log import JobLog, Logged, LoggedChunk
 from batch_jobs.strategies.tables.undoing.plan import RowOfTable, UndoPlan
 from batch_jobs.strategies.tables.undoing.references import Place
@@ -113,7 +113,7 @@ class Preview:
             counts.create, counts.update = len(fate.back) - forced, forced
         else:
             counts.update = len(fate.back)
-            columns = {name: values_changed(changed, name, fate.back) for name in changed.columns}
+            columns = {name: values_changed(changed, name, fate.back) for name in touched(changed)}
             add_changes(plan.columns, {n: ColumnChanges(changed=c, emptied=e) for n, (c, e) in columns.items()})
         plan.forced += forced
         for to in (plan.counts, plan.tables.setdefault(changed.table, Counts())):
@@ -141,7 +141,7 @@ def _changes(logged: Logged, index: int) -> list[SampledChange]:
     row, changed = logged.changed.rows.slice(index, 1), logged.changed
     key, line = keeping.key_cells(changed, index), keeping.line_of(changed, index) or 0
     found = []
-    for name in changed.columns:
+    for name in touched(changed):
         now, then = keeping.cells(row, AFTER + name)[0], keeping.cells(row, BEFORE + name)[0]
         if now is not None or then is not None:
             shown = (None if cell is None else cell[:CELL_SHOWN] for cell in (now, then))
