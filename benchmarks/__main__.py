@@ -21,6 +21,7 @@ from benchmarks import (
     scaling,
     table_export,
     table_import,
+    undo,
 )
 from benchmarks.data import write_goods
 from benchmarks.report import console
@@ -41,6 +42,7 @@ MEASUREMENTS = {
     "scaling": scaling.measure,
     "api": api.measure,
     "command-line": command_line.measure,
+    "undo": undo.measure,
 }
 
 

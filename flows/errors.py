@@ -119,6 +119,10 @@ class JobActive(BatchJobError):
         )
 
 
+class NotUndoable(BatchJobError):
+    """A job cannot be undone, or not go on as it was; nothing was changed."""
+
+
 class ConfirmedTooLate(BatchJobError):
     """The time in which a previewed job could be confirmed is over."""
 

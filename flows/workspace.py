@@ -198,6 +198,22 @@ class Workspace:
         timeout = timedelta(seconds=self.settings.heartbeat_timeout)
         return Reconciling(self.store, self.service, self.claims, self.mirror, timeout)
 
+    def undoable(self, job: Job) -> str | None:
+        """What a person is told of undoing a job that has ended: until when that is possible; ``None`` where it is not.
+
+        Where the target does not answer, nobody knows.
+        """
+        from batch_jobs.flows.jobs.undos import OVER
+        from batch_jobs.strategies.sdk.change_log import first_change
+
+        with suppress(DBAPIError):
+            first = first_change(self.target, job.id) if job.status in OVER else None
+            if first is not None:
+                days = self.settings.keep_changes_days
+                until = f", until {first + timedelta(days=days):%Y-%m-%d}" if days is not None else ""
+                return f"take back what it changed{until}"
+        return None
+
     def _closed(self, url: str) -> str:
         """The URL, after HOME was made and closed where it leads there: nobody needs a HOME with nothing in it."""
         if str(self.settings.home) in unquote(url):

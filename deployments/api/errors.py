@@ -28,6 +28,7 @@ from batch_jobs.flows.errors import (
     JobUnknown,
     JobUnreadable,
     NotLaunched,
+    NotUndoable,
 )
 from batch_jobs.flows.jobs.transitions import Action
 from batch_jobs.strategies.sdk.database import is_full
@@ -219,6 +220,7 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
     IdempotencyKeyTaken: CONFLICT,
     ConfirmedTooLate: CONFLICT,
     JobActive: CONFLICT,
+    NotUndoable: CONFLICT,
     JobMoved: CONFLICT,
     JobTaken: CONFLICT,
     JobUnreadable: CONFLICT,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.errors import InputWrong, WrongMediaType, wrong_fields
@@ -99,6 +99,18 @@ class CreateJob(Body):
         " number by default.",
         examples=[4],
     )
+
+
+class UndoJob(Body):
+    """How a job is undone; an empty body means what is here by default."""
+
+    force: bool = Field(False, description="Take changes back too that others have written over since.")
+    dry_run: bool = Field(True, description="Look at what will be put back, then wait for `confirm`.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, value: Any) -> Any:
+        return {} if value is None else value
 
 
 class FileKey(Body):

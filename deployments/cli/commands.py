@@ -22,6 +22,7 @@ COMMANDS = {
     "resume": ("actions:resume", "Let a paused job go on."),
     "pause": ("actions:pause", "Stop a job at its next chunk edge, to go on later."),
     "cancel": ("actions:cancel", "Stop a job for good, at its next chunk edge when it runs."),
+    "undo": ("run:undo", "Take back what a job changed, after a look at what that does."),
     "serve": ("serve:serve", "Run jobs in the background on this machine, with the Prefect UI; Ctrl-C stops it."),
     "api": ("api:api", "Serve the HTTP API; `batch-jobs serve` does too."),
     "worker": (

@@ -53,4 +53,4 @@ def show(
     elif as_json:
         output.print_job_json(job)
     else:
-        reports.print_job(job, workspace.service.events(job_id))
+        reports.print_job(job, workspace.service.events(job_id), workspace.undoable(job))

@@ -40,8 +40,8 @@ def print_list(jobs: Sequence[Job]) -> None:
     out.print(grid([[row[name] for name in columns] for row in rows], columns, right, whole=(0,)))
 
 
-def print_job(job: Job, events: Sequence[JobEvent]) -> None:
-    """Print a job with its plan, its last errors, its history and what can be done next."""
+def print_job(job: Job, events: Sequence[JobEvent], undo: str | None = None) -> None:
+    """Print a job with its plan, its last errors, its history and what can be done next; ``undo`` is what that does."""
     out.print(_title(job))
     out.print(grid(_facts(job)))
     plans.print_summary(job)
@@ -49,7 +49,7 @@ def print_job(job: Job, events: Sequence[JobEvent]) -> None:
     print_errors(job)
     out.print(Text("\nHistory", style="bold"))
     out.print(grid([_event_row(event) for event in events]))
-    print_next(job, events)
+    print_next(job, events, undo)
 
 
 def finish(job: Job, as_json: bool) -> None:
@@ -146,9 +146,9 @@ def print_partitions(job: Job) -> None:
         out.print(grid(errors))
 
 
-def print_next(job: Job, events: Sequence[JobEvent] = ()) -> None:
+def print_next(job: Job, events: Sequence[JobEvent] = (), undo: str | None = None) -> None:
     """Print what can be done with the job now; of a failed one that depends on its history."""
-    lines = next_steps(job, events)
+    lines = next_steps(job, events) + ([(f"batch-jobs undo {job.id}", undo)] if undo else [])
     if lines:
         out.print(Text("\nNext", style="bold"))
         out.print(grid(lines))

@@ -1,4 +1,4 @@
-"""``run`` and ``create``: a new job, here and now or handed to Prefect."""
+"""``run``, ``undo`` and ``create``: a new job, here and now or handed to Prefect."""
 
 from datetime import datetime
 from pathlib import Path
@@ -13,17 +13,20 @@ from batch_jobs.deployments.cli.options import (
     ContextJson,
     ContextPairs,
     DryRun,
+    JobId,
     StrategyType,
     Verbose,
     login_name,
 )
 from batch_jobs.deployments.cli.running import running_here, start_in_prefect
 from batch_jobs.deployments.cli.watch import watch_job
+from batch_jobs.deployments.errors import UsageRefused
 from batch_jobs.deployments.time_parsing import parse_time
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.service import JobOptions
+from batch_jobs.flows.jobs.undos import UNDO, UNDONE
 from batch_jobs.flows.workspace import Workspace, current_workspace
 from batch_jobs.strategies.sdk.partition import MOST_PARTITIONS
 
@@ -82,9 +85,40 @@ def run(
     workspace = current_workspace()
     options: JobOptions = {"dry_run": dry_run, "partitions": partitions}
     job = _record(workspace, batch_type, pairs, whole, options, ProcessIdentity.current())
+    run_and_ask(workspace, job, yes, yes or output.is_interactive(), as_json, verbose)
+
+
+def undo(
+    job_id: JobId,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take changes back too that others have written over; the plan shows them.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be put back, and ask nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Show the plan and go on without asking.")] = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take back what a job changed, after a look at what that does. Exits 0 only when done, or waiting for a yes."""
+    if dry_run and yes:
+        raise UsageRefused("--dry-run only looks and --yes goes on; give one of them")
+    workspace = current_workspace()
+    job = workspace.service.record(
+        UNDO,
+        {UNDONE: job_id, "force": force},
+        worker=ProcessIdentity.current(),
+        dry_run=True,
+        created_by=login_name(),
+        trigger=Trigger.CLI,
+    )
+    may_go_on = yes or (not dry_run and output.is_interactive())
+    run_and_ask(workspace, job, yes, may_go_on, as_json, verbose)
+
+
+def run_and_ask(workspace: Workspace, job: Job, yes: bool, may_go_on: bool, as_json: bool, verbose: bool) -> None:
+    """Run a job in this process; one that waits for a yes goes on at once, or if a person says so."""
     with running_here(workspace, job, verbose) as run_job:
         job = run_job(job)
-        if job.awaits_confirmation and (yes or output.is_interactive()):
+        if job.awaits_confirmation and may_go_on:
             if not as_json:
                 plans.print_summary(job)
             if yes or output.ask("go on?"):

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from ulid import ULID
 
 from batch_jobs.flows.access.target import TargetAccess
-from batch_jobs.flows.errors import IdempotencyKeyTaken, JobActive, JobMoved, NotLaunched, PrefectAway
+from batch_jobs.flows.errors import IdempotencyKeyTaken, JobActive, JobMoved, JobUnknown, NotLaunched, PrefectAway
 from batch_jobs.flows.jobs.claims import Claims, stop_run
 from batch_jobs.flows.jobs.context import checked_partitions, prepared_context, unique_key
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
@@ -18,6 +18,7 @@ from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.queries import JobFilter, Page
 from batch_jobs.flows.jobs.store import NO_RUN, JobStore, NewJob, owner
 from batch_jobs.flows.jobs.transitions import Action, Status
+from batch_jobs.flows.jobs.undos import UNDO, UNDONE, Undos
 from batch_jobs.flows.prefect.client import PrefectRuns
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.flows.tracing import traceparent_of_new_job
@@ -75,6 +76,8 @@ class BatchJobService:
         self._claims = claims
         self._secrets = secrets
         self._access = access
+        #: Which jobs can be undone, and were.
+        self.undos = Undos(store, claims)
 
     def create(
         self, batch_type: str, context: BaseModel | dict[str, Any] | None = None, **options: Unpack[JobOptions]
@@ -120,6 +123,8 @@ class BatchJobService:
         _require_partitions(options.get("partitions"))
         prepared = prepared_context(strategy, context or {})
         self._access.check(prepared, options.get("tables"))
+        if batch_type == UNDO and not self.has_idempotency_key(options.get("idempotency_key")):
+            self.undos.check(getattr(prepared, UNDONE))
         key = unique_key(strategy, prepared)
         queues = strategy.on_duplicate == "queue"
         new_id = job_id or f"batch_{ULID()}"
@@ -137,6 +142,24 @@ class BatchJobService:
             **wanted,
         )
         return self._store.insert(given, who=given.created_by or given.trigger) or self._existing(given)
+
+    def undo(self, job_id: str, *, force: bool = False, **options: Unpack[JobOptions]) -> Job:
+        """Record a job that takes back what another one changed, and hand it to Prefect.
+
+        By default it looks at what it will do and waits for ``confirm``; ``dry_run=False`` goes straight through.
+
+        Args:
+            job_id: the job to undo, which has ended.
+            force: whether changes are taken back too that others have written over.
+            options: see ``JobOptions``.
+
+        Raises:
+            JobUnknown: there is no such job.
+            NotUndoable: it has not ended, or was undone.
+            BatchJobError: as ``create`` has it.
+        """
+        wanted: JobOptions = {"dry_run": True, **options}
+        return self.create(UNDO, {UNDONE: job_id, "force": force}, **wanted)
 
     def start(self, job: Job) -> Job:
         """Hand a recorded job to Prefect: its suspended run goes on, or it gets a new one; a queued one waits its turn.
@@ -225,7 +248,15 @@ class BatchJobService:
         Raises:
             JobUnknown: there is no such job; it takes as long to say of one that is another's.
         """
-        return self._store.find(job_id, created_by, types)
+        try:
+            return self._store.find(job_id, created_by, types)
+        except JobUnknown:
+            if types is None:
+                raise
+        undo = self._store.find(job_id, created_by, [UNDO])
+        if self.undos.type_of(undo) not in types:
+            raise JobUnknown(job_id)
+        return undo
 
     def files_in_use(self) -> NamedFiles:
         """The files that jobs which have not ended name in their contexts."""
@@ -245,8 +276,12 @@ class BatchJobService:
         Raises:
             ConfirmedTooLate: it was not confirmed in time and is canceled.
             ActionIllegal: it does not wait for a confirmation; of many that confirm at once, one succeeds.
+            NotUndoable: it is an undo of a job that goes on meanwhile, or was undone.
         """
-        self._claims.refuse_expired(self._store.get(job_id))
+        job = self._store.get(job_id)
+        self._claims.refuse_expired(job)
+        if job.type == UNDO:
+            self.undos.check(job.context[UNDONE])
         return self._go_on(job_id, Action.CONFIRM, who, worker)
 
     def cancel(self, job_id: str, who: str, why: str | None = None) -> Job:
@@ -275,8 +310,10 @@ class BatchJobService:
         Raises:
             StrategyUnknown: its strategy is not there any more; the job stays as it is.
             JobActive: its strategy allows one such job at a time, and there is another one by now.
+            NotUndoable: it was undone.
         """
         was = self._claims.fail_if_dead(job_id)
+        self.undos.check_retry(was)
         self._strategies().get(was.type)
         job = self._move(job_id, Action.RETRY, who, **owner(worker))
         if was.flow_run_id is not None:

@@ -135,6 +135,12 @@ class JobStore:
         with self._reading.connect() as connection:
             return read_jobs(connection, select(batch_job).where(batch_job.c.id.in_(ids), is_kept))
 
+    def naming(self, batch_type: str, field: str, value: str) -> list[Job]:
+        """Return the jobs of a type whose context has this text in a field, the newest first."""
+        is_such = (batch_job.c.type == batch_type, batch_job.c.context[field].as_string() == value, is_kept)
+        with self._reading.connect() as connection:
+            return read_jobs(connection, select(batch_job).where(*is_such).order_by(batch_job.c.id.desc()))
+
     def count(self, wanted: JobFilter) -> int:
         """How many jobs the filter lets through."""
         tallied = wanted.tally_conditions()

@@ -20,7 +20,10 @@ from sqlalchemy import (
     Table,
     Text,
     event,
+    func,
     insert,
+    inspect,
+    select,
 )
 
 from batch_jobs.strategies.sdk.checkpoint import WHOLE, create_table, metadata
@@ -165,6 +168,17 @@ def changes_of(connection: Connection) -> Changes | None:
     """What takes the changes made in the chunk that is open on a connection; ``None`` where none are kept."""
     found: Changes | None = connection.info.get(CHANGES)
     return found
+
+
+def first_change(engine: Engine, job_id: str) -> datetime | None:
+    """When a job changed something first, as far as its changes are kept; ``None`` where none are."""
+    if not inspect(engine).has_table(change_table.name):
+        return None
+    with engine.connect() as connection:
+        made_at: datetime | None = connection.scalar(
+            select(func.min(change_table.c.made_at)).where(change_table.c.job_id == job_id)
+        )
+    return made_at
 
 
 def _row(block: LoggedBlock, now: datetime) -> dict[str, object]:

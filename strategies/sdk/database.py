@@ -168,6 +168,9 @@ class Database:
     def expect_many_rows(self, connection: Connection) -> None:
         """Have the rest of the transaction planned for many rows, also of tables whose statistics say there are few."""
 
+    def plan_freely(self, connection: Connection) -> None:
+        """Have the rest of the transaction planned as if nothing was said of how to look rows up."""
+
     def insert(self, table: Table) -> Any:
         """The INSERT of SQLAlchemy that has ``on_conflict_do_update``."""
         raise NotImplementedError

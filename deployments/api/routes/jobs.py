@@ -14,10 +14,19 @@ from batch_jobs.deployments.api.errors import FileGone, InputWrong, NothingThere
 from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.list_query import ListQuery
 from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, OF_BODIES, ONE_JOB, PLAN, refusals
-from batch_jobs.deployments.api.schemas import FIELDS, MEDUSA_FIELDS, CreateJob, event_json, job_json, user_json
+from batch_jobs.deployments.api.schemas import (
+    FIELDS,
+    MEDUSA_FIELDS,
+    CreateJob,
+    UndoJob,
+    event_json,
+    job_json,
+    user_json,
+)
 from batch_jobs.deployments.log import add_facts
 from batch_jobs.flows.access.target import holds_the_jobs
 from batch_jobs.flows.jobs.model import Job, Trigger
+from batch_jobs.flows.jobs.undos import UNDO, UNDONE
 from batch_jobs.strategies.sdk.context_fields import Names, named
 
 router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
@@ -52,6 +61,8 @@ def create(
     """Record a job; Prefect runs it at once, or as soon as it can be reached."""
     caller.require_type(body.type)
     model = api.strategies.get(body.type).Context
+    if body.type == UNDO:
+        _check_undo(api, caller, str(body.context.get(UNDONE, "")))
     _check_queries(api, caller, named(model, body.context, Names.QUERY))
     access, key = FileAccess(api, caller), _scoped(idempotency_key, caller)
     context = access.check_context(model, body.context)
@@ -138,6 +149,38 @@ def plan(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
     return JSONResponse({"plan": job.shown_plan})
 
 
+@router.post(
+    "/{job_id}/undo",
+    dependencies=[requires(Right.CHANGE)],
+    status_code=201,
+    summary="Undo a job",
+    response_class=JSONResponse,
+    responses={201: ONE_JOB, **refusals(401, 403, 404, 409, 422, *OF_BODIES)},
+    openapi_extra=openapi.body(UndoJob),
+)
+def undo(
+    job_id: str,
+    body: Annotated[UndoJob, json_body(UndoJob)],
+    api: CurrentApi,
+    caller: CurrentCaller,
+    idempotency_key: Key = None,
+) -> Response:
+    """Record a job that takes back what another one changed; by default it shows what it will do, and waits."""
+    _check_undo(api, caller, job_id)
+    job = api.service.record(
+        UNDO,
+        {UNDONE: job_id, "force": body.force},
+        dry_run=body.dry_run,
+        created_by=caller.name,
+        trigger=Trigger.API,
+        idempotency_key=_scoped(idempotency_key, caller),
+        tables=caller.tables,
+    )
+    add_facts(action="undo", job=job.id, undone=job_id, dry_run=job.dry_run)
+    api.starter.notify(job)
+    return _one(api, job, caller, 201)
+
+
 def _add_action(name: str, what: str) -> None:
     def act(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
         known = api.job(job_id, caller)
@@ -165,6 +208,11 @@ for _name, _what in {
     "retry": "Try a failed job again, under the same id and from its last checkpoint.",
 }.items():
     _add_action(_name, _what)
+
+
+def _check_undo(api: Api, caller: Caller, job_id: str) -> None:
+    """Let a caller undo only what they could have done: a job that they see, of a type that they may create."""
+    caller.require_type(api.service.undos.type_of(api.job(job_id, caller)))
 
 
 def _check_queries(api: Api, caller: Caller, queries: list[str]) -> None:

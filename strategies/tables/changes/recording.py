@@ -25,7 +25,8 @@ def changed_rows(destination: Destination, rows: pa.Table, lines: Lines | None, 
         change: of which rows, and what was done.
     """
     key = list(destination.logged_by)
-    taken = rows if len(change.rows) == rows.num_rows else rows.take(pa.array(change.rows))
+    is_all = np.array_equal(change.rows, np.arange(rows.num_rows))  # a database returns them in any order
+    taken = rows if is_all else rows.take(pa.array(change.rows))
     named = {KEY + name: taken.column(name) for name in key}
     if change.values is None:
         named |= {AFTER + name: taken.column(name) for name in taken.column_names if name not in key}

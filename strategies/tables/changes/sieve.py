@@ -29,6 +29,13 @@ def may_hold(sieve: bytes, key: Sequence[str]) -> bool:
     return bool(bits[_places(pa.table([pa.array([cell], pa.string()) for cell in key], names), len(bits))].all())
 
 
+def held(sieve: bytes, keys: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which of some keys, as texts, may be among those that a sieve was made of."""
+    bits = np.unpackbits(np.frombuffer(sieve, dtype=np.uint8)).astype(bool)
+    found: npt.NDArray[np.bool_] = np.logical_and.reduce(bits[_places(keys, len(bits))].reshape(SET, keys.num_rows))
+    return found
+
+
 def _places(keys: pa.Table, size: int) -> npt.NDArray[np.uint64]:
     hashes = key_hashes([normal(column) for column in keys.columns])
     first, second = hashes, (hashes >> np.uint64(32)) | np.uint64(1)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, Float, Numeric
 
 from batch_jobs.strategies.sdk.database import Database, driver_of
+from batch_jobs.strategies.tables.changes.stored import is_mixed, stored_values
 from batch_jobs.strategies.tables.databases.loading import (
     KEYS,
     ROW,
@@ -58,7 +59,12 @@ class SqliteLoader:
 
     def encode(self, rows: pa.Table) -> Encoded:
         """The rows as tuples of what SQLite stores."""
-        cells = (_stored(rows.column(name), self._is_number(name)) for name in rows.column_names)
+        cells = (
+            stored_values(field, rows.column(field.name))
+            if is_mixed(field)
+            else _stored(rows.column(field.name), self._is_number(field.name))
+            for field in rows.schema
+        )
         return Encoded(tuple(rows.column_names), list(zip(*cells, strict=True)))
 
     def begin(self, connection: Connection, last: bool) -> None:
@@ -238,7 +244,7 @@ def _stored(column: pa.ChunkedArray, is_number: bool) -> list[Any]:
     kind = column.type
     if is_number and not pa.types.is_integer(kind):
         # through text, because Arrow's own way from decimal to float may be off by the last bit
-        column = column.cast(pa.string()).cast(pa.float64()) if not pa.types.is_floating(kind) else column
+        column = column if pa.types.is_floating(kind) else _as_numbers(column.cast(pa.string()))
     elif pa.types.is_timestamp(kind):
         column = column.cast(pa.timestamp("us")).cast(pa.string())
     elif pa.types.is_date(kind):
@@ -248,6 +254,14 @@ def _stored(column: pa.ChunkedArray, is_number: bool) -> list[Any]:
     elif pa.types.is_boolean(kind):
         column = column.cast(pa.int8())
     return _as_list(column)
+
+
+def _as_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts of numbers as these; a column of the log may have others, as the column of a table may."""
+    try:
+        return texts.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return texts
 
 
 def _as_list(column: pa.ChunkedArray) -> list[Any]:

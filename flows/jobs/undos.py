@@ -1,0 +1,70 @@
+"""Which jobs can be undone, and which have been: an undo is a job of its own that names the one it takes back."""
+
+from collections.abc import Sequence
+
+from batch_jobs.flows.errors import NotUndoable
+from batch_jobs.flows.jobs.claims import Claims
+from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.store import JobStore
+from batch_jobs.flows.jobs.transitions import Status
+
+#: The type of an undo.
+UNDO = "undo"
+#: In its context, the id of the job that it takes back.
+UNDONE = "job"
+OVER = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
+
+
+class Undos:
+    """Looks after undos of jobs.
+
+    Args:
+        store: the job table.
+        claims: finds out about dead processes.
+    """
+
+    def __init__(self, store: JobStore, claims: Claims) -> None:
+        self._store = store
+        self._claims = claims
+
+    def check(self, job_id: str) -> None:
+        """Refuse to undo a job that may write yet, or that was undone.
+
+        Raises:
+            JobUnknown: there is no such job.
+            NotUndoable: it is so.
+        """
+        job = self._claims.fail_if_dead(job_id)
+        if job.status not in OVER:
+            raise NotUndoable(
+                f"{job.id} is {job.status}, and only a job that has ended can be undone; wait for it or cancel it first"
+            )
+        undo = self._standing(job_id)
+        if undo is not None and not undo.result.rejected:
+            raise NotUndoable(f"{job.id} was undone already, by {undo.id}; undo that one to have its changes again")
+
+    def check_retry(self, job: Job) -> None:
+        """Refuse to go on with a job of which something was taken back: what is gone would not be written again.
+
+        Raises:
+            NotUndoable: it is so.
+        """
+        begun = [undo for undo in self._of(job.id) if undo.processing_at is not None]
+        if begun:
+            raise NotUndoable(f"{job.id} was undone by {begun[0].id}, so that it cannot go on; create a new job")
+
+    def type_of(self, job: Job) -> str:
+        """The type that has the say over a job: of an undo that of the job which it takes back."""
+        seen = {job.id}
+        while job.type == UNDO and (undone := str(job.context.get(UNDONE))) not in seen:
+            job = self._store.get(undone)
+            seen.add(job.id)
+        return job.type
+
+    def _standing(self, job_id: str) -> Job | None:
+        """The undo of a job that is done, and was not undone itself."""
+        done = [undo for undo in self._of(job_id) if undo.status is Status.COMPLETED]
+        return next((undo for undo in done if self._standing(undo.id) is None), None)
+
+    def _of(self, job_id: str) -> Sequence[Job]:
+        return self._store.naming(UNDO, UNDONE, job_id)

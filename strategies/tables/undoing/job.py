@@ -1,0 +1,119 @@
+"""An undo as a job: the look at what it will do, and its chunks."""
+
+from sqlalchemy import func, inspect, select, update
+
+from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
+from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.partition_table import partition_table
+from batch_jobs.strategies.tables.changes.recording import record
+from batch_jobs.strategies.tables.databases.naming import find_table
+from batch_jobs.strategies.tables.importing.loading import limit_rejects, seen_all_the_same
+from batch_jobs.strategies.tables.importing.plan import Counts
+from batch_jobs.strategies.tables.importing.target_table import has_rows
+from batch_jobs.strategies.tables.prefetch import prefetched
+from batch_jobs.strategies.tables.undoing.blocks import Blocks, Fate
+from batch_jobs.strategies.tables.undoing.log import JobLog, Logged, LoggedChunk
+from batch_jobs.strategies.tables.undoing.plan import UndoPlan, describe
+from batch_jobs.strategies.tables.undoing.preview import Preview
+from batch_jobs.strategies.tables.undoing.references import Place, references_to
+from batch_jobs.strategies.tables.undoing.rejecting import Rejecting
+from batch_jobs.strategies.tables.undoing.restoring import Restoring
+from batch_jobs.strategies.tables.undoing.tables import UndoTables
+
+
+def look(job: JobRun) -> None:
+    """Find out what an undo will do, and leave that as the job's plan.
+
+    Raises:
+        JobRefused: there is nothing to undo, or not for this job.
+    """
+    if job.checkpoint is not None and "job" in job.plan:
+        return  # part of it is done; to compare with that would make a new plan of half the work
+    log = JobLog(job.target, job.context.job)
+    tables = log.tables()
+    if not tables:
+        raise JobRefused(
+            f"nothing is kept of what {job.context.job} changed: it changed nothing, KEEP_CHANGES was off for it, "
+            "or its changes are forgotten (KEEP_CHANGES_DAYS)"
+        )
+    found = UndoTables(job.target, job.access)
+    found.require_allowed(list(tables))
+    plan = UndoPlan(job=job.context.job, force=job.context.force, tables={name: Counts() for name in tables})
+    Preview(job, _blocks(job, found), plan, _referring(job, list(tables))).run(log)
+    job.progress.total = plan.total
+    plan.emptied = [name for name, counts in plan.tables.items() if counts.remove and _is_emptied(job, name, plan)]
+    job.plan.update(plan.as_json())
+    describe(job, plan)
+    if plan.counts.unchanged == plan.total:
+        raise JobRefused(f"all that {plan.job} changed is as it was before: it was undone already; nothing was written")
+    limit_rejects(job, plan.counts.reject, "nothing was written")
+
+
+def restore(job: JobRun) -> None:
+    """Put back what is not yet, chunk by chunk.
+
+    Raises:
+        TooManyRejects: more rows stay than may; the chunk that went beyond it is undone.
+    """
+    plan = UndoPlan.model_validate(job.plan)
+    if job.checkpoint is None:
+        _begin(job)
+    tables = UndoTables(job.target, job.access)
+    tables.require_allowed(list(plan.tables))
+    blocks, rejecting = _blocks(job, tables), Rejecting(job, plan.tables)
+    with prefetched(JobLog(job.target, plan.job).chunks(job.checkpoint)) as chunks:
+        for chunk in chunks:
+            with seen_all_the_same(job), job.chunk(cursor=chunk.cursor) as connection:
+                restoring = Restoring(plan.job, connection, chunk.is_last, plan.force)
+                fates = restoring.chunk(blocks, chunk)
+                record(connection, (changed for _, fate in fates for changed in fate.log))
+                _account(job, chunk, fates, rejecting)
+
+
+def _begin(job: JobRun) -> None:
+    """Let no process that still has the job which is undone commit another chunk; what the preview refused is looked
+    at again."""
+    job.rejects.restart()
+    job.result.rejected, job.result.rejects_file_key = 0, None
+    with job.fenced() as connection:
+        for token in (checkpoint_table.c.token, partition_table.c.claim):
+            if inspect(connection).has_table(token.table.name):
+                is_its = token.table.c.job_id == job.context.job
+                connection.execute(update(token.table).where(is_its).values({token: token + 1}))
+
+
+def _account(job: JobRun, chunk: LoggedChunk, fates: list[tuple[Logged, Fate]], rejecting: Rejecting) -> None:
+    before = job.progress.counters.advanced
+    for logged, fate in fates:
+        back, forced = len(fate.back), len(fate.forced)
+        kind = logged.changed.kind
+        job.count(
+            created=back - forced if kind == "removed" else 0,
+            updated=back if kind == "updated" else forced if kind == "removed" else 0,
+            removed=back if kind == "created" else 0,
+            unchanged=len(fate.unchanged),
+        )
+        rejecting.of(logged, fate, before)
+        before += len(logged.changed)
+    job.progress.advance(chunk.rows)
+    rejected = job.progress.counters.rejected + job.rejects.pending_rows()
+    limit_rejects(job, rejected, f"{before - chunk.rows} rows before them are done")
+
+
+def _blocks(job: JobRun, tables: UndoTables) -> Blocks:
+    return Blocks(tables, f"batch_job_undo_{job.id[-12:].lower()}")
+
+
+def _referring(job: JobRun, names: list[str]) -> set[Place]:
+    tables = [table for name in names if (table := find_table(job.target, name)) is not None]
+    return {reference.place for table in tables for reference in references_to(job.target, table)}
+
+
+def _is_emptied(job: JobRun, name: str, plan: UndoPlan) -> bool:
+    """Whether all rows of a table go."""
+    table, counts = find_table(job.target, name), plan.tables[name]
+    if table is None or counts.create or not has_rows(job, table):
+        return False
+    with job.target.connect() as connection:
+        return connection.scalar(select(func.count()).select_from(table)) == counts.remove

@@ -1,0 +1,101 @@
+"""The tables that a job changed, as they are by now."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy import Engine, Table
+
+from batch_jobs.strategies.sdk.data_access import DataAccess
+from batch_jobs.strategies.sdk.database import Database, database_of
+from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.tables.databases.loading import Destination
+from batch_jobs.strategies.tables.databases.naming import find_table, refuse_unwritable, shown
+from batch_jobs.strategies.tables.importing.mapping import unique_key
+from batch_jobs.strategies.tables.undoing.references import Place, Reference, place_of_table, references_to
+
+
+@dataclass(frozen=True)
+class UndoTable:
+    """A table, and the key by which the log names its rows."""
+
+    engine: Engine
+    table: Table
+    key: tuple[str, ...]
+    collations: Mapping[str, str]
+
+    @property
+    def database(self) -> Database:
+        """The target's."""
+        return database_of(self.engine)
+
+    @property
+    def quoted(self) -> str:
+        """Its name in SQL."""
+        return self.database.quoted_table(self.table)
+
+    @cached_property
+    def place(self) -> Place:
+        """Where it is."""
+        return place_of_table(self.engine, self.table)
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns that can be written."""
+        return [column.name for column in self.table.columns if column.computed is None]
+
+    @cached_property
+    def references(self) -> list[Reference]:
+        """The foreign keys of all tables that lead here."""
+        return references_to(self.engine, self.table)
+
+    def destination(self, columns: list[str], mode: str, logged: bool = False) -> Destination:
+        """Where rows of some columns go; columns that these lack are held against their defaults."""
+        key = list(self.key)
+        logged_by = self.key if logged else ()
+        return Destination(self.table, columns, key, mode, self.collations, resets=True, logged_by=logged_by)
+
+
+class UndoTables:
+    """Finds the tables of a log, each once.
+
+    Args:
+        engine: of the target.
+        access: which of them may be used.
+    """
+
+    def __init__(self, engine: Engine, access: DataAccess) -> None:
+        self._engine = engine
+        self._access = access
+        self._found: dict[tuple[str, tuple[str, ...]], UndoTable | str] = {}
+
+    def require_allowed(self, names: list[str]) -> None:
+        """Refuse a job that changed tables which this one may not use.
+
+        Raises:
+            JobRefused: names the first of them, or says why one takes no rows.
+        """
+        for name in names:
+            table = find_table(self._engine, name, self._access)
+            if table is not None:
+                refuse_unwritable(self._engine, table, "sync")
+
+    def of(self, name: str, key: list[str]) -> UndoTable | str:
+        """A table of the log, or how it was altered so that none of its rows can be found."""
+        asked = (name, tuple(key))
+        if asked not in self._found:
+            self._found[asked] = self._find(name, key)
+        return self._found[asked]
+
+    def _find(self, name: str, key: list[str]) -> UndoTable | str:
+        table = find_table(self._engine, name, self._access)
+        if table is None:
+            return f"there is no table {name} any more"
+        missing = [column for column in key if column not in table.columns]
+        if missing:
+            return f"{name} has no column {shown(missing)} any more"
+        try:
+            unique = unique_key(self._engine, table, key)
+        except JobRefused:
+            return f"{name} has no unique index on {shown(key)} any more"
+        return UndoTable(self._engine, table, tuple(key), unique.collations)
