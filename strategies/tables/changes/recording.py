@@ -27,17 +27,16 @@ def changed_rows(destination: Destination, rows: pa.Table, lines: Lines | None, 
     """
     key = list(destination.logged_by)
     taken = rows if len(change.rows) == rows.num_rows else rows.take(pa.array(change.rows))
-    values = {KEY + name: taken.column(name) for name in key if name in taken.column_names}
+    named = {KEY + name: taken.column(name) for name in key}
+    if change.values is None:
+        named |= {AFTER + name: taken.column(name) for name in taken.column_names if name not in key}
+    else:
+        named |= dict(zip(change.values.column_names, change.values.columns, strict=True))
     if lines is not None:
-        values[LINE] = pa.array(lines[change.rows], pa.int64())
-    made = change.values
-    if made is None:
-        values |= {AFTER + name: taken.column(name) for name in taken.column_names if name not in key}
-        return ChangedRows(destination.table.fullname, change.kind, key, pa.table(values))
-    for name, column in values.items():
-        if name not in made.column_names:
-            made = made.append_column(name, column)
-    return ChangedRows(destination.table.fullname, change.kind, key, made)
+        named[LINE] = pa.chunked_array([pa.array(lines[change.rows], pa.int64())])
+    return ChangedRows(
+        destination.table.fullname, change.kind, key, pa.table(named, schema=_schema(named, change.values))
+    )
 
 
 def key_of_log(changes: Changes | None, table: Table, columns: Sequence[str], key: Sequence[str]) -> tuple[str, ...]:
@@ -80,3 +79,9 @@ def record(connection: Connection, made: Iterable[ChangedRows]) -> None:
     for rows in made:
         if len(rows):
             changes.add(hidden(rows, changes.options).encoded())
+
+
+def _schema(columns: dict[str, pa.ChunkedArray], values: pa.Table | None) -> pa.Schema:
+    """The fields of the columns; those that were read back say themselves what they hold."""
+    fields = {field.name: field for field in values.schema} if values is not None else {}
+    return pa.schema([fields.get(name, pa.field(name, column.type)) for name, column in columns.items()])

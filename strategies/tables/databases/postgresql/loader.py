@@ -150,6 +150,13 @@ class PostgresqlLoader:
             cursor.itersize = FETCHED
             yield from cursor.execute(query)
 
+    def stored(self, connection: Connection, keys: pa.Table, mark: str) -> pa.Table:
+        """Every cell is text."""
+        sql = self._statements(keys.column_names)
+        self._stage_is_empty = False  # in one transaction it may be asked twice
+        self._fill(connection, sql.into_numbered, self.encode(_numbered(keys)))
+        return returned(connection, sql.logging.stored(mark))
+
     def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> Removed:
         """The keys are texts."""
         sql = self._staged_keys(connection, keys)

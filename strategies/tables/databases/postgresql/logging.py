@@ -110,9 +110,11 @@ class LoggingStatements(Statements):
 
     @cached_property
     def insert_new_returning(self) -> str:
-        """Insert the staged rows that are not there; returns them."""
-        conflict = f"ON CONFLICT ({self.database.names(self.destination.key)}) DO NOTHING"
-        return f"{self._append} WHERE {self.is_new} {conflict} {self._returning}"
+        """Insert the staged rows that are not there; returns them.
+
+        One that is there by now is refused, so that the chunk is tried again without it, and then finds it.
+        """
+        return f"{self._append} WHERE {self.is_new} {self._returning}"
 
     @cached_property
     def insert_returning(self) -> str:
@@ -132,6 +134,13 @@ class LoggingStatements(Statements):
         )
         cells = f"{self._keys}{marks}" if removal.marks else self._whole
         return f"SELECT {cells} {self.join} WHERE {removal.condition}"
+
+    def stored(self, mark: str) -> str:
+        """The rows of the target that have the keys of the stage, locked."""
+        named = ((KEY if name in self._key else mark, name) for name in self._stored)
+        cells = "".join(f", {self._text('target', name)} AS {self._named(mark, name)}" for mark, name in named)
+        lock = "" if self._kind == "v" and self.has_triggers else "FOR UPDATE OF target"
+        return f"SELECT stage.{ROW}{cells} {self.join} {lock}"
 
     def remove_returning(self, removal: Removal) -> str:
         """Remove the rows that have the keys of the stage; returns what they were, and what they are if marked."""
@@ -211,18 +220,17 @@ def insert_new_logged(connection: Connection, sql: LoggingStatements, rows: int,
     Raises:
         RowsMoved: somebody else wrote one of them.
     """
-    if not sql.reads_back:
-        new = returned(connection, sql.new_keys).column(ROW).to_numpy() if known else np.arange(rows)
-        inserted = int(driver_of(connection).execute(sql.insert_new_returning).rowcount)
-        if inserted != len(new):
-            raise RowsMoved(sql.table)
-        return Written(inserted, changes=[RowChanges("created", new.astype(np.int64))])
-    keys = returned(connection, sql.new_keys)
-    change = _read_back(keys, returned(connection, sql.insert_new_returning))
-    left_out = keys.num_rows - len(change.rows)
-    # a trigger may have left rows out, which are not there then; others are now there by somebody else
-    if left_out and driver_of(connection).execute(sql.new_keys).rowcount != left_out:
+    new = returned(connection, sql.new_keys) if known or sql.reads_back else None
+    if new is not None and known + new.num_rows != rows:
         raise RowsMoved(sql.table)
+    if new is not None and sql.reads_back:
+        change = _read_back(new, returned(connection, sql.insert_new_returning))
+    else:
+        inserted = driver_of(connection).execute(sql.insert_new_returning).rowcount
+        indices = np.arange(rows) if new is None else new.column(ROW).to_numpy().astype(np.int64)
+        if inserted != len(indices):
+            raise RowsMoved(sql.table)
+        change = RowChanges("created", indices)
     return Written(len(change.rows), changes=[change])
 
 

@@ -122,6 +122,11 @@ class SqliteLoader:
         finally:
             driver.text_factory = before
 
+    def stored(self, connection: Connection, keys: pa.Table, mark: str) -> pa.Table:
+        """As SQLite has them."""
+        self.stage(connection, keys)
+        return self._statements(keys.column_names).logging.stored(connection, mark)
+
     def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> Removed:
         """The keys are as SQLite has them."""
         sql = self._statements(self._destination.key)
