@@ -68,7 +68,7 @@ class ChangedRows:
 
     def encoded(self) -> LoggedBlock:
         """As the log keeps it."""
-        texts = {name: as_text(column) for name, column in self.side(KEY).items()}
+        texts = {name: as_text(self.rows.column(KEY + name)) for name in self.key}
         return LoggedBlock(
             self.table, self.kind, self.key, len(self), self.counts, sieve_of(pa.table(texts)), packed(self.rows)
         )

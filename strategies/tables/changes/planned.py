@@ -18,6 +18,7 @@ from batch_jobs.strategies.sdk.files import JOBS, FileStore
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.tables.changes.blocks import LINE, ChangedRows, packed, unpacked, without_lines
 from batch_jobs.strategies.tables.changes.hiding import hidden
+from batch_jobs.strategies.tables.changes.reading import BlockHead, Place
 from batch_jobs.strategies.tables.importing.repeats import Repeats, read_repeats
 
 SCHEMA = pa.schema(
@@ -67,10 +68,20 @@ class PlannedChanges:
 
 
 @contextmanager
-def planning_changes(job: JobRun) -> Iterator[PlannedChanges]:
-    """Write the file of what a job is going to change; it is there once the block has ended well."""
-    with _writing(job.files, job.id, job.changes.options) as planned:
-        yield planned
+def planning(files: FileStore, job_id: str, options: ChangeOptions | None = None) -> Iterator[PlannedChanges]:
+    """Write the file of what a job is going to change; it is there once the block has ended well.
+
+    Args:
+        files: the file store.
+        job_id: of the job.
+        options: which values are not kept; none of them are left out by default.
+    """
+    with files.writing(planned_key(job_id)) as stream:
+        planned = PlannedChanges(stream, options or ChangeOptions())
+        try:
+            yield planned
+        finally:
+            planned.close()
 
 
 def leave_out_repeats(job: JobRun, repeats: str) -> None:
@@ -80,10 +91,9 @@ def leave_out_repeats(job: JobRun, repeats: str) -> None:
         job: whose file it is.
         repeats: the key of the file of their lines.
     """
-    hidden_already = ChangeOptions()
     with ChangesFile(job.files, job.id) as before, job.files.open(repeats) as stream:
         lines = Repeats(read_repeats(stream))
-        with _writing(job.files, job.id, hidden_already) as planned:
+        with planning(job.files, job.id) as planned:  # what is to be hidden is by now
             for batch in before.batches():
                 left_out = lines.up_to(max(map(_last_line, batch)))
                 planned.add([without_lines(changed, left_out) for changed in batch])
@@ -115,13 +125,19 @@ class ChangesFile:
         """How many batches there are."""
         return int(self._parquet.num_row_groups)
 
-    def heads(self, batch: int) -> list[dict[str, Any]]:
-        """What is known of the blocks of a batch without their rows: kind, table, key, rows, columns."""
-        heads = self._parquet.read_row_group(batch, columns=HEAD, use_threads=False).to_pylist()
-        return [head | {"columns": json.loads(head["columns"])} for head in heads]
+    def heads(self, start: Place | None) -> Iterator[BlockHead]:
+        """The blocks from a place (batch, block in it) on."""
+        first, block = start or (0, 0)
+        for batch in range(first, len(self)):
+            found = self._parquet.read_row_group(batch, columns=HEAD, use_threads=False).to_pylist()
+            for number, head in enumerate(found[block:], block):
+                columns = json.loads(head["columns"])
+                yield BlockHead((batch, number), head["table"], head["kind"], head["key"], columns)
+            block = 0
 
-    def rows(self, batch: int, block: int) -> pa.Table:
+    def rows(self, head: BlockHead) -> pa.Table:
         """The rows of a block."""
+        batch, block = head.place
         data = self._parquet.read_row_group(batch, columns=["data"], use_threads=False).column("data")
         return unpacked(data[block].as_py())
 
@@ -132,16 +148,6 @@ class ChangesFile:
             yield [
                 ChangedRows(block["table"], block["kind"], block["key"], unpacked(block["data"])) for block in blocks
             ]
-
-
-@contextmanager
-def _writing(files: FileStore, job_id: str, options: ChangeOptions) -> Iterator[PlannedChanges]:
-    with files.writing(planned_key(job_id)) as stream:
-        planned = PlannedChanges(stream, options)
-        try:
-            yield planned
-        finally:
-            planned.close()
 
 
 def _row(changed: ChangedRows) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from batch_jobs.strategies.sdk.errors import (
 )
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.partition import Partition, in_one
-from batch_jobs.strategies.tables.changes.planned import leave_out_repeats, planning_changes
+from batch_jobs.strategies.tables.changes.planned import leave_out_repeats, planning
 from batch_jobs.strategies.tables.changes.recording import named_by_key
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_unwritable, require_table, shown
@@ -264,7 +264,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
         converter = _converter(job, format, table, plan.mapping, plan.key)
         compares = exists and bool(destination.key) and has_rows(job, table)
         plan.kept = destination.given_out
-        with _file_keys(job, destination, exists) as keys, planning_changes(job) as planned:
+        with _file_keys(job, destination, exists) as keys, planning(job.files, job.id, job.changes.options) as planned:
             preview = Preview(job, partial(_checked, reader, converter), destination, compares, planned)
             plan.repeats = preview.run(keys)
             plan.total, plan.counts, plan.columns = preview.total, preview.counts, preview.columns
