@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import Engine, inspect, select, text
 
-from batch_jobs.strategies.sdk.change_log import change_table
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, unpacked
+from batch_jobs.strategies.sdk.change_log import ChangeOptions, Changes, change_table
+from batch_jobs.strategies.sdk.checkpoint import create_table
+from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, LINE, ChangedRows, unpacked
 from batch_jobs.strategies.tables.changes.stored import stored_values
 
 #: kind, key, and of each column that changed what it was and is.
@@ -21,6 +23,19 @@ def logged(target: Engine, job_id: str | None = None) -> list[Entry]:
     with target.connect() as connection:
         blocks = connection.execute(query if job_id is None else query.where(change_table.c.job_id == job_id)).all()
     return [entry for block in blocks for entry in _entries(block)]
+
+
+def log_change(target: Engine, job_id: str, chunk: int = 1, **columns: list[Any]) -> None:
+    """Let a job have changed rows of ``products``: their ``code``, and what each column was and is by turns."""
+    rows = {KEY + "code": columns.pop("code", ["A"]), LINE: list(range(2, 2 + len(next(iter(columns.values()), [0]))))}
+    for name, cells in (columns or {"price": [("9.50", "9.90")]}).items():
+        rows |= {BEFORE + name: [was for was, _ in cells], AFTER + name: [is_ for _, is_ in cells]}
+    block = ChangedRows("products", "updated", ["code"], pa.table(rows)).encoded()
+    create_table(target, change_table)
+    changes = Changes(ChangeOptions(), True)
+    changes.add(block)
+    with target.begin() as connection:
+        changes.write(connection, job_id, None, chunk)
 
 
 def _entries(block: Any) -> Iterator[Entry]:

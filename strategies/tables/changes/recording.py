@@ -1,6 +1,7 @@
 """Putting what was done to rows into the log of the chunk that is open."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +51,12 @@ def key_of_log(changes: Changes | None, table: Table, columns: Sequence[str], ke
     """
     if changes is None or not changes.are_kept:
         return ()
-    primary = [column.name for column in table.primary_key]
-    return tuple(key or (primary if set(primary) <= set(columns) else ()))
+    return _naming(table, columns, key)
+
+
+def named_by_key(destination: Destination) -> Destination:
+    """The destination with the columns by which changes name rows, whether or not there is a log."""
+    return replace(destination, logged_by=_naming(destination.table, destination.columns, destination.key))
 
 
 def removed_rows(destination: Destination, removal: Removal, removed: Removed) -> list[ChangedRows]:
@@ -60,6 +65,11 @@ def removed_rows(destination: Destination, removal: Removal, removed: Removed) -
         return []
     kind: Kind = "updated" if removal.marks else "removed"
     return [ChangedRows(destination.table.fullname, kind, list(destination.logged_by), removed.values)]
+
+
+def _naming(table: Table, columns: Sequence[str], key: Sequence[str]) -> tuple[str, ...]:
+    primary = [column.name for column in table.primary_key]
+    return tuple(key or (primary if set(primary) <= set(columns) else ()))
 
 
 def record(connection: Connection, made: Iterable[ChangedRows]) -> None:

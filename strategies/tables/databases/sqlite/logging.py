@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Integer, Numeric, Table
 from batch_jobs.strategies.sdk.change_log import Kind
 from batch_jobs.strategies.sdk.database import driver_of
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY
-from batch_jobs.strategies.tables.changes.stored import stored_table
+from batch_jobs.strategies.tables.changes.stored import UndecodableText, stored_table
 from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Removal, RowChanges, Written
 from batch_jobs.strategies.tables.databases.statements import Statements, new_values
 
@@ -47,11 +47,19 @@ class Logging(Statements):
         """Update the staged rows that are there where they differ."""
         if self.update is None:
             return Written()
+        values = self.differing(connection)
+        if not values.num_rows:
+            return Written()
+        driver_of(connection).execute(self.update)
+        return Written(updated=values.num_rows, changes=[_numbered("updated", values)])
+
+    def differing(self, connection: Connection) -> pa.Table:
+        """The staged rows that are there and differ, with each such column's values before and after."""
         sums = ", ".join(f"max({differ})" for differ in self.differences.values())
         differ_at_all = driver_of(connection).execute(f"SELECT {sums} {self.join}").fetchone()
         changing = [name for name, differs in zip(self.differences, differ_at_all, strict=True) if differs]
         if not changing:
-            return Written()
+            return pa.table({ROW: pa.array([], pa.int64())})
         after = new_values(self.database, self.destination, "stage")
         cells = "".join(
             f", CASE WHEN {self.differences[name]} THEN target.{self.database.quoted(name)} END"
@@ -60,9 +68,7 @@ class Logging(Statements):
         )
         names = [ROW, *(mark + name for name in changing for mark in (BEFORE, AFTER))]
         query = f"SELECT stage.{ROW}{cells} {self.join} WHERE {self.changed} ORDER BY stage.{ROW}"
-        values = self._fetch(connection, query, names)
-        driver_of(connection).execute(self.update)
-        return Written(updated=values.num_rows, changes=[_numbered("updated", values)])
+        return self._fetch(connection, query, names)
 
     def removed(self, connection: Connection, removal: Removal) -> pa.Table:
         """What the rows are that are going to be removed; of those that are marked, what becomes of the marks."""
@@ -88,10 +94,22 @@ class Logging(Statements):
     def _fetch(self, connection: Connection, query: str, names: Sequence[str]) -> pa.Table:
         columns = self.destination.table.columns
         numbers = [name for name in names if name != ROW and isinstance(columns[name[1:]].type, (Numeric, Integer))]
-        found = stored_table(names, driver_of(connection).execute(query).fetchall(), numbers)
+        driver = driver_of(connection)
+        usual, driver.text_factory = driver.text_factory, _text
+        try:
+            found = stored_table(names, driver.execute(query).fetchall(), numbers)
+        finally:
+            driver.text_factory = usual
         if ROW in names and not found.num_rows:
             found = found.set_column(0, ROW, pa.array([], pa.int64()))
         return found
+
+
+def _text(cell: bytes) -> str | UndecodableText:
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return UndecodableText(cell)
 
 
 def _numbered(kind: Kind, rows: pa.Table) -> RowChanges:
