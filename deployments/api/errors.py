@@ -28,6 +28,7 @@ from batch_jobs.flows.errors import (
     JobUnknown,
     JobUnreadable,
     NotLaunched,
+    OtherMustConfirm,
 )
 from batch_jobs.flows.jobs.transitions import Action
 from batch_jobs.strategies.sdk.database import is_full
@@ -218,6 +219,7 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
     ActionIllegal: ErrorStatus(409, "not_allowed", "invalid_state_error", compat=400),
     IdempotencyKeyTaken: CONFLICT,
     ConfirmedTooLate: CONFLICT,
+    OtherMustConfirm: ErrorStatus(403, "not_allowed"),
     JobActive: CONFLICT,
     JobMoved: CONFLICT,
     JobTaken: CONFLICT,

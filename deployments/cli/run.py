@@ -84,7 +84,8 @@ def run(
     job = _record(workspace, batch_type, pairs, whole, options, ProcessIdentity.current())
     with running_here(workspace, job, verbose) as run_job:
         job = run_job(job)
-        if job.awaits_confirmation and (yes or output.is_interactive()):
+        by_other = job.awaits_confirmation and workspace.service.why_by_other(job, job.plan)
+        if job.awaits_confirmation and (yes or output.is_interactive()) and not by_other:
             if not as_json:
                 plans.print_summary(job)
             if yes or output.ask("go on?"):
@@ -93,6 +94,8 @@ def run(
                 output.hint(f"nothing was done; `batch-jobs confirm {job.id} --here` does it")
                 return
     reports.finish(job, as_json)
+    if not dry_run or yes:
+        _refuse_waiting(workspace, job)
 
 
 def create(
@@ -123,11 +126,22 @@ def create(
             raise
         output.hint(f"warning: {error}")  # it is safely recorded, and `serve` starts what waits
     if wait:
-        reports.finish(watch_job(workspace.claims, job.id), as_json)
+        job = watch_job(workspace.claims, job.id)
+        reports.finish(job, as_json)
+        if not dry_run:
+            _refuse_waiting(workspace, job)
     elif as_json:
         output.print_job_json(job)
     else:
         output.out.print(job.id)
+
+
+def _refuse_waiting(workspace: Workspace, job: Job) -> None:
+    """End the command as one that did not do what it was to, where somebody else has to confirm the job first."""
+    why = workspace.service.why_by_other(job, job.plan) if job.awaits_confirmation else None
+    if why:
+        output.error(f"{job.id} waits: somebody else has to confirm it (BATCH_JOBS_CONFIRM_BY_OTHER: {why})")
+        raise typer.Exit(1)
 
 
 def _record(

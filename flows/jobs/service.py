@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from ulid import ULID
 
 from batch_jobs.flows.access.target import TargetAccess
-from batch_jobs.flows.errors import IdempotencyKeyTaken, JobActive, JobMoved, NotLaunched, PrefectAway
+from batch_jobs.flows.errors import IdempotencyKeyTaken, JobActive, JobMoved, JobUnknown, NotLaunched, PrefectAway
 from batch_jobs.flows.jobs.claims import Claims, stop_run
+from batch_jobs.flows.jobs.confirm_by_other import ConfirmByOther
 from batch_jobs.flows.jobs.context import checked_partitions, prepared_context, unique_key
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
 from batch_jobs.flows.jobs.named_files import NamedFiles
@@ -26,6 +27,8 @@ from batch_jobs.strategies.sdk.registry import Registry
 
 #: What two jobs of one idempotency key have in common.
 SAME = ("type", "context", "dry_run", "start_at", "tables", "partitions")
+#: The type of jobs that take back what another one did, which their context names as ``job``.
+UNDO = "undo"
 MOVE_TRIES = 20  # how often a change starts anew when others change the job at the same moment
 
 
@@ -58,6 +61,7 @@ class BatchJobService:
         claims: finds out about dead processes and late confirmations.
         secrets: keeps the secret fields of contexts.
         access: which tables of the target jobs may use, and from where they may fetch files.
+        by_other: which jobs somebody else than created them has to confirm.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class BatchJobService:
         claims: Claims,
         secrets: ContextSecrets,
         access: TargetAccess,
+        by_other: ConfirmByOther | None = None,
     ) -> None:
         self._store = store
         self._strategies = strategies
@@ -75,6 +80,7 @@ class BatchJobService:
         self._claims = claims
         self._secrets = secrets
         self._access = access
+        self._by_other = by_other or ConfirmByOther()
 
     def create(
         self, batch_type: str, context: BaseModel | dict[str, Any] | None = None, **options: Unpack[JobOptions]
@@ -245,9 +251,28 @@ class BatchJobService:
         Raises:
             ConfirmedTooLate: it was not confirmed in time and is canceled.
             ActionIllegal: it does not wait for a confirmation; of many that confirm at once, one succeeds.
+            OtherMustConfirm: by the two-person rule it is not ``who`` that may.
         """
-        self._claims.refuse_expired(self._store.get(job_id))
+        self._check_confirmation(job_id, who)
         return self._go_on(job_id, Action.CONFIRM, who, worker)
+
+    def confirm_by_form(self, job_id: str, said: str) -> Job:
+        """The same, by who only says who they are: anybody can enter any name in Prefect's form.
+
+        Raises:
+            OtherMustConfirm: by the two-person rule it has to be known who confirms.
+        """
+        self._check_confirmation(job_id, None)
+        return self._go_on(job_id, Action.CONFIRM, said, None)
+
+    def why_by_other(self, job: Job, plan: dict[str, Any] | None) -> str | None:
+        """Why somebody else than created a job has to confirm it, ``None`` where that may be anybody.
+
+        Args:
+            job: the job.
+            plan: what its preview found.
+        """
+        return self._by_other.why(self._types(job), plan) if self._by_other.limits else None
 
     def cancel(self, job_id: str, who: str, why: str | None = None) -> Job:
         """Stop a job for good, at its next chunk edge when it runs; canceling twice is fine."""
@@ -297,6 +322,25 @@ class BatchJobService:
             with suppress(NotLaunched):
                 self.start(job)
 
+    def _types(self, job: Job) -> Sequence[str]:
+        """The job's type; of an undo that of what is undone, too, as it changes the same rows."""
+        types, seen = [job.type], {job.id}
+        while job.type == UNDO and (undone := str(job.context.get("job"))) not in seen:
+            try:
+                job = self._store.get(undone)
+            except JobUnknown:
+                break
+            types.append(job.type)
+            seen.add(job.id)
+        return types
+
+    def _check_confirmation(self, job_id: str, who: str | None) -> None:
+        job = self._store.get(job_id)
+        self._claims.refuse_expired(job)
+        why = self.why_by_other(job, job.plan) if job.status is Status.PRE_PROCESSED else None
+        if why:
+            self._by_other.refuse(job, why, who)
+
     def _go_on(self, job_id: str, action: Action, who: str, worker: ProcessIdentity | None) -> Job:
         was = self._store.get(job_id)
         self._strategies().get(was.type)  # it may be gone since; nothing is changed then
@@ -324,7 +368,9 @@ class BatchJobService:
             if active is not None and active.id != given.id:
                 raise JobActive(given.type, active.id, active.status)
             return self._store.get(given.id)
-        same = all(getattr(known, name) == getattr(given, name) for name in SAME)
+        # one that was to go through, and waits by the two-person rule, says dry_run by now
+        waits = known.dry_run and self._by_other.covers(known.type)
+        same = all(getattr(known, name) == getattr(given, name) for name in SAME if name != "dry_run" or not waits)
         if not same or not self._secrets.are_same(known.id, given.sealed):
             raise IdempotencyKeyTaken(given.idempotency_key or "", known.id)
         return known
