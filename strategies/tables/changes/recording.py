@@ -1,6 +1,7 @@
 """Putting what was done to rows into the log of the chunk that is open."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,15 +27,17 @@ def changed_rows(destination: Destination, rows: pa.Table, lines: Lines | None, 
     """
     key = list(destination.logged_by)
     taken = rows if len(change.rows) == rows.num_rows else rows.take(pa.array(change.rows))
-    values = change.values
-    if values is None:
-        values = pa.table({AFTER + name: taken.column(name) for name in taken.column_names if name not in key})
-    for name in key:
-        if KEY + name not in values.column_names:
-            values = values.append_column(KEY + name, taken.column(name))
+    values = {KEY + name: taken.column(name) for name in key if name in taken.column_names}
     if lines is not None:
-        values = values.append_column(LINE, pa.array(lines[change.rows], pa.int64()))
-    return ChangedRows(destination.table.fullname, change.kind, key, values)
+        values[LINE] = pa.array(lines[change.rows], pa.int64())
+    made = change.values
+    if made is None:
+        values |= {AFTER + name: taken.column(name) for name in taken.column_names if name not in key}
+        return ChangedRows(destination.table.fullname, change.kind, key, pa.table(values))
+    for name, column in values.items():
+        if name not in made.column_names:
+            made = made.append_column(name, column)
+    return ChangedRows(destination.table.fullname, change.kind, key, made)
 
 
 def key_of_log(changes: Changes | None, table: Table, columns: Sequence[str], key: Sequence[str]) -> tuple[str, ...]:
@@ -48,8 +51,12 @@ def key_of_log(changes: Changes | None, table: Table, columns: Sequence[str], ke
     """
     if changes is None or not changes.are_kept:
         return ()
-    primary = [column.name for column in table.primary_key]
-    return tuple(key or (primary if set(primary) <= set(columns) else ()))
+    return _naming(table, columns, key)
+
+
+def named_by_key(destination: Destination) -> Destination:
+    """The destination with the columns by which changes name rows, whether or not there is a log."""
+    return replace(destination, logged_by=_naming(destination.table, destination.columns, destination.key))
 
 
 def removed_rows(destination: Destination, removal: Removal, removed: Removed) -> list[ChangedRows]:
@@ -58,6 +65,11 @@ def removed_rows(destination: Destination, removal: Removal, removed: Removed) -
         return []
     kind: Kind = "updated" if removal.marks else "removed"
     return [ChangedRows(destination.table.fullname, kind, list(destination.logged_by), removed.values)]
+
+
+def _naming(table: Table, columns: Sequence[str], key: Sequence[str]) -> tuple[str, ...]:
+    primary = [column.name for column in table.primary_key]
+    return tuple(key or (primary if set(primary) <= set(columns) else ()))
 
 
 def record(connection: Connection, made: Iterable[ChangedRows]) -> None:

@@ -7,7 +7,19 @@ import pyarrow as pa
 
 #: In a field's metadata: its texts begin with the kind of the value that follows.
 MIXED = {b"batch_jobs": b"mixed"}
-_READ: dict[str, Callable[[str], Any]] = {"s": str, "b": bytes.fromhex, "f": float, "i": int}
+
+
+class UndecodableText(bytes):
+    """A text that is not in UTF-8, which nothing keeps a database from having."""
+
+
+_READ: dict[str, Callable[[str], Any]] = {
+    "s": str,
+    "b": bytes.fromhex,
+    "f": float,
+    "i": int,
+    "t": UndecodableText.fromhex,
+}
 _TYPES: dict[type, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string(), bytes: pa.binary()}
 
 
@@ -31,7 +43,7 @@ def is_mixed(field: pa.Field) -> bool:
 
 def _column(name: str, values: list[Any]) -> tuple[pa.Field, pa.Array]:
     kinds = set(map(type, values)) - {type(None)}
-    if len(kinds) > 1:
+    if len(kinds) > 1 or UndecodableText in kinds:
         return pa.field(name, pa.string(), metadata=MIXED), pa.array(map(_tagged, values), pa.string())
     type_ = _TYPES[kinds.pop()] if kinds else pa.string()
     return pa.field(name, type_), pa.array(values, type_)
@@ -41,6 +53,8 @@ def _tagged(value: Any) -> str | None:
     match value:
         case None:
             return None
+        case UndecodableText():
+            return f"t{value.hex()}"
         case bytes():
             return f"b{value.hex()}"
         case str():

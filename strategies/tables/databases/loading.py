@@ -192,6 +192,16 @@ class Loader(Protocol):
     def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: "Removal") -> "Removed":
         """Remove the rows with these keys, given as ``Database.carried`` has them."""
 
+    def differing(self, connection: Connection, columns: Sequence[str]) -> pa.Table:
+        """The staged rows, which have these columns, that are there and differ: in their order and nothing written.
+
+        Returns:
+            The number of each (``ROW``), and of a column that differs what it is (``-name``) and would be (``+name``).
+        """
+
+    def removable(self, connection: Connection, keys: list[tuple[Any, ...]], removal: "Removal") -> pa.Table:
+        """What ``remove`` would have as values; replaces what is in the stage."""
+
 
 @dataclass(frozen=True)
 class Removed:

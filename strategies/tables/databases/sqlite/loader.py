@@ -129,6 +129,16 @@ class SqliteLoader:
         values = sql.logging.removed(connection, removal) if self._destination.logged_by else None
         return Removed(int(driver_of(connection).execute(sql.remove(removal)).rowcount), values)
 
+    def differing(self, connection: Connection, columns: Sequence[str]) -> pa.Table:
+        """As they are stored."""
+        return self._statements(columns).logging.differing(connection)
+
+    def removable(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> pa.Table:
+        """As they are stored."""
+        sql = self._statements(self._destination.key)
+        self._fill(connection, sql, keys)
+        return sql.logging.removed(connection, removal)
+
     def _write_logged(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
         """What is new and what differs is found beforehand, in the stage, and only that is written."""
         rows, reads_back = payload.rows, self._reads_back(connection, sql)

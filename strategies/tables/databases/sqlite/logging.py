@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table
 from batch_jobs.strategies.sdk.change_log import Kind
 from batch_jobs.strategies.sdk.database import driver_of
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY
-from batch_jobs.strategies.tables.changes.stored import stored_table
+from batch_jobs.strategies.tables.changes.stored import UndecodableText, stored_table
 from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Removal, RowChanges, Written
 from batch_jobs.strategies.tables.databases.statements import Statements, new_values
 
@@ -40,13 +40,20 @@ class Logging(Statements):
         if not reads_back:
             return Written(len(rows), changes=[RowChanges("created", np.array(rows, np.int64))])
         found = self._stored(connection, AFTER)
-        found = found.filter(pc.is_in(found.column(ROW), pa.array(rows, pa.int64())))
+        found = found.filter(pc.is_in(found.column(ROW).cast(pa.int64()), pa.array(rows, pa.int64())))
         return Written(found.num_rows, changes=[_numbered("created", found)])
 
     def updated(self, connection: Connection) -> Written:
         """Update the staged rows that are there where they differ."""
         if self.update is None:
             return Written()
+        values = self.differing(connection)
+        if values.num_rows:
+            driver_of(connection).execute(self.update)
+        return Written(updated=values.num_rows, changes=[_numbered("updated", values)])
+
+    def differing(self, connection: Connection) -> pa.Table:
+        """The staged rows that are there and differ, with each such column's values before and after."""
         after = new_values(self.database, self.destination, "stage")
         cells = "".join(
             f", CASE WHEN {differ} THEN target.{self.database.quoted(name)} END"
@@ -55,10 +62,7 @@ class Logging(Statements):
         )
         names = [ROW, *(mark + name for name in self.differences for mark in (BEFORE, AFTER))]
         query = f"SELECT stage.{ROW}{cells} {self.join} WHERE {self.changed} ORDER BY stage.{ROW}"
-        values = _fetch(connection, query, names)
-        if values.num_rows:
-            driver_of(connection).execute(self.update)
-        return Written(updated=values.num_rows, changes=[_numbered("updated", values)])
+        return _fetch(connection, query, names)
 
     def removed(self, connection: Connection, removal: Removal) -> pa.Table:
         """What the rows are that are going to be removed; of those that are marked, what becomes of the marks."""
@@ -83,7 +87,19 @@ class Logging(Statements):
 
 
 def _fetch(connection: Connection, query: str, names: Sequence[str]) -> pa.Table:
-    return stored_table(names, driver_of(connection).execute(query).fetchall())
+    driver = driver_of(connection)
+    usual, driver.text_factory = driver.text_factory, _text
+    try:
+        return stored_table(names, driver.execute(query).fetchall())
+    finally:
+        driver.text_factory = usual
+
+
+def _text(cell: bytes) -> str | UndecodableText:
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return UndecodableText(cell)
 
 
 def _numbered(kind: Kind, rows: pa.Table) -> RowChanges:
