@@ -161,7 +161,8 @@ class Workspace:
         """What people do with jobs."""
         secrets, access = self.context_secrets, self.access
         rule = ConfirmByOther.parsed(self.settings.confirm_by_other)
-        return BatchJobService(self.store, lambda: self.strategies, self.prefect, self.claims, secrets, access, rule)
+        parts = (self.store, lambda: self.strategies, self.prefect, self.claims, secrets, access)
+        return BatchJobService(*parts, rule, lambda: self.files)
 
     @cached_property
     def access(self) -> TargetAccess:

@@ -37,6 +37,7 @@ from batch_jobs.strategies.sdk.errors import (
     ContextRefused,
     FileKeyUnsafe,
     FileMissing,
+    LeaveOutRefused,
     StorageFull,
     StrategyUnknown,
 )
@@ -216,6 +217,7 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
     FileKeyUnsafe: ErrorStatus(400, "invalid_data"),
     StorageFull: FULL,
     ContextRefused: ErrorStatus(422, "invalid_data", compat=400),
+    LeaveOutRefused: ErrorStatus(422, "invalid_data", compat=400),
     ActionIllegal: ErrorStatus(409, "not_allowed", "invalid_state_error", compat=400),
     IdempotencyKeyTaken: CONFLICT,
     ConfirmedTooLate: CONFLICT,
@@ -246,6 +248,7 @@ MUST_BE = {
     "bool_type": "must be a boolean value",
     "dict_type": "must be an object",
     "model_attributes_type": "must be an object",
+    "model_type": "must be an object",
 }
 
 

@@ -17,6 +17,7 @@ from batch_jobs.flows.jobs.context import checked_partitions
 from batch_jobs.flows.jobs.model import Job, JobEvent
 from batch_jobs.flows.jobs.queries import TIME_COLUMNS
 from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.partition import MOST_PARTITIONS
 from batch_jobs.strategies.sdk.result import JobResult
 
@@ -98,6 +99,14 @@ class CreateJob(Body):
         description="How many partitions are worked on at a time, of a type that is cut into some; the setting's"
         " number by default.",
         examples=[4],
+    )
+
+
+class Confirm(Body):
+    """What of a job is confirmed."""
+
+    leave_out: Annotated[LeaveOut | None, Field(strict=False)] = Field(
+        None, description="The parts that are left out; nothing by default."
     )
 
 

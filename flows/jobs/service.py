@@ -1,15 +1,23 @@
 """What people do with jobs, by Python, the command line, the API, a schedule or Prefect: create, look at, move them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from pydantic import BaseModel
 from ulid import ULID
 
 from batch_jobs.flows.access.target import TargetAccess
-from batch_jobs.flows.errors import IdempotencyKeyTaken, JobActive, JobMoved, JobUnknown, NotLaunched, PrefectAway
+from batch_jobs.flows.errors import (
+    ActionIllegal,
+    IdempotencyKeyTaken,
+    JobActive,
+    JobMoved,
+    JobUnknown,
+    NotLaunched,
+    PrefectAway,
+)
 from batch_jobs.flows.jobs.claims import Claims, stop_run
 from batch_jobs.flows.jobs.confirm_by_other import ConfirmByOther
 from batch_jobs.flows.jobs.context import checked_partitions, prepared_context, unique_key
@@ -22,8 +30,12 @@ from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.prefect.client import PrefectRuns
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.flows.tracing import traceparent_of_new_job
-from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.errors import ContextRefused, LeaveOutRefused
+from batch_jobs.strategies.sdk.leaving_out import WISH, LeaveOut
 from batch_jobs.strategies.sdk.registry import Registry
+
+if TYPE_CHECKING:
+    from batch_jobs.strategies.sdk.files import FileStore
 
 #: What two jobs of one idempotency key have in common.
 SAME = ("type", "context", "dry_run", "start_at", "tables", "partitions")
@@ -62,6 +74,7 @@ class BatchJobService:
         secrets: keeps the secret fields of contexts.
         access: which tables of the target jobs may use, and from where they may fetch files.
         by_other: which jobs somebody else than created them has to confirm.
+        files: gives the file store, where previews keep what they found.
     """
 
     def __init__(
@@ -73,6 +86,7 @@ class BatchJobService:
         secrets: ContextSecrets,
         access: TargetAccess,
         by_other: ConfirmByOther | None = None,
+        files: "Callable[[], FileStore] | None" = None,
     ) -> None:
         self._store = store
         self._strategies = strategies
@@ -81,6 +95,7 @@ class BatchJobService:
         self._secrets = secrets
         self._access = access
         self._by_other = by_other or ConfirmByOther()
+        self._given_files = files
 
     def create(
         self, batch_type: str, context: BaseModel | dict[str, Any] | None = None, **options: Unpack[JobOptions]
@@ -245,16 +260,37 @@ class BatchJobService:
         """Return a job's history, oldest first, after the event of an id; ``JobUnknown`` where there is no such job."""
         return self._store.events(self._store.get(job_id).id, after)
 
-    def confirm(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
-        """Confirm what the preview showed; ``worker`` is the process that goes on with it.
+    def confirm(
+        self,
+        job_id: str,
+        who: str,
+        worker: ProcessIdentity | None = None,
+        leave_out: LeaveOut | Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Confirm what the preview showed, all of it or but for some parts.
+
+        Args:
+            job_id: the job.
+            who: confirms it.
+            worker: the process that goes on with it.
+            leave_out: the parts that are left out, see ``LeaveOut``.
 
         Raises:
             ConfirmedTooLate: it was not confirmed in time and is canceled.
             ActionIllegal: it does not wait for a confirmation; of many that confirm at once, one succeeds.
             OtherMustConfirm: by the two-person rule it is not ``who`` that may.
+            LeaveOutRefused: its type does not offer to leave that out, or there is no such part.
         """
         self._check_confirmation(job_id, who)
-        return self._go_on(job_id, Action.CONFIRM, who, worker)
+        wish = LeaveOut.of(leave_out)
+        if not wish:
+            return self._go_on(job_id, Action.CONFIRM, who, worker)
+        job = self._store.get(job_id)
+        if not job.awaits_confirmation:
+            raise ActionIllegal(job_id, job.status, Action.CONFIRM)
+        self._strategies().get(job.type).check_leave_out(wish, job_id, job.plan or {}, self._files())
+        plan = {**(job.plan or {}), WISH: wish.as_json()}
+        return self._go_on(job_id, Action.CONFIRM, who, worker, why=str(wish), plan=plan)
 
     def confirm_by_form(self, job_id: str, said: str) -> Job:
         """The same, by who only says who they are: anybody can enter any name in Prefect's form.
@@ -334,6 +370,11 @@ class BatchJobService:
             seen.add(job.id)
         return types
 
+    def _files(self) -> "FileStore":
+        if self._given_files is None:
+            raise LeaveOutRefused("there is no file store here, in which the changes to choose from are")
+        return self._given_files()
+
     def _check_confirmation(self, job_id: str, who: str | None) -> None:
         job = self._store.get(job_id)
         self._claims.refuse_expired(job)
@@ -341,12 +382,12 @@ class BatchJobService:
         if why:
             self._by_other.refuse(job, why, who)
 
-    def _go_on(self, job_id: str, action: Action, who: str, worker: ProcessIdentity | None) -> Job:
+    def _go_on(self, job_id: str, action: Action, who: str, worker: ProcessIdentity | None, **values: Any) -> Job:
         was = self._store.get(job_id)
         self._strategies().get(was.type)  # it may be gone since; nothing is changed then
         if worker is None:
-            return self._move(job_id, action, who)
-        job = self._move(job_id, action, who, **owner(worker), **NO_RUN)
+            return self._move(job_id, action, who, **values)
+        job = self._move(job_id, action, who, **owner(worker), **NO_RUN, **values)
         if was.flow_run_id is not None:
             with suppress(PrefectAway):
                 self._prefect.end(was.flow_run_id, "CANCELLED", f"{job_id} goes on in {worker}")
