@@ -134,6 +134,23 @@ class ConfirmedTooLate(BatchJobError):
         super().__init__(f"{job_id} is canceled: {why}; create a new job")
 
 
+class OtherMustConfirm(BatchJobError):
+    """By the two-person rule somebody else has to confirm the job; it waits as before."""
+
+    def __init__(self, job_id: str, reason: str, why: str, creator: str | None) -> None:
+        if creator is None:
+            to_do = "create it anew with a key of the HTTP API or by `batch-jobs create`, as somebody"
+        else:
+            to_do = (
+                f"anybody but {creator} may, with a key of the HTTP API that sees the job (an admin's), or by"
+                f" `batch-jobs confirm {job_id}` as another user of the system"
+            )
+        super().__init__(
+            f"{job_id} needs the confirmation of somebody else than created it (BATCH_JOBS_CONFIRM_BY_OTHER: {why}),"
+            f" and {reason}; {to_do}. Nothing was changed."
+        )
+
+
 class IdempotencyKeyTaken(BatchJobError):
     """The key was used for a job with another body."""
 

@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from batch_jobs.flows.jobs.confirm_by_other import ConfirmByOther
 from batch_jobs.flows.runs.memory import LEAST, default_limit
 from batch_jobs.flows.secret_fields.sealing import SHORTEST_SECRET
 from batch_jobs.strategies.sdk.data_access import QUERY_SECONDS
@@ -60,6 +61,12 @@ class Settings(BaseSettings):
     )
     confirm_timeout: PositiveFloat = Field(
         7 * 24 * 3600, description="Seconds in which a previewed job can be confirmed; it is canceled then."
+    )
+    confirm_by_other: str = Field(
+        "",
+        description="Of which jobs it takes somebody else than who created them to confirm them: `true` for all, or"
+        " types with how many rows one person alone may change, such as `table-import:1000,undo:0` (`*:0` for all"
+        " others); what removes rows always needs two. Default: none.",
     )
     task_runner: str = Field(
         "processes",
@@ -173,6 +180,12 @@ class Settings(BaseSettings):
         if not RUNNER.fullmatch(name):
             raise ValueError("it is none of processes, threads, dask, dask://host:port, ray, ray://host:port")
         return name
+
+    @field_validator("confirm_by_other")
+    @classmethod
+    def _known_limits(cls, text: str) -> str:
+        ConfirmByOther.parsed(text)
+        return text
 
     @field_validator("home")
     @classmethod

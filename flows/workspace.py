@@ -20,6 +20,7 @@ from batch_jobs.flows.database import ensure_current
 from batch_jobs.flows.errors import JobMoved, NotLaunched
 from batch_jobs.flows.home import close_home
 from batch_jobs.flows.jobs.claims import Claims
+from batch_jobs.flows.jobs.confirm_by_other import ConfirmByOther
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.store import JobStore
@@ -167,7 +168,9 @@ class Workspace:
     def service(self) -> BatchJobService:
         """What people do with jobs."""
         secrets, access = self.context_secrets, self.access
-        return BatchJobService(self.store, lambda: self.strategies, self.prefect, self.claims, secrets, access)
+        rule = ConfirmByOther.parsed(self.settings.confirm_by_other)
+        parts = (self.store, lambda: self.strategies, self.prefect, self.claims, secrets, access)
+        return BatchJobService(*parts, rule, lambda: self.files)
 
     @cached_property
     def access(self) -> TargetAccess:

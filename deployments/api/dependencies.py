@@ -107,11 +107,18 @@ def requires(right: Right) -> params.Depends:
     return depends
 
 
-def json_body(form: type[BodyOf]) -> params.Depends:
-    """Let a parameter be the request's body. FastAPI's own would be read before any dependency."""
+def json_body(form: type[BodyOf], if_none: bytes = b"") -> params.Depends:
+    """Let a parameter be the request's body. FastAPI's own would be read before any dependency.
+
+    Args:
+        form: what it has to be.
+        if_none: what is read where there is none.
+    """
 
     async def read(request: Request) -> Any:
         body, content_type = await request.body(), request.headers.get("content-type", "")
+        if not body and if_none:
+            return parse_body(form, if_none, "application/json")
         if len(body) <= QUICK_BYTES:
             return parse_body(form, body, content_type)
         return await run_in_threadpool(parse_body, form, body, content_type)

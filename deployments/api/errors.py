@@ -30,6 +30,7 @@ from batch_jobs.flows.errors import (
     JobUnreadable,
     NotLaunched,
     NotUndoable,
+    OtherMustConfirm,
 )
 from batch_jobs.flows.jobs.transitions import Action
 from batch_jobs.strategies.sdk.database import is_full
@@ -38,6 +39,7 @@ from batch_jobs.strategies.sdk.errors import (
     ContextRefused,
     FileKeyUnsafe,
     FileMissing,
+    LeaveOutRefused,
     StorageFull,
     StrategyUnknown,
 )
@@ -218,9 +220,11 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
     FileKeyUnsafe: ErrorStatus(400, "invalid_data"),
     StorageFull: FULL,
     ContextRefused: ErrorStatus(422, "invalid_data", compat=400),
+    LeaveOutRefused: ErrorStatus(422, "invalid_data", compat=400),
     ActionIllegal: ErrorStatus(409, "not_allowed", "invalid_state_error", compat=400),
     IdempotencyKeyTaken: CONFLICT,
     ConfirmedTooLate: CONFLICT,
+    OtherMustConfirm: ErrorStatus(403, "not_allowed"),
     JobActive: CONFLICT,
     NotUndoable: CONFLICT,
     JobMoved: CONFLICT,
@@ -248,6 +252,7 @@ MUST_BE = {
     "bool_type": "must be a boolean value",
     "dict_type": "must be an object",
     "model_attributes_type": "must be an object",
+    "model_type": "must be an object",
 }
 
 

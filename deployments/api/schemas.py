@@ -17,6 +17,7 @@ from batch_jobs.flows.jobs.context import checked_partitions
 from batch_jobs.flows.jobs.model import Job, JobEvent
 from batch_jobs.flows.jobs.queries import TIME_COLUMNS
 from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.partition import MOST_PARTITIONS
 from batch_jobs.strategies.sdk.result import JobResult
 
@@ -111,6 +112,14 @@ class UndoJob(Body):
     @classmethod
     def _empty(cls, value: Any) -> Any:
         return {} if value is None else value
+
+
+class Confirm(Body):
+    """What of a job is confirmed."""
+
+    leave_out: Annotated[LeaveOut | None, Field(strict=False)] = Field(
+        None, description="The parts that are left out; nothing by default."
+    )
 
 
 class FileKey(Body):

@@ -1,8 +1,19 @@
 """``confirm``, ``retry``, ``resume``, ``cancel`` and ``pause``: what a person may do to a job."""
 
 from collections.abc import Callable
+from functools import partial
 
 from batch_jobs.deployments.cli import output, reports
+from batch_jobs.deployments.cli.leaving_out import (
+    LeftOut,
+    LeftOutColumns,
+    LeftOutKeys,
+    LeftOutKinds,
+    LeftOutLines,
+    LeftOutRules,
+    OnlyKinds,
+    what_is_left_out,
+)
 from batch_jobs.deployments.cli.options import AsJson, Here, JobId, Verbose, login_name
 from batch_jobs.deployments.cli.running import running_here, start_in_prefect
 from batch_jobs.flows.errors import NotLaunched
@@ -14,9 +25,22 @@ from batch_jobs.flows.workspace import current_workspace
 Action = Callable[[str, str, ProcessIdentity | None], Job]
 
 
-def confirm(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:
-    """Say yes to what a dry run showed; the job goes on."""
-    _go_on(current_workspace().service.confirm, job_id, here, as_json, verbose)
+def confirm(
+    job_id: JobId,
+    columns: LeftOutColumns = None,
+    kinds: LeftOutKinds = None,
+    only: OnlyKinds = None,
+    keys: LeftOutKeys = None,
+    lines: LeftOutLines = None,
+    rules: LeftOutRules = None,
+    leave_out: LeftOut = None,
+    here: Here = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say yes to what a dry run showed, or to a part of it; the job goes on."""
+    wish = what_is_left_out(leave_out, columns, kinds, only, keys, lines, rules)
+    _go_on(partial(current_workspace().service.confirm, leave_out=wish), job_id, here, as_json, verbose)
 
 
 def retry(job_id: JobId, here: Here = False, as_json: AsJson = False, verbose: Verbose = False) -> None:

@@ -1,6 +1,7 @@
 """Arguments and options that several commands share, and what is read from them."""
 
 import getpass
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,12 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite FILE when it exi
 
 def login_name() -> str:
     """Return the login name of the person at this command line, for ``created_by`` and the history."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name  # which, unlike LOGNAME, nobody can set
+    except (ImportError, KeyError):
+        pass
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container may run as a user without a name

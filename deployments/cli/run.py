@@ -85,7 +85,9 @@ def run(
     workspace = current_workspace()
     options: JobOptions = {"dry_run": dry_run, "partitions": partitions}
     job = _record(workspace, batch_type, pairs, whole, options, ProcessIdentity.current())
-    run_and_ask(workspace, job, yes, yes or output.is_interactive(), as_json, verbose)
+    job = run_and_ask(workspace, job, yes, yes or output.is_interactive(), as_json, verbose)
+    if not dry_run or yes:
+        _refuse_waiting(workspace, job)
 
 
 def undo(
@@ -111,22 +113,26 @@ def undo(
         trigger=Trigger.CLI,
     )
     may_go_on = yes or (not dry_run and output.is_interactive())
-    run_and_ask(workspace, job, yes, may_go_on, as_json, verbose)
+    job = run_and_ask(workspace, job, yes, may_go_on, as_json, verbose)
+    if not dry_run:
+        _refuse_waiting(workspace, job)
 
 
-def run_and_ask(workspace: Workspace, job: Job, yes: bool, may_go_on: bool, as_json: bool, verbose: bool) -> None:
+def run_and_ask(workspace: Workspace, job: Job, yes: bool, may_go_on: bool, as_json: bool, verbose: bool) -> Job:
     """Run a job in this process; one that waits for a yes goes on at once, or if a person says so."""
     with running_here(workspace, job, verbose) as run_job:
         job = run_job(job)
-        if job.awaits_confirmation and may_go_on:
+        by_other = job.awaits_confirmation and workspace.service.why_by_other(job, job.plan)
+        if job.awaits_confirmation and may_go_on and not by_other:
             if not as_json:
                 plans.print_summary(job)
             if yes or output.ask("go on?"):
                 job = run_job(workspace.service.confirm(job.id, login_name(), ProcessIdentity.current()))
             elif not as_json:
                 output.hint(f"nothing was done; `batch-jobs confirm {job.id} --here` does it")
-                return
+                return job
     reports.finish(job, as_json)
+    return job
 
 
 def create(
@@ -157,11 +163,22 @@ def create(
             raise
         output.hint(f"warning: {error}")  # it is safely recorded, and `serve` starts what waits
     if wait:
-        reports.finish(watch_job(workspace.claims, job.id), as_json)
+        job = watch_job(workspace.claims, job.id)
+        reports.finish(job, as_json)
+        if not dry_run:
+            _refuse_waiting(workspace, job)
     elif as_json:
         output.print_job_json(job)
     else:
         output.out.print(job.id)
+
+
+def _refuse_waiting(workspace: Workspace, job: Job) -> None:
+    """End the command as one that did not do what it was to, where somebody else has to confirm the job first."""
+    why = workspace.service.why_by_other(job, job.plan) if job.awaits_confirmation else None
+    if why:
+        output.error(f"{job.id} waits: somebody else has to confirm it (BATCH_JOBS_CONFIRM_BY_OTHER: {why})")
+        raise typer.Exit(1)
 
 
 def _record(

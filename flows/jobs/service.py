@@ -1,16 +1,25 @@
 """What people do with jobs, by Python, the command line, the API, a schedule or Prefect: create, look at, move them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from pydantic import BaseModel
 from ulid import ULID
 
 from batch_jobs.flows.access.target import TargetAccess
-from batch_jobs.flows.errors import IdempotencyKeyTaken, JobActive, JobMoved, JobUnknown, NotLaunched, PrefectAway
+from batch_jobs.flows.errors import (
+    ActionIllegal,
+    IdempotencyKeyTaken,
+    JobActive,
+    JobMoved,
+    JobUnknown,
+    NotLaunched,
+    PrefectAway,
+)
 from batch_jobs.flows.jobs.claims import Claims, stop_run
+from batch_jobs.flows.jobs.confirm_by_other import ConfirmByOther
 from batch_jobs.flows.jobs.context import checked_partitions, prepared_context, unique_key
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
 from batch_jobs.flows.jobs.named_files import NamedFiles
@@ -22,8 +31,12 @@ from batch_jobs.flows.jobs.undos import UNDO, UNDONE, Undos
 from batch_jobs.flows.prefect.client import PrefectRuns
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.flows.tracing import traceparent_of_new_job
-from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.errors import ContextRefused, LeaveOutRefused
+from batch_jobs.strategies.sdk.leaving_out import WISH, LeaveOut
 from batch_jobs.strategies.sdk.registry import Registry
+
+if TYPE_CHECKING:
+    from batch_jobs.strategies.sdk.files import FileStore
 
 #: What two jobs of one idempotency key have in common.
 SAME = ("type", "context", "dry_run", "start_at", "tables", "partitions")
@@ -59,6 +72,8 @@ class BatchJobService:
         claims: finds out about dead processes and late confirmations.
         secrets: keeps the secret fields of contexts.
         access: which tables of the target jobs may use, and from where they may fetch files.
+        by_other: which jobs somebody else than created them has to confirm.
+        files: gives the file store, where previews keep what they found.
     """
 
     def __init__(
@@ -69,6 +84,8 @@ class BatchJobService:
         claims: Claims,
         secrets: ContextSecrets,
         access: TargetAccess,
+        by_other: ConfirmByOther | None = None,
+        files: "Callable[[], FileStore] | None" = None,
     ) -> None:
         self._store = store
         self._strategies = strategies
@@ -78,6 +95,8 @@ class BatchJobService:
         self._access = access
         #: Which jobs can be undone, and were.
         self.undos = Undos(store, claims)
+        self._by_other = by_other or ConfirmByOther()
+        self._given_files = files
 
     def create(
         self, batch_type: str, context: BaseModel | dict[str, Any] | None = None, **options: Unpack[JobOptions]
@@ -270,19 +289,56 @@ class BatchJobService:
         """Return a job's history, oldest first, after the event of an id; ``JobUnknown`` where there is no such job."""
         return self._store.events(self._store.get(job_id).id, after)
 
-    def confirm(self, job_id: str, who: str, worker: ProcessIdentity | None = None) -> Job:
-        """Confirm what the preview showed; ``worker`` is the process that goes on with it.
+    def confirm(
+        self,
+        job_id: str,
+        who: str,
+        worker: ProcessIdentity | None = None,
+        leave_out: LeaveOut | Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Confirm what the preview showed, all of it or but for some parts.
+
+        Args:
+            job_id: the job.
+            who: confirms it.
+            worker: the process that goes on with it.
+            leave_out: the parts that are left out, see ``LeaveOut``.
 
         Raises:
             ConfirmedTooLate: it was not confirmed in time and is canceled.
             ActionIllegal: it does not wait for a confirmation; of many that confirm at once, one succeeds.
+            OtherMustConfirm: by the two-person rule it is not ``who`` that may.
             NotUndoable: it is an undo of a job that goes on meanwhile, or was undone.
+            LeaveOutRefused: its type does not offer to leave that out, or there is no such part.
         """
+        self._check_confirmation(job_id, who)
+        wish = LeaveOut.of(leave_out)
+        if not wish:
+            return self._go_on(job_id, Action.CONFIRM, who, worker)
         job = self._store.get(job_id)
-        self._claims.refuse_expired(job)
-        if job.type == UNDO:
-            self.undos.check(job.context[UNDONE])
-        return self._go_on(job_id, Action.CONFIRM, who, worker)
+        if not job.awaits_confirmation:
+            raise ActionIllegal(job_id, job.status, Action.CONFIRM)
+        self._strategies().get(job.type).check_leave_out(wish, job_id, job.plan or {}, self._files())
+        plan = {**(job.plan or {}), WISH: wish.as_json()}
+        return self._go_on(job_id, Action.CONFIRM, who, worker, why=str(wish), plan=plan)
+
+    def confirm_by_form(self, job_id: str, said: str) -> Job:
+        """The same, by who only says who they are: anybody can enter any name in Prefect's form.
+
+        Raises:
+            OtherMustConfirm: by the two-person rule it has to be known who confirms.
+        """
+        self._check_confirmation(job_id, None)
+        return self._go_on(job_id, Action.CONFIRM, said, None)
+
+    def why_by_other(self, job: Job, plan: dict[str, Any] | None) -> str | None:
+        """Why somebody else than created a job has to confirm it, ``None`` where that may be anybody.
+
+        Args:
+            job: the job.
+            plan: what its preview found.
+        """
+        return self._by_other.why(self._types(job), plan) if self._by_other.limits else None
 
     def cancel(self, job_id: str, who: str, why: str | None = None) -> Job:
         """Stop a job for good, at its next chunk edge when it runs; canceling twice is fine."""
@@ -334,12 +390,38 @@ class BatchJobService:
             with suppress(NotLaunched):
                 self.start(job)
 
-    def _go_on(self, job_id: str, action: Action, who: str, worker: ProcessIdentity | None) -> Job:
+    def _types(self, job: Job) -> Sequence[str]:
+        """The job's type; of an undo that of what is undone, too, as it changes the same rows."""
+        types, seen = [job.type], {job.id}
+        while job.type == UNDO and (undone := str(job.context.get(UNDONE))) not in seen:
+            try:
+                job = self._store.get(undone)
+            except JobUnknown:
+                break
+            types.append(job.type)
+            seen.add(job.id)
+        return types
+
+    def _files(self) -> "FileStore":
+        if self._given_files is None:
+            raise LeaveOutRefused("there is no file store here, in which the changes to choose from are")
+        return self._given_files()
+
+    def _check_confirmation(self, job_id: str, who: str | None) -> None:
+        job = self._store.get(job_id)
+        self._claims.refuse_expired(job)
+        if job.type == UNDO:
+            self.undos.check(job.context[UNDONE])
+        why = self.why_by_other(job, job.plan) if job.status is Status.PRE_PROCESSED else None
+        if why:
+            self._by_other.refuse(job, why, who)
+
+    def _go_on(self, job_id: str, action: Action, who: str, worker: ProcessIdentity | None, **values: Any) -> Job:
         was = self._store.get(job_id)
         self._strategies().get(was.type)  # it may be gone since; nothing is changed then
         if worker is None:
-            return self._move(job_id, action, who)
-        job = self._move(job_id, action, who, **owner(worker), **NO_RUN)
+            return self._move(job_id, action, who, **values)
+        job = self._move(job_id, action, who, **owner(worker), **NO_RUN, **values)
         if was.flow_run_id is not None:
             with suppress(PrefectAway):
                 self._prefect.end(was.flow_run_id, "CANCELLED", f"{job_id} goes on in {worker}")
@@ -361,7 +443,9 @@ class BatchJobService:
             if active is not None and active.id != given.id:
                 raise JobActive(given.type, active.id, active.status)
             return self._store.get(given.id)
-        same = all(getattr(known, name) == getattr(given, name) for name in SAME)
+        # one that was to go through, and waits by the two-person rule, says dry_run by now
+        waits = known.dry_run and self._by_other.covers(known.type)
+        same = all(getattr(known, name) == getattr(given, name) for name in SAME if name != "dry_run" or not waits)
         if not same or not self._secrets.are_same(known.id, given.sealed):
             raise IdempotencyKeyTaken(given.idempotency_key or "", known.id)
         return known

@@ -84,6 +84,7 @@ class Attempt:
         parts: JobParts,
         partitioning: Partitioning,
         run_step: StepRunner,
+        why_by_other: Callable[[dict[str, Any]], str | None],
     ) -> None:
         self._store = store
         self._strategy = strategy
@@ -93,6 +94,7 @@ class Attempt:
         self._checkpoints = parts.checkpoints
         self._partitioning = partitioning
         self._run_step = run_step
+        self._why_by_other = why_by_other
         self.run = JobRun(identity_of(job, strategy, opened), parts, job.result.model_copy(deep=True), job.plan)
 
     def go(self) -> Outcome:
@@ -124,8 +126,8 @@ class Attempt:
         if self._job.status is Status.CREATED:
             self._pre_process()
         if self._job.status is Status.PRE_PROCESSED:
-            if self._job.dry_run and self._job.confirmed_at is None:
-                self._job = self._store.release(self._job)
+            if self._job.confirmed_at is None and self._waits():
+                self._job = self._store.release(self._job, dry_run=True)
                 return Outcome.WAITING
             self._move(Action.CONFIRM)
         if self._job.status is Status.CONFIRMED:
@@ -134,6 +136,14 @@ class Attempt:
         self._hook("post-process", hooks.post_process)
         self._move(Action.COMPLETE)
         return Outcome.COMPLETED
+
+    def _waits(self) -> bool:
+        """Whether somebody has to confirm it first: it was asked for so, or by the two-person rule."""
+        why = self._why_by_other(self.run.plan)
+        if why:
+            self.run.describe("confirm-by-other", "Confirmation", f"somebody else has to confirm it: {why}")
+            self.run.save()
+        return self._job.dry_run or why is not None
 
     def _pre_process(self) -> None:
         # the preview of an earlier attempt stands: a new one would count rows that are in already

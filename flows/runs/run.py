@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from itertools import chain, count
 from typing import Any, NoReturn, cast
 
-from prefect import suspend_flow_run
+from prefect import get_run_logger, suspend_flow_run
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort, ObjectNotFound, Pause
@@ -12,7 +14,7 @@ from prefect.input import RunInput
 from prefect.states import Cancelled, Completed, Failed, Suspended
 from sqlalchemy import Engine
 
-from batch_jobs.flows.errors import ActionIllegal, ConfirmedTooLate, JobTaken, PrefectAway
+from batch_jobs.flows.errors import ActionIllegal, ConfirmedTooLate, JobTaken, OtherMustConfirm, PrefectAway
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.service import BatchJobService
 from batch_jobs.flows.jobs.store import JobStore, owner
@@ -66,7 +68,7 @@ class JobFlowRun:
         try:
             outcome = self._attempt(job_id)
             while outcome is Outcome.WAITING and self._is_deployed:
-                self._confirm(job_id, self._await_confirmation(job_id))
+                self._await_confirmation(job_id)
                 outcome = self._attempt(job_id)
         except JobTaken as taken:
             if self._service.get(job_id).flow_run_id == self._run_id:
@@ -95,7 +97,8 @@ class JobFlowRun:
 
         settings = self._workspace.settings
         partitioning = PrefectPartitioning(settings, job.id, job.claim or 0, job.partitions or settings.partitions)
-        attempt = Attempt(self._store, self._strategy, job, opened, parts, partitioning, run_step)
+        waits = partial(self._service.why_by_other, job)
+        attempt = Attempt(self._store, self._strategy, job, opened, parts, partitioning, run_step, waits)
         beating = Heartbeat(settings.heartbeat_timeout, self._beat_of(job, parts.target), parts.logger)
         with opened.masking_logs(), beating:
             try:
@@ -125,16 +128,20 @@ class JobFlowRun:
         with suppress(PrefectAway):
             self._workspace.mirror.follow(self._run_id)
 
-    def _await_confirmation(self, job_id: str) -> Confirmation:
-        """Suspend this run until somebody confirms; return what they entered once the run was resumed."""
-        try:
-            return cast(Confirmation, self._suspend(job_id, "confirm", Confirmation))
-        except ObjectNotFound:  # resumed without an answer, as `prefect flow-run resume` does
-            return Confirmation()
-
-    def _confirm(self, job_id: str, said: Confirmation) -> None:
-        if self._service.get(job_id).status is Status.PRE_PROCESSED:
-            self._service.confirm(job_id, said.confirmed_by)
+    def _await_confirmation(self, job_id: str) -> None:
+        """Suspend this run until somebody confirms who may; return once it was resumed by them."""
+        for key in chain(["confirm"], (f"confirm-{number}" for number in count(2))):
+            try:
+                said = cast(Confirmation, self._suspend(job_id, key, Confirmation))
+            except ObjectNotFound:  # resumed without an answer, as `prefect flow-run resume` does
+                said = Confirmation()
+            if self._service.get(job_id).status is not Status.PRE_PROCESSED:
+                return
+            try:
+                self._service.confirm_by_form(job_id, said.confirmed_by)
+                return
+            except OtherMustConfirm as refused:
+                get_run_logger().warning("%s", refused)
 
     def _suspend(self, job_id: str, key: str, wait_for_input: type[RunInput] | None = None) -> Any:
         """Suspend this run, which ends its process; return only when it was resumed from this very suspension."""

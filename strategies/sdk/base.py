@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
-from batch_jobs.strategies.sdk.errors import StrategyIncomplete
+from batch_jobs.strategies.sdk.errors import LeaveOutRefused, StrategyIncomplete
 
 if TYPE_CHECKING:
+    from batch_jobs.strategies.sdk.files import FileStore
     from batch_jobs.strategies.sdk.job import JobRun
+    from batch_jobs.strategies.sdk.leaving_out import LeaveOut
     from batch_jobs.strategies.sdk.partition import Partition
 
 
@@ -91,6 +93,20 @@ class BatchJobStrategy:
             Its block is the partitions' time; what it yields, a JSON value, is ``job.shared`` in each of them.
         """
         return nullcontext()
+
+    def check_leave_out(self, wish: "LeaveOut", job_id: str, plan: dict[str, Any], files: "FileStore") -> None:
+        """Say whether a confirmation may leave parts out; those that offer it heed ``job.plan["leave_out"]`` then.
+
+        Args:
+            wish: what it is to leave out.
+            job_id: the job that waits for it.
+            plan: what its preview found.
+            files: where the preview may have kept more.
+
+        Raises:
+            LeaveOutRefused: with one line that says why it cannot.
+        """
+        raise LeaveOutRefused(f"{self.batch_type} does not offer to leave parts out; confirm all of it, or cancel it")
 
     def post_process(self, job: "JobRun") -> None:
         """Run after success; may run again when the process dies here, so it must bear repeating."""

@@ -37,6 +37,10 @@ class ContextRefused(PermanentError, ValueError):
         super().__init__(message)
 
 
+class LeaveOutRefused(PermanentError):
+    """What a confirmation is to leave out cannot be left out of this job; it waits as before."""
+
+
 class JobRefused(PermanentError):
     """The strategy refuses to go on: the input or the target cannot be used as asked."""
 

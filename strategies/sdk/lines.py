@@ -2,6 +2,8 @@
 
 #: Numbers that each file has; those of the first one are its lines.
 LINES_OF_A_FILE = 1 << 40
+#: From here on numbers are of rows that are in no file.
+IN_NO_FILE = LINES_OF_A_FILE // 2
 
 
 def place_of(line: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from batch_jobs.strategies.sdk.errors import RejectsMissing
 from batch_jobs.strategies.sdk.files import FileStore
-from batch_jobs.strategies.sdk.lines import named, place_of
+from batch_jobs.strategies.sdk.lines import IN_NO_FILE, named, place_of
 
 #: What the rejects file has beside the input's own columns; an import of such a file leaves them out.
 LINE_COLUMN = "reject_line"
@@ -163,8 +163,8 @@ class RejectLog:
         """The rows, each with its line and its file."""
         for line, row in rows:
             file, number = place_of(line)
-            row[LINE_COLUMN] = str(number)
-            if self.files:
+            row[LINE_COLUMN] = str(number) if number < IN_NO_FILE else None
+            if self.files and number < IN_NO_FILE:
                 row[FILE_COLUMN] = self.files[file]
             yield row
 

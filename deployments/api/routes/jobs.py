@@ -17,6 +17,7 @@ from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOB
 from batch_jobs.deployments.api.schemas import (
     FIELDS,
     MEDUSA_FIELDS,
+    Confirm,
     CreateJob,
     UndoJob,
     event_json,
@@ -181,6 +182,25 @@ def undo(
     return _one(api, job, caller, 201)
 
 
+@router.post(
+    "/{job_id}/confirm",
+    dependencies=[requires(Right.CHANGE)],
+    summary="Confirm a job",
+    response_class=JSONResponse,
+    responses={200: ONE_JOB, **refusals(401, 403, 404, 409, 422, *OF_BODIES)},
+    openapi_extra=openapi.body(Confirm, required=False),
+)
+def confirm(
+    job_id: str, body: Annotated[Confirm, json_body(Confirm, if_none=b"{}")], api: CurrentApi, caller: CurrentCaller
+) -> Response:
+    """Say yes to what a dry run found, or to a part of it; the job goes on."""
+    known = api.job(job_id, caller)
+    add_facts(action="confirm")
+    job = api.service.confirm(known.id, who=caller.name, leave_out=body.leave_out)
+    api.starter.notify(job)
+    return _one(api, job, caller)
+
+
 def _add_action(name: str, what: str) -> None:
     def act(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
         known = api.job(job_id, caller)
@@ -201,7 +221,6 @@ def _add_action(name: str, what: str) -> None:
 
 
 for _name, _what in {
-    "confirm": "Say yes to what a dry run found; the job goes on. A body is not looked at.",
     "cancel": "Stop a job for good, at its next chunk edge when it runs; twice is fine. A body is not looked at.",
     "pause": "Stop a running job at its next chunk edge, to go on later.",
     "resume": "Let a paused job go on.",

@@ -11,12 +11,15 @@ from sqlalchemy import Connection, Table
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.context_fields import KeepChanges
 from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.partition import Partition, in_one
 from batch_jobs.strategies.shop.importing.columns import ColumnMapping, Columns, map_file
 from batch_jobs.strategies.shop.importing.cutting import cut, groups_of, why_whole
 from batch_jobs.strategies.shop.importing.formulas import WithMarkedFormulas
 from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
+from batch_jobs.strategies.shop.importing.left_out import ALL_OR_NOTHING, check_wish, find_left_out
 from batch_jobs.strategies.shop.importing.planning import Planner, Tally
 from batch_jobs.strategies.shop.importing.preview import preview
 from batch_jobs.strategies.shop.importing.work_file import writing_work_file
@@ -113,6 +116,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             with writing_work_file(job.files, key, grouping.schema) as writer:
                 grouping.write(writer)
             job.plan.update(_work_file=key, _columns=file.columns, _groups=writer.groups)
+            job.plan[ALL_OR_NOTHING] = job.context.all_or_nothing
             planning = self.planning(job, read_shop(state), headers)
             with source.beside(connection) as others, planning as planner:
                 tally = preview(job, [connection, *others], planner)
@@ -126,6 +130,8 @@ class GroupedImport(BatchJobStrategy, abstract=True):
     def process(self, job: JobRun) -> None:
         """Write group by group, from the checkpoint on; in one transaction when it is to be all or nothing."""
         job.rejects.name_files(job.plan["_files"])
+        if job.partition is None:
+            find_left_out(job)
         with database_of(job.target).source(job.target).reading() as connection:
             shop = read_shop(StateReader(connection))
         groups = groups_of(job)
@@ -153,10 +159,15 @@ class GroupedImport(BatchJobStrategy, abstract=True):
 
         The job is not cut where that would not pay, or where what a row means depends on rows of other keys.
         """
+        find_left_out(job)
         if size < 2:
             return []
         reason = why_whole(job, size, self.writes) or self.why_tied(job)
         return in_one(job, reason) if reason else cut(job, size, self.keys_are, self.units)
+
+    def check_leave_out(self, wish: LeaveOut, job_id: str, plan: dict[str, Any], files: FileStore) -> None:
+        """Rows by their lines, and by the keys that they are put together by."""
+        check_wish(wish, self.batch_type, plan, files)
 
     def post_process(self, job: JobRun) -> None:
         """Finish what was written in partitions; otherwise that is done with the last group."""

@@ -12,7 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import TooManyRejects
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.leaving_out import FOUND
 from batch_jobs.strategies.shop.importing.grouping import run_starts
+from batch_jobs.strategies.shop.importing.left_out import LeftOut
 from batch_jobs.strategies.shop.importing.planning import Changes, Checked, Indices, Planned, Planner, Tally
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError, errors_at, refuse_rows
 from batch_jobs.strategies.shop.importing.work_file import read_groups
@@ -57,12 +59,13 @@ def groups_to_write(job: JobRun, planner: Planner, first: int, end: int) -> Iter
     """
     groups = read_groups(job.files, job.plan["_work_file"], first, end=end)
     marks = read_groups(job.files, job.plan["_unchanged"], first, end=end)
+    left_out = LeftOut(job.plan)
     for (number, group), (_, marked) in zip(groups, marks, strict=True):
         unchanged, refused = marked.column("unchanged").to_numpy(), marked.column("refused").to_numpy()
         key_of = np.cumsum(run_starts(group)) - 1
         to_do = ~(unchanged | refused)[key_of]
         rows = int(to_do.sum())
-        checked = planner.check(group if rows == len(to_do) else group.filter(pa.array(to_do)))
+        checked = planner.check(left_out.marked(group if rows == len(to_do) else group.filter(pa.array(to_do))))
         tally = planner.tally_unchanged(int(unchanged.sum()), int(unchanged[key_of].sum()))
         units = planner.units(len(unchanged), len(to_do))
         yield number, Written(checked, units, np.zeros(rows, dtype=bool), int(refused[key_of].sum()), tally)
@@ -113,7 +116,7 @@ def limit_rejects(job: JobRun, rejected: int, written: str) -> None:
         TooManyRejects: says how many.
     """
     allowed = 0 if job.context.all_or_nothing else job.context.max_rejects
-    if allowed is not None and rejected > allowed:
+    if allowed is not None and rejected > allowed + int(job.plan.get(FOUND, {}).get("lines", 0)):
         raise TooManyRejects(rejected, allowed, written)
 
 

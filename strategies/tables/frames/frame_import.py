@@ -18,7 +18,9 @@ from batch_jobs.strategies.sdk.errors import (
     StrategyIncomplete,
     count_rows,
 )
+from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.partition import Partition, in_one
 from batch_jobs.strategies.tables.changes.planned import leave_out_repeats, planning
 from batch_jobs.strategies.tables.changes.recording import named_by_key
@@ -46,6 +48,7 @@ from batch_jobs.strategies.tables.importing.import_options import (
 )
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.inputs import Inputs, checksum_of, input_keys
+from batch_jobs.strategies.tables.importing.left_out import check_wish, find_left_out, wish_of, without_columns
 from batch_jobs.strategies.tables.importing.loading import limit_all_rejects, limit_rejects, load_all
 from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT, choose_key, map_columns, match_table
 from batch_jobs.strategies.tables.importing.partitions import has_partitions, partitions, why_in_one
@@ -58,7 +61,7 @@ from batch_jobs.strategies.tables.importing.plan import (
     table_to_create,
 )
 from batch_jobs.strategies.tables.importing.preview import Preview
-from batch_jobs.strategies.tables.importing.removing import REMOVING, look_for_missing, remove_missing
+from batch_jobs.strategies.tables.importing.removing import is_removing, look_for_missing, remove_missing
 from batch_jobs.strategies.tables.importing.repeats import HashedKeys
 from batch_jobs.strategies.tables.importing.staged_keys import StagedKeys
 from batch_jobs.strategies.tables.importing.sync_options import SyncOptions
@@ -183,8 +186,10 @@ class FrameImport(BatchJobStrategy, abstract=True):
 
     def process(self, job: JobRun) -> None:
         """Load the file, or of a partition its part, chunk by chunk, from the checkpoint on."""
+        if job.partition is None:
+            find_left_out(job)
         opened = self._opened(job)
-        if job.checkpoint != REMOVING:
+        if not is_removing(job.checkpoint):
             load_all(job, opened.plan, opened.chunking, opened.creation)
         if job.context.mode == "append" and job.result.unchanged:
             job.describe("import-left-out", "Left out", f"{count_rows(job.result.unchanged)} {BY_TRIGGER}")
@@ -193,6 +198,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
 
     def partition(self, job: JobRun, size: int) -> list[Partition]:
         """Parts of the input, where it makes no difference which is loaded first; else the summary says why not."""
+        find_left_out(job)
         if size < 2:
             return []
         plan = ImportPlan.model_validate(job.plan)
@@ -201,6 +207,10 @@ class FrameImport(BatchJobStrategy, abstract=True):
         if job.context.mode == "sync" and type(self).post_process is not FrameImport.post_process:
             reason = "the strategy has a post_process of its own, and rows are removed in that"
         return in_one(job, reason) if reason else partitions(plan, size)
+
+    def check_leave_out(self, wish: LeaveOut, job_id: str, plan: dict[str, Any], files: FileStore) -> None:
+        """Columns, kinds, keys, lines and rules, all by what the preview found."""
+        check_wish(wish, job_id, ImportPlan.model_validate(plan), files)
 
     def post_process(self, job: JobRun) -> None:
         """Of a job that was cut, do what is to be done once all rows are in."""
@@ -222,7 +232,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
         return cls.frames is not FrameImport.frames
 
     def _opened(self, job: JobRun) -> "_Opened":
-        plan = ImportPlan.model_validate(job.plan)
+        plan = without_columns(ImportPlan.model_validate(job.plan), wish_of(job.plan))
         inputs = self._inputs(job, plan)
         inputs.refuse_changed(plan.files)
         format = inputs.format(getattr(job.context, "format", None))

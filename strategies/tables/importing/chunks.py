@@ -18,6 +18,7 @@ from batch_jobs.strategies.tables.databases.savepoint import savepoint
 from batch_jobs.strategies.tables.formats.reading import Reader
 from batch_jobs.strategies.tables.importing.absence import Indices, by_absence
 from batch_jobs.strategies.tables.importing.bisect import bisect, bisect_in_any_order
+from batch_jobs.strategies.tables.importing.left_out import LeftOut
 from batch_jobs.strategies.tables.importing.partitions import Part
 from batch_jobs.strategies.tables.importing.refusing import Words
 from batch_jobs.strategies.tables.importing.repeats import Repeats
@@ -65,12 +66,13 @@ class Chunking:
 class Chunks:
     """Cuts batches of a part of the input into chunks of at most ``size`` rows, from a cursor on."""
 
-    def __init__(self, chunking: Chunking, repeats: Repeats, size: int, part: Part) -> None:
+    def __init__(self, chunking: Chunking, repeats: Repeats, left_out: LeftOut, size: int, part: Part) -> None:
         self._reader = chunking.reader
         self._converter = chunking.converter
         self._loader = chunking.loader
         self._key = chunking.destination.key
         self._repeats = repeats
+        self._left_out = left_out
         self._size = size
         self._part = part
 
@@ -90,6 +92,7 @@ class Chunks:
             if done != WHOLE:
                 checked = self._converter.check(batch)
                 checked.refuse_repeats(self._repeated(checked))
+                self._left_out.apply_to(checked)
                 yield from self._of_batch(checked, done)
             done = 0
 

@@ -8,6 +8,7 @@ from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Chunking, Chunks, Outcome, write_chunk
 from batch_jobs.strategies.tables.importing.creation import Creation
+from batch_jobs.strategies.tables.importing.left_out import LeftOut, left_out_key, lines_left_out, wish_of
 from batch_jobs.strategies.tables.importing.partitions import Part
 from batch_jobs.strategies.tables.importing.plan import ImportPlan
 from batch_jobs.strategies.tables.importing.repeats import Repeats, read_repeats
@@ -24,7 +25,9 @@ def load_all(job: JobRun, plan: ImportPlan, chunking: Chunking, creation: Creati
         stream = open_things.enter_context(job.open_input(plan.repeats)) if plan.repeats else None
         part = Part.of(job)
         repeats = Repeats(read_repeats(stream) if stream else iter(()), part.line)
-        chunks = Chunks(chunking, repeats, job.chunk_size, part).after(job.checkpoint)
+        wished = bool(wish_of(job.plan))
+        left_out = LeftOut(open_things.enter_context(job.open_input(left_out_key(job.id))) if wished else None)
+        chunks = Chunks(chunking, repeats, left_out, job.chunk_size, part).after(job.checkpoint)
         for chunk in open_things.enter_context(prefetched(chunks)):
             _load(job, chunking, chunk, creation)
 
@@ -78,7 +81,7 @@ def limit_rejects(job: JobRun, rejected: int, written: str) -> None:
         TooManyRejects: they are.
     """
     allowed = job.context.max_rejects
-    if allowed is not None and rejected > allowed:
+    if allowed is not None and rejected > allowed + lines_left_out(job.plan):
         raise TooManyRejects(rejected, allowed, written)
 
 

@@ -15,6 +15,7 @@ from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, Destinatio
 from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.databases.statements import same_key
 from batch_jobs.strategies.tables.importing.comparing import SAMPLE_SIZE
+from batch_jobs.strategies.tables.importing.left_out_missing import MissingLeftOut
 from batch_jobs.strategies.tables.importing.plan import ImportPlan
 from batch_jobs.strategies.tables.importing.staged_keys import StagedKeys
 from batch_jobs.strategies.tables.importing.sync_options import Mark, Scalar, SyncOptions
@@ -24,6 +25,11 @@ from batch_jobs.strategies.tables.values.converting import Checked
 MISSING = "batch_job_missing"
 #: The cursor once all rows of the file are in.
 REMOVING = {"removing": True}
+
+
+def is_removing(cursor: Any) -> bool:
+    """Whether a cursor says that all rows of the file are in."""
+    return isinstance(cursor, dict) and "removing" in cursor
 
 
 @dataclass(frozen=True)
@@ -212,6 +218,8 @@ def remove_missing(
 ) -> None:
     """Remove what the file lacks, in chunks; what an earlier attempt removed is not missing any more.
 
+    What the confirmation leaves out stays, and is rejected first.
+
     Args:
         job: whose chunks they are.
         checked: all rows of the file; of them only the keys are used.
@@ -223,6 +231,10 @@ def remove_missing(
         JobRefused: there are more, or the database wants to keep one.
     """
     missing = MissingRows(database_of(job.target), destination, loader, job.context)
+    left_out = MissingLeftOut(job, REMOVING)
+    left_out.reject()
+    if left_out.is_all:
+        return
     with StagedKeys(job.target, destination, loader, keeps_rejects=True) as keys:
         for batch in checked:
             job.stop_if_asked()
@@ -235,6 +247,7 @@ def remove_missing(
         left = found.missing
         for page in missing.pages(keys, job.chunk_size):
             left -= len(page)
+            page = left_out.without(page)
             with job.chunk(cursor=REMOVING) as connection:
                 loader.begin(connection, last=left <= 0)
                 removed = _remove(connection, loader, page, missing.removal)
