@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks import (
     api,
+    change_log,
     command_line,
     commerce,
     commerce_export,
@@ -28,6 +29,7 @@ from benchmarks.report import console
 MEASUREMENTS = {
     "import": table_import.measure,
     "peers": peers.measure,
+    "change-log": change_log.measure,
     "frames": frames.measure,
     "export": table_export.measure,
     "commerce": commerce.measure,

@@ -21,6 +21,10 @@ class JobUnknown(BatchJobError):
         super().__init__(f"there is no job {job_id}; {COMMANDS}")
 
 
+class ChangesUnknown(BatchJobError):
+    """What a job changes, or what was changed in a table, is not kept, or not there yet."""
+
+
 class JobUnreadable(BatchJobError):
     """The row of a job is none of a job: somebody changed it by hand."""
 

@@ -35,6 +35,7 @@ from batch_jobs.strategies.sdk.sessions import NAME, Session, end_sessions_befor
 if TYPE_CHECKING:
     from batch_jobs.flows.access.keys import ApiKeyStore
     from batch_jobs.flows.access.uploads import UploadStore
+    from batch_jobs.flows.jobs.changes import JobChanges
     from batch_jobs.flows.jobs.pruning import Pruning
     from batch_jobs.flows.prefect.mirror import Mirror
     from batch_jobs.flows.prefect.reconcile import Reconciling
@@ -135,6 +136,13 @@ class Workspace:
         given = settings.secret_key.get_secret_value()
         secret = installation_secret(given, settings.home if given else close_home(settings.home))
         return ChangeOptions(settings.keep_changes, hidden, blake2b(secret, digest_size=32, person=b"changes").digest())
+
+    @cached_property
+    def job_changes(self) -> "JobChanges":
+        """What reads the changes that jobs make."""
+        from batch_jobs.flows.jobs.changes import JobChanges
+
+        return JobChanges(self.target, self.files, self.settings)
 
     @cached_property
     def context_secrets(self) -> ContextSecrets:

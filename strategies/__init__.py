@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.base import BatchJobStrategy
-    from batch_jobs.strategies.sdk.context_fields import FileKey, Query, TableName
+    from batch_jobs.strategies.sdk.context_fields import FileKey, KeepChanges, Query, TableName
     from batch_jobs.strategies.sdk.database import make_engine
     from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, JobRefused
     from batch_jobs.strategies.sdk.files import FileStore
@@ -36,6 +36,7 @@ else:
         "JobRefused": "sdk.errors",
         "JobResult": "sdk.result",
         "JobRun": "sdk.job",
+        "KeepChanges": "sdk.context_fields",
         "Partition": "sdk.partition",
         "Query": "sdk.context_fields",
         "TableName": "sdk.context_fields",
@@ -67,6 +68,7 @@ __all__ = [
     "JobRefused",
     "JobResult",
     "JobRun",
+    "KeepChanges",
     "Partition",
     "Query",
     "TableName",

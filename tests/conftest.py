@@ -3,14 +3,14 @@
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from batch_jobs.strategies.sdk.database import make_engine
 from support.servers import GivenPostgres
@@ -72,6 +72,18 @@ def target(target_url: str) -> Iterator[Engine]:
     engine = make_engine(target_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def run_sql(target: Engine) -> Callable[[str], list[tuple[Any, ...]]]:
+    """Runs a statement on the target, and returns its rows where it has any."""
+
+    def run(statement: str) -> list[tuple[Any, ...]]:
+        with target.begin() as connection:
+            found = connection.execute(text(statement))
+            return [tuple(row) for row in found] if found.returns_rows else []
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from batch_jobs.deployments.api.errors import add_error_handlers
 from batch_jobs.deployments.api.middleware import RequestMiddleware
 from batch_jobs.deployments.api.openapi import document
 from batch_jobs.deployments.api.readiness import Readiness
-from batch_jobs.deployments.api.routes import files, health, jobs, strategies, stream
+from batch_jobs.deployments.api.routes import changes, files, health, jobs, strategies, stream
 from batch_jobs.deployments.api.tracing import TraceMiddleware
 from batch_jobs.deployments.api.webhook import WebhookSender
 from batch_jobs.flows.tracing import is_tracing
@@ -41,7 +41,7 @@ def _with_head(router: APIRouter) -> APIRouter:
 #: Headers of answers that a page of another origin may read, beside the few that any page may.
 EXPOSED_HEADERS = ("Retry-After", "X-Request-Id", "Content-Disposition")
 #: Every route there is. Strategies come first: their path would be taken for a job's id.
-ROUTERS = tuple(_with_head(part.router) for part in (strategies, jobs, stream, files, health))
+ROUTERS = tuple(_with_head(part.router) for part in (strategies, jobs, changes, stream, files, health))
 
 
 def create_app(workspace: Workspace) -> FastAPI:

@@ -95,6 +95,10 @@ class Caller:
             wanted = replace(wanted, types=[name for name in asked if name in self.types])
         return wanted if self.sees_only is None else replace(wanted, creators=[self.sees_only])
 
+    def sees(self, job: Job) -> bool:
+        """Whether the job is one that this caller sees."""
+        return self.may_type(job.type) and self.sees_only in (None, job.created_by)
+
     def owns(self, job: Job) -> bool:
         """Whether the job and its files are this caller's to use."""
         return self.may(Right.FILES) and self.may_type(job.type) and (

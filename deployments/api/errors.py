@@ -19,6 +19,7 @@ from starlette.routing import Match
 from batch_jobs.deployments.log import add_facts
 from batch_jobs.flows.errors import (
     ActionIllegal,
+    ChangesUnknown,
     ConfirmedTooLate,
     DatabaseUnreachable,
     IdempotencyKeyTaken,
@@ -212,6 +213,7 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
     FileGone: ErrorStatus(422, "invalid_data", compat=400),
     StrategyUnknown: ErrorStatus(404, "not_found"),
     JobUnknown: ErrorStatus(404, "not_found"),
+    ChangesUnknown: ErrorStatus(404, "not_found"),
     FileMissing: ErrorStatus(404, "not_found"),
     FileKeyUnsafe: ErrorStatus(400, "invalid_data"),
     StorageFull: FULL,

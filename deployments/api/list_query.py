@@ -18,8 +18,11 @@ from batch_jobs.flows.access.uploads import Upload
 from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.flows.jobs.queries import ORDER_COLUMNS, TIME_COLUMNS, JobFilter, Page, TimeRange
 from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.strategies.tables.changes.reading import KINDS, ChangeFilter, WantedKey
 
 USUAL_LIMIT = 10
+USUAL_CHANGES = 100
+LARGEST_PERCENT = 1_000_000
 LARGEST_LIMIT = 500
 LARGEST_OFFSET = 1 << 31
 MOST_VALUES = 500  # of one parameter; a statement of PostgreSQL has room for 65,535
@@ -98,6 +101,88 @@ class UploadQuery:
         if not uploads or len(uploads) < self.limit:
             return None
         return _cursor(uploads[-1].key)
+
+
+@dataclass(frozen=True)
+class ChangesQuery:
+    """Which page of a job's changes is asked for."""
+
+    wanted: ChangeFilter
+    limit: int
+    cursor: str | None
+
+    @classmethod
+    def parse(cls, pairs: Iterable[tuple[str, str]]) -> "ChangesQuery":
+        """Read the pairs of a query.
+
+        Raises:
+            InputWrong: in Medusa's words: an unknown parameter, a value of the wrong kind.
+        """
+        texts, keys = _without_keys(pairs)
+        given = _nested(texts, CHANGES_KNOWN)
+        kind = _text(given, "kind")
+        if kind is not None and kind not in KINDS:
+            raise InputWrong(f"kind must be one of {', '.join(KINDS)}")
+        wanted = ChangeFilter(
+            kind,
+            _text(given, "column"),
+            _wanted_key(keys),
+            _percent(given, "change_percent_below"),
+            _percent(given, "change_percent_above"),
+        )
+        return cls(wanted, _number(given, "limit", USUAL_CHANGES, LARGEST_LIMIT), _text(given, "cursor"))
+
+
+@dataclass(frozen=True)
+class HistoryQuery:
+    """The history of which row is asked for, and which page of it."""
+
+    table: str
+    key: WantedKey
+    limit: int
+    cursor: str | None
+
+    @classmethod
+    def parse(cls, pairs: Iterable[tuple[str, str]]) -> "HistoryQuery":
+        """Read the pairs of a query.
+
+        Raises:
+            InputWrong: in Medusa's words: an unknown parameter, one that lacks, a value of the wrong kind.
+        """
+        texts, keys = _without_keys(pairs)
+        given = _nested(texts, HISTORY_KNOWN)
+        table, key = _text(given, "table"), _wanted_key(keys)
+        if not table or key is None:
+            raise InputWrong("table and key are needed: table=products&key=A-001")
+        return cls(table, key, _number(given, "limit", USUAL_CHANGES, LARGEST_LIMIT), _text(given, "cursor"))
+
+
+def _without_keys(pairs: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[str]]:
+    """The pairs but for those of ``key``, which may come several times, and what these have."""
+    listed = list(pairs)
+    keys = [text for name, text in listed if name in ("key", "key[]")]
+    if any("\0" in text for text in keys):
+        raise InputWrong("key must not contain a NUL character")
+    return [pair for pair in listed if pair[0] not in ("key", "key[]")], keys
+
+
+def _wanted_key(keys: list[str]) -> WantedKey | None:
+    if not keys:
+        return None
+    try:
+        return WantedKey.parse(keys)
+    except ValueError as error:
+        raise InputWrong(str(error)) from None
+
+
+def _percent(given: Mapping[str, Value], name: str) -> float | None:
+    text = _text(given, name)
+    if text is None:
+        return None
+    is_number = re.fullmatch(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?", text)
+    if not is_number or abs(float(text)) > LARGEST_PERCENT:
+        raise InputWrong(f"{name} must be a number such as -50, and not beyond {LARGEST_PERCENT}")
+    return float(text)
 
 
 def _nested(pairs: Iterable[tuple[str, str]], known: Collection[str]) -> dict[str, Value]:
@@ -266,6 +351,8 @@ def _in_cursor(cursor: str) -> str:
     return text
 
 
+CHANGES_KNOWN = frozenset({"limit", "cursor", "kind", "column", "change_percent_below", "change_percent_above"})
+HISTORY_KNOWN = frozenset({"limit", "cursor", "table"})
 UPLOAD_KNOWN = frozenset({"limit", "offset", "cursor"})
 KNOWN = frozenset(
     {

@@ -8,13 +8,21 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from batch_jobs.deployments.api.list_query import LARGEST_LIMIT, LARGEST_OFFSET, MOST_VALUES, NEVER_NULL
+from batch_jobs.deployments.api.list_query import (
+    LARGEST_LIMIT,
+    LARGEST_OFFSET,
+    LARGEST_PERCENT,
+    MOST_VALUES,
+    NEVER_NULL,
+    USUAL_CHANGES,
+)
 from batch_jobs.deployments.api.schemas import FIELDS
 from batch_jobs.flows.jobs.model import JobEvent, Trigger
 from batch_jobs.flows.jobs.plan import shown
 from batch_jobs.flows.jobs.queries import ORDER_COLUMNS, TIME_COLUMNS
 from batch_jobs.flows.jobs.transitions import ENDED, Status
 from batch_jobs.strategies.sdk.result import JobResult
+from batch_jobs.strategies.tables.changes.reading import KINDS
 from batch_jobs.strategies.tables.importing.plan import ImportPlan
 
 #: The ways to show a key.
@@ -198,6 +206,50 @@ PLAN = answers(
     "What the job found and will do: an import's, or what another strategy leaves",
     an_object(plan={"anyOf": [schema_of(ImportPlan), {"type": "object"}]}),
 )
+EXAMPLE_CHANGE = {
+    "table": "products",
+    "kind": "updated",
+    "key": {"code": "A-001"},
+    "line": 2,
+    "column": "price",
+    "before": "9.50",
+    "after": "9.90",
+}
+NULLABLE = {"type": ["string", "null"]}
+CHANGE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "table": TEXT,
+        "kind": {"enum": list(KINDS)},
+        "key": {"type": "object", "additionalProperties": NULLABLE},
+        "line": {"type": ["integer", "null"], "description": "Of the input, if the row comes from one."},
+        "file": {**NULLABLE, "description": "Of several input files the key of that one."},
+        "column": {**NULLABLE, "description": "`null` for a row without a value that came or went."},
+        "before": {**NULLABLE, "description": "As text; `(hidden)` where values of the column are not kept."},
+        "after": NULLABLE,
+    },
+    "required": list(EXAMPLE_CHANGE),
+    "example": EXAMPLE_CHANGE,
+}
+OF_A_JOB = {"job": JOB_ID, "type": "table-import", "created_by": "shop", "at": AT}
+CHANGE_OF_A_JOB = {
+    "type": "object",
+    "properties": {"job": TEXT, "type": TEXT, "created_by": NULLABLE, "at": TIME, **CHANGE["properties"]},
+    "required": [*OF_A_JOB, *EXAMPLE_CHANGE],
+    "example": {**OF_A_JOB, **EXAMPLE_CHANGE},
+}
+MORE_CHANGES = {
+    **NULLABLE,
+    "description": "Goes on after this page, which may have few or none; `null`: no more.",
+}
+
+
+def _changes(what: str, change: dict[str, Any]) -> dict[str, Any]:
+    return answers(what, an_object(changes=an_array(change), limit={"type": "integer"}, next_cursor=MORE_CHANGES))
+
+
+CHANGES = _changes("A page of changes, row by row and column by column", CHANGE)
+HISTORY = _changes("A page of what jobs changed in a row, the newest job first", CHANGE_OF_A_JOB)
 #: The data of each event of a stream, by the event's name.
 STREAM_EVENTS: dict[str, dict[str, Any]] = {
     "status": schema_of(JobEvent),
@@ -293,6 +345,28 @@ LIST_PARAMETERS = [
     _parameter("trigger", {"enum": [str(trigger) for trigger in Trigger]}, "What made it."),
     *(_times(name) for name in TIME_COLUMNS),
     CURSOR,
+]
+
+
+_CHANGES_LIMIT = _parameter("limit", _whole(LARGEST_LIMIT, USUAL_CHANGES), "How many changes at most.")
+_CHANGES_CURSOR = _parameter("cursor", TEXT, "The `next_cursor` of the page before.")
+_KEY: dict[str, Any] = {"schema": {**an_array(TEXT), "minItems": 1}, "style": "form", "explode": True}
+_PERCENT = {"type": "number", "minimum": -LARGEST_PERCENT, "maximum": LARGEST_PERCENT}
+_OF_KEY = "The row's key: its cells in order, one parameter each, or one JSON object of columns and cells."
+CHANGES_PARAMETERS = [
+    _parameter("kind", {"enum": list(KINDS)}, "What was done to the row."),
+    _parameter("column", TEXT, "Only this column."),
+    _parameter("key", description=_OF_KEY, **_KEY),
+    _parameter("change_percent_below", _PERCENT, "Numbers that change by less than so much: `-50`, they fall by more."),
+    _parameter("change_percent_above", _PERCENT, "Numbers that change by more than so much."),
+    _CHANGES_LIMIT,
+    _CHANGES_CURSOR,
+]
+HISTORY_PARAMETERS = [
+    {**_parameter("table", {**TEXT, "minLength": 1}, "`table` or `schema.table`."), "required": True},
+    {**_parameter("key", description=_OF_KEY, **_KEY), "required": True},
+    _CHANGES_LIMIT,
+    _CHANGES_CURSOR,
 ]
 
 

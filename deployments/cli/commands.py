@@ -16,6 +16,8 @@ COMMANDS = {
     "create": ("run:create", "Record a job, hand it to Prefect and print its id."),
     "list": ("jobs:list_jobs", "List jobs, newest first."),
     "show": ("jobs:show", "Show all there is to know of a job."),
+    "changes": ("changes:changes", "Show what a job changes, row by row, before and after it runs."),
+    "history": ("changes:history", "Show which jobs changed a row of a table, and from what to what."),
     "watch": ("watch:watch", "Follow a job until it ends, is paused or waits for a yes."),
     "confirm": ("actions:confirm", "Say yes to what a dry run showed; the job goes on."),
     "retry": ("actions:retry", "Try a failed job again, from its last checkpoint and under the same id."),

@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,15 @@ def ask(question: str) -> bool:
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_json_array(values: Iterable[Any]) -> None:
+    """Print values as one JSON array on stdout, each as it comes, as there may be very many."""
+    before = "[\n"
+    for value in values:
+        sys.stdout.write(before + textwrap.indent(json.dumps(value, indent=2, ensure_ascii=False), "  "))
+        before = ",\n"
+    sys.stdout.write("[]\n" if before == "[\n" else "\n]\n")
 
 
 def print_job_json(job: "Job") -> None:

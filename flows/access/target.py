@@ -47,6 +47,10 @@ class TargetAccess:
         for address in named(type(context), values, Names.SOURCE):
             self._check_source(address.partition(MEMBER)[0])
 
+    def of_key(self, tables: Sequence[str] | None) -> DataAccess:
+        """What the holder of an API key may read in changes, by its tables, ``None`` where it is for all."""
+        return DataAccess(self._tables(tables), by_key=True)
+
     def _check_source(self, address: str) -> None:
         try:
             self._settings.allowed_sources.check(address)

@@ -1,10 +1,10 @@
 """What jobs have changed in the target, row by row in blocks, each committed together with the rows it tells of."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import (
     DDL,
@@ -27,6 +27,9 @@ from sqlalchemy import (
 )
 
 from batch_jobs.strategies.sdk.checkpoint import WHOLE, create_table, metadata
+
+if TYPE_CHECKING:
+    from batch_jobs.strategies.tables.changes.watching import WatchedRows
 
 Kind = Literal["created", "updated", "removed"]
 
@@ -105,11 +108,29 @@ class Changes:
         #: Whether changes are kept.
         self.are_kept = next((said for said in (asked, options.keep) if said is not None), True)
         self._blocks: list[LoggedBlock] = []
+        self._watched: list[WatchedRows] = []
 
     def make_table(self, engine: Engine) -> None:
         """Create the table where changes are kept, and it is not there."""
         if self.are_kept:
             create_table(engine, change_table)
+
+    def watch(self, connection: Connection, table: str, rows: Any, key: Sequence[str] = ()) -> None:
+        """Have what the chunk does to these rows by statements of its own be logged; call it before they are written.
+
+        Args:
+            connection: of the chunk.
+            table: the name of a table of the target.
+            rows: which rows, whether they are there or not: a frame or dicts, of which the key's columns are used.
+            key: the columns that tell rows apart, by default the primary key.
+
+        Raises:
+            JobRefused: there is no such table, or no such key.
+        """
+        from batch_jobs.strategies.tables.changes.watching import WatchedRows  # which needs pyarrow, and this module
+
+        if self.are_kept:
+            self._watched.append(WatchedRows(connection, table, rows, key))
 
     def add(self, block: LoggedBlock) -> None:
         """Take rows that the open chunk changes; they are written with it."""
@@ -121,15 +142,19 @@ class Changes:
         if not self.are_kept:
             yield
             return
-        connection.info[CHANGES] = self
+        info = connection.info  # which a lost connection does not give
+        info[CHANGES] = self
         self._blocks.clear()
+        self._watched.clear()
         try:
             yield
         finally:
-            connection.info.pop(CHANGES, None)
+            info.pop(CHANGES, None)
 
     def write(self, connection: Connection, job_id: str, partition: int | None, chunk: int) -> None:
         """Write what the chunk of this number changed, in its transaction."""
+        for watched in self._watched:
+            self._blocks += watched.changes(self.options)
         if not self._blocks:
             return
         place = {"job_id": job_id, "partition": WHOLE if partition is None else partition, "chunk": chunk}

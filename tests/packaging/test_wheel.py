@@ -200,12 +200,14 @@ def test_the_wheel_is_what_the_project_imports(project: Project) -> None:
     assert said.endswith("flows of the shop\n")
 
 
+@pytest.mark.long
 def test_a_new_strategy_is_found_tested_and_type_checked(project: Project) -> None:
     assert "square-numbers" in project("batch-jobs", "strategies").out
     assert "2 passed" in project("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests").out
     assert_typed(project, "strategies/square_numbers.py")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_tests_of_a_new_strategy_of_each_kind_pass_in_an_empty_folder(author: Project, kind: str) -> None:
     command = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/test_my_{kind}.py"]
@@ -216,6 +218,7 @@ def test_the_tests_of_a_new_strategy_of_each_kind_pass_in_an_empty_folder(author
     assert "skipped" not in said
 
 
+@pytest.mark.long
 def test_strategies_of_each_kind_and_their_tests_pass_mypy_in_its_strict_mode(author: Project) -> None:
     assert_typed(author, "strategies", "tests")
 

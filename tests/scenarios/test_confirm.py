@@ -27,6 +27,7 @@ def suspended(served: Served):
     return waiting
 
 
+@pytest.mark.long
 def test_a_previewed_job_waits_suspended_and_of_many_that_confirm_at_once_one_lets_the_same_run_go_on(served: Served):
     job = suspended(served)
 

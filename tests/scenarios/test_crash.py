@@ -66,6 +66,7 @@ def test_a_chunk_longer_than_the_heartbeat_timeout_is_no_death(served: Served, g
     assert served.until_status(job, Status.COMPLETED).attempt == 1
 
 
+@pytest.mark.long
 def test_S6_of_two_that_find_a_dead_run_at_once_one_tells_it(served: Served):
     service = served.workspace.service
     for _ in range(5):

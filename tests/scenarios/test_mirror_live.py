@@ -17,6 +17,7 @@ pytestmark = [
 LISTENING = 5  # seconds allowed here for the promised two, as the test's machine is shared
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("state", "status"),
     [(Cancelled(), Status.CANCELED), (Crashed(message="by hand"), Status.FAILED), (Completed(), Status.COMPLETED)],

@@ -33,6 +33,7 @@ def test_S14_a_job_canceled_before_a_worker_has_it_never_processes_a_row(workspa
     assert (served.get(job).status, served.tally(job), served.get(job).claim) == (Status.CANCELED, [], None)
 
 
+@pytest.mark.long
 @on_one_database
 def test_a_job_canceled_while_it_waits_for_a_yes_is_canceled_in_prefect_too(served: Served):
     job = served.create(dry_run=True)
@@ -161,6 +162,7 @@ def test_a_run_whose_job_has_ended_tells_so_though_its_server_is_stopped(served:
     assert [line for line in served.said().splitlines() if job.id in line] == []
 
 
+@pytest.mark.long
 def test_S21_an_export_that_is_canceled_offers_no_file(served: Served):
     rows = 400_000
     made = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT i FROM n"

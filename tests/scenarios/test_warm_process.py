@@ -42,6 +42,7 @@ def greeting(
     served.close()
 
 
+@pytest.mark.long
 def test_the_next_job_runs_a_strategy_as_it_was_edited_last(greeting: Served):
     assert _word(greeting) == "hello"
     _write(greeting.folder, "goodbye")

@@ -5,8 +5,9 @@ rows have only ``+``, removed ones only ``-``; an updated row has both of a colu
 change. Values are of Arrow's types where they came that way, else texts from which the database makes the same again.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -57,19 +58,34 @@ class ChangedRows:
         found: npt.NDArray[np.bool_] = np.logical_or.reduce(masks)
         return found
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """In how many of the rows each column has changed."""
+        if self.kind == "updated":
+            return {column: int(self.changed(column).sum()) for column in self.columns}
+        marked = ((name[1:], self.rows.column(name)) for name in self.rows.column_names if name[0] in (BEFORE, AFTER))
+        return {name: len(self) - column.null_count for name, column in marked}
+
     def encoded(self) -> LoggedBlock:
         """As the log keeps it."""
-        counts = {column: int(self.changed(column).sum()) for column in self.columns}
-        texts = {name: as_text(column) for name, column in self.side(KEY).items()}
+        texts = {name: as_text(self.rows.column(KEY + name)) for name in self.key}
         return LoggedBlock(
-            self.table, self.kind, self.key, len(self), counts, sieve_of(pa.table(texts)), packed(self.rows)
+            self.table, self.kind, self.key, len(self), self.counts, sieve_of(pa.table(texts)), packed(self.rows)
         )
 
 
-def packed(rows: pa.Table) -> bytes:
-    """An Arrow table as compressed bytes."""
+def without_lines(changed: ChangedRows, lines: Collection[int]) -> ChangedRows:
+    """The rows that do not come from some lines of the input."""
+    if not lines or LINE not in changed.rows.column_names:
+        return changed
+    is_left_out = pc.is_in(changed.rows.column(LINE), pa.array(list(lines), pa.int64()))
+    return replace(changed, rows=changed.rows.filter(pc.invert(is_left_out)))
+
+
+def packed(rows: pa.Table, compression: Literal["zstd", "lz4"] = "zstd") -> bytes:
+    """An Arrow table as compressed bytes; by lz4 they are twice as many, in half the time."""
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+    options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
     with pa.ipc.new_stream(sink, rows.schema, options=options) as writer:
         writer.write_table(rows)
     return bytes(sink.getvalue())

@@ -1,6 +1,7 @@
 """Putting what was done to rows into the log of the chunk that is open."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,15 +28,16 @@ def changed_rows(destination: Destination, rows: pa.Table, lines: Lines | None, 
     key = list(destination.logged_by)
     is_all = np.array_equal(change.rows, np.arange(rows.num_rows))  # a database returns them in any order
     taken = rows if is_all else rows.take(pa.array(change.rows))
-    values = change.values
-    if values is None:
-        values = pa.table({AFTER + name: taken.column(name) for name in taken.column_names if name not in key})
-    for name in key:
-        if KEY + name not in values.column_names:
-            values = values.append_column(KEY + name, taken.column(name))
+    named = {KEY + name: taken.column(name) for name in key}
+    if change.values is None:
+        named |= {AFTER + name: taken.column(name) for name in taken.column_names if name not in key}
+    else:
+        named |= dict(zip(change.values.column_names, change.values.columns, strict=True))
     if lines is not None:
-        values = values.append_column(LINE, pa.array(lines[change.rows], pa.int64()))
-    return ChangedRows(destination.table.fullname, change.kind, key, values)
+        named[LINE] = pa.chunked_array([pa.array(lines[change.rows], pa.int64())])
+    return ChangedRows(
+        destination.table.fullname, change.kind, key, pa.table(named, schema=_schema(named, change.values))
+    )
 
 
 def key_of_log(changes: Changes | None, table: Table, columns: Sequence[str], key: Sequence[str]) -> tuple[str, ...]:
@@ -49,8 +51,12 @@ def key_of_log(changes: Changes | None, table: Table, columns: Sequence[str], ke
     """
     if changes is None or not changes.are_kept:
         return ()
-    primary = [column.name for column in table.primary_key]
-    return tuple(key or (primary if set(primary) <= set(columns) else ()))
+    return _naming(table, columns, key)
+
+
+def named_by_key(destination: Destination) -> Destination:
+    """The destination with the columns by which changes name rows, whether or not there is a log."""
+    return replace(destination, logged_by=_naming(destination.table, destination.columns, destination.key))
 
 
 def removed_rows(destination: Destination, removal: Removal, removed: Removed) -> list[ChangedRows]:
@@ -61,6 +67,11 @@ def removed_rows(destination: Destination, removal: Removal, removed: Removed) -
     return [ChangedRows(destination.table.fullname, kind, list(destination.logged_by), removed.values)]
 
 
+def _naming(table: Table, columns: Sequence[str], key: Sequence[str]) -> tuple[str, ...]:
+    primary = [column.name for column in table.primary_key]
+    return tuple(key or (primary if set(primary) <= set(columns) else ()))
+
+
 def record(connection: Connection, made: Iterable[ChangedRows]) -> None:
     """Have changes be written with the chunk that is open on this connection, if it keeps any."""
     changes = changes_of(connection)
@@ -69,3 +80,9 @@ def record(connection: Connection, made: Iterable[ChangedRows]) -> None:
     for rows in made:
         if len(rows):
             changes.add(hidden(rows, changes.options).encoded())
+
+
+def _schema(columns: dict[str, pa.ChunkedArray], values: pa.Table | None) -> pa.Schema:
+    """The fields of the columns; those that were read back say themselves what they hold."""
+    fields = {field.name: field for field in values.schema} if values is not None else {}
+    return pa.schema([fields.get(name, pa.field(name, column.type)) for name, column in columns.items()])

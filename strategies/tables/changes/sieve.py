@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batch_jobs.strategies.tables.importing.keys import key_hashes
 
@@ -45,5 +46,7 @@ def _places(keys: pa.Table, size: int) -> npt.NDArray[np.uint64]:
 
 def normal(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts of keys so that those of equal values are the same, as far as their looks tell."""
-    lower = pa.compute.utf8_lower(column)
-    return pa.compute.replace_substring_regex(lower, r"^([+-]?\d+)\.0*$|^([+-]?\d+\.\d*[1-9])0+$", r"\1\2")
+    lower = pc.utf8_lower(column)
+    if not pc.any(pc.match_substring(lower, ".")).as_py():
+        return lower
+    return pc.replace_substring_regex(lower, r"^([+-]?\d+)\.0*$|^([+-]?\d+\.\d*[1-9])0+$", r"\1\2")

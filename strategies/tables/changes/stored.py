@@ -1,20 +1,39 @@
 """Values of a database whose columns may hold any kind, as Arrow columns that give back the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 
 #: In a field's metadata: its texts begin with the kind of the value that follows.
 MIXED = {b"batch_jobs": b"mixed"}
-_READ: dict[str, Callable[[str], Any]] = {"s": str, "b": bytes.fromhex, "f": float, "i": int}
+
+
+class UndecodableText(bytes):
+    """A text that is not in UTF-8, which nothing keeps a database from having."""
+
+
+_READ: dict[str, Callable[[str], Any]] = {
+    "s": str,
+    "b": bytes.fromhex,
+    "f": float,
+    "i": int,
+    "t": UndecodableText.fromhex,
+}
 _TYPES: dict[type, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string(), bytes: pa.binary()}
 
 
-def stored_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
-    """Rows of integers, floating-point numbers, texts, bytes and nulls, each column of one of them or of several."""
+def stored_table(names: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Collection[str] = ()) -> pa.Table:
+    """Rows of integers, floating-point numbers, texts, bytes and nulls, each column of one of them or of several.
+
+    Args:
+        names: of the columns.
+        rows: the values.
+        numbers: the columns that make an integer of a floating-point number without fraction by themselves.
+    """
     columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-    made = [_column(name, list(values)) for name, values in zip(names, columns, strict=True)]
+    made = [_column(name, list(values), name in numbers) for name, values in zip(names, columns, strict=True)]
     return pa.table([values for _, values in made], schema=pa.schema([field for field, _ in made]))
 
 
@@ -29,9 +48,12 @@ def is_mixed(field: pa.Field) -> bool:
     return bool(field.metadata) and field.metadata.get(b"batch_jobs") == b"mixed"
 
 
-def _column(name: str, values: list[Any]) -> tuple[pa.Field, pa.Array]:
+def _column(name: str, values: list[Any], is_number: bool) -> tuple[pa.Field, pa.Array]:
     kinds = set(map(type, values)) - {type(None)}
-    if len(kinds) > 1:
+    if is_number and kinds == {int, float}:
+        with suppress(pa.ArrowInvalid):  # of an integer that is none among floating-point numbers
+            return pa.field(name, pa.float64()), pa.array(values, pa.float64())
+    if len(kinds) > 1 or UndecodableText in kinds:
         return pa.field(name, pa.string(), metadata=MIXED), pa.array(map(_tagged, values), pa.string())
     type_ = _TYPES[kinds.pop()] if kinds else pa.string()
     return pa.field(name, type_), pa.array(values, type_)
@@ -41,6 +63,8 @@ def _tagged(value: Any) -> str | None:
     match value:
         case None:
             return None
+        case UndecodableText():
+            return f"t{value.hex()}"
         case bytes():
             return f"b{value.hex()}"
         case str():

@@ -189,8 +189,30 @@ class Loader(Protocol):
     def fetch(self, connection: Connection, query: str) -> Iterator[tuple[Any, ...]]:
         """The rows of a query, a few at a time."""
 
+    def stored(self, connection: Connection, keys: pa.Table, mark: str) -> pa.Table:
+        """The rows with these keys as the change log has them, locked until the transaction ends.
+
+        Args:
+            connection: on which ``begin`` was called.
+            keys: the columns of the key.
+            mark: before the names of the other columns.
+
+        Returns:
+            The index of the key (``ROW``), the key (``=name``), and the columns that can be written.
+        """
+
     def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: "Removal") -> "Removed":
         """Remove the rows with these keys, given as ``Database.carried`` has them."""
+
+    def differing(self, connection: Connection, columns: Sequence[str]) -> pa.Table:
+        """The staged rows, which have these columns, that are there and differ: in their order and nothing written.
+
+        Returns:
+            The number of each (``ROW``), and of a column that differs what it is (``-name``) and would be (``+name``).
+        """
+
+    def removable(self, connection: Connection, keys: list[tuple[Any, ...]], removal: "Removal") -> pa.Table:
+        """What ``remove`` would have as values; replaces what is in the stage."""
 
 
 @dataclass(frozen=True)

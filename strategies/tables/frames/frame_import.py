@@ -20,6 +20,8 @@ from batch_jobs.strategies.sdk.errors import (
 )
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.partition import Partition, in_one
+from batch_jobs.strategies.tables.changes.planned import leave_out_repeats, planning
+from batch_jobs.strategies.tables.changes.recording import named_by_key
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_unwritable, require_table, shown
 from batch_jobs.strategies.tables.formats.format import (
@@ -261,14 +263,16 @@ class FrameImport(BatchJobStrategy, abstract=True):
         destination = destination_of(job, plan, table, exists)
         converter = _converter(job, format, table, plan.mapping, plan.key)
         compares = exists and bool(destination.key) and has_rows(job, table)
-        preview = Preview(job, partial(_checked, reader, converter), destination, compares)
         plan.kept = destination.given_out
-        with _file_keys(job, destination, exists) as keys:
+        with _file_keys(job, destination, exists) as keys, planning(job.files, job.id, job.changes.options) as planned:
+            preview = Preview(job, partial(_checked, reader, converter), destination, compares, planned)
             plan.repeats = preview.run(keys)
             plan.total, plan.counts, plan.columns = preview.total, preview.counts, preview.columns
             plan.sample, plan.rejects = preview.sample, preview.rejects
             if compares and isinstance(keys, StagedKeys) and destination.mode == "sync":
-                look_for_missing(job, plan, destination, keys)
+                look_for_missing(job, plan, named_by_key(destination), keys, planned)
+        if plan.repeats:
+            leave_out_repeats(job, plan.repeats)
         return plan
 
     def _decide(self, job: JobRun, format: Format, reader: Reader) -> tuple[ImportPlan, Table, bool]:

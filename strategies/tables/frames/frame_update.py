@@ -15,6 +15,7 @@ from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused, StrategyIncomplete, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.partition import Partition, in_one
+from batch_jobs.strategies.tables.changes.planned import planning
 from batch_jobs.strategies.tables.changes.recording import key_of_log
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.databases.naming import refuse_unwritable, require_table, shown
@@ -142,8 +143,9 @@ class FrameUpdate(BatchJobStrategy, abstract=True):
         rows.refuse_without_key()
         if next(rows.checked(), None) is None:
             return plan
-        preview = Preview(job, rows.checked, rows.destination, compares=True)
-        preview.run(_DistinctKeys())
+        with planning(job.files, job.id, job.changes.options) as planned:
+            preview = Preview(job, rows.checked, rows.destination, True, planned)
+            preview.run(_DistinctKeys())
         plan.mapping = {name: name for name in rows.destination.columns}
         plan.marks = [asdict(mark) for mark in rows.marks.kept]
         plan.kept = rows.destination.given_out

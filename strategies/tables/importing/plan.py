@@ -1,6 +1,6 @@
 """What an import's first phase leaves for the second one, as JSON; the table that it creates included."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,7 @@ from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.sdk.lines import place_of
+from batch_jobs.strategies.tables.changes.entries import Entry
 from batch_jobs.strategies.tables.databases.naming import new_table
 from batch_jobs.strategies.tables.importing.families import Decision
 from batch_jobs.strategies.tables.importing.inputs import PlannedFile
@@ -22,6 +23,8 @@ from batch_jobs.strategies.tables.importing.newtypes import (
     type_arguments,
     type_name,
 )
+
+CELL_SHOWN = 200  # characters of a value in the sample
 
 
 class ColumnToCreate(BaseModel):
@@ -185,10 +188,20 @@ class SampledReject(Sampled):
 class SampledChange(Sampled):
     """One field that an import changes, before and after."""
 
-    key: dict[str, str]
-    column: str
+    key: Mapping[str, str | None]
+    column: str | None
     before: str | None
     after: str | None
+
+    @classmethod
+    def of(cls, entry: Entry) -> "SampledChange":
+        """What is shown of an entry of the changes."""
+        before, after = _cut(entry.before), _cut(entry.after)
+        return cls(line=entry.line or 0, key=entry.key, column=entry.column, before=before, after=after)
+
+
+def _cut(text: str | None) -> str | None:
+    return text and text[:CELL_SHOWN]
 
 
 def place_lines(shown: Sequence[Sampled], files: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table
 from batch_jobs.strategies.sdk.database import Database, database_of, driver_of
 from batch_jobs.strategies.sdk.errors import JobRefused, count_rows
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.tables.changes.planned import PlannedChanges
 from batch_jobs.strategies.tables.changes.recording import record, removed_rows
 from batch_jobs.strategies.tables.databases.loading import KEYS, ROW, Destination, Loader, Removal, Removed
 from batch_jobs.strategies.tables.databases.naming import shown
@@ -143,10 +144,28 @@ class MissingRows:
         return self._database.literal(value)
 
 
-def look_for_missing(job: JobRun, plan: ImportPlan, destination: Destination, keys: StagedKeys) -> None:
-    """Note in a plan what is missing beside the keys of the whole file, and why it is not to be removed, if so."""
+def look_for_missing(
+    job: JobRun, plan: ImportPlan, destination: Destination, keys: StagedKeys, planned: PlannedChanges
+) -> None:
+    """Note in a plan what is missing beside the keys of the whole file, and why it is not to be removed, if so.
+
+    Args:
+        job: for which it is found.
+        plan: where it is noted.
+        destination: the table and its key, by which changes name rows.
+        keys: those of the file.
+        planned: takes the missing rows.
+    """
     database = database_of(job.target)
-    found = MissingRows(database, destination, database.loader(destination), job.context).find(keys)
+    loader = database.loader(destination)
+    missing = MissingRows(database, destination, loader, job.context)
+    found = missing.find(keys)
+    for page in missing.pages(keys, job.chunk_size):
+        job.stop_if_asked()
+        with keys.connection.begin():  # writes to a temporary table only
+            loader.begin(keys.connection, last=False)
+            removable = loader.removable(keys.connection, page, missing.removal)
+        planned.add(removed_rows(destination, missing.removal, Removed(len(page), removable)))
     plan.counts.remove, plan.removed = found.missing, found.first
     plan.max_removed = job.context.most_removed(found.of)
     plan.refused = objection(found, keys, plan.max_removed)

@@ -43,6 +43,7 @@ def test_the_page_names_every_route():
             assert f"`{shown}" in text or f" {shown}" in text or f"`/{shown.rsplit('/', 1)[-1]}`" in text, shown
 
 
+@pytest.mark.long
 def test_the_walk_with_curl_works(variables: dict[str, str], tmp_path: Path):
     script = "trap 'kill $(jobs -p); wait' EXIT\n" + "\n".join(blocks("bash"))
     script = script.replace(":9000", f":{variables['BATCH_JOBS_API_PORT']}")

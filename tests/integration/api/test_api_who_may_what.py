@@ -13,7 +13,9 @@ from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.strategies.sdk.rejects import RejectLog
+from batch_jobs.strategies.tables.changes.planned import planning
 from support.api_server import Served
+from support.change_log import log_change
 
 #: The callers of each row: nobody, vera (viewer), bob (another operator), alice (the owner), root (admin).
 CALLERS = (None, "vera", "bob", "alice", "root")
@@ -24,6 +26,8 @@ MATRIX: dict[tuple[str, str], tuple[int, int, int, int, int]] = {
     ("GET", "/admin/batch-jobs/{job_id}"): (401, 200, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/events"): (401, 200, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/plan"): (401, 403, 404, 200, 200),
+    ("GET", "/admin/batch-jobs/{job_id}/changes"): (401, 403, 404, 200, 200),
+    ("GET", "/admin/history"): (401, 403, 200, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/stream"): (401, 200, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/stream-url"): (401, 200, 404, 200, 200),
     ("GET", "/streams/{token}"): (200, 200, 200, 200, 200),
@@ -92,6 +96,12 @@ def request_for(served: Served, method: str, path: str) -> dict[str, Any]:
         if action == "stream":
             served.workspace.service.cancel(job_id, who="test")  # a stream of an ended job ends by itself
         asked["url"] = path.replace("{job_id}", job_id)
+    if action == "changes":
+        with planning(served.workspace.files, job_id) as planned:
+            planned.add([])
+    if path == "/admin/history":
+        log_change(served.workspace.target, served.job("alice", Status.COMPLETED).id)
+        asked["params"] = {"table": "products", "key": "A"}
     if path == "/streams/{token}":
         job_id = job_with_files(served, Status.COMPLETED)
         asked["url"] = served.by("alice").get(f"/admin/batch-jobs/{job_id}/stream-url").json()["stream_url"]

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
+@pytest.mark.long
 def test_a_shop_is_made_once_and_takes_and_gives_products(cli, tmp_path: Path):
     done = cli("db", "upgrade", "--commerce")
     assert done.code == 0

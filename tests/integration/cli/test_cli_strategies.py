@@ -140,6 +140,7 @@ def test_in_a_project_a_new_strategy_is_made_here_and_runs(cli_with_prefect, pro
     assert tested.returncode == 0, tested.stdout
 
 
+@pytest.mark.long
 def test_a_new_strategy_and_its_test_pass_mypy_in_its_strict_mode(cli, project: Path):
     cli("new", "strategy", "retire-old-skus", BATCH_JOBS_STRATEGIES="")
     environment = {**os.environ, "MYPYPATH": str(ROOT / ".venv/src")}

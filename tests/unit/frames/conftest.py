@@ -3,21 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.tables.frames.frame_import import FrameImport
 from support.importing import Importing
-
-
-@pytest.fixture
-def run_sql(target: Engine) -> Callable[[str], list[tuple[Any, ...]]]:
-    def run(statement: str) -> list[tuple[Any, ...]]:
-        with target.begin() as connection:
-            found = connection.execute(text(statement))
-            return [tuple(row) for row in found] if found.returns_rows else []
-
-    return run
 
 
 @pytest.fixture

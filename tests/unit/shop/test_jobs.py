@@ -61,6 +61,7 @@ def prepared(open_shop):
     return lambda kind: open_shop(base if kind == "product-import" else lists)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_commit", [2, 3, 5])
 @pytest.mark.parametrize("kind", IMPORTS)
 def test_an_import_that_dies_at_any_chunk_and_is_retried_ends_as_a_clean_one(prepared, kind, at_commit):

@@ -5,6 +5,7 @@ import io
 import random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -136,6 +137,7 @@ def test_an_export_imported_into_another_shop_gives_the_same_tables(shop, open_s
     check()
 
 
+@pytest.mark.long
 def test_any_order_of_the_rows_gives_the_same_tables(shop):
     """But for the ranks of variants, which are their order in the file."""
 

@@ -107,6 +107,7 @@ def test_a_shop_that_is_there_gets_our_own_tables_and_nothing_is_altered(target)
     assert not create_shop(target)
     assert set(inspect(target).get_table_names()) == {
         "product",
+        "batch_job_change",
         "batch_job_checkpoint",
         "batch_job_partition",
         "batch_job_partition_signal",

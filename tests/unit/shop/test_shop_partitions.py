@@ -124,6 +124,7 @@ def product(chance, number, count):
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS, ids=WAY_NAMES)
 def test_the_golden_files_in_partitions_give_what_they_give_uncut(open_shop, way):
     for fill, strategy, name, chunk_size, context in (

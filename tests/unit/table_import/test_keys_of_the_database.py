@@ -101,6 +101,7 @@ def test_A6_A6b_C4_of_keys_equal_to_the_database_the_first_goes_in(
     assert "is already on line 2" in reject
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("target_url", "name", "statements", "one", "same"), cases(), indirect=["target_url"])
 def test_C4_a_key_equal_to_one_of_the_table_is_that_row(importing, run_sql, name, statements, one, same):
     make(run_sql, *statements)

@@ -231,6 +231,7 @@ def test_an_archive_of_too_many_files_is_refused_before_their_names_are_held(tmp
         open_reader(partial(bomb.open, "rb"), bomb.name)
 
 
+@pytest.mark.long
 def test_what_is_packed_twice_and_unpacks_to_far_more_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(packing, "ALWAYS_STREAMED", 1 << 22)
     inner = gzip.compress(b"a,b\n" + b"1,2\n" * (1 << 22))

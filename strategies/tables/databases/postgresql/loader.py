@@ -35,6 +35,7 @@ from batch_jobs.strategies.tables.databases.postgresql.logging import (
     insert_logged,
     insert_new_logged,
     remove_logged,
+    returned,
     update_logged,
 )
 from batch_jobs.strategies.tables.databases.postgresql.sequences import Sequences
@@ -149,14 +150,33 @@ class PostgresqlLoader:
             cursor.itersize = FETCHED
             yield from cursor.execute(query)
 
+    def stored(self, connection: Connection, keys: pa.Table, mark: str) -> pa.Table:
+        """Every cell is text."""
+        sql = self._statements(keys.column_names)
+        self._stage_is_empty = False  # in one transaction it may be asked twice
+        self._fill(connection, sql.into_numbered, self.encode(_numbered(keys)))
+        return returned(connection, sql.logging.stored(mark))
+
     def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> Removed:
         """The keys are texts."""
-        sql = self._statements(self._destination.key)
-        rows = pa.table([pa.array(cells, pa.string()) for cells in zip(*keys, strict=True)], self._destination.key)
-        self._fill(connection, sql.into_stage, as_csv(rows))
+        sql = self._staged_keys(connection, keys)
         if sql.is_logged:
             return remove_logged(connection, sql.logging, removal)
         return Removed(int(driver_of(connection).execute(sql.remove(removal)).rowcount))
+
+    def differing(self, connection: Connection, columns: Sequence[str]) -> pa.Table:
+        """As texts."""
+        return returned(connection, self._statements(columns).logging.differing)
+
+    def removable(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> pa.Table:
+        """As texts."""
+        return returned(connection, self._staged_keys(connection, keys).logging.removable(removal))
+
+    def _staged_keys(self, connection: Connection, keys: list[tuple[Any, ...]]) -> "_Statements":
+        sql = self._statements(self._destination.key)
+        rows = pa.table([pa.array(cells, pa.string()) for cells in zip(*keys, strict=True)], self._destination.key)
+        self._fill(connection, sql.into_stage, as_csv(rows))
+        return sql
 
     def _by_stage(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
         driver, mode = driver_of(connection), self._destination.mode

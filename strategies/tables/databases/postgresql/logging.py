@@ -23,7 +23,13 @@ from batch_jobs.strategies.tables.databases.loading import (
     RowChanges,
     Written,
 )
-from batch_jobs.strategies.tables.databases.statements import Statements, assignments, differences, same_key
+from batch_jobs.strategies.tables.databases.statements import (
+    Statements,
+    assignments,
+    differences,
+    new_values,
+    same_key,
+)
 
 #: Kinds of relations whose rows have a place.
 PLACED = ("r", "p")
@@ -81,6 +87,17 @@ class LoggingStatements(Statements):
         )
 
     @cached_property
+    def differing(self) -> str:
+        """The staged rows that are there and differ, with each such column's values before and after."""
+        after = new_values(self.database, self.destination, "stage")
+        values = "".join(
+            f", CASE WHEN {differ} THEN {self._text('target', name)} END AS {self._named(BEFORE, name)}"
+            f", CASE WHEN {differ} THEN {self.database.carried(after[name])} END AS {self._named(AFTER, name)}"
+            for name, differ in self.differences.items()
+        )
+        return f"SELECT stage.{ROW}{values} {self.join} AND {self.changed} ORDER BY stage.{ROW}"
+
+    @cached_property
     def new_keys(self) -> str:
         """The numbers and keys of the staged rows that are not there."""
         return f"{self.staged_keys} WHERE {self.is_new}"
@@ -93,9 +110,11 @@ class LoggingStatements(Statements):
 
     @cached_property
     def insert_new_returning(self) -> str:
-        """Insert the staged rows that are not there; returns them."""
-        conflict = f"ON CONFLICT ({self.database.names(self.destination.key)}) DO NOTHING"
-        return f"{self._append} WHERE {self.is_new} {conflict} {self._returning}"
+        """Insert the staged rows that are not there; returns them.
+
+        One that is there by now is refused, so that the chunk is tried again without it, and then finds it.
+        """
+        return f"{self._append} WHERE {self.is_new} {self._returning}"
 
     @cached_property
     def insert_returning(self) -> str:
@@ -104,16 +123,30 @@ class LoggingStatements(Statements):
         conflict = f"ON CONFLICT ({self.database.names(key)}) DO NOTHING" if key else ""
         return f"{self._append} {conflict} {self._returning}"
 
+    def removable(self, removal: Removal) -> str:
+        """What ``remove_returning`` would return."""
+        # in a CASE with the column, the value of a mark is of its type
+        marks = "".join(
+            f", {self._text('target', name)} AS {self._named(BEFORE, name)}, "
+            f"{self.database.carried(f'CASE WHEN FALSE THEN target.{self.database.quoted(name)} ELSE {value} END')} "
+            f"AS {self._named(AFTER, name)}"
+            for name, value in removal.marks.items()
+        )
+        cells = f"{self._keys}{marks}" if removal.marks else self._whole
+        return f"SELECT {cells} {self.join} WHERE {removal.condition}"
+
+    def stored(self, mark: str) -> str:
+        """The rows of the target that have the keys of the stage, locked."""
+        named = ((KEY if name in self._key else mark, name) for name in self._stored)
+        cells = "".join(f", {self._text('target', name)} AS {self._named(mark, name)}" for mark, name in named)
+        lock = "" if self._kind == "v" and self.has_triggers else "FOR UPDATE OF target"
+        return f"SELECT stage.{ROW}{cells} {self.join} {lock}"
+
     def remove_returning(self, removal: Removal) -> str:
         """Remove the rows that have the keys of the stage; returns what they were, and what they are if marked."""
         if not removal.marks:
-            cells = ", ".join(
-                f"{self._text('target', name)} AS {self._named(KEY if name in self._key else BEFORE, name)}"
-                for name in self._stored
-            )
-            return f"{self.remove(removal)} RETURNING {cells}"
+            return f"{self.remove(removal)} RETURNING {self._whole}"
         same = same_key(self.database, self.destination, "before", "stage")
-        keys = ", ".join(f"{self._text('target', name)} AS {self._named(KEY, name)}" for name in self._key)
         marks = "".join(
             f", {self._text(side, name)} AS {self._named(mark, name)}"
             for name in removal.marks
@@ -123,7 +156,20 @@ class LoggingStatements(Statements):
             f"UPDATE {self.table} AS target SET {self.marking(removal)} FROM {STAGE} AS stage "
             f"JOIN {self.table} AS before ON {same} "
             f"WHERE target.ctid = before.ctid AND target.tableoid = before.tableoid AND {removal.condition} "
-            f"RETURNING {keys}{marks}"
+            f"RETURNING {self._keys}{marks}"
+        )
+
+    @property
+    def _keys(self) -> str:
+        """The key of a row of the target."""
+        return ", ".join(f"{self._text('target', name)} AS {self._named(KEY, name)}" for name in self._key)
+
+    @property
+    def _whole(self) -> str:
+        """All of a row of the target."""
+        return ", ".join(
+            f"{self._text('target', name)} AS {self._named(KEY if name in self._key else BEFORE, name)}"
+            for name in self._stored
         )
 
     @property
@@ -174,18 +220,17 @@ def insert_new_logged(connection: Connection, sql: LoggingStatements, rows: int,
     Raises:
         RowsMoved: somebody else wrote one of them.
     """
-    if not sql.reads_back:
-        new = returned(connection, sql.new_keys).column(ROW).to_numpy() if known else np.arange(rows)
-        inserted = int(driver_of(connection).execute(sql.insert_new_returning).rowcount)
-        if inserted != len(new):
-            raise RowsMoved(sql.table)
-        return Written(inserted, changes=[RowChanges("created", new.astype(np.int64))])
-    keys = returned(connection, sql.new_keys)
-    change = _read_back(keys, returned(connection, sql.insert_new_returning))
-    left_out = keys.num_rows - len(change.rows)
-    # a trigger may have left rows out, which are not there then; others are now there by somebody else
-    if left_out and driver_of(connection).execute(sql.new_keys).rowcount != left_out:
+    new = returned(connection, sql.new_keys) if known or sql.reads_back else None
+    if new is not None and known + new.num_rows != rows:
         raise RowsMoved(sql.table)
+    if new is not None and sql.reads_back:
+        change = _read_back(new, returned(connection, sql.insert_new_returning))
+    else:
+        inserted = driver_of(connection).execute(sql.insert_new_returning).rowcount
+        indices = np.arange(rows) if new is None else new.column(ROW).to_numpy().astype(np.int64)
+        if inserted != len(indices):
+            raise RowsMoved(sql.table)
+        change = RowChanges("created", indices)
     return Written(len(change.rows), changes=[change])
 
 

@@ -128,12 +128,27 @@ class SqliteLoader:
         finally:
             driver.text_factory = before
 
+    def stored(self, connection: Connection, keys: pa.Table, mark: str) -> pa.Table:
+        """As SQLite has them."""
+        self.stage(connection, keys)
+        return self._statements(keys.column_names).logging.stored(connection, mark)
+
     def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> Removed:
         """The keys are as SQLite has them."""
         sql = self._statements(self._destination.key)
         self._fill(connection, sql, keys)
         values = sql.logging.removed(connection, removal) if self._destination.logged_by else None
         return Removed(int(driver_of(connection).execute(sql.remove(removal)).rowcount), values)
+
+    def differing(self, connection: Connection, columns: Sequence[str]) -> pa.Table:
+        """As they are stored."""
+        return self._statements(columns).logging.differing(connection)
+
+    def removable(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> pa.Table:
+        """As they are stored."""
+        sql = self._statements(self._destination.key)
+        self._fill(connection, sql, keys)
+        return sql.logging.removed(connection, removal)
 
     def _write_logged(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:
         """What is new and what differs is found beforehand, in the stage, and only that is written."""
