@@ -22,6 +22,7 @@ PRELOADED = [
     "batch_jobs.flows.runs.flow",
     "batch_jobs.strategies.table_import",
     "batch_jobs.strategies.product_import",
+    "batch_jobs.strategies.undo",
 ]
 #: Forks real processes from one that has imported everything: a start takes tenths of a second instead of seconds.
 FORKSERVER = multiprocessing.get_context("forkserver")

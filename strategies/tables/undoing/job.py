@@ -38,7 +38,7 @@ def look(job: JobRun) -> None:
             "or its changes are forgotten (KEEP_CHANGES_DAYS)"
         )
     found = UndoTables(job.target, job.access)
-    found.require_allowed(list(tables))
+    found.require_allowed(tables)
     plan = UndoPlan(job=job.context.job, force=job.context.force, tables={name: Counts() for name in tables})
     Preview(job, _blocks(job, found), plan, _referring(job, list(tables))).run(log)
     job.progress.total = plan.total
@@ -59,10 +59,10 @@ def restore(job: JobRun) -> None:
     plan = UndoPlan.model_validate(job.plan)
     if job.checkpoint is None:
         _begin(job)
-    tables = UndoTables(job.target, job.access)
-    tables.require_allowed(list(plan.tables))
+    log, tables = JobLog(job.target, plan.job), UndoTables(job.target, job.access)
+    tables.require_allowed(log.tables())
     blocks, rejecting = _blocks(job, tables), Rejecting(job, plan.tables)
-    with prefetched(JobLog(job.target, plan.job).chunks(job.checkpoint)) as chunks:
+    with prefetched(log.chunks(job.checkpoint)) as chunks:
         for chunk in chunks:
             with seen_all_the_same(job), job.chunk(cursor=chunk.cursor) as connection:
                 restoring = Restoring(plan.job, connection, chunk.is_last, plan.force)

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Engine, and_, func, inspect, or_, select
+from sqlalchemy import Engine, and_, inspect, or_, select
 
-from batch_jobs.strategies.sdk.change_log import change_table
+from batch_jobs.strategies.sdk.change_log import Kind, change_table
 from batch_jobs.strategies.tables.changes.blocks import ChangedRows, unpacked
 
 #: A column of a block: what rows of several tables go back together as.
@@ -63,17 +63,16 @@ class JobLog:
         self._engine = engine
         self._is_its = change_table.c.job_id == job_id
 
-    def tables(self) -> Mapping[str, int]:
-        """How many rows it changed in each table; empty where nothing is kept."""
+    def tables(self) -> Mapping[str, set[Kind]]:
+        """What it did in each table; empty where nothing is kept."""
         if not inspect(self._engine).has_table(change_table.name):
             return {}
-        query = (
-            select(change_table.c.table_name, func.sum(change_table.c.rows))
-            .where(self._is_its)
-            .group_by(change_table.c.table_name)
-        )
+        query = select(change_table.c.table_name, change_table.c.kind).where(self._is_its).distinct()
+        found: dict[str, set[Kind]] = {}
         with self._engine.connect() as connection:
-            return {table: int(rows) for table, rows in connection.execute(query)}
+            for table, kind in connection.execute(query):
+                found.setdefault(table, set()).add(kind)
+        return found
 
     def chunks(self, after: Mapping[str, int] | None) -> Iterator[LoggedChunk]:
         """Its chunks behind a cursor: those of the job itself, then those of each partition, the newest first."""

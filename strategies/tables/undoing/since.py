@@ -16,7 +16,7 @@ from batch_jobs.strategies.tables.undoing.blocks import Indices, keys_as_text
 from batch_jobs.strategies.tables.undoing.log import Logged, LoggedChunk, rows_of
 
 #: Blocks of later jobs that are looked into for a chunk, the newest first.
-MOST = 1_000
+MOST = 200
 
 
 class Later:

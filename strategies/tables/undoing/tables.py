@@ -6,6 +6,7 @@ from functools import cached_property
 
 from sqlalchemy import Engine, Table
 
+from batch_jobs.strategies.sdk.change_log import Kind
 from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
@@ -69,16 +70,16 @@ class UndoTables:
         self._access = access
         self._found: dict[tuple[str, tuple[str, ...]], UndoTable | str] = {}
 
-    def require_allowed(self, names: list[str]) -> None:
-        """Refuse a job that changed tables which this one may not use.
+    def require_allowed(self, done: Mapping[str, set[Kind]]) -> None:
+        """Refuse a job that changed tables which this one may not use; ``done`` says what it did in each.
 
         Raises:
             JobRefused: names the first of them, or says why one takes no rows.
         """
-        for name in names:
+        for name, kinds in done.items():
             table = find_table(self._engine, name, self._access)
             if table is not None:
-                refuse_unwritable(self._engine, table, "sync")
+                refuse_unwritable(self._engine, table, "sync" if "removed" in kinds else "update")
 
     def of(self, name: str, key: list[str]) -> UndoTable | str:
         """A table of the log, or how it was altered so that none of its rows can be found."""

@@ -3,9 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from sqlalchemy import Engine, text
 
+from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.change_log import ChangeOptions, Changes
 from batch_jobs.strategies.sdk.errors import JobRefused, TooManyRejects
+from batch_jobs.strategies.tables.changes.blocks import ChangedRows
+from batch_jobs.strategies.tables.changes.recording import record
 from support.importing import Importing
 from support.undoing import Undoing, imported
 
@@ -194,3 +200,55 @@ def test_more_rows_that_stay_than_may_fail_it(importing: Importing, undoing: Und
     with pytest.raises(TooManyRejects):
         undoing(job.id, max_rejects=0)
     assert goods() == after
+
+
+def test_rows_whose_hidden_columns_changed_stay_and_all_others_go_back(
+    importing: Importing, undoing: Undoing, goods: Table
+):
+    before = goods()
+    job = importing.preview("code,name,price\nA,Apricot,5\nB,Bread,6\n", table="goods", mode="update")
+    job.changes = Changes(ChangeOptions(None, ("goods.na*",), b"secret"), None)
+    hooks.process(importing.strategy, job)
+
+    undo = undoing(job.id)
+
+    assert goods()[0][1] == "Apricot"
+    assert goods()[1:] == before[1:]
+    assert "what name was is not kept (CHANGES_HIDE)" in "\n".join(undoing.rejects(undo))
+
+
+def test_a_trigger_that_keeps_a_row_is_its_reject(
+    target: Engine, importing: Importing, undoing: Undoing, goods: Table, run_sql: Sql
+):
+    job = sync(importing)
+    if target.dialect.name == "sqlite":
+        run_sql("CREATE TRIGGER keeps BEFORE UPDATE ON goods WHEN old.code = 'A' BEGIN SELECT RAISE(IGNORE); END")
+    else:
+        run_sql(
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN IF old.code = 'A' THEN RETURN NULL; END IF; RETURN new; END $$"
+        )
+        run_sql("CREATE TRIGGER keeps BEFORE UPDATE ON goods FOR EACH ROW EXECUTE FUNCTION keep()")
+    undo = undoing(job.id)
+    assert float(goods()[0][2]) == 3
+    assert undo.result.rejected == 1
+    assert undo.result.updated == 2
+    assert "a trigger kept it" in "\n".join(undoing.rejects(undo))
+
+
+def test_what_the_job_did_twice_to_a_row_is_taken_back_twice(
+    target: Engine, importing: Importing, undoing: Undoing, goods: Table
+):
+    before = goods()
+    frame = "code,price\nA,7\n"
+    job = importing.preview(frame, table="goods", mode="update")
+    job.begin_processing()
+    for cursor, (old, new) in enumerate([("1.50", "7.00"), ("7.00", "8.00")]):
+        with job.chunk(cursor=cursor) as connection:
+            connection.execute(text("UPDATE goods SET price = CAST(:new AS NUMERIC) WHERE code = 'A'"), {"new": new})
+            rows = pa.table({"=code": ["A"], "-price": [float(old)], "+price": [float(new)]})
+            record(connection, [ChangedRows("goods", "updated", ["code"], rows)])
+    undo = undoing.preview(job.id)
+    assert (undo.plan["counts"]["update"], undo.plan["counts"]["reject"]) == (2, 0)
+    undoing.process(undo)
+    assert goods() == before
