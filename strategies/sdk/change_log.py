@@ -128,9 +128,10 @@ class Changes:
             JobRefused: there is no such table, or no such key.
         """
         from batch_jobs.strategies.tables.changes.watching import WatchedRows  # which needs pyarrow, and this module
+        from batch_jobs.strategies.tables.databases.naming import require_table
 
         if self.are_kept:
-            self._watched.append(WatchedRows(connection, table, rows, key))
+            self._watched.append(WatchedRows(connection, require_table(connection.engine, table), rows, key))
 
     def add(self, block: LoggedBlock) -> None:
         """Take rows that the open chunk changes; they are written with it."""

@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
-from batch_jobs.strategies.sdk.change_log import Kind, LoggedBlock
+from batch_jobs.strategies.sdk.change_log import ChangeOptions, Kind, LoggedBlock
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, ChangedRows
 from batch_jobs.strategies.tables.changes.hiding import hidden
 from batch_jobs.strategies.tables.databases.loading import ROW, Destination
-from batch_jobs.strategies.tables.databases.naming import require_table, shown
+from batch_jobs.strategies.tables.databases.naming import shown
 
 Mask = npt.NDArray[np.bool_]
 
@@ -25,25 +25,28 @@ class WatchedRows:
 
     Args:
         connection: of the chunk; the rows that are there are locked.
-        table: the name of a table of the target.
+        table: a table of the target.
         rows: which rows: a frame, an Arrow table, or dicts, of which only the key's columns are used.
         key: the columns that tell rows apart, by default the primary key.
 
     Raises:
-        JobRefused: there is no such table, or no key.
+        JobRefused: there is no key.
     """
 
-    def __init__(self, connection: Connection, table: str, rows: Any, key: Sequence[str] = ()) -> None:
-        found = require_table(connection.engine, table)
-        names = [key] if isinstance(key, str) else list(key) or [column.name for column in found.primary_key]
-        self._keys = _keys(rows, names, found.fullname)
+    def __init__(self, connection: Connection, table: Table, rows: Any, key: Sequence[str] = ()) -> None:
+        names = [key] if isinstance(key, str) else list(key) or [column.name for column in table.primary_key]
+        self._keys = _keys(rows, names, table.fullname)
         self._connection = connection
-        self._destination = Destination(found, names, names, "update", logged_by=tuple(names))
+        self._destination = Destination(table, names, names, "insert", logged_by=tuple(names))
         self._loader = database_of(connection).loader(self._destination)
         self._before = self._read(BEFORE)
 
-    def changes(self, options: Any) -> list[LoggedBlock]:
+    def changes(self, options: ChangeOptions) -> list[LoggedBlock]:
         """What has become of them, for the log."""
+        return [hidden(rows, options).encoded() for rows in self.changed()]
+
+    def changed(self) -> list[ChangedRows]:
+        """What has become of them, in the order in which it is taken back last."""
         before, after = self._before, self._read(AFTER)
         was, is_ = (table.column(ROW).to_numpy() for table in (before, after))
         kept = np.intersect1d(was, is_)
@@ -53,8 +56,7 @@ class WatchedRows:
             ("created", after.filter(pa.array(~np.isin(is_, kept)))),
         ]
         table, key = self._destination.table.fullname, list(self._destination.logged_by)
-        changed = (ChangedRows(table, kind, key, rows.drop_columns([ROW])) for kind, rows in made)
-        return [hidden(rows, options).encoded() for rows in changed if len(rows)]
+        return [ChangedRows(table, kind, key, rows.drop_columns([ROW])) for kind, rows in made if rows.num_rows]
 
     def _read(self, mark: str) -> pa.Table:
         self._loader.begin(self._connection, last=False)

@@ -46,6 +46,7 @@ from batch_jobs.strategies.tables.databases.statements import Statements, key_ce
 DIRECT_ERRORS: tuple[type[Exception], ...] = (psycopg.NotSupportedError, psycopg.ProgrammingError)
 #: The planner knows nothing of rows just staged, and would rather read the whole target for each batch.
 LOOK_UP_EACH = "; ".join(f"SET LOCAL enable_{way} = off" for way in ("hashjoin", "mergejoin", "memoize", "bitmapscan"))
+PLAN_AGAIN = LOOK_UP_EACH.replace("= off", "TO DEFAULT")
 FETCHED = 1_000
 #: What kind of relation it is, whether a trigger takes rows in its place, INSTEAD (64) and INSERT (4) of its type, and
 #: whether one is called for each row (1), but for those that the server has itself for foreign keys.
@@ -155,7 +156,11 @@ class PostgresqlLoader:
         sql = self._statements(keys.column_names)
         self._stage_is_empty = False  # in one transaction it may be asked twice
         self._fill(connection, sql.into_numbered, self.encode(_numbered(keys)))
-        return returned(connection, sql.logging.stored(mark))
+        driver_of(connection).execute(LOOK_UP_EACH)
+        found = returned(connection, sql.logging.stored(mark))
+        if self._destination.mode not in UPDATING:
+            driver_of(connection).execute(PLAN_AGAIN)  # for the statements of whoever asked
+        return found
 
     def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> Removed:
         """The keys are texts."""
