@@ -38,7 +38,7 @@ def confirm(
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say yes to what a dry run showed, or to a part of it; the job goes on."""
+    """Say yes to what a dry run showed; the job goes on. Parts of an import may be left out."""
     wish = what_is_left_out(leave_out, columns, kinds, only, keys, lines, rules)
     _go_on(partial(current_workspace().service.confirm, leave_out=wish), job_id, here, as_json, verbose)
 

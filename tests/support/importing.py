@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from ulid import ULID
 
 from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.change_log import ChangeOptions
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
@@ -27,6 +28,7 @@ class Importing:
     chunk_size: int = 3
     strategy: FrameImport = field(default_factory=TableImport)
     jobs: list[JobRun] = field(default_factory=list)
+    changes: ChangeOptions = field(default_factory=ChangeOptions)
 
     def put(self, content: str | bytes, name: str = "in.csv") -> str:
         return self.files.put(BytesIO(content.encode() if isinstance(content, str) else content), name)
@@ -74,9 +76,8 @@ class Importing:
             return stream.read().decode().splitlines()
 
     def _run_of(self, job_id: str, context: Any, attempt: int, before: JobRun | None) -> JobRun:
-        parts = JobParts(
-            self.target, self.files, CheckpointStore(self.target, job_id, attempt), chunk_size=self.chunk_size
-        )
+        checkpoints = CheckpointStore(self.target, job_id, attempt)
+        parts = JobParts(self.target, self.files, checkpoints, chunk_size=self.chunk_size, changes=self.changes)
         identity = JobIdentity(job_id, self.strategy.batch_type, context, attempt=attempt)
         job = JobRun(identity, parts, before.result if before else None, before.plan if before else None)
         self.jobs.append(job)

@@ -218,6 +218,8 @@ class FrameImport(BatchJobStrategy, abstract=True):
             limit_all_rejects(job)
             if job.context.mode == "sync":
                 self._opened(job).remove_missing(job)
+                if wish_of(job.plan):
+                    job.keep_rejects()  # those of rows that stay are found here
 
     def build_template(self) -> str:
         """None, where the author gives none."""

@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import MetaData, Table, select, text
 
+from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.errors import BatchJobError, ContextRefused, JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.leaving_out import WISH, LeaveOut
 from batch_jobs.strategies.tables.frames.frame_import import FrameImport
 from support.frames import TEXTS
 
@@ -298,3 +300,24 @@ def test_any_frame_that_is_made_comes_back_equal_whatever_the_chunks(importing_b
         assert [
             dict(row._mapping) for row in connection.execute(select(goods).order_by(goods.c.code))
         ] == made.to_pylist()
+
+
+def test_a_confirmation_leaves_out_what_the_frames_would_change(importing_by, run_sql):
+    run_sql(GOODS)
+    run_sql("INSERT INTO goods VALUES ('00000099', 30.00, 'Bowl', 7), ('00000123', 15.00, 'Mug', 1)")
+    importing = importing_by(same)
+    importing.strategy = SupplierPrices()
+    job = importing.preview("Art.-Nr.;Net\n00123;12,60\n99;3,10\n7;1\n", decimal=",")
+    wish = LeaveOut.of({"rules": [{"column": "price", "change_percent_below": -50}], "keys": ["00000007"]})
+    importing.strategy.check_leave_out(wish, job.id, job.plan, job.files)
+    job.plan[WISH] = wish.as_json()
+    hooks.process(importing.strategy, job)
+
+    assert [(code, float(price)) for code, price in run_sql("SELECT code, price FROM goods ORDER BY code")] == [
+        ("00000099", 30.0),
+        ("00000123", 15.12),
+    ]
+    assert [line.rpartition(",")[2] for line in importing.rejects(job.result)[1:]] == [
+        "left out: price falls by 87.6 %",
+        "left out by its key",
+    ]

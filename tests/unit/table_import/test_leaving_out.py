@@ -7,9 +7,12 @@ from itertools import count
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from batch_jobs.strategies.sdk import hooks
+from batch_jobs.strategies.sdk.change_log import ChangeOptions
 from batch_jobs.strategies.sdk.errors import LeaveOutRefused, TooManyRejects
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.leaving_out import WISH, LeaveOut
@@ -308,3 +311,75 @@ def test_a_new_table_is_made_whole_and_filled_without_what_is_left_out(choose, r
         ("A", "Apple", None),
         ("C", "Cake", None),
     ]
+
+
+@pytest.mark.parametrize("mode", ["insert", "upsert", "update", "sync", "append"])
+def test_in_every_mode_what_is_left_out_is_as_it_was(importing, choose, goods, mode):
+    before = goods()
+    content = FILE if mode in ("upsert", "sync") else FILE.splitlines()[0] + "\nF,Fig,3\nG,Grape,4\n"
+    if mode == "update":
+        content = FILE.partition("F,")[0]
+    kinds = {"kinds": ["created", "updated", "removed"]}
+    context = {"mode": mode} | ({"max_removed": "100%"} if mode == "sync" else {})
+
+    job = choose(kinds, content, **context)
+
+    assert goods() == before
+    assert logged(job) == {}
+    assert (job.result.created, job.result.updated, job.result.removed) == (0, 0, 0)
+    assert job.result.rejected == job.plan["left_out"]["rows"] == len(rejects(importing, job)) > 0
+
+
+def test_no_rule_compares_what_is_not_kept(importing, goods):
+    importing.changes = ChangeOptions(hidden=("price",), secret=b"secret")
+    with pytest.raises(LeaveOutRefused, match=r"the values of price are not kept \(CHANGES_HIDE\)"):
+        confirmed(importing, {"rules": [{"column": "price", "change_percent_below": -50}]})
+    confirmed(importing, {"columns": ["price"], "rules": [{"column": "price", "becomes_empty": True}]})
+
+
+ROWS_OF_A_TABLE = st.dictionaries(
+    st.sampled_from("ABCDEFGH"), st.one_of(st.none(), st.integers(0, 40)), min_size=1, max_size=8
+)
+
+
+@pytest.mark.parametrize("target_url", ["sqlite"], indirect=True)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    there=ROWS_OF_A_TABLE,
+    file=ROWS_OF_A_TABLE,
+    kinds=st.sets(st.sampled_from(["created", "updated", "removed"]), max_size=2),
+    keys=st.sets(st.sampled_from("ABCDEFGH"), max_size=3),
+    below=st.one_of(st.none(), st.integers(-100, 0)),
+    chunk_size=st.integers(1, 5),
+)
+def test_the_table_is_what_a_plain_evaluation_makes_of_the_changes_that_are_left(
+    importing, run_sql, there, file, kinds, keys, below, chunk_size
+):
+    run_sql("DROP TABLE IF EXISTS stocks")
+    run_sql("CREATE TABLE stocks (code VARCHAR(9) PRIMARY KEY, n INTEGER)")
+    for code, number in there.items():
+        run_sql(f"INSERT INTO stocks VALUES ('{code}', {'NULL' if number is None else number})")
+    changing = {code for code in file if code not in there or file[code] != there[code]} | (set(there) - set(file))
+    wish: dict[str, Any] = {"kinds": sorted(kinds), "keys": sorted(keys & changing)}
+    wish["rules"] = [] if below is None else [{"column": "n", "change_percent_below": below}]
+
+    expected = dict(there)
+    for code in changing - keys:
+        old, new = there.get(code), file.get(code)
+        kind = "removed" if code not in file else "updated" if code in there else "created"
+        falls = below is not None and kind == "updated" and old and new is not None and (new - old) * 100 / old < below
+        if kind in kinds or falls:
+            continue
+        if kind == "removed":
+            del expected[code]
+        else:
+            expected[code] = new
+
+    importing.chunk_size = chunk_size
+    content = "code,n\n" + "".join(f"{code},{'' if number is None else number}\n" for code, number in file.items())
+    job = confirmed(importing, wish, content, table="stocks", mode="sync", max_removed="100%")
+    hooks.process(importing.strategy, job)
+
+    assert dict(run_sql("SELECT code, n FROM stocks")) == expected
+    left_out = len(changing) - sum(job.result.model_dump()[name] for name in ("created", "updated", "removed"))
+    assert job.result.rejected == left_out

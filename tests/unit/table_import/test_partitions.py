@@ -13,6 +13,7 @@ from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.leaving_out import WISH, LeaveOut
 from batch_jobs.strategies.sdk.partitioning import PartitionsFailed
 from batch_jobs.strategies.table_import import TableImport
 from batch_jobs.strategies.tables.importing.inputs import PlannedFile
@@ -102,6 +103,29 @@ def test_a_new_table_is_created_by_whichever_partition_comes_first(
     assert run_sql("SELECT code, stock, md5(note) FROM goods ORDER BY code") == rows
     assert importing.rejects(job.result) == importing.rejects(whole)
     assert job.result.created == whole.created == len(rows)
+
+
+def test_partitions_leave_out_what_the_job_leaves_out(importing: Importing, run_sql: RunSql):
+    options: dict[str, Any] = {"table": "goods", "mode": "sync", "missing": "delete", "max_removed": 5}
+    wish = {"keys": ["c3", "c40", "gone"], "rules": [{"column": "stock", "change_percent_above": 500}]}
+    found = []
+    for how in (None, InAnyOrder(at_once=3)):
+        run_sql("DROP TABLE IF EXISTS goods")
+        run_sql(TABLE)
+        run_sql("INSERT INTO goods VALUES ('c7', 1, 'old'), ('c8', 8, 'old'), ('gone', 1, 'old'), ('away', 1, 'old')")
+        job = importing.preview(goods(ragged=False), **options)
+        importing.strategy.check_leave_out(LeaveOut.of(wish), job.id, job.plan, job.files)
+        job.plan[WISH] = wish
+        hooks.process(importing.strategy, job, how)
+        hooks.post_process(importing.strategy, job)
+        counts = {name: getattr(job.result, name) for name in (*COUNTS, "advancement_count", "progress")}
+        rejects = [line.rpartition("x,")[2] for line in importing.rejects(job.result)]
+        found.append((run_sql("SELECT code, stock FROM goods ORDER BY 1"), counts, rejects))
+    assert found[0] == found[1]
+    codes = [code for code, _ in found[1][0]]
+    assert ("c3" in codes, "c40" in codes, "gone" in codes, "away" in codes) == (False, False, True, False)
+    assert dict(found[1][0])["c7"] == 1
+    assert len(job.result.partitions) == 3
 
 
 def test_partitions_that_break_off_go_on_where_each_was(importing: Importing, run_sql: RunSql):
