@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from batch_jobs.flows.jobs.pruning import Pruning
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.change_log import ChangeOptions, Changes
 from batch_jobs.strategies.sdk.errors import FileMissing
@@ -19,7 +21,7 @@ from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.tables.changes.blocks import ChangedRows
 from batch_jobs.strategies.tables.changes.entries import Entry
 from batch_jobs.strategies.tables.changes.logged import LoggedBlocks, LoggedRows
-from batch_jobs.strategies.tables.changes.planned import ChangesFile, planning
+from batch_jobs.strategies.tables.changes.planned import ChangesFile, planned_key, planning
 from batch_jobs.strategies.tables.changes.reading import (
     Blocks,
     ChangeFilter,
@@ -345,3 +347,13 @@ def test_rows_of_one_kind_may_have_any_types(tmp_path: Path):
 def test_a_job_without_a_preview_has_no_file(tmp_path: Path):
     with pytest.raises(FileMissing):
         ChangesFile(FileStore(str(tmp_path)), "j")
+
+
+def test_a_preview_is_forgotten_with_the_changes(target: Engine, tmp_path: Path):
+    files = FileStore(str(tmp_path))
+    log_change(target, "j")
+    with planning(files, "j") as planned:
+        planned.add([])
+
+    assert Pruning(target, target, files).forget_changes(timedelta(0)) == 1
+    assert not files.exists(planned_key("j"))
