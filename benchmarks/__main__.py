@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks import (
     api,
     change_log,
+    changes,
     command_line,
     commerce,
     commerce_export,
@@ -30,6 +31,7 @@ MEASUREMENTS = {
     "import": table_import.measure,
     "peers": peers.measure,
     "change-log": change_log.measure,
+    "changes": changes.measure,
     "frames": frames.measure,
     "export": table_export.measure,
     "commerce": commerce.measure,

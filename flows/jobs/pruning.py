@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine, delete, func, inspect, select, update
+from sqlalchemy import Engine, delete, inspect, select, update
 from ulid import ULID
 
 from batch_jobs.flows.jobs.named_files import NamedFiles
@@ -13,6 +13,7 @@ from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
 from batch_jobs.strategies.sdk.database import for_writing
 from batch_jobs.strategies.sdk.files import JOBS, UPLOADS, FileStore
 from batch_jobs.strategies.sdk.partition_table import partition_table, signal_table
+from batch_jobs.strategies.tables.changes.planned import planned_key
 
 AT_ONCE = 500
 
@@ -58,14 +59,16 @@ class Pruning:
         return Pruned(jobs, files + self._remove_uploads(before))
 
     def forget_changes(self, older_than: timedelta) -> int:
-        """Remove what jobs changed longer ago than this from the log; returns of how many jobs."""
+        """Remove what jobs changed longer ago than this from the log, and their previews; returns of how many jobs."""
         if not inspect(self._target).has_table(change_table.name):
             return 0
         due = change_table.c.made_at < datetime.now(UTC) - older_than
         with for_writing(self._target.connect()) as connection, connection.begin():
-            jobs = connection.scalar(select(func.count(change_table.c.job_id.distinct())).where(due)) or 0
+            jobs = list(connection.scalars(select(change_table.c.job_id.distinct()).where(due)))
             connection.execute(delete(change_table).where(due))
-        return jobs
+        for job_id in jobs:
+            self._files.remove(planned_key(job_id))
+        return len(jobs)
 
     def _mark(self, before: datetime) -> None:
         due = ~has_not_ended & (batch_job.c.updated_at < before) & is_kept
