@@ -46,7 +46,7 @@ def changes(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a job is going to change, or once it has run, what it has changed."""
+    """Show what a job changes, row by row, before and after it runs."""
     if kind is not None and kind not in KINDS:
         raise UsageRefused(f"--kind is one of {', '.join(KINDS)}, not {kind!r}")
     workspace = current_workspace()

@@ -64,7 +64,7 @@ class Pruning:
             return 0
         due = change_table.c.made_at < datetime.now(UTC) - older_than
         with for_writing(self._target.connect()) as connection, connection.begin():
-            jobs = list(connection.scalars(select(change_table.c.job_id.distinct()).where(due)))
+            jobs = list(connection.scalars(select(change_table.c.job_id).where(due).distinct()))
             connection.execute(delete(change_table).where(due))
         for job_id in jobs:
             self._files.remove(planned_key(job_id))

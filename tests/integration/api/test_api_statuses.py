@@ -18,6 +18,8 @@ from support.small_disk import fill, small_disk
 ANYWHERE = {400, 429, 500, 503, 507}
 WITH_BODIES = {
     ("post", "/admin/batch-jobs"),
+    ("post", "/admin/batch-jobs/{job_id}/confirm"),
+    ("post", "/admin/batch-jobs/{job_id}/undo"),
     ("post", "/admin/uploads"),
     ("post", "/admin/uploads/protected"),
     ("post", "/admin/uploads/download-url"),
