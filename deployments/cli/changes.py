@@ -73,7 +73,7 @@ def history(
     limit: Limit = LIMIT,
     as_json: AsJson = False,
 ) -> None:
-    """Show which jobs changed a row of a table, and from what to what. The newest job comes first, with when and by whom."""
+    """Show which jobs changed a row of a table, and from what to what. The newest job comes first."""
     workspace = current_workspace()
 
     def visible(ids: Sequence[str]) -> Mapping[str, Job]:
