@@ -6,14 +6,13 @@ from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
-from sqlalchemy import Column, ColumnElement, Connection, MetaData, Table, Text, delete, exists, func, select
+from sqlalchemy import Column, Connection, MetaData, Table, Text, delete, exists, func, select
 
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused, JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import LINE_COLUMN
 from batch_jobs.strategies.shop.exporting.filters import literal
-from batch_jobs.strategies.shop.importing.change_log import ShopChanges
 from batch_jobs.strategies.shop.importing.grouped_import import GroupedImport, GroupedImportContext
 from batch_jobs.strategies.shop.importing.headers import PriceHeader, price_header, refuse_unknown
 from batch_jobs.strategies.shop.importing.planning import Tally
@@ -27,7 +26,6 @@ from batch_jobs.strategies.shop.prices.price_list import (
     variants_by_sku,
 )
 from batch_jobs.strategies.shop.state import Shop, StateReader, whole
-from batch_jobs.strategies.tables.changes.recording import record
 from batch_jobs.strategies.tables.databases.loading import Destination
 
 VARIANT_ID, SKU = "Product Variant ID", "SKU"
@@ -160,14 +158,8 @@ class PriceListImport(GroupedImport):
         with self._kept_variants(job, connection):
             kept = exists().where(KEPT.c.variant_id == link.c.variant_id)
             linked = exists().where(link.c.money_amount_id == money.c.id)
-            others = link.c.money_amount_id.in_(select(money.c.id).where(of_list)) & ~kept
-            unlinked = of_list & ~linked
-            made = ShopChanges(connection)
-            with made.watching(_found(connection, link, others)):
-                connection.execute(delete(link).where(others))
-            with made.watching(_found(connection, money, unlinked)):
-                connection.execute(delete(money).where(unlinked))
-            record(connection, made.rows())
+            connection.execute(delete(link).where(link.c.money_amount_id.in_(select(money.c.id).where(of_list)), ~kept))
+            connection.execute(delete(money).where(of_list, ~linked))
 
     @contextmanager
     def _kept_variants(self, job: JobRun, connection: Connection) -> Iterator[None]:
@@ -191,10 +183,3 @@ class PriceListImport(GroupedImport):
     def build_template(self) -> str:
         """Prices for the products of product-import's template."""
         return TEMPLATE
-
-
-def _found(connection: Connection, table: Table, condition: ColumnElement[bool]) -> Iterator[tuple[Table, pa.Table]]:
-    """The keys of the rows that meet a condition, if any does; asked for where changes are kept only."""
-    rows = connection.execute(select(*table.primary_key.columns).where(condition)).mappings().all()
-    if rows:
-        yield table, pa.Table.from_pylist([dict(row) for row in rows])

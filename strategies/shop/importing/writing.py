@@ -13,14 +13,11 @@ from batch_jobs.strategies.sdk.database import Database, database_of
 from batch_jobs.strategies.sdk.errors import TooManyRejects
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.leaving_out import FOUND
-from batch_jobs.strategies.shop.importing.change_log import ShopChanges
 from batch_jobs.strategies.shop.importing.grouping import run_starts
 from batch_jobs.strategies.shop.importing.left_out import LeftOut
 from batch_jobs.strategies.shop.importing.planning import Changes, Checked, Indices, Planned, Planner, Tally
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError, errors_at, refuse_rows
 from batch_jobs.strategies.shop.importing.work_file import read_groups
-from batch_jobs.strategies.tables.changes.blocks import ChangedRows
-from batch_jobs.strategies.tables.changes.recording import record
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.importing.bisect import bisect
 from batch_jobs.strategies.tables.prefetch import prefetched
@@ -135,19 +132,18 @@ def _write(connection: Connection, planner: Planner, written: Written) -> None:
         return
     keys = pa.table({"key": pa.array(np.arange(checked.keys))})
 
-    def write(part: pa.Table) -> tuple[Indices, Planned, list[ChangedRows]]:
+    def write(part: pa.Table) -> tuple[Indices, Planned]:
         rows, of_part = np.arange(len(checked.key_of)), checked
         if part.num_rows < keys.num_rows:
             rows = np.flatnonzero(np.isin(checked.key_of, part.column("key").to_numpy()))
             of_part = planner.check(checked.group.take(pa.array(rows)))
         planned = planner.plan(connection, of_part)
-        return rows, planned, apply_changes(connection, planned.changes)
+        apply_changes(connection, planned.changes)
+        return rows, planned
 
     parts, refused = bisect(connection, keys, write)
     for part in parts:
-        part_rows, planned, changed = part.outcome
-        written.take(part_rows, planned)
-        record(connection, changed)
+        written.take(*part.outcome)
     for key in refused:
         rows = np.flatnonzero(checked.key_of == key.index)
         written.refused[rows] = True
@@ -167,34 +163,23 @@ def _refuse(job: JobRun, planner: Planner, checked: Checked, refused: Mask, erro
     refuse_rows(job, checked.group, np.flatnonzero(refused), errors, planner.with_its_key)
 
 
-def apply_changes(connection: Connection, changes: Changes) -> list[ChangedRows]:
-    """Write changes in the connection's transaction; raises what the driver raises where a row is refused.
-
-    Returns:
-        What was done to which rows, for the log; nothing where the chunk keeps none.
-    """
-    made = ShopChanges(connection)
+def apply_changes(connection: Connection, changes: Changes) -> None:
+    """Write changes in the connection's transaction; raises what the driver raises where a row is refused."""
     try:
         # first, while nothing else is locked: another partition's transaction that makes them is waited for
         for table, rows in changes.common:
-            with made.watching([(table, rows)]):
-                connection.execute(database_of(connection).insert(table).on_conflict_do_nothing(), rows)
+            connection.execute(database_of(connection).insert(table).on_conflict_do_nothing(), rows)
         for table, rows in changes.deletes:
-            with made.watching([(table, rows)]):
-                _delete(connection, table, rows)
+            _delete(connection, table, rows)
     except DBAPIError as error:
         raise error.orig or error from None
-    with made.watching(changes.makes):
-        _insert(connection, changes.makes)
+    _insert(connection, changes.makes)
     try:
         for table, rows in changes.updates:
-            with made.watching([(table, rows)]):
-                _update(connection, table, rows)
+            _update(connection, table, rows)
     except DBAPIError as error:
         raise error.orig or error from None
-    with made.watching(changes.inserts):
-        _insert(connection, changes.inserts)
-    return made.rows()
+    _insert(connection, changes.inserts)
 
 
 def _insert(connection: Connection, inserts: list[tuple[Table, pa.Table]]) -> None:
