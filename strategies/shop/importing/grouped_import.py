@@ -19,6 +19,7 @@ from batch_jobs.strategies.shop.importing.formulas import WithMarkedFormulas
 from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
 from batch_jobs.strategies.shop.importing.planning import Planner, Tally
 from batch_jobs.strategies.shop.importing.preview import preview
+from batch_jobs.strategies.shop.importing.shop_log import ShopTables
 from batch_jobs.strategies.shop.importing.work_file import writing_work_file
 from batch_jobs.strategies.shop.importing.writing import (
     Finish,
@@ -137,16 +138,17 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         if first >= groups.stop:
             return
         headers = self.planned_headers(job)
+        logged = ShopTables(job.target, self.writes) if job.changes.are_kept else None
         with (
             self.planning(job, shop, headers) as planner,
             prefetched(groups_to_write(job, planner, first, groups.stop)) as to_write,
         ):
             if job.context.all_or_nothing:
-                write_at_once(job, planner, to_write, finish)
+                write_at_once(job, planner, to_write, finish, logged)
                 return
             for number, written in to_write:
                 is_last = number + 1 == groups.stop
-                write_group(job, planner, number, written, finish if is_last else None)
+                write_group(job, planner, number, written, finish if is_last else None, logged)
 
     def partition(self, job: JobRun, size: int) -> list[Partition]:
         """Cut the work file into ranges of groups, as many as are worked on at a time.
