@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from batch_jobs.strategies.sdk.change_log import Kind
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, ChangedRows
 from batch_jobs.strategies.tables.changes.hiding import has_hidden
+from batch_jobs.strategies.tables.changes.stored import UndecodableText, is_mixed, stored_values
 from batch_jobs.strategies.tables.undoing import keeping
 from batch_jobs.strategies.tables.undoing.keeping import Kept
 from batch_jobs.strategies.tables.undoing.log import Logged
@@ -126,6 +127,8 @@ class Blocks:
         for name, kept in _lost(changed, table):
             for index in np.flatnonzero(changed.changed(name)).tolist():
                 fate.kept.setdefault(index, kept)
+        for name, index in _undecodable(changed):
+            fate.kept.setdefault(index, keeping.undecodable(name))
         for index, group in enumerate(logged.groups) if without else ():
             if group in without:
                 fate.kept.setdefault(index, keeping.of_group(group))
@@ -222,6 +225,14 @@ def _lost(changed: ChangedRows, table: UndoTable) -> Iterator[tuple[str, Kept]]:
             yield name, keeping.altered(f"{name} is computed by now", name)
         elif _is_hidden(changed, name):
             yield name, keeping.hidden(name)
+
+
+def _undecodable(changed: ChangedRows) -> Iterator[tuple[str, int]]:
+    """Columns and rows with a text that is not in UTF-8, which no driver writes."""
+    rows = changed.rows
+    for column in filter(is_mixed, rows.schema):
+        values = stored_values(column, rows.column(column.name))
+        yield from ((column.name[1:], row) for row, cell in enumerate(values) if isinstance(cell, UndecodableText))
 
 
 def _is_hidden(changed: ChangedRows, name: str) -> bool:

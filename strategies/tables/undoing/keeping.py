@@ -60,6 +60,11 @@ def hidden(column: str) -> Kept:
     return Kept(Why.HIDDEN, f"what {column} was is not kept (CHANGES_HIDE)", column)
 
 
+def undecodable(column: str) -> Kept:
+    """A text that cannot be compared or written."""
+    return Kept(Why.REFUSED, f"{column} has a text that is not in UTF-8, which cannot be written", column)
+
+
 def altered(message: str, column: str | None = None) -> Kept:
     """The table is another one by now."""
     return Kept(Why.ALTERED, f"the table was altered: {message}", column)

@@ -9,8 +9,8 @@ from batch_jobs.strategies.sdk.database import driver_of
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY
 from batch_jobs.strategies.tables.importing.bisect import bisect
-from batch_jobs.strategies.tables.importing.comparing import CELL_SHOWN, SAMPLE_SIZE, add_changes
-from batch_jobs.strategies.tables.importing.plan import ColumnChanges, Counts, SampledChange
+from batch_jobs.strategies.tables.importing.comparing import SAMPLE_SIZE, add_changes
+from batch_jobs.strategies.tables.importing.plan import CELL_SHOWN, ColumnChanges, Counts, SampledChange
 from batch_jobs.strategies.tables.undoing import keeping
 from batch_jobs.strategies.tables.undoing.blocks import Block, Blocks, Fate, judge, referred_to, touched, values_changed
 from batch_jobs.strategies.tables.undoing.log import JobLog, Logged, LoggedChunk

@@ -38,6 +38,7 @@ MATRIX: dict[tuple[str, str], tuple[int, int, int, int, int]] = {
     ("POST", "/admin/batch-jobs/{job_id}/pause"): (401, 403, 404, 200, 200),
     ("POST", "/admin/batch-jobs/{job_id}/resume"): (401, 403, 404, 200, 200),
     ("POST", "/admin/batch-jobs/{job_id}/retry"): (401, 403, 404, 200, 200),
+    ("POST", "/admin/batch-jobs/{job_id}/undo"): (401, 403, 404, 201, 201),
     ("GET", "/admin/batch-jobs/strategies"): (401, 200, 200, 200, 200),
     ("GET", "/admin/batch-jobs/strategies/{batch_type}/template"): (401, 200, 200, 200, 200),
     ("POST", "/admin/uploads"): (401, 403, 200, 200, 200),
@@ -59,6 +60,7 @@ FROM = {
     "pause": Status.PROCESSING,
     "resume": Status.PAUSED,
     "retry": Status.FAILED,
+    "undo": Status.COMPLETED,
 }
 ROWS = [
     pytest.param(route, caller, status, id=f"{route[0]} {route[1]} by {caller or 'nobody'}")
