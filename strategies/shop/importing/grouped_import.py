@@ -165,8 +165,9 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         if job.result.partitions:
             # partitions that ended at the same time did not see each other's
             limit_rejects(job, job.rejected_elsewhere, "the other rows are in")
-            with job.fenced() as connection:
+            with job.fenced() as connection, job.changes.in_chunk(connection):
                 self.finish(job, connection)
+                job.changes.write(connection, job.id, None, job.attempt)
 
     def _read(self, job: JobRun, inputs: Inputs) -> Reader:
         """The files as one, settled; what no spreadsheet opens with its formulas marked, as a rejects file has them."""

@@ -125,7 +125,9 @@ class VariantPlan:
         self._changes.update(tables.product_option_value, pa.table(changed), owners.filter(other))
 
     def _plan_prices(self, prices: PriceChanges) -> None:
-        delete_prices(self._changes, prices.remove.column("id"), self._owners.take(pa.array(prices.removed_from)))
+        delete_prices(
+            self._changes, whole(prices.remove.column("id")), self._owners.take(pa.array(prices.removed_from))
+        )
         updated = {"row_id": prices.update_ids, "amount": prices.update.amount}
         owners = self._owners.take(pa.array(prices.update.variant))
         self._changes.update(tables.money_amount, pa.table(updated), owners)
@@ -158,7 +160,7 @@ class VariantPlan:
         tally.variants_left_alone += of_file - int((~self._new).sum())
 
 
-def delete_prices(changes: Changes, ids: pa.ChunkedArray, groups: pa.Array) -> None:
+def delete_prices(changes: Changes, ids: pa.Array, groups: pa.Array) -> None:
     """Plan that prices go, and what links them to their variants."""
     changes.delete(tables.product_variant_money_amount, pa.table({"money_amount_id": ids}), groups)
     changes.delete(tables.money_amount, pa.table({"id": ids}), groups)

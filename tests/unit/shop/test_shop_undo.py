@@ -43,3 +43,33 @@ def test_new_products_are_gone_again(shop):
     assert everything(shop) == after
     undo(shop, again)
     assert everything(shop) == before
+
+
+def test_changed_products_are_as_before(medusas_shop):
+    before = everything(medusas_shop)
+    job = run(medusas_shop, ProductImport(), file_key=medusas_shop.put(GOLDEN / "products_100_update.csv"))
+    after = everything(medusas_shop)
+    assert after != before
+
+    back = undo(medusas_shop, job)
+
+    assert everything(medusas_shop) == before
+    assert back.result.rejected == 0
+    undo(medusas_shop, back)
+    assert everything(medusas_shop) == after
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge"])
+def test_a_price_list_is_as_before(lists_shop, mode):
+    before = everything(lists_shop)
+    file = lists_shop.put(GOLDEN / "price_list_100.csv")
+    job = run(lists_shop, PriceListImport(), price_list_id=LIST, file_key=file, mode=mode)
+    after = everything(lists_shop)
+    assert after != before
+
+    back = undo(lists_shop, job)
+
+    assert everything(lists_shop) == before
+    assert back.result.rejected == 0
+    undo(lists_shop, back)
+    assert everything(lists_shop) == after
