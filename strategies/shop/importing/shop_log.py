@@ -8,12 +8,12 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, Engine, Integer, Numeric, Table, inspect
 
 from batch_jobs.strategies.sdk.change_log import Kind
-from batch_jobs.strategies.sdk.database import database_of, driver_of
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.shop.importing.cutting import why_in_order
 from batch_jobs.strategies.shop.state import StateReader, whole
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, ChangedRows
 from batch_jobs.strategies.tables.changes.matching import places_of
-from batch_jobs.strategies.tables.changes.stored import stored_table
+from batch_jobs.strategies.tables.changes.stored import is_mixed, stored_columns
 from batch_jobs.strategies.tables.changes.watching import updated_rows
 from batch_jobs.strategies.tables.undoing.log import GROUP
 
@@ -88,14 +88,10 @@ class ShopLog:
         rows = rows.rename_columns(["id" if name == "row_id" else name for name in rows.column_names])
         there = set(self._shop.columns[table.name])
         names = [name for name in dict.fromkeys([*rows.column_names, CHANGED_AT]) if name in there]
-        before = self._read(table, rows, names, is_locked=True)
+        before = self._read(table, rows, names, is_locked=True).sort_by("id")
         yield
-        after = self._read(table, before, names)
-        after = after.take(places_of(before.select(["id"]), after.select(["id"])))
-        groups = _groups(before, rows, ["id"])
-        both = _marked(before, ["id"], BEFORE)
-        if groups is not None:
-            both = both.append_column(GROUP, groups)
+        after = self._updated(table, rows.take(places_of(before.select(["id"]), rows.select(["id"]))), before)
+        both = _marked(before, ["id"], BEFORE).append_column(GROUP, after.column(GROUP))
         changed = updated_rows(both, _marked(after, ["id"], AFTER))
         same = [name for name in changed.column_names if name[0] in (BEFORE, AFTER) and _is_empty(changed, name[1:])]
         self._add("updated", table, ["id"], changed.drop_columns(same), None)
@@ -126,16 +122,27 @@ class ShopLog:
             values = values.append_column(ends.schema.field(name), column)
         return values
 
+    def _updated(self, table: Table, rows: pa.Table, before: pa.Table) -> pa.Table:
+        """What rows are after their update, in the order of their ids, with the columns that they had before it."""
+        values = None
+        if before.num_rows and not self._shop.have_rules(self._connection, table):
+            values = self._with_defaults(table, rows, [name for name in [CHANGED_AT] if name in before.column_names])
+            values = values and _as_before(values, before)
+        if values is None:
+            values = self._read(table, before, before.column_names).sort_by("id")
+        return values.append_column(GROUP, rows.column(GROUP))
+
     def _read(
         self, table: Table, rows: pa.Table, names: list[str], is_locked: bool = False, by: Sequence[str] = ()
     ) -> pa.Table:
         """Columns of the rows of a table that have what others have in some columns, by default in the key."""
-        cells = ", ".join(self._database.carried(self._database.quoted(name)) for name in names)
+        cells = [self._database.carried(self._database.quoted(name)) for name in names]
         source, condition = self._database.quoted(table.name), self._among(rows, list(by) or _key(table))
-        lock = f" ORDER BY 1 {self._database.row_lock}" if is_locked and self._database.row_lock else ""
-        query = f"SELECT {cells} FROM {source} WHERE {condition}{lock}"
-        found = driver_of(self._connection).execute(query).fetchall()
-        return stored_table(names, found, self._shop.numbers[table.name])
+        query = f"SELECT * FROM {source} WHERE {condition}"
+        if is_locked:  # by all in the same order
+            query += f" ORDER BY {self._database.names(_key(table))} {self._database.row_lock}"
+        found = self._database.lookup(self._connection).columns(query, cells)
+        return stored_columns(names, found, self._shop.numbers[table.name])
 
     def _among(self, rows: pa.Table, names: list[str]) -> str:
         if len(names) == 1:
@@ -168,3 +175,18 @@ def _groups(found: pa.Table, rows: pa.Table, by: list[str]) -> pa.Array | None:
 
 def _is_empty(rows: pa.Table, name: str) -> bool:
     return all(rows.column(mark + name).null_count == rows.num_rows for mark in (BEFORE, AFTER))
+
+
+def _as_before(values: pa.Table, before: pa.Table) -> pa.Table | None:
+    """Values as they were given, of the types that the database's are read in; ``None`` where that cannot be said."""
+    fields = []
+    for field in before.schema:
+        given, column = values.schema.field(field.name), before.column(field.name)
+        is_number = pa.types.is_integer(given.type) or pa.types.is_boolean(given.type)
+        if column.null_count == len(column) or given.type == field.type:
+            fields.append(given)
+        elif is_number and not is_mixed(field) and field.type in (pa.string(), pa.int64()):
+            fields.append(field)
+        else:
+            return None
+    return values.select(before.column_names).cast(pa.schema(fields))
