@@ -6,8 +6,22 @@ from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
-from sqlalchemy import Column, Connection, MetaData, Table, Text, delete, exists, func, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+)
 
+from batch_jobs.strategies.sdk.change_log import changes_of
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused, JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
@@ -15,8 +29,10 @@ from batch_jobs.strategies.sdk.rejects import LINE_COLUMN
 from batch_jobs.strategies.shop.exporting.filters import literal
 from batch_jobs.strategies.shop.importing.grouped_import import GroupedImport, GroupedImportContext
 from batch_jobs.strategies.shop.importing.headers import PriceHeader, price_header, refuse_unknown
-from batch_jobs.strategies.shop.importing.planning import Tally
+from batch_jobs.strategies.shop.importing.planning import Changes, Tally
+from batch_jobs.strategies.shop.importing.shop_log import ShopLog, ShopTables
 from batch_jobs.strategies.shop.importing.work_file import KEY, read_groups
+from batch_jobs.strategies.shop.importing.writing import apply_changes
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.prices.price_list import (
     PriceListHeaders,
@@ -25,7 +41,9 @@ from batch_jobs.strategies.shop.prices.price_list import (
     names_of_variants,
     variants_by_sku,
 )
+from batch_jobs.strategies.shop.products.variant_changes import delete_prices
 from batch_jobs.strategies.shop.state import Shop, StateReader, whole
+from batch_jobs.strategies.tables.changes.recording import record
 from batch_jobs.strategies.tables.databases.loading import Destination
 
 VARIANT_ID, SKU = "Product Variant ID", "SKU"
@@ -157,9 +175,27 @@ class PriceListImport(GroupedImport):
         of_list = money.c.price_list_id == job.context.price_list_id
         with self._kept_variants(job, connection):
             kept = exists().where(KEPT.c.variant_id == link.c.variant_id)
-            linked = exists().where(link.c.money_amount_id == money.c.id)
-            connection.execute(delete(link).where(link.c.money_amount_id.in_(select(money.c.id).where(of_list)), ~kept))
-            connection.execute(delete(money).where(of_list, ~linked))
+            is_other = link.c.money_amount_id.in_(select(money.c.id).where(of_list)) & ~kept
+            is_unlinked = of_list & ~exists().where(link.c.money_amount_id == money.c.id)
+            if changes_of(connection) is not None:
+                self._remove_logged(job, connection, is_other, is_unlinked)
+            connection.execute(delete(link).where(is_other))
+            connection.execute(delete(money).where(is_unlinked))
+
+    def _remove_logged(
+        self, job: JobRun, connection: Connection, is_other: ColumnElement[bool], is_unlinked: ColumnElement[bool]
+    ) -> None:
+        """Remove prices page by page, so that what each was is in the log."""
+        link, money = tables.product_variant_money_amount, tables.money_amount
+        shop = ShopTables(job.target, self.writes)
+        linked = select(link.c.money_amount_id, link.c.variant_id).where(is_other)
+        unlinked = select(money.c.id, literal_column("NULL")).where(is_unlinked)
+        for query in (linked, unlinked):
+            for ids, variant_ids in _pages(connection, query, job.chunk_size):
+                changes, log = Changes(), ShopLog(connection, shop)
+                delete_prices(changes, ids, variant_ids)
+                apply_changes(connection, changes, log)
+                record(connection, log.changed)
 
     @contextmanager
     def _kept_variants(self, job: JobRun, connection: Connection) -> Iterator[None]:
@@ -183,3 +219,14 @@ class PriceListImport(GroupedImport):
     def build_template(self) -> str:
         """Prices for the products of product-import's template."""
         return TEMPLATE
+
+
+def _pages(connection: Connection, query: Select[Any], size: int) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """The rows of a query of two texts, in the order of the first, so many at a time; those read may be removed."""
+    first = query.selected_columns[0]
+    page = query.order_by(first).limit(size)
+    rows = connection.execute(page).all()
+    while rows:
+        ids, others = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
+        yield ids, others
+        rows = connection.execute(page.where(first > rows[-1][0])).all()

@@ -22,6 +22,7 @@ from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
 from batch_jobs.strategies.shop.importing.left_out import ALL_OR_NOTHING, check_wish, find_left_out
 from batch_jobs.strategies.shop.importing.planning import Planner, Tally
 from batch_jobs.strategies.shop.importing.preview import preview
+from batch_jobs.strategies.shop.importing.shop_log import ShopTables
 from batch_jobs.strategies.shop.importing.work_file import writing_work_file
 from batch_jobs.strategies.shop.importing.writing import (
     Finish,
@@ -143,16 +144,17 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         if first >= groups.stop:
             return
         headers = self.planned_headers(job)
+        logged = ShopTables(job.target, self.writes) if job.changes.are_kept else None
         with (
             self.planning(job, shop, headers) as planner,
             prefetched(groups_to_write(job, planner, first, groups.stop)) as to_write,
         ):
             if job.context.all_or_nothing:
-                write_at_once(job, planner, to_write, finish)
+                write_at_once(job, planner, to_write, finish, logged)
                 return
             for number, written in to_write:
                 is_last = number + 1 == groups.stop
-                write_group(job, planner, number, written, finish if is_last else None)
+                write_group(job, planner, number, written, finish if is_last else None, logged)
 
     def partition(self, job: JobRun, size: int) -> list[Partition]:
         """Cut the work file into ranges of groups, as many as are worked on at a time.
@@ -174,8 +176,9 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         if job.result.partitions:
             # partitions that ended at the same time did not see each other's
             limit_rejects(job, job.rejected_elsewhere, "the other rows are in")
-            with job.fenced() as connection:
+            with job.fenced() as connection, job.changes.in_chunk(connection):
                 self.finish(job, connection)
+                job.changes.write(connection, job.id, None, job.attempt)
 
     def _read(self, job: JobRun, inputs: Inputs) -> Reader:
         """The files as one, settled; what no spreadsheet opens with its formulas marked, as a rejects file has them."""

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table
 
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError
 from batch_jobs.strategies.tables.importing.plan import SampledChange, SampledReject
+from batch_jobs.strategies.tables.undoing.log import GROUP
 
 Indices = npt.NDArray[np.int64]
 SAMPLE_SIZE = 20
@@ -97,14 +98,15 @@ class Changes:
     """Changes of one group, in the order in which the database must see them: common, deletes, makes, updates, inserts.
 
     ``common`` are rows with ids that other partitions may insert too; ``makes`` are inserts of what changed rows may
-    refer to; ``updates`` have the row's id under ``row_id``; ``deletes`` have the columns that identify a row.
+    refer to; ``updates`` have the row's id under ``row_id``; ``deletes`` have the columns that identify a row. Rows
+    that an undo takes back together with others have in ``GROUP`` what they belong to, such as their product.
     """
 
     common: list[tuple[Table, list[dict[str, Any]]]] = field(default_factory=list)
     makes: list[tuple[Table, pa.Table]] = field(default_factory=list)
     inserts: list[tuple[Table, pa.Table]] = field(default_factory=list)
-    updates: list[tuple[Table, list[dict[str, Any]]]] = field(default_factory=list)
-    deletes: list[tuple[Table, list[dict[str, Any]]]] = field(default_factory=list)
+    updates: list[tuple[Table, pa.Table]] = field(default_factory=list)
+    deletes: list[tuple[Table, pa.Table]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     sample: list[SampledChange] = field(default_factory=list)
     not_taken: list[SampledReject] = field(default_factory=list)
@@ -120,20 +122,17 @@ class Changes:
             self.common.append((table, rows.sort_by("id").to_pylist()))
             self.common.sort(key=lambda made: made[0].name)
 
-    def insert(self, table: Table, rows: pa.Table) -> None:
+    def insert(self, table: Table, rows: pa.Table, groups: pa.Array | None = None) -> None:
         """Insert rows, if there are any."""
-        if rows.num_rows:
-            self.inserts.append((table, rows))
+        _add(self.inserts, table, rows, groups)
 
-    def update(self, table: Table, rows: list[dict[str, Any]]) -> None:
+    def update(self, table: Table, rows: pa.Table, groups: pa.Array) -> None:
         """Update rows, if there are any."""
-        if rows:
-            self.updates.append((table, rows))
+        _add(self.updates, table, rows, groups)
 
-    def delete(self, table: Table, rows: list[dict[str, Any]]) -> None:
+    def delete(self, table: Table, rows: pa.Table, groups: pa.Array) -> None:
         """Delete rows, if there are any."""
-        if rows:
-            self.deletes.append((table, rows))
+        _add(self.deletes, table, rows, groups)
 
     def leave_out(self, line: int, column: str, message: str) -> None:
         """Count a cell that is not heeded, and keep the first ones."""
@@ -155,6 +154,11 @@ class Changes:
             self.sample.append(
                 SampledChange(line=line, key=key, column=column, before=_shown(before), after=_shown(after))
             )
+
+
+def _add(to: list[tuple[Table, pa.Table]], table: Table, rows: pa.Table, groups: pa.Array | None) -> None:
+    if rows.num_rows:
+        to.append((table, rows if groups is None else rows.append_column(GROUP, groups)))
 
 
 def _shown(value: object) -> str | None:

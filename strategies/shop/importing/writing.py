@@ -1,6 +1,7 @@
 """Writing the groups of a work file, each in a chunk of the job."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +18,14 @@ from batch_jobs.strategies.shop.importing.grouping import run_starts
 from batch_jobs.strategies.shop.importing.left_out import LeftOut
 from batch_jobs.strategies.shop.importing.planning import Changes, Checked, Indices, Planned, Planner, Tally
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError, errors_at, refuse_rows
+from batch_jobs.strategies.shop.importing.shop_log import ShopLog, ShopTables
 from batch_jobs.strategies.shop.importing.work_file import read_groups
+from batch_jobs.strategies.tables.changes.blocks import ChangedRows
+from batch_jobs.strategies.tables.changes.recording import record
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.importing.bisect import bisect
 from batch_jobs.strategies.tables.prefetch import prefetched
+from batch_jobs.strategies.tables.undoing.log import GROUP
 
 #: By which column of these new rows are written, the first that they have: imports that run at the same time come to
 #: common rows in the same order then, so that they do not lock each other out. Those of one product stay as they are.
@@ -71,7 +76,9 @@ def groups_to_write(job: JobRun, planner: Planner, first: int, end: int) -> Iter
         yield number, Written(checked, units, np.zeros(rows, dtype=bool), int(refused[key_of].sum()), tally)
 
 
-def write_group(job: JobRun, planner: Planner, number: int, written: Written, finish: Finish | None) -> None:
+def write_group(
+    job: JobRun, planner: Planner, number: int, written: Written, finish: Finish | None, logged: ShopTables | None
+) -> None:
     """Write a group in a chunk of its own; what is refused becomes a reject and the rest goes in.
 
     Args:
@@ -80,6 +87,7 @@ def write_group(job: JobRun, planner: Planner, number: int, written: Written, fi
         number: the group's.
         written: the group.
         finish: of the last group, what is to be done with it.
+        logged: the tables whose changes are kept, if they are.
     """
     try:
         with job.chunk(cursor=number) as connection:
@@ -87,7 +95,7 @@ def write_group(job: JobRun, planner: Planner, number: int, written: Written, fi
                 # rows and checkpoint are in one commit, so that losing both with the server only repeats the chunk;
                 # the last chunk waits for the disk, and with it for all before it
                 database_of(connection).commit_lazily(connection)
-            _write(connection, planner, written)
+            _write(connection, planner, written, logged)
             if finish is not None:
                 finish(connection)
             _count(job, planner, written)
@@ -98,12 +106,14 @@ def write_group(job: JobRun, planner: Planner, number: int, written: Written, fi
         raise
 
 
-def write_at_once(job: JobRun, planner: Planner, groups: Iterable[tuple[int, Written]], finish: Finish) -> None:
+def write_at_once(
+    job: JobRun, planner: Planner, groups: Iterable[tuple[int, Written]], finish: Finish, logged: ShopTables | None
+) -> None:
     """Write all groups in one chunk, or nothing when a row is refused."""
     with job.chunk(cursor=job.plan["_groups"] - 1) as connection:
         for _, written in groups:
             job.stop_if_asked()
-            _write(connection, planner, written)
+            _write(connection, planner, written, logged)
             _count(job, planner, written)
             limit_rejects(job, int(written.refused.sum()), "nothing was written")
         finish(connection)
@@ -126,24 +136,27 @@ def _rejected(job: JobRun, written: Written) -> int:
     return job.progress.counters.rejected + int(written.refused.sum()) + elsewhere
 
 
-def _write(connection: Connection, planner: Planner, written: Written) -> None:
+def _write(connection: Connection, planner: Planner, written: Written, logged: ShopTables | None) -> None:
     checked = written.checked
     if not checked.keys:
         return
     keys = pa.table({"key": pa.array(np.arange(checked.keys))})
 
-    def write(part: pa.Table) -> tuple[Indices, Planned]:
+    def write(part: pa.Table) -> tuple[Indices, Planned, list[ChangedRows]]:
         rows, of_part = np.arange(len(checked.key_of)), checked
         if part.num_rows < keys.num_rows:
             rows = np.flatnonzero(np.isin(checked.key_of, part.column("key").to_numpy()))
             of_part = planner.check(checked.group.take(pa.array(rows)))
         planned = planner.plan(connection, of_part)
-        apply_changes(connection, planned.changes)
-        return rows, planned
+        log = None if logged is None else ShopLog(connection, logged)
+        apply_changes(connection, planned.changes, log)
+        return rows, planned, log.changed if log else []
 
     parts, refused = bisect(connection, keys, write)
     for part in parts:
-        written.take(*part.outcome)
+        rows, planned, changed = part.outcome
+        written.take(rows, planned)
+        record(connection, changed)
     for key in refused:
         rows = np.flatnonzero(checked.key_of == key.index)
         written.refused[rows] = True
@@ -163,29 +176,48 @@ def _refuse(job: JobRun, planner: Planner, checked: Checked, refused: Mask, erro
     refuse_rows(job, checked.group, np.flatnonzero(refused), errors, planner.with_its_key)
 
 
-def apply_changes(connection: Connection, changes: Changes) -> None:
-    """Write changes in the connection's transaction; raises what the driver raises where a row is refused."""
+def apply_changes(connection: Connection, changes: Changes, log: ShopLog | None = None) -> None:
+    """Write changes in the connection's transaction; raises what the driver raises where a row is refused.
+
+    Args:
+        connection: to the shop.
+        changes: to write.
+        log: takes what becomes of each row, where that is kept.
+    """
     try:
         # first, while nothing else is locked: another partition's transaction that makes them is waited for
-        for table, rows in changes.common:
-            connection.execute(database_of(connection).insert(table).on_conflict_do_nothing(), rows)
+        for table, common in changes.common:
+            _make_in_common(connection, table, common, log)
         for table, rows in changes.deletes:
-            _delete(connection, table, rows)
+            if log:
+                log.deleting(table, rows)
+            _delete(connection, table, _without_groups(rows).to_pylist())
     except DBAPIError as error:
         raise error.orig or error from None
-    _insert(connection, changes.makes)
+    _insert(connection, changes.makes, log)
     try:
         for table, rows in changes.updates:
-            _update(connection, table, rows)
+            with log.updating(table, rows) if log else nullcontext():
+                _update(connection, table, _without_groups(rows).to_pylist())
     except DBAPIError as error:
         raise error.orig or error from None
-    _insert(connection, changes.inserts)
+    _insert(connection, changes.inserts, log)
 
 
-def _insert(connection: Connection, inserts: list[tuple[Table, pa.Table]]) -> None:
+def _make_in_common(connection: Connection, table: Table, rows: list[dict[str, Any]], log: ShopLog | None) -> None:
+    statement = database_of(connection).insert(table).on_conflict_do_nothing()
+    if log:
+        log.made_in_common(table, list(connection.scalars(statement.returning(table.c.id), rows)))
+    else:
+        connection.execute(statement, rows)
+
+
+def _insert(connection: Connection, inserts: list[tuple[Table, pa.Table]], log: ShopLog | None) -> None:
     with prefetched(_encoded(database_of(connection), inserts)) as encoded:
-        for loader, payload in encoded:
+        for table, rows, loader, payload in encoded:
             loader.write(connection, payload)
+            if log:
+                log.created(table, rows)
 
 
 def _delete(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -202,12 +234,20 @@ def _update(connection: Connection, table: Table, rows: list[dict[str, Any]]) ->
     connection.execute(statement, sorted(renamed, key=lambda row: row["row_id"]))
 
 
-def _encoded(database: Database, inserts: list[tuple[Table, pa.Table]]) -> Iterator[tuple[Loader, Any]]:
-    for table, rows in inserts:
-        loader = database.loader(Destination(table, rows.column_names, [], "append"))
-        yield loader, loader.encode(_ordered(rows))
+def _encoded(
+    database: Database, inserts: list[tuple[Table, pa.Table]]
+) -> Iterator[tuple[Table, pa.Table, Loader, Any]]:
+    for table, unordered in inserts:
+        rows = _ordered(unordered)
+        values = _without_groups(rows)
+        loader = database.loader(Destination(table, values.column_names, [], "append"))
+        yield table, rows, loader, loader.encode(values)
 
 
 def _ordered(rows: pa.Table) -> pa.Table:
     column = next((name for name in WRITING_ORDER if name in rows.column_names), None)
     return rows.sort_by(column) if column else rows
+
+
+def _without_groups(rows: pa.Table) -> pa.Table:
+    return rows.drop_columns([GROUP]) if GROUP in rows.column_names else rows

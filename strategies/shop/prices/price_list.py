@@ -20,7 +20,7 @@ from batch_jobs.strategies.shop.prices.money import Money
 from batch_jobs.strategies.shop.prices.price_changes import GivenPrices, currencies_and_regions, given_prices
 from batch_jobs.strategies.shop.products.matching import differs, is_null, repeated
 from batch_jobs.strategies.shop.products.rows import cells_of, price_cells
-from batch_jobs.strategies.shop.products.variant_changes import insert_prices
+from batch_jobs.strategies.shop.products.variant_changes import delete_prices, insert_prices
 from batch_jobs.strategies.shop.state import Shop, StateReader, joined, joined_rows, where, whole
 
 Indices = npt.NDArray[np.int64]
@@ -268,12 +268,13 @@ class PriceListPlanner:
     ) -> None:
         other = pa.array(difference.other)
         updated = {"row_id": there["id"].take(difference.at).filter(other), "amount": given.amount.filter(other)}
-        changes.update(tables.money_amount, pa.table(updated).to_pylist())
-        removed = there["id"].filter(pa.array(difference.gone)).to_pylist()
-        changes.delete(tables.product_variant_money_amount, [{"money_amount_id": found} for found in removed])
-        changes.delete(tables.money_amount, [{"id": found} for found in removed])
+        changes.update(tables.money_amount, pa.table(updated), variant_ids.take(pa.array(given.variant).filter(other)))
+        gone = pa.array(difference.gone)
+        removed = there["id"].filter(gone)
+        delete_prices(changes, removed, variant_ids.take(pa.array(there.owner).filter(gone)))
         changes.tally.prices_removed = len(removed)
-        insert_prices(changes, given.kept(difference.new), variant_ids, self._prices, price_list_id=self._list)
+        new = given.kept(difference.new)
+        insert_prices(changes, new, variant_ids, self._prices, variant_ids, price_list_id=self._list)
 
     def _show(
         self, changes: Changes, difference: Difference, there: PricesThere, given: GivenPrices, checked: Checked

@@ -168,14 +168,14 @@ class ProductPlan:
     def _insert(self, fields: FieldChanges) -> None:
         new = pa.array(self._new)
         rows = {"id": self.ids.filter(new), **{name: values.filter(new) for name, values in fields.values.items()}}
-        self._changes.insert(tables.product, pa.table(rows))
+        self._changes.insert(tables.product, pa.table(rows), rows["id"])
 
     def _update(self, fields: FieldChanges, changed: Mask) -> None:
         at = pa.array(np.flatnonzero(changed & ~self._new))
         rows = pa.table(
             {"row_id": self.ids.take(at), **{name: values.take(at) for name, values in fields.values.items()}}
         )
-        self._changes.update(tables.product, rows.to_pylist())
+        self._changes.update(tables.product, rows, rows.column("row_id"))
 
     def _profiles(self, shop: Shop) -> None:
         """Medusa: every new product gets the shop's default profile, whatever the file says."""
@@ -183,11 +183,12 @@ class ProductPlan:
             return
         new = self.ids.filter(pa.array(self._new))
         profile = pa.array([shop.default_profile] * len(new), pa.string())
-        self._changes.insert(tables.product_shipping_profile, pa.table({"profile_id": profile, "product_id": new}))
+        rows = pa.table({"profile_id": profile, "product_id": new})
+        self._changes.insert(tables.product_shipping_profile, rows, new)
 
     def _link(self, table: LinkTable, links: LinkChanges, value_table: ValueTable | None) -> None:
         removed = links.remove.select(["product_id", "member_id"]).rename_columns(["product_id", table.member])
-        self._changes.delete(table.links, removed.to_pylist())
+        self._changes.delete(table.links, removed, removed.column("product_id"))
         members = links.add.value
         if value_table is not None:
             members, new = value_table.ids(self._state, links.add.value)
@@ -196,7 +197,7 @@ class ProductPlan:
             if table is TAGS:
                 self._changes.tally.tags_made += value_table.newly_made(new)
         owners = self.ids.take(pa.array(links.add.product))
-        self._changes.insert(table.links, pa.table({"product_id": owners, table.member: members}))
+        self._changes.insert(table.links, pa.table({"product_id": owners, table.member: members}), owners)
 
     def _count(self, changed: Mask) -> None:
         tally = self._changes.tally

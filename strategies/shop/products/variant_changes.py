@@ -57,6 +57,7 @@ class VariantPlan:
         self._price_name = price_name
         self._changes = changes
         self._new = matched.is_new_variant
+        self._owners = product_ids.take(pa.array(matched.products.product_of))
         known = whole(matched.variant_state.column("id")).take(matched.variant_at)
         self._ids = with_new_ids(known, self._new, "variant")
 
@@ -89,14 +90,14 @@ class VariantPlan:
         chosen = pa.array(new)
         owners = self._product_ids.take(pa.array(plan.option_product))
         rows = {"id": ids, "title": plan.option_titles, "product_id": owners}
-        self._changes.insert(tables.product_option, pa.table(rows).filter(chosen))
+        self._changes.insert(tables.product_option, pa.table(rows).filter(chosen), owners.filter(chosen))
         return ids
 
     def _insert(self, fields: FieldChanges) -> None:
-        owner = pa.array(self._matched.products.product_of)
-        rows = {"id": self._ids, "product_id": self._product_ids.take(owner), **fields.values}
+        rows = {"id": self._ids, "product_id": self._owners, **fields.values}
         rows["variant_rank"] = self._ranks()
-        self._changes.insert(tables.product_variant, pa.table(rows).filter(pa.array(self._new)))
+        new = pa.array(self._new)
+        self._changes.insert(tables.product_variant, pa.table(rows).filter(new), self._owners.filter(new))
 
     def _ranks(self) -> pa.Array:
         """Medusa: a new variant's rank is the number of variants that its product had before it."""
@@ -111,31 +112,33 @@ class VariantPlan:
     def _plan_values(self, option_ids: pa.Array) -> None:
         plan, pairs = self._options, self._options.pairs
         at = pa.array(np.flatnonzero(self._new[pairs.variant]))
+        owners = self._owners.take(pa.array(pairs.variant))
         rows = {
             "id": new_ids("optval", len(at)),
             "value": pairs.value.take(at),
             "option_id": option_ids.take(plan.pair_option.take(at)),
             "variant_id": self._ids.take(pa.array(pairs.variant).take(at)),
         }
-        self._changes.insert(tables.product_option_value, pa.table(rows))
+        self._changes.insert(tables.product_option_value, pa.table(rows), owners.take(at))
         other = pa.array(plan.changed)
         changed = {"row_id": plan.value_ids.filter(other), "value": pairs.value.filter(other)}
-        self._changes.update(tables.product_option_value, pa.table(changed).to_pylist())
+        self._changes.update(tables.product_option_value, pa.table(changed), owners.filter(other))
 
     def _plan_prices(self, prices: PriceChanges) -> None:
-        removed = prices.remove.column("id").to_pylist()
-        self._changes.delete(tables.product_variant_money_amount, [{"money_amount_id": found} for found in removed])
-        self._changes.delete(tables.money_amount, [{"id": found} for found in removed])
+        delete_prices(
+            self._changes, whole(prices.remove.column("id")), self._owners.take(pa.array(prices.removed_from))
+        )
         updated = {"row_id": prices.update_ids, "amount": prices.update.amount}
-        self._changes.update(tables.money_amount, pa.table(updated).to_pylist())
-        insert_prices(self._changes, prices.add, self._ids, self._prices)
+        owners = self._owners.take(pa.array(prices.update.variant))
+        self._changes.update(tables.money_amount, pa.table(updated), owners)
+        insert_prices(self._changes, prices.add, self._ids, self._prices, self._owners)
 
     def _update(self, fields: FieldChanges, changed: Mask) -> None:
         at = pa.array(np.flatnonzero(changed))
         for code in ("sku", "barcode"):
             self._free(fields, code)
         rows = {"row_id": self._ids.take(at), **{name: values.take(at) for name, values in fields.values.items()}}
-        self._changes.update(tables.product_variant, pa.table(rows).to_pylist())
+        self._changes.update(tables.product_variant, pa.table(rows), self._owners.take(at))
 
     def _free(self, fields: FieldChanges, code: str) -> None:
         """Take a code away from variants that get another one, where the file gives it to a different variant."""
@@ -143,10 +146,9 @@ class VariantPlan:
             return
         before = fields.before[code]
         taken = pc.is_in(before, value_set=fields.values[code].drop_null(), skip_nulls=True)
-        at = np.flatnonzero(fields.differs[code] & taken.to_numpy(zero_copy_only=False))
-        self._changes.update(
-            tables.product_variant, [{"row_id": self._ids[variant].as_py(), code: None} for variant in at.tolist()]
-        )
+        at = pa.array(np.flatnonzero(fields.differs[code] & taken.to_numpy(zero_copy_only=False)))
+        freed = pa.table({"row_id": self._ids.take(at), code: pa.nulls(len(at), pa.string())})
+        self._changes.update(tables.product_variant, freed, self._owners.take(at))
 
     def _count(self, changed: Mask) -> None:
         tally = self._changes.tally
@@ -158,19 +160,40 @@ class VariantPlan:
         tally.variants_left_alone += of_file - int((~self._new).sum())
 
 
+def delete_prices(changes: Changes, ids: pa.Array, groups: pa.Array) -> None:
+    """Plan that prices go, and what links them to their variants."""
+    changes.delete(tables.product_variant_money_amount, pa.table({"money_amount_id": ids}), groups)
+    changes.delete(tables.money_amount, pa.table({"id": ids}), groups)
+
+
 def insert_prices(
-    changes: Changes, prices: GivenPrices, variant_ids: pa.Array, columns: list[PriceColumn], **constant: str
+    changes: Changes,
+    prices: GivenPrices,
+    variant_ids: pa.Array,
+    columns: list[PriceColumn],
+    groups: pa.Array,
+    **constant: str,
 ) -> None:
-    """Plan new prices; ``constant`` are further fields that all of them have."""
+    """Plan new prices.
+
+    Args:
+        changes: where the plan goes.
+        prices: to insert.
+        variant_ids: by the number that these have of a variant.
+        columns: of the prices.
+        groups: by that number, what the prices of a variant go back together with.
+        constant: further fields that all of them have.
+    """
+    of = groups.take(pa.array(prices.variant))
     count = len(prices.variant)
     ids = new_ids("ma", count)
     currencies, regions = currencies_and_regions(prices, columns)
     rows = {"id": ids, "currency_code": currencies, "amount": prices.amount, "region_id": regions}
     rows |= {name: pa.array([value] * count, pa.string()) for name, value in constant.items()}
-    changes.insert(tables.money_amount, pa.table(rows))
+    changes.insert(tables.money_amount, pa.table(rows), of)
     links = {
         "id": new_ids("pvma_", count),
         "money_amount_id": ids,
         "variant_id": variant_ids.take(pa.array(prices.variant)),
     }
-    changes.insert(tables.product_variant_money_amount, pa.table(links))
+    changes.insert(tables.product_variant_money_amount, pa.table(links), of)

@@ -32,8 +32,13 @@ def stored_table(names: Sequence[str], rows: Sequence[Sequence[Any]], numbers: C
         rows: the values.
         numbers: the columns that make an integer of a floating-point number without fraction by themselves.
     """
-    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-    made = [_column(name, list(values), name in numbers) for name, values in zip(names, columns, strict=True)]
+    columns = [list(values) for values in zip(*rows, strict=True)] if rows else [[] for _ in names]
+    return stored_columns(names, columns, numbers)
+
+
+def stored_columns(names: Sequence[str], columns: Sequence[Sequence[Any]], numbers: Collection[str] = ()) -> pa.Table:
+    """The same of rows that came column by column."""
+    made = [_column(name, values, name in numbers) for name, values in zip(names, columns, strict=True)]
     return pa.table([values for _, values in made], schema=pa.schema([field for field, _ in made]))
 
 
@@ -48,7 +53,7 @@ def is_mixed(field: pa.Field) -> bool:
     return bool(field.metadata) and field.metadata.get(b"batch_jobs") == b"mixed"
 
 
-def _column(name: str, values: list[Any], is_number: bool) -> tuple[pa.Field, pa.Array]:
+def _column(name: str, values: Sequence[Any], is_number: bool) -> tuple[pa.Field, pa.Array]:
     kinds = set(map(type, values)) - {type(None)}
     if is_number and kinds == {int, float}:
         with suppress(pa.ArrowInvalid):  # of an integer that is none among floating-point numbers

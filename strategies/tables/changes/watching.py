@@ -52,7 +52,7 @@ class WatchedRows:
         kept = np.intersect1d(was, is_)
         made: list[tuple[Kind, pa.Table]] = [
             ("removed", before.filter(pa.array(~np.isin(was, kept)))),
-            ("updated", _updated(*(_in_order(table, kept) for table in (before, after)))),
+            ("updated", updated_rows(*(_in_order(table, kept) for table in (before, after)))),
             ("created", after.filter(pa.array(~np.isin(is_, kept)))),
         ]
         table, key = self._destination.table.fullname, list(self._destination.logged_by)
@@ -83,8 +83,13 @@ def _in_order(rows: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
     return rows.take(pc.index_in(pa.array(numbers, pa.int64()), value_set=own))
 
 
-def _updated(before: pa.Table, after: pa.Table) -> pa.Table:
-    """Of rows that are there before and after those that differ, with both sides of each column that does."""
+def updated_rows(before: pa.Table, after: pa.Table) -> pa.Table:
+    """Of rows that are there before and after those that differ, with both sides of each column that does.
+
+    Args:
+        before: has ``-name`` of each column, and what else the rows of the log are to have.
+        after: has ``+name`` of each of the same rows.
+    """
     any_differs = np.zeros(before.num_rows, dtype=bool)
     both = before
     for name in (name for name in before.column_names if name[0] == BEFORE):
