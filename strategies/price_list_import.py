@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import chain
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -30,7 +31,7 @@ from batch_jobs.strategies.shop.exporting.filters import literal
 from batch_jobs.strategies.shop.importing.grouped_import import GroupedImport, GroupedImportContext
 from batch_jobs.strategies.shop.importing.headers import PriceHeader, price_header, refuse_unknown
 from batch_jobs.strategies.shop.importing.planning import Changes, Tally
-from batch_jobs.strategies.shop.importing.shop_log import ShopLog, ShopTables
+from batch_jobs.strategies.shop.importing.shop_log import ShopLog, logged_tables
 from batch_jobs.strategies.shop.importing.work_file import KEY, read_groups
 from batch_jobs.strategies.shop.importing.writing import apply_changes
 from batch_jobs.strategies.shop.medusa import tables
@@ -43,7 +44,6 @@ from batch_jobs.strategies.shop.prices.price_list import (
 )
 from batch_jobs.strategies.shop.products.variant_changes import delete_prices
 from batch_jobs.strategies.shop.state import Shop, StateReader, whole
-from batch_jobs.strategies.tables.changes.recording import record
 from batch_jobs.strategies.tables.databases.loading import Destination
 
 VARIANT_ID, SKU = "Product Variant ID", "SKU"
@@ -187,15 +187,17 @@ class PriceListImport(GroupedImport):
     ) -> None:
         """Remove prices page by page, so that what each was is in the log."""
         link, money = tables.product_variant_money_amount, tables.money_amount
-        shop = ShopTables(job.target, self.writes)
         linked = select(link.c.money_amount_id, link.c.variant_id).where(is_other)
         unlinked = select(money.c.id, literal_column("NULL")).where(is_unlinked)
-        for query in (linked, unlinked):
-            for ids, variant_ids in _pages(connection, query, job.chunk_size):
-                changes, log = Changes(), ShopLog(connection, shop)
+        with logged_tables(job, self.writes) as logged:
+            for ids, variant_ids in chain.from_iterable(
+                _pages(connection, query, job.chunk_size) for query in (linked, unlinked)
+            ):
+                changes, log = Changes(), ShopLog(connection, logged) if logged else None
                 delete_prices(changes, ids, variant_ids)
                 apply_changes(connection, changes, log)
-                record(connection, log.changed)
+                if log:
+                    log.record()
 
     @contextmanager
     def _kept_variants(self, job: JobRun, connection: Connection) -> Iterator[None]:

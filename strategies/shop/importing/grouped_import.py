@@ -22,7 +22,7 @@ from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
 from batch_jobs.strategies.shop.importing.left_out import ALL_OR_NOTHING, check_wish, find_left_out
 from batch_jobs.strategies.shop.importing.planning import Planner, Tally
 from batch_jobs.strategies.shop.importing.preview import preview
-from batch_jobs.strategies.shop.importing.shop_log import ShopTables
+from batch_jobs.strategies.shop.importing.shop_log import logged_tables
 from batch_jobs.strategies.shop.importing.work_file import writing_work_file
 from batch_jobs.strategies.shop.importing.writing import (
     Finish,
@@ -144,8 +144,8 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         if first >= groups.stop:
             return
         headers = self.planned_headers(job)
-        logged = ShopTables(job.target, self.writes) if job.changes.are_kept else None
         with (
+            logged_tables(job, self.writes) as logged,
             self.planning(job, shop, headers) as planner,
             prefetched(groups_to_write(job, planner, first, groups.stop)) as to_write,
         ):

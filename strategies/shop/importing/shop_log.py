@@ -1,18 +1,21 @@
 """What an import does to the rows of a shop, for the change log: read in the transaction that does it."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Engine, Integer, Numeric, Table, inspect
 
-from batch_jobs.strategies.sdk.change_log import Kind
+from batch_jobs.strategies.sdk.change_log import ChangeOptions, Kind, LoggedBlock, changes_of
 from batch_jobs.strategies.sdk.database import database_of
+from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.importing.cutting import why_in_order
 from batch_jobs.strategies.shop.state import StateReader, whole
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, ChangedRows
 from batch_jobs.strategies.tables.changes.matching import places_of
+from batch_jobs.strategies.tables.changes.recording import block_of
 from batch_jobs.strategies.tables.changes.stored import is_mixed, stored_columns
 from batch_jobs.strategies.tables.changes.watching import updated_rows
 from batch_jobs.strategies.tables.undoing.log import GROUP
@@ -26,9 +29,13 @@ class ShopTables:
     Args:
         engine: of the shop.
         written: the tables as Medusa has them.
+        options: of the log.
+        encoder: makes blocks of the log while the database is waited for.
     """
 
-    def __init__(self, engine: Engine, written: Sequence[Table]) -> None:
+    def __init__(self, engine: Engine, written: Sequence[Table], options: ChangeOptions, encoder: Executor) -> None:
+        self._options = options
+        self._encoder = encoder
         self._written = {table.name: table for table in written}
         found = inspect(engine).get_multi_columns(filter_names=list(self._written))
         columns = {name: [column for column in of if "computed" not in column] for (_, name), of in found.items()}
@@ -40,6 +47,10 @@ class ShopTables:
             for name, of in columns.items()
         }
         self._have_rules: dict[str, bool] = {}
+
+    def encode(self, rows: ChangedRows) -> Future[LoggedBlock]:
+        """Begin to make a block of them."""
+        return self._encoder.submit(block_of, rows, self._options)
 
     def have_rules(self, connection: Connection, table: Table) -> bool:
         """Whether the shop has added something, such as a trigger, by which rows may become others than written."""
@@ -60,7 +71,8 @@ class ShopLog:
         self._connection = connection
         self._database = database_of(connection)
         self._shop = shop
-        self.changed: list[ChangedRows] = []
+        #: As the log has it, each as soon as that is made.
+        self.blocks: list[Future[LoggedBlock]] = []
 
     def created(self, table: Table, rows: pa.Table) -> None:
         """Note rows that were just inserted, in this order."""
@@ -102,10 +114,17 @@ class ShopLog:
         found = self._read(table, rows, self._shop.columns[table.name], is_locked=True, by=by)
         self._add("removed", table, key, _marked(found, key, BEFORE), _groups(found, rows, by))
 
+    def record(self) -> None:
+        """Have what was collected be written with the chunk."""
+        changes = changes_of(self._connection)
+        if changes is not None:
+            for block in self.blocks:
+                changes.add(block.result())
+
     def _add(self, kind: Kind, table: Table, key: list[str], rows: pa.Table, groups: pa.Array | None) -> None:
         if rows.num_rows:
             rows = rows if groups is None else rows.append_column(GROUP, groups)
-            self.changed.append(ChangedRows(table.name, kind, key, rows))
+            self.blocks.append(self._shop.encode(ChangedRows(table.name, kind, key, rows)))
 
     def _with_defaults(self, table: Table, rows: pa.Table, lacking: list[str]) -> pa.Table | None:
         """New rows with what the database gave the columns that they lack, if it gave all the same.
@@ -150,6 +169,16 @@ class ShopLog:
         cells = zip(*(map(self._database.literal, rows.column(name).to_pylist()) for name in names), strict=True)
         listed = ", ".join(f"({', '.join(row)})" for row in cells)
         return f"({self._database.names(names)}) IN (VALUES {listed})"
+
+
+@contextmanager
+def logged_tables(job: JobRun, written: Sequence[Table]) -> Iterator[ShopTables | None]:
+    """The tables that a job writes, for its log; ``None`` where none is kept."""
+    if not job.changes.are_kept:
+        yield None
+        return
+    with ThreadPoolExecutor(1, "change-log") as encoder:
+        yield ShopTables(job.target, written, job.changes.options, encoder)
 
 
 def _key(table: Table) -> list[str]:

@@ -20,8 +20,6 @@ from batch_jobs.strategies.shop.importing.planning import Changes, Checked, Indi
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError, errors_at, refuse_rows
 from batch_jobs.strategies.shop.importing.shop_log import ShopLog, ShopTables
 from batch_jobs.strategies.shop.importing.work_file import read_groups
-from batch_jobs.strategies.tables.changes.blocks import ChangedRows
-from batch_jobs.strategies.tables.changes.recording import record
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.importing.bisect import bisect
 from batch_jobs.strategies.tables.prefetch import prefetched
@@ -142,7 +140,7 @@ def _write(connection: Connection, planner: Planner, written: Written, logged: S
         return
     keys = pa.table({"key": pa.array(np.arange(checked.keys))})
 
-    def write(part: pa.Table) -> tuple[Indices, Planned, list[ChangedRows]]:
+    def write(part: pa.Table) -> tuple[Indices, Planned, ShopLog | None]:
         rows, of_part = np.arange(len(checked.key_of)), checked
         if part.num_rows < keys.num_rows:
             rows = np.flatnonzero(np.isin(checked.key_of, part.column("key").to_numpy()))
@@ -150,13 +148,14 @@ def _write(connection: Connection, planner: Planner, written: Written, logged: S
         planned = planner.plan(connection, of_part)
         log = None if logged is None else ShopLog(connection, logged)
         apply_changes(connection, planned.changes, log)
-        return rows, planned, log.changed if log else []
+        return rows, planned, log
 
     parts, refused = bisect(connection, keys, write)
     for part in parts:
-        rows, planned, changed = part.outcome
+        rows, planned, log = part.outcome
         written.take(rows, planned)
-        record(connection, changed)
+        if log:
+            log.record()
     for key in refused:
         rows = np.flatnonzero(checked.key_of == key.index)
         written.refused[rows] = True

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Connection, Table
 
-from batch_jobs.strategies.sdk.change_log import Changes, Kind, changes_of
+from batch_jobs.strategies.sdk.change_log import ChangeOptions, Changes, Kind, LoggedBlock, changes_of
 from batch_jobs.strategies.tables.changes.blocks import AFTER, KEY, LINE, ChangedRows
 from batch_jobs.strategies.tables.changes.hiding import hidden
 from batch_jobs.strategies.tables.databases.loading import Destination, Removal, Removed, RowChanges
@@ -79,7 +79,12 @@ def record(connection: Connection, made: Iterable[ChangedRows]) -> None:
         return
     for rows in made:
         if len(rows):
-            changes.add(hidden(rows, changes.options).encoded())
+            changes.add(block_of(rows, changes.options))
+
+
+def block_of(rows: ChangedRows, options: ChangeOptions) -> LoggedBlock:
+    """Rows as the log keeps them."""
+    return hidden(rows, options).encoded()
 
 
 def _schema(columns: dict[str, pa.ChunkedArray], values: pa.Table | None) -> pa.Schema:

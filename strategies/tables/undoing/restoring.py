@@ -12,6 +12,7 @@ from batch_jobs.strategies.tables.databases.savepoint import savepoint
 from batch_jobs.strategies.tables.importing.bisect import bisect, bisect_in_any_order
 from batch_jobs.strategies.tables.undoing import keeping
 from batch_jobs.strategies.tables.undoing.blocks import Block, Blocks, Fate, judge, referred_to
+from batch_jobs.strategies.tables.undoing.keeping import Kept, Why
 from batch_jobs.strategies.tables.undoing.log import GROUP, Logged, LoggedChunk
 from batch_jobs.strategies.tables.undoing.rejecting import name_authors
 from batch_jobs.strategies.tables.undoing.since import Later
@@ -42,15 +43,18 @@ class Restoring:
     def chunk(self, blocks: Blocks, chunk: LoggedChunk) -> list[tuple[Logged, Fate]]:
         """Put back what one chunk of the job changed, of each group all rows or none."""
         torn: frozenset[str] = frozenset()
+        reasons: dict[tuple[int, int], Kept] = {}
         while True:
             try:
                 with savepoint(self.connection):
                     fates = [(logged, self._logged(blocks, logged, torn)) for logged in chunk.blocks]
                     more = frozenset().union(*(_torn(logged, fate) for logged, fate in fates)) - torn
                     if more:
+                        reasons |= _reasons(fates)
                         raise _Torn
                 later = Later(self.job_id, chunk)
                 for logged, fate in fates:
+                    fate.kept |= {row: reasons.get((logged.number, row), kept) for row, kept in fate.kept.items()}
                     name_authors(self.connection, logged, later, fate, list(range(len(logged.changed))))
                 return fates
             except _Torn:
@@ -164,6 +168,16 @@ class Restoring:
         changed = block.logged.changed
         made = pa.table(list(columns.values()), schema=pa.schema(fields))
         return [ChangedRows(changed.table, "updated", changed.key, made)]
+
+
+def _reasons(fates: list[tuple[Logged, Fate]]) -> dict[tuple[int, int], Kept]:
+    """Why rows stay by themselves, by the number of their block and their index in it."""
+    return {
+        (logged.number, row): kept
+        for logged, fate in fates
+        for row, kept in fate.kept.items()
+        if kept.why is not Why.GROUP
+    }
 
 
 def _torn(logged: Logged, fate: Fate) -> frozenset[str]:
