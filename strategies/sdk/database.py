@@ -256,6 +256,12 @@ class Database:
         """
         return f"whether rows of {self.name} depend on those before them is not known"
 
+    def may_alter_rows(self, connection: Connection, table: Table) -> bool:
+        """Whether rows may become others than were written, such as by a trigger; ``True`` where that is not known."""
+        key = [column.name for column in table.primary_key]
+        apart = {frozenset(index.columns.keys()) for index in table.indexes if index.unique}
+        return self.why_in_order(connection, table, list(table.columns.keys()), key, apart) is not None
+
     def distinguishes_by_text(self, column: Column[Any]) -> bool:
         """Whether values of a column are equal where their usual texts are, and only there."""
         raise NotImplementedError

@@ -32,7 +32,7 @@ def why_whole(job: JobRun, size: int, written: Sequence[Table]) -> str | None:
         return f"the file has fewer than {2 * LEAST_GROUPS} chunks of {job.chunk_size:,} rows"
     with job.target.connect() as connection:
         there = inspect(connection)
-        reasons = (why_in_order(connection, table) for table in written if there.has_table(table.name))
+        reasons = (_why_in_order(connection, table) for table in written if there.has_table(table.name))
         return next(filter(None, reasons), None)
 
 
@@ -74,7 +74,7 @@ def checked_groups(job: JobRun, columns: list[str]) -> Iterator[tuple[pa.Table, 
         yield group, marked
 
 
-def why_in_order(connection: Connection, table: Table) -> str | None:
+def _why_in_order(connection: Connection, table: Table) -> str | None:
     """What a shop has added to a table of Medusa's by which one row decides on another."""
     key = [column.name for column in table.primary_key]
     apart = {frozenset(index.columns.keys()) for index in table.indexes if index.unique}

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Engine, Integer, Numeric, Table, inspect
 from batch_jobs.strategies.sdk.change_log import ChangeOptions, Kind, LoggedBlock, changes_of
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.shop.importing.cutting import why_in_order
 from batch_jobs.strategies.shop.state import StateReader, whole
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, ChangedRows
 from batch_jobs.strategies.tables.changes.matching import places_of
@@ -55,7 +54,7 @@ class ShopTables:
     def have_rules(self, connection: Connection, table: Table) -> bool:
         """Whether the shop has added something, such as a trigger, by which rows may become others than written."""
         if table.name not in self._have_rules:
-            self._have_rules[table.name] = why_in_order(connection, table) is not None
+            self._have_rules[table.name] = database_of(connection).may_alter_rows(connection, table)
         return self._have_rules[table.name]
 
 

@@ -150,6 +150,12 @@ class Sqlite(Database):
         r"""Bytes in hexadecimal after ``\x``."""
         return f"CASE typeof({cell}) WHEN 'blob' THEN '\\x' || lower(hex({cell})) ELSE CAST({cell} AS TEXT) END"
 
+    def may_alter_rows(self, connection: Connection, table: Table) -> bool:
+        """By its triggers."""
+        from batch_jobs.strategies.tables.databases.sqlite.logging import has_triggers
+
+        return has_triggers(connection, table)
+
     def carried(self, cell: str) -> str:
         """Itself, since text has fewer digits than a number."""
         return cell
