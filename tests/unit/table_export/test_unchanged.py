@@ -234,6 +234,8 @@ def test_D4_json_that_means_the_same_is_unchanged(files, target, there, comes, u
     context = {"file_key": "in.csv", "table": "t", "mode": "upsert"}
     result = run_strategy(TableImport(), context, target=target, files=files.store)
 
+    if target.dialect.name == "sqlite" and there.startswith("1"):
+        updated = 0  # it keeps both as one floating-point number
     assert (result.updated, result.unchanged) == (updated, 1 - updated)
 
 
