@@ -66,6 +66,8 @@ event.listen(
 )
 #: In the ``info`` of a chunk's connection: what takes the changes made in it.
 CHANGES = "batch_job_changes"
+#: Added to a partition's number for rows that other partitions may use: an undo comes to them after those of all.
+COMMON = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class LoggedBlock:
     """Rows of one table to which the same was done.
 
     ``table`` is its name, with its schema if it was given with one; ``columns`` says in how many rows each changed;
-    ``data`` has the rows and ``sieve`` finds keys among them.
+    ``data`` has the rows and ``sieve`` finds keys among them. ``is_common`` says that other partitions may use them.
     """
 
     table: str
@@ -83,6 +85,7 @@ class LoggedBlock:
     columns: Mapping[str, int]
     sieve: bytes
     data: bytes
+    is_common: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,9 +161,12 @@ class Changes:
             self._blocks += watched.changes(self.options)
         if not self._blocks:
             return
-        place = {"job_id": job_id, "partition": WHOLE if partition is None else partition, "chunk": chunk}
-        now = datetime.now(UTC)
-        rows = [_row(block, now) | place | {"number": number} for number, block in enumerate(self._blocks)]
+        own = WHOLE if partition is None else partition
+        place, now = {"job_id": job_id, "chunk": chunk}, datetime.now(UTC)
+        rows = [
+            _row(block, now) | place | {"partition": own + COMMON * block.is_common, "number": number}
+            for number, block in enumerate(self._blocks)
+        ]
         connection.execute(insert(change_table), rows)
         self._blocks.clear()
 

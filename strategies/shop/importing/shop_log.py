@@ -73,8 +73,8 @@ class ShopLog:
         #: As the log has it, each as soon as that is made.
         self.blocks: list[Future[LoggedBlock]] = []
 
-    def created(self, table: Table, rows: pa.Table) -> None:
-        """Note rows that were just inserted, in this order."""
+    def created(self, table: Table, rows: pa.Table, is_common: bool = False) -> None:
+        """Note rows that were just inserted, in this order; ``is_common`` says that other partitions may use them."""
         key, said = _key(table), [name for name in rows.column_names if name != GROUP]
         names = self._shop.columns[table.name]
         lacking = [name for name in names if name not in said]
@@ -86,12 +86,12 @@ class ShopLog:
             groups = _groups(values, rows, key)
         else:
             groups = rows.column(GROUP) if GROUP in rows.column_names else None
-        self._add("created", table, key, _marked(values, key, AFTER), groups)
+        self._add("created", table, key, _marked(values, key, AFTER), groups, is_common)
 
     def made_in_common(self, table: Table, ids: list[str]) -> None:
         """Note rows that were just inserted and not by another partition."""
         if ids:
-            self.created(table, pa.table({"id": pa.array(ids, pa.string())}))
+            self.created(table, pa.table({"id": pa.array(ids, pa.string())}), is_common=True)
 
     @contextmanager
     def updating(self, table: Table, rows: pa.Table) -> Iterator[None]:
@@ -120,10 +120,18 @@ class ShopLog:
             for block in self.blocks:
                 changes.add(block.result())
 
-    def _add(self, kind: Kind, table: Table, key: list[str], rows: pa.Table, groups: pa.Array | None) -> None:
+    def _add(
+        self,
+        kind: Kind,
+        table: Table,
+        key: list[str],
+        rows: pa.Table,
+        groups: pa.Array | None,
+        is_common: bool = False,
+    ) -> None:
         if rows.num_rows:
             rows = rows if groups is None else rows.append_column(GROUP, groups)
-            self.blocks.append(self._shop.encode(ChangedRows(table.name, kind, key, rows)))
+            self.blocks.append(self._shop.encode(ChangedRows(table.name, kind, key, rows, is_common)))
 
     def _with_defaults(self, table: Table, rows: pa.Table, lacking: list[str]) -> pa.Table | None:
         """New rows with what the database gave the columns that they lack, if it gave all the same.

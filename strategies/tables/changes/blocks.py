@@ -30,12 +30,14 @@ class ChangedRows:
         kind: what was done to them.
         key: the columns that tell them apart.
         rows: as this module says.
+        is_common: whether other partitions of the job may use the rows.
     """
 
     table: str
     kind: Kind
     key: list[str]
     rows: pa.Table
+    is_common: bool = False
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -69,9 +71,8 @@ class ChangedRows:
     def encoded(self) -> LoggedBlock:
         """As the log keeps it."""
         texts = {name: as_text(self.rows.column(KEY + name)) for name in self.key}
-        return LoggedBlock(
-            self.table, self.kind, self.key, len(self), self.counts, sieve_of(pa.table(texts)), packed(self.rows)
-        )
+        sieve, data = sieve_of(pa.table(texts)), packed(self.rows)
+        return LoggedBlock(self.table, self.kind, self.key, len(self), self.counts, sieve, data, self.is_common)
 
 
 def without_lines(changed: ChangedRows, lines: Collection[int]) -> ChangedRows:

@@ -15,6 +15,7 @@ from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.errors import TooManyRejects
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.partitioning import PartitionsFailed
+from batch_jobs.strategies.undo import Undo
 from support.partitions import InAnyOrder
 from support.shop import GOLDEN, Shop, base, lists, products
 
@@ -122,6 +123,34 @@ def product(chance, number, count):
             f"{','.join(f'tag {tag}' for tag in tags)}{rare};{collection};Size {size};{sku};{barcode};1;{price};"
             f"Size;{size};http://i/{images[0]}.png;http://i/{images[1]}.png\n"
         )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", WAYS, ids=WAY_NAMES)
+def test_what_an_import_in_partitions_changed_is_undone(open_shop, way):
+    for fill, strategy, content, context in (
+        (stocked, ProductImport(), catalogue(2), {}),
+        (listed, PriceListImport(), fewer_prices(), {"price_list_id": LIST}),
+    ):
+        shop = open_shop(fill)
+        before = everything(shop)
+        job = shop.preview(strategy, file_key=shop.put(content), **context)
+        hooks.process(strategy, job, way)
+        hooks.post_process(strategy, job)
+        assert len(job.result.partitions) == way.size
+        assert everything(shop) != before
+
+        # by which some products could not be again what they were
+        shop.rows("ALTER TABLE product DROP CONSTRAINT IF EXISTS not_in_this_shop")
+        undone = shop.run(Undo(), job=job.id)
+
+        assert shop.rejects(undone) == []
+        assert everything(shop) == before
+
+
+def everything(shop):
+    """All rows of the catalogue, ids and times included."""
+    return {table.name: sorted(shop.rows(f"SELECT * FROM {table.name}"), key=repr) for table in ProductImport.writes}
 
 
 @pytest.mark.long

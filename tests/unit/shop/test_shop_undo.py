@@ -141,6 +141,33 @@ def test_of_a_new_product_that_somebody_changed_all_stays(shop, edit):
     assert "of which not all can be put back" in rejects
 
 
+#: What others make that belongs to a product of the import, with the table in which it refers to that.
+ADDITIONS = {
+    "product_tags": "INSERT INTO product_tags SELECT p.id, t.id FROM product p, product_tag t "
+    "WHERE handle = 'pot' AND value = 'sale'",
+    "product_variant_money_amount": "INSERT INTO product_variant_money_amount (id, money_amount_id, variant_id) "
+    "SELECT 'theirs', 'theirs', id FROM product_variant WHERE sku = 'POT-R'",
+    "product_sales_channel": "INSERT INTO product_sales_channel SELECT p.id, min(c.id) FROM product p, sales_channel c "
+    "WHERE handle = 'pot' GROUP BY p.id",
+    "product_shipping_profile": "INSERT INTO product_shipping_profile (product_id, profile_id) "
+    "SELECT id, 'theirs' FROM product WHERE handle = 'pot'",
+}
+
+
+@pytest.mark.parametrize("table", ADDITIONS)
+def test_a_new_product_that_got_something_from_others_stays_with_all_it_has(shop, table):
+    job = run(shop, ProductImport(), file_key=shop.put(FILE))
+    shop.rows(ADDITIONS[table])
+    theirs, added = owned(shop, "pot"), shop.rows(f"SELECT * FROM {table}")
+
+    back = undo(shop, job)
+
+    assert owned(shop, "pot") == theirs
+    assert shop.rows("SELECT handle FROM product") == [("pot",)]
+    assert set(shop.rows(f"SELECT * FROM {table}")) <= set(added)
+    assert f"rows of {table} refer to it" in shop.read(back.result.rejects_file_key)
+
+
 @pytest.mark.parametrize("edit", EDITS)
 def test_of_a_changed_product_that_somebody_changed_since_all_stays(shop, edit):
     run(shop, ProductImport(), file_key=shop.put(FILE))
