@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.transitions import Status
@@ -13,7 +13,8 @@ from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.shop.medusa.schema import create_shop
 from benchmarks.commerce_data import write_products
-from support.runs import Runs, moments
+from support.runs import Runs, kill, moments
+from support.servers import wait_until
 from support.shop import Shop, emptied, picture
 
 PRODUCTS = 1_500
@@ -61,6 +62,36 @@ def test_S1_a_product_import_killed_at_random_moments_ends_as_a_clean_one(
         assert done.status is Status.COMPLETED
         result = done.result
         assert (picture(target), result.created, result.rejected, result.advancement_count, result.progress) == clean
+
+
+@pytest.mark.long
+def test_a_product_import_that_was_killed_is_undone_as_far_as_it_got(runs: Runs, products_file: Path):
+    target: Engine = runs.workspace.target
+    create_shop(target)
+    runs.finish(new_import(runs, products_file).id)
+    with target.begin() as connection:  # what the second import changes
+        connection.execute(text("UPDATE product SET subtitle = 'before' WHERE handle LIKE '%1'"))
+        connection.execute(text("UPDATE money_amount SET amount = amount + 1"))
+    before = as_stored(target)
+    job = new_import(runs, products_file)
+    process = runs.claimed(job.id)
+    wait_until(lambda: as_stored(target) != before, what="the first chunk")
+    kill(process)
+    assert runs.workspace.service.get(job.id).status is not Status.COMPLETED
+
+    undo = runs.finish(runs.workspace.service.record("undo", {"job": job.id}).id)
+
+    assert (undo.status, undo.result.rejected) == (Status.COMPLETED, 0)
+    assert as_stored(target) == before
+
+
+def as_stored(target: Engine) -> dict[str, list[str]]:
+    """All rows of the catalogue, ids and times included."""
+    with target.connect() as connection:
+        return {
+            table.name: sorted(map(repr, connection.execute(text(f"SELECT * FROM {table.name}"))))
+            for table in ProductImport.writes
+        }
 
 
 def new_import(runs: Runs, products_file: Path) -> Job:

@@ -1,6 +1,7 @@
 """Our jobs on the database of a real Medusa v1, read by Medusa itself."""
 
 import csv
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -204,3 +205,60 @@ def test_our_export_of_medusas_database_imports_as_unchanged(imported: Imported,
     export = batch_jobs("run", "product-export", "--json").json["result"]
     again = batch_jobs("run", "product-import", "-c", f"file_key={export['file_key']}", "--json").json["result"]
     assert again["unchanged"] == again["count"] == imported.result["count"]
+
+
+def test_after_an_undo_medusa_answers_what_it_answered_before(
+    medusa: Medusa, imported: Imported, batch_jobs: CommandLine, tmp_path: Path
+):
+    before = answers(medusa)
+    done = batch_jobs("run", "product-import", "-c", f"file_key=@{changed(imported.path, tmp_path)}", "--json")
+    assert done.code == 0, done.err
+    result = done.json["result"]
+    assert result["created"] > PRODUCTS // 2
+    assert result["updated"] > PRODUCTS // 2
+    assert result["rejected"] == 0
+    assert answers(medusa) != before
+
+    undone = batch_jobs("undo", done.json["id"], "--yes", "--json")
+
+    assert undone.code == 0, undone.err
+    assert undone.json["result"]["rejected"] == 0
+    assert answers(medusa) == before
+
+
+def changed(path: Path, folder: Path) -> Path:
+    """A file of half of the products with other titles, tags and prices, and of as many new ones."""
+    rows = [row for row in read(path.read_text()) if int(row["Product Handle"].removeprefix("product-")) % 2]
+    for row in rows:
+        row |= {
+            "Product Title": f"Other {row['Product Title']}",
+            "Product Tags": "sale,undone",
+            "Product Type": "undone",
+        }
+        row |= {price: row[price] and "77" for price in PRICES}
+    new = [
+        {**row, "Product Handle": f"new-{row['Product Handle']}", "Variant SKU": f"new {row['Variant SKU']}"}
+        | {"Variant Barcode": "", "Image 1 Url": "http://images.example/new.png"}
+        for row in rows
+    ]
+    with (folder / "changed.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=";", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*rows, *new])
+    return folder / "changed.csv"
+
+
+def answers(medusa: Medusa) -> list[Any]:
+    """What Medusa's Admin API answers of its catalogue, ids and times included; sets in an order of their own."""
+    found = [medusa.admin.get(f"/{name}", params={"limit": 1000}).json() for name in ("product-types", "product-tags")]
+    for offset in range(0, 4 * PRODUCTS, 250):
+        query: dict[str, Any] = {"limit": 250, "offset": offset, "expand": RELATIONS, "order": "handle"}
+        found.append(medusa.admin.get("/products", params=query).json())
+    return [in_order(answer) for answer in found]
+
+
+def in_order(value: Any) -> Any:
+    """The same with the members of every list in the order of their texts."""
+    if isinstance(value, dict):
+        return {name: in_order(one) for name, one in value.items()}
+    return sorted(map(in_order, value), key=repr) if isinstance(value, list) else value
