@@ -39,7 +39,8 @@ class Fate:
 
     def keep(self, kept: Mapping[int, Kept]) -> None:
         """Have rows stay that were to go back, if they were."""
-        stay = {row: why for row, why in kept.items() if row in set(self.back)}
+        going = set(self.back)
+        stay = {row: why for row, why in kept.items() if row in going}
         self.back = [row for row in self.back if row not in stay]
         self.forced = {row: why for row, why in self.forced.items() if row not in stay}
         self.kept |= stay
