@@ -10,7 +10,6 @@ from ulid import ULID
 
 from batch_jobs.flows.access.target import TargetAccess
 from batch_jobs.flows.errors import (
-    ActionIllegal,
     IdempotencyKeyTaken,
     JobActive,
     JobMoved,
@@ -20,6 +19,7 @@ from batch_jobs.flows.errors import (
 )
 from batch_jobs.flows.jobs.claims import Claims, stop_run
 from batch_jobs.flows.jobs.confirm_by_other import ConfirmByOther
+from batch_jobs.flows.jobs.confirmations import Confirmations
 from batch_jobs.flows.jobs.context import checked_partitions, prepared_context, unique_key
 from batch_jobs.flows.jobs.model import Job, JobEvent, Trigger
 from batch_jobs.flows.jobs.named_files import NamedFiles
@@ -31,8 +31,8 @@ from batch_jobs.flows.jobs.undos import UNDO, UNDONE, Undos
 from batch_jobs.flows.prefect.client import PrefectRuns
 from batch_jobs.flows.secret_fields.contexts import ContextSecrets
 from batch_jobs.flows.tracing import traceparent_of_new_job
-from batch_jobs.strategies.sdk.errors import ContextRefused, LeaveOutRefused
-from batch_jobs.strategies.sdk.leaving_out import WISH, LeaveOut
+from batch_jobs.strategies.sdk.errors import ContextRefused
+from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.registry import Registry
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ class BatchJobService:
         self._access = access
         #: Which jobs can be undone, and were.
         self.undos = Undos(store, claims)
-        self._by_other = by_other or ConfirmByOther()
-        self._given_files = files
+        rule = by_other or ConfirmByOther()
+        self._confirmations = Confirmations(store, claims, strategies, self.undos, rule, files)
 
     def create(
         self, batch_type: str, context: BaseModel | dict[str, Any] | None = None, **options: Unpack[JobOptions]
@@ -311,16 +311,9 @@ class BatchJobService:
             NotUndoable: it is an undo of a job that goes on meanwhile, or was undone.
             LeaveOutRefused: its type does not offer to leave that out, or there is no such part.
         """
-        self._check_confirmation(job_id, who)
-        wish = LeaveOut.of(leave_out)
-        if not wish:
-            return self._go_on(job_id, Action.CONFIRM, who, worker)
-        job = self._store.get(job_id)
-        if not job.awaits_confirmation:
-            raise ActionIllegal(job_id, job.status, Action.CONFIRM)
-        self._strategies().get(job.type).check_leave_out(wish, job_id, job.plan or {}, self._files())
-        plan = {**(job.plan or {}), WISH: wish.as_json()}
-        return self._go_on(job_id, Action.CONFIRM, who, worker, why=str(wish), plan=plan)
+        self._confirmations.check(job_id, who)
+        values = self._confirmations.choice(job_id, leave_out)
+        return self._go_on(job_id, Action.CONFIRM, who, worker, **values)
 
     def confirm_by_form(self, job_id: str, said: str) -> Job:
         """The same, by who only says who they are: anybody can enter any name in Prefect's form.
@@ -328,7 +321,7 @@ class BatchJobService:
         Raises:
             OtherMustConfirm: by the two-person rule it has to be known who confirms.
         """
-        self._check_confirmation(job_id, None)
+        self._confirmations.check(job_id, None)
         return self._go_on(job_id, Action.CONFIRM, said, None)
 
     def why_by_other(self, job: Job, plan: dict[str, Any] | None) -> str | None:
@@ -338,7 +331,7 @@ class BatchJobService:
             job: the job.
             plan: what its preview found.
         """
-        return self._by_other.why(self._types(job), plan) if self._by_other.limits else None
+        return self._confirmations.why_by_other(job, plan)
 
     def cancel(self, job_id: str, who: str, why: str | None = None) -> Job:
         """Stop a job for good, at its next chunk edge when it runs; canceling twice is fine."""
@@ -390,32 +383,6 @@ class BatchJobService:
             with suppress(NotLaunched):
                 self.start(job)
 
-    def _types(self, job: Job) -> Sequence[str]:
-        """The job's type; of an undo that of what is undone, too, as it changes the same rows."""
-        types, seen = [job.type], {job.id}
-        while job.type == UNDO and (undone := str(job.context.get(UNDONE))) not in seen:
-            try:
-                job = self._store.get(undone)
-            except JobUnknown:
-                break
-            types.append(job.type)
-            seen.add(job.id)
-        return types
-
-    def _files(self) -> "FileStore":
-        if self._given_files is None:
-            raise LeaveOutRefused("there is no file store here, in which the changes to choose from are")
-        return self._given_files()
-
-    def _check_confirmation(self, job_id: str, who: str | None) -> None:
-        job = self._store.get(job_id)
-        self._claims.refuse_expired(job)
-        if job.type == UNDO:
-            self.undos.check(job.context[UNDONE])
-        why = self.why_by_other(job, job.plan) if job.status is Status.PRE_PROCESSED else None
-        if why:
-            self._by_other.refuse(job, why, who)
-
     def _go_on(self, job_id: str, action: Action, who: str, worker: ProcessIdentity | None, **values: Any) -> Job:
         was = self._store.get(job_id)
         self._strategies().get(was.type)  # it may be gone since; nothing is changed then
@@ -444,7 +411,7 @@ class BatchJobService:
                 raise JobActive(given.type, active.id, active.status)
             return self._store.get(given.id)
         # one that was to go through, and waits by the two-person rule, says dry_run by now
-        waits = known.dry_run and self._by_other.covers(known.type)
+        waits = known.dry_run and self._confirmations.may_need_other(known.type)
         same = all(getattr(known, name) == getattr(given, name) for name in SAME if name != "dry_run" or not waits)
         if not same or not self._secrets.are_same(known.id, given.sealed):
             raise IdempotencyKeyTaken(given.idempotency_key or "", known.id)

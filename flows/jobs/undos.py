@@ -1,6 +1,6 @@
 """Which jobs can be undone, and which have been: an undo is a job of its own that names the one it takes back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from batch_jobs.flows.errors import NotUndoable
 from batch_jobs.flows.jobs.claims import Claims
@@ -55,11 +55,20 @@ class Undos:
 
     def type_of(self, job: Job) -> str:
         """The type that has the say over a job: of an undo that of the job which it takes back."""
+        return list(self.chain(job))[-1].type
+
+    def chain(self, job: Job) -> Iterator[Job]:
+        """A job, and if it is an undo the job that it takes back, and so on.
+
+        Raises:
+            JobUnknown: one of them is gone.
+        """
         seen = {job.id}
+        yield job
         while job.type == UNDO and (undone := str(job.context.get(UNDONE))) not in seen:
             job = self._store.get(undone)
             seen.add(job.id)
-        return job.type
+            yield job
 
     def _standing(self, job_id: str) -> Job | None:
         """The undo of a job that is done, and was not undone itself."""
