@@ -264,18 +264,17 @@ class Settings(BaseSettings):
     @property
     def allowed_sources(self) -> Sources:
         """Where imports may fetch files from."""
-        allowed = tuple(pattern.strip() for pattern in self.sources.split(",") if pattern.strip())
-        return Sources(allowed, self.source_max_bytes or self.max_upload_bytes, self.source_timeout)
+        return Sources(_patterns(self.sources), self.source_max_bytes or self.max_upload_bytes, self.source_timeout)
 
     @property
     def allowed_tables(self) -> tuple[str, ...]:
         """Patterns of the tables that jobs may use; none where all are."""
-        return tuple(pattern.strip() for pattern in self.tables.split(",") if pattern.strip())
+        return _patterns(self.tables)
 
     @property
     def hidden_columns(self) -> tuple[str, ...]:
         """Patterns of the columns whose values are not kept."""
-        return tuple(pattern.strip() for pattern in self.changes_hide.split(",") if pattern.strip())
+        return _patterns(self.changes_hide)
 
     @property
     def strategy_folders(self) -> list[Path]:
@@ -283,6 +282,10 @@ class Settings(BaseSettings):
         named = [Path(part).expanduser() for part in self.strategies.split(os.pathsep) if part]
         here = Path("strategies").absolute()
         return named or ([here] if here.is_dir() and not here.samefile(BUILT_IN) else [])
+
+
+def _patterns(listed: str) -> tuple[str, ...]:
+    return tuple(pattern.strip() for pattern in listed.split(",") if pattern.strip())
 
 
 def misspelt() -> Iterator[str]:

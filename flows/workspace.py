@@ -120,23 +120,19 @@ class Workspace:
     @cached_property
     def seal(self) -> "Seal":
         """What secrets are closed and links are signed with."""
-        from batch_jobs.flows.secret_fields.sealing import Seal, installation_secret
+        from batch_jobs.flows.secret_fields.sealing import Seal
 
-        given = self.settings.secret_key.get_secret_value()
-        return Seal(installation_secret(given, self.settings.home if given else close_home(self.settings.home)))
+        return Seal(self._secret)
 
     @cached_property
     def changes(self) -> "ChangeOptions":
         """What is said of the changes that jobs keep."""
-        from batch_jobs.flows.secret_fields.sealing import installation_secret
         from batch_jobs.strategies.sdk.change_log import ChangeOptions
 
-        hidden, settings = self.settings.hidden_columns, self.settings
+        keep, hidden = self.settings.keep_changes, self.settings.hidden_columns
         if not hidden:
-            return ChangeOptions(settings.keep_changes)
-        given = settings.secret_key.get_secret_value()
-        secret = installation_secret(given, settings.home if given else close_home(settings.home))
-        return ChangeOptions(settings.keep_changes, hidden, blake2b(secret, digest_size=32, person=b"changes").digest())
+            return ChangeOptions(keep)
+        return ChangeOptions(keep, hidden, blake2b(self._secret, digest_size=32, person=b"changes").digest())
 
     @cached_property
     def job_changes(self) -> "JobChanges":
@@ -224,6 +220,14 @@ class Workspace:
                 until = f", until {first + timedelta(days=days):%Y-%m-%d}" if days is not None else ""
                 return f"take back what it changed{until}"
         return None
+
+    @cached_property
+    def _secret(self) -> bytes:
+        """What secrets are closed and hidden values are hashed with."""
+        from batch_jobs.flows.secret_fields.sealing import installation_secret
+
+        given = self.settings.secret_key.get_secret_value()
+        return installation_secret(given, self.settings.home if given else close_home(self.settings.home))
 
     def _closed(self, url: str) -> str:
         """The URL, after HOME was made and closed where it leads there: nobody needs a HOME with nothing in it."""

@@ -11,7 +11,7 @@ import typer
 from batch_jobs.deployments.cli import output
 from batch_jobs.deployments.cli.options import AsJson, Force, JobId, output_path
 from batch_jobs.deployments.errors import UsageRefused
-from batch_jobs.flows.jobs.changes import Changes
+from batch_jobs.flows.jobs.changes import Changes, all_pages
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.workspace import current_workspace
 from batch_jobs.strategies.sdk.data_access import DataAccess
@@ -83,19 +83,11 @@ def history(
         return workspace.job_changes.history(table, wanted, DataAccess(), visible, cursor)
 
     wanted = _key(key)
-    found = _all(page)
+    found = all_pages(page)
     if as_json:
         output.print_json_array(found)
     else:
         _print(found, (*OF_A_JOB, *COLUMNS[1:]), limit, "more: --limit N")
-
-
-def _all(page: Any) -> Iterator[dict[str, Any]]:
-    found: Changes = page(None)
-    yield from found.entries
-    while found.cursor:
-        found = page(found.cursor)
-        yield from found.entries
 
 
 def _key(values: list[str]) -> WantedKey:

@@ -46,6 +46,15 @@ class Changes:
     cursor: str | None
 
 
+def all_pages(page: Callable[[str | None], Changes]) -> Iterator[dict[str, Any]]:
+    """The changes of all pages, each asked for by the cursor of the one before."""
+    found = page(None)
+    yield from found.entries
+    while found.cursor:
+        found = page(found.cursor)
+        yield from found.entries
+
+
 #: Which of some jobs somebody may look at, by their ids.
 Visible = Callable[[Sequence[str]], Mapping[str, Job]]
 
@@ -99,11 +108,7 @@ class JobChanges:
 
     def all(self, job: Job, wanted: ChangeFilter, access: DataAccess) -> Iterator[dict[str, Any]]:
         """All of these changes, one after the other."""
-        page = self.page(job, wanted, access)
-        yield from page.entries
-        while page.cursor:
-            page = self.page(job, wanted, access, page.cursor)
-            yield from page.entries
+        return all_pages(lambda cursor: self.page(job, wanted, access, cursor))
 
     def history(
         self,

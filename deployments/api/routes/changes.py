@@ -1,6 +1,7 @@
 """The routes of changes: what a job changes, before and after it runs, and what jobs changed in a row."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -9,8 +10,10 @@ from batch_jobs.deployments.api.auth import Right
 from batch_jobs.deployments.api.dependencies import CurrentApi, CurrentCaller, requires
 from batch_jobs.deployments.api.list_query import ChangesQuery, HistoryQuery
 from batch_jobs.deployments.api.openapi import CHANGES, CHANGES_PARAMETERS, HISTORY, HISTORY_PARAMETERS, refusals
-from batch_jobs.flows.jobs.changes import Changes
 from batch_jobs.flows.jobs.model import Job
+
+if TYPE_CHECKING:
+    from batch_jobs.flows.jobs.changes import Changes  # which loads what reads Parquet
 
 router = APIRouter(prefix="/admin", tags=["changes"])
 
@@ -52,5 +55,5 @@ def history(request: Request, api: CurrentApi, caller: CurrentCaller) -> Respons
     return _page(page, query.limit)
 
 
-def _page(page: Changes, limit: int) -> Response:
+def _page(page: "Changes", limit: int) -> Response:
     return JSONResponse({"changes": page.entries, "limit": limit, "next_cursor": page.cursor})
