@@ -200,11 +200,15 @@ class Shop:
         hooks.pre_process(strategy, job)
         return job
 
-    def run(self, strategy: BatchJobStrategy, **context: Any) -> JobResult:
+    def done(self, strategy: BatchJobStrategy, **context: Any) -> JobRun:
+        """A job that went through all its hooks, uncut."""
         job = self.preview(strategy, **context)
         hooks.process(strategy, job)
         hooks.post_process(strategy, job)
-        return job.result
+        return job
+
+    def run(self, strategy: BatchJobStrategy, **context: Any) -> JobResult:
+        return self.done(strategy, **context).result
 
     def read(self, key: str | None) -> str:
         assert key is not None
@@ -237,3 +241,7 @@ class Shop:
 
     def picture(self) -> dict[str, Counter[tuple[Any, ...]]]:
         return picture(self.target)
+
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of the catalogue, ids and times included."""
+        return {name: sorted(self.rows(f'SELECT * FROM "{name}"'), key=repr) for name in tables.metadata.tables}

@@ -1,19 +1,17 @@
 """What the log says of an import is what the import did, whatever the table, the file and the mode."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.change_log import ChangeOptions, Changes
 from batch_jobs.strategies.sdk.errors import TooManyRejects
-from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.tables.frames.frame_import import FrameImport
 from batch_jobs.strategies.tables.frames.frame_update import FrameUpdate
 from support.change_log import comparable, differences, logged, rows_of
@@ -32,11 +30,6 @@ MODES = ["append", "insert", "upsert", "update", "sync", "marking"]
 names = st.sampled_from(["", "mug", "Mug", 'a "b", c', "x\ny", "ü", "10"])
 prices = st.sampled_from(["", "1", "1.5", "2.25", "wrong"])
 ids = st.integers(1, 9)
-
-
-@pytest.fixture
-def importing(target: Engine, tmp_path: Path) -> Importing:
-    return Importing(target, FileStore(str(tmp_path / "files")))
 
 
 def csv_of(rows: list[tuple[int, str, str]]) -> str:

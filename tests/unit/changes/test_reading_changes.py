@@ -51,11 +51,6 @@ ids = st.integers(1, 9)
 EVERYTHING = ChangeFilter()
 
 
-@pytest.fixture
-def importing(target: Engine, tmp_path: Path) -> Importing:
-    return Importing(target, FileStore(str(tmp_path / "files")))
-
-
 @contextmanager
 def log_of(target: Engine, job_id: str, by_key: bool = True) -> Iterator[Blocks]:
     with target.connect() as connection:

@@ -6,77 +6,62 @@ from hypothesis import strategies as st
 
 from batch_jobs.strategies.price_list_import import PriceListImport
 from batch_jobs.strategies.product_import import ProductImport
-from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.errors import JobRefused
-from batch_jobs.strategies.sdk.partition_run import OneByOne
-from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.undo import Undo
 from support.shop import GOLDEN, base
 
 LIST = "pl_01M85R6TDAY6995AKP489KSWQS"
 
 
-def run(shop, strategy, **context):
-    job = shop.preview(strategy, **context)
-    hooks.process(strategy, job, OneByOne(1))
-    hooks.post_process(strategy, job)
-    return job
-
-
 def undo(shop, job, **context):
-    return run(shop, Undo(), job=job.id, **context)
-
-
-def everything(shop):
-    """All rows of the catalogue, ids and times included."""
-    return {name: sorted(shop.rows(f'SELECT * FROM "{name}"'), key=repr) for name in tables.metadata.tables}
+    return shop.done(Undo(), job=job.id, **context)
 
 
 @pytest.mark.long
 def test_new_products_are_gone_again(shop):
-    before = everything(shop)
-    job = run(shop, ProductImport(), file_key=shop.put(GOLDEN / "products_100.csv"))
-    after = everything(shop)
+    before = shop.everything()
+    job = shop.done(ProductImport(), file_key=shop.put(GOLDEN / "products_100.csv"))
+    after = shop.everything()
     assert after != before
 
     back = undo(shop, job)
 
-    assert everything(shop) == before
+    assert shop.everything() == before
     assert back.result.rejected == 0
     again = undo(shop, back)
-    assert everything(shop) == after
+    assert shop.everything() == after
     undo(shop, again)
-    assert everything(shop) == before
+    assert shop.everything() == before
 
 
 def test_changed_products_are_as_before(medusas_shop):
-    before = everything(medusas_shop)
-    job = run(medusas_shop, ProductImport(), file_key=medusas_shop.put(GOLDEN / "products_100_update.csv"))
-    after = everything(medusas_shop)
+    before = medusas_shop.everything()
+    job = medusas_shop.done(ProductImport(), file_key=medusas_shop.put(GOLDEN / "products_100_update.csv"))
+    after = medusas_shop.everything()
     assert after != before
 
     back = undo(medusas_shop, job)
 
-    assert everything(medusas_shop) == before
+    assert medusas_shop.everything() == before
     assert back.result.rejected == 0
     undo(medusas_shop, back)
-    assert everything(medusas_shop) == after
+    assert medusas_shop.everything() == after
 
 
 @pytest.mark.parametrize("mode", ["replace", "merge"])
 def test_a_price_list_is_as_before(lists_shop, mode):
-    before = everything(lists_shop)
+    before = lists_shop.everything()
     file = lists_shop.put(GOLDEN / "price_list_100.csv")
-    job = run(lists_shop, PriceListImport(), price_list_id=LIST, file_key=file, mode=mode)
-    after = everything(lists_shop)
+    job = lists_shop.done(PriceListImport(), price_list_id=LIST, file_key=file, mode=mode)
+    after = lists_shop.everything()
     assert after != before
 
     back = undo(lists_shop, job)
 
-    assert everything(lists_shop) == before
+    assert lists_shop.everything() == before
     assert back.result.rejected == 0
     undo(lists_shop, back)
-    assert everything(lists_shop) == after
+    assert lists_shop.everything() == after
 
 
 FILE = (
@@ -123,7 +108,7 @@ def owned(shop, *handles):
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_of_a_new_product_that_somebody_changed_all_stays(shop, edit):
-    job = run(shop, ProductImport(), file_key=shop.put(FILE))
+    job = shop.done(ProductImport(), file_key=shop.put(FILE))
     shop.rows(EDITS[edit])
     theirs = owned(shop, "pot")
 
@@ -156,7 +141,7 @@ ADDITIONS = {
 
 @pytest.mark.parametrize("table", ADDITIONS)
 def test_a_new_product_that_got_something_from_others_stays_with_all_it_has(shop, table):
-    job = run(shop, ProductImport(), file_key=shop.put(FILE))
+    job = shop.done(ProductImport(), file_key=shop.put(FILE))
     shop.rows(ADDITIONS[table])
     theirs, added = owned(shop, "pot"), shop.rows(f"SELECT * FROM {table}")
 
@@ -170,7 +155,7 @@ def test_a_new_product_that_got_something_from_others_stays_with_all_it_has(shop
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_of_a_changed_product_that_somebody_changed_since_all_stays(shop, edit):
-    run(shop, ProductImport(), file_key=shop.put(FILE))
+    shop.done(ProductImport(), file_key=shop.put(FILE))
     before = owned(shop, "mug", "pan")
     changed = FILE
     for old, new in (("Pot;", "Kettle;"), ("Mug;", "Beaker;"), ("Pan;", "Wok;")):
@@ -178,7 +163,7 @@ def test_of_a_changed_product_that_somebody_changed_since_all_stays(shop, edit):
     for old, new in ((";1;10;", ";11;110;"), (";2;11;", ";12;111;"), (";3;5;", ";13;15;"), (";4;20;", ";14;;")):
         changed = changed.replace(old, new)
     changed = changed.replace(";Colour;Red", ";Colour;Crimson").replace(";Colour;Blue", ";Colour;Navy")
-    job = run(shop, ProductImport(), file_key=shop.put(changed))
+    job = shop.done(ProductImport(), file_key=shop.put(changed))
     shop.rows(EDITS[edit].replace("'Red'", "'Crimson'"))
     theirs = owned(shop, "pot")
 
@@ -193,11 +178,11 @@ def test_of_a_changed_product_that_somebody_changed_since_all_stays(shop, edit):
 
 
 def test_what_others_use_by_now_stays(shop):
-    first = run(shop, ProductImport(), file_key=shop.put(FILE))
+    first = shop.done(ProductImport(), file_key=shop.put(FILE))
     other = FILE.splitlines(keepends=True)[0] + (
         "cup;Cup;Kitchen;gift;One;CUP;1;3;Size;One;https://i.example/mug.png\n"
     )
-    run(shop, ProductImport(), file_key=shop.put(other))
+    shop.done(ProductImport(), file_key=shop.put(other))
     cup = owned(shop, "cup")
 
     undo(shop, first)
@@ -210,7 +195,7 @@ def test_what_others_use_by_now_stays(shop):
 
 
 def test_a_variant_that_was_ordered_stays_with_its_product(shop):
-    job = run(shop, ProductImport(), file_key=shop.put(FILE))
+    job = shop.done(ProductImport(), file_key=shop.put(FILE))
     shop.rows(
         "INSERT INTO line_item (id, title, unit_price, quantity, variant_id) "
         "SELECT 'item_1', 'Pot', 10, 1, id FROM product_variant WHERE sku = 'POT-B'"
@@ -223,24 +208,24 @@ def test_a_variant_that_was_ordered_stays_with_its_product(shop):
 
 
 def test_nothing_is_kept_where_that_is_not_wanted(shop):
-    run(shop, ProductImport(), file_key=shop.put(FILE), keep_changes=False)
+    shop.done(ProductImport(), file_key=shop.put(FILE), keep_changes=False)
     with pytest.raises(JobRefused, match="nothing is kept"):
-        undo(shop, run(shop, ProductImport(), file_key=shop.put(FILE), keep_changes=False))
+        undo(shop, shop.done(ProductImport(), file_key=shop.put(FILE), keep_changes=False))
 
 
 def test_prices_that_a_list_lost_are_there_again(lists_shop):
     lists_shop.chunk_size = 2
-    run(lists_shop, PriceListImport(), price_list_id=LIST, file_key=lists_shop.put(GOLDEN / "price_list_100.csv"))
-    before = everything(lists_shop)
-    job = run(
-        lists_shop, PriceListImport(), price_list_id=LIST, file_key=lists_shop.put("SKU;Price EUR\nsku-1-0-0;3\n")
+    lists_shop.done(PriceListImport(), price_list_id=LIST, file_key=lists_shop.put(GOLDEN / "price_list_100.csv"))
+    before = lists_shop.everything()
+    job = lists_shop.done(
+        PriceListImport(), price_list_id=LIST, file_key=lists_shop.put("SKU;Price EUR\nsku-1-0-0;3\n")
     )
     in_list = f"SELECT count(*) FROM money_amount WHERE price_list_id = '{LIST}'"
     assert lists_shop.rows(in_list) == [(1,)]
 
     undo(lists_shop, job)
 
-    assert everything(lists_shop) == before
+    assert lists_shop.everything() == before
 
 
 def a_file(products):
@@ -275,19 +260,19 @@ def touched(before, after):
 def test_any_file_is_taken_back(open_shop, first, second, edited, chunk_size):
     shop = open_shop(base)
     shop.chunk_size = chunk_size
-    run(shop, ProductImport(), file_key=shop.put(a_file(first)))
+    shop.done(ProductImport(), file_key=shop.put(a_file(first)))
     shop.rows("UPDATE product SET updated_at = '2000-01-01'")  # SQLite's clock has seconds only
     others = [f"p-{number}" for number in range(1, 5) if number != edited]
-    before, was = everything(shop), owned(shop, *others)
-    job = run(shop, ProductImport(), file_key=shop.put(a_file(second)))
-    after = everything(shop)
+    before, was = shop.everything(), owned(shop, *others)
+    job = shop.done(ProductImport(), file_key=shop.put(a_file(second)))
+    after = shop.everything()
     if edited is None:
         if after == before:
             return
         back = undo(shop, job)
-        assert everything(shop) == before
+        assert shop.everything() == before
         undo(shop, back)
-        assert everything(shop) == after
+        assert shop.everything() == after
         return
     shop.rows(f"UPDATE product SET title = 'Theirs', updated_at = '2001-01-01' WHERE handle = 'p-{edited}'")
     theirs, is_of_the_job = owned(shop, f"p-{edited}"), edited in touched(before, after)

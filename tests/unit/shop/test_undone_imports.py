@@ -1,38 +1,16 @@
 """What an import of products or of a price list did to a shop is taken back, each product as a whole."""
 
-from collections import Counter
-from typing import Any
-
 import pytest
-from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy import text
 
 from batch_jobs.strategies.price_list_import import PriceListImport
 from batch_jobs.strategies.product_import import ProductImport
-from batch_jobs.strategies.sdk import hooks
-from batch_jobs.strategies.sdk.base import BatchJobStrategy
-from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.undo import Undo
 from support.change_log import logged
 from support.shop import Shop
 
 TEMPLATE = ProductImport().build_template()
-
-
-def everything(target: Engine) -> dict[str, Counter[tuple[Any, ...]]]:
-    """Every row of every table of the shop, ids and times included."""
-    with target.connect() as connection:
-        return {
-            name: Counter(map(tuple, connection.execute(select(table)).all()))
-            for name, table in tables.metadata.tables.items()
-            if inspect(connection).has_table(name)
-        }
-
-
-def done(shop: Shop, strategy: BatchJobStrategy, **context: Any) -> JobRun:
-    job = shop.preview(strategy, **context)
-    hooks.process(strategy, job)
-    return job
 
 
 def changed_template() -> str:
@@ -43,46 +21,46 @@ def changed_template() -> str:
 
 @pytest.mark.parametrize("file", [TEMPLATE, changed_template()])
 def test_an_import_of_products_is_taken_back_and_made_again(shop: Shop, file: str):
-    before = everything(shop.target)
-    job = done(shop, ProductImport(), fileKey=shop.put(file))
-    after = everything(shop.target)
+    before = shop.everything()
+    job = shop.done(ProductImport(), fileKey=shop.put(file))
+    after = shop.everything()
     assert after != before
 
-    undo = done(shop, Undo(), job=job.id)
+    undo = shop.done(Undo(), job=job.id)
     assert undo.result.rejected == 0
-    assert everything(shop.target) == before
+    assert shop.everything() == before
 
-    again = done(shop, Undo(), job=undo.id)
+    again = shop.done(Undo(), job=undo.id)
     assert again.result.rejected == 0
-    assert everything(shop.target) == after
+    assert shop.everything() == after
 
 
 def test_an_update_of_products_is_taken_back(shop: Shop):
-    done(shop, ProductImport(), fileKey=shop.put(TEMPLATE))
-    before = everything(shop.target)
-    job = done(shop, ProductImport(), fileKey=shop.put(changed_template()))
-    assert everything(shop.target) != before
+    shop.done(ProductImport(), fileKey=shop.put(TEMPLATE))
+    before = shop.everything()
+    job = shop.done(ProductImport(), fileKey=shop.put(changed_template()))
+    assert shop.everything() != before
     assert "updated" in {kind for kind, _, _ in logged(shop.target, job.id)}
 
-    undo = done(shop, Undo(), job=job.id)
+    undo = shop.done(Undo(), job=job.id)
 
     assert undo.result.rejected == 0
-    assert everything(shop.target) == before
+    assert shop.everything() == before
 
 
 def test_a_product_that_somebody_changed_since_stays_whole(shop: Shop):
-    before = everything(shop.target)
-    job = done(shop, ProductImport(), fileKey=shop.put(TEMPLATE))
+    before = shop.everything()
+    job = shop.done(ProductImport(), fileKey=shop.put(TEMPLATE))
     with shop.target.begin() as connection:
         product = connection.scalar(text("SELECT min(product_id) FROM product_variant WHERE sku IS NOT NULL"))
         edit = "UPDATE product SET title = 'mine' WHERE id = :id"
         connection.execute(text(edit), {"id": product})
-    with_edit = everything(shop.target)
+    with_edit = shop.everything()
 
-    undo = done(shop, Undo(), job=job.id)
+    undo = shop.done(Undo(), job=job.id)
 
     assert undo.result.rejected > 0
-    now = everything(shop.target)
+    now = shop.everything()
     products = {row[0] for row in now["product"]}
     assert products - {row[0] for row in before["product"]} == {product}
     for name in ("product_variant", "product_option", "product_option_value", "product_tags", "product_images"):
@@ -95,7 +73,7 @@ def test_a_product_that_somebody_changed_since_stays_whole(shop: Shop):
 
 @pytest.mark.parametrize("mode", ["replace", "merge"])
 def test_an_import_of_a_price_list_is_taken_back(shop: Shop, mode: str):
-    done(shop, ProductImport(), fileKey=shop.put(TEMPLATE))
+    shop.done(ProductImport(), fileKey=shop.put(TEMPLATE))
     with shop.target.begin() as connection:
         connection.execute(
             text(
@@ -103,25 +81,24 @@ def test_an_import_of_a_price_list_is_taken_back(shop: Shop, mode: str):
             )
         )
     file = PriceListImport().build_template()
-    done(shop, PriceListImport(), fileKey=shop.put(file), price_list_id="pl")
-    before = everything(shop.target)
+    shop.done(PriceListImport(), fileKey=shop.put(file), price_list_id="pl")
+    before = shop.everything()
     first = "\n".join([file.splitlines()[0], file.splitlines()[1].replace("0", "7")])
-    job = done(
-        shop,
+    job = shop.done(
         PriceListImport(),
         fileKey=shop.put(first),
         price_list_id="pl",
         mode=mode,
     )
-    assert everything(shop.target) != before
+    assert shop.everything() != before
 
-    undo = done(shop, Undo(), job=job.id)
+    undo = shop.done(Undo(), job=job.id)
 
     assert undo.result.rejected == 0
-    assert everything(shop.target) == before
+    assert shop.everything() == before
 
 
 def test_without_the_log_nothing_is_kept(shop: Shop):
-    done(shop, ProductImport(), fileKey=shop.put(TEMPLATE), keep_changes=False)
+    shop.done(ProductImport(), fileKey=shop.put(TEMPLATE), keep_changes=False)
 
     assert logged(shop.target) == []

@@ -1,17 +1,7 @@
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
-
-from batch_jobs.strategies.sdk.files import FileStore
-from support.importing import Importing
-
-
-@pytest.fixture
-def importing(target: Engine, tmp_path: Path) -> Importing:
-    return Importing(target, FileStore(str(tmp_path / "files")))
 
 
 @pytest.fixture

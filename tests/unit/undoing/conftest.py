@@ -1,33 +1,15 @@
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
 
-from batch_jobs.strategies.sdk.files import FileStore
 from support.importing import Importing
 from support.undoing import Undoing
 
 
 @pytest.fixture
-def importing(target: Engine, tmp_path: Path) -> Importing:
-    return Importing(target, FileStore(str(tmp_path / "files")))
-
-
-@pytest.fixture
 def undoing(importing: Importing) -> Undoing:
     return Undoing(importing)
-
-
-@pytest.fixture
-def run_sql(target: Engine) -> Callable[[str], list[tuple[Any, ...]]]:
-    def run(statement: str) -> list[tuple[Any, ...]]:
-        with target.begin() as connection:
-            found = connection.execute(text(statement))
-            return [tuple(row) for row in found] if found.returns_rows else []
-
-    return run
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.tables.databases.naming import require_table
 from batch_jobs.strategies.tables.databases.postgresql.copying import as_csv, copy, encode
-from support.importing import FileStore, Importing
+from support.importing import Importing
 
 with_a_database = settings(
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -71,11 +71,6 @@ def target(postgres_url: str) -> Iterator[Engine]:
     engine = make_engine(postgres_url)
     yield engine
     engine.dispose()
-
-
-@pytest.fixture
-def importing(target: Engine, tmp_path: Any) -> Importing:
-    return Importing(target, FileStore(str(tmp_path / "files")))
 
 
 def stored(target: Engine, table: str) -> list[str]:
