@@ -2,13 +2,12 @@
 
 import statistics
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 
-from batch_jobs.strategies.sdk.change_log import change_table
+from batch_jobs.strategies.sdk.change_log import ChangeOptions, Changes, change_table
 from batch_jobs.strategies.sdk.checkpoint import create_table
 from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.files import FileStore
@@ -55,21 +54,11 @@ def _block(number: int) -> ChangedRows:
 
 def _fill(engine: Engine) -> None:
     create_table(engine, change_table)
-    place = {"job_id": JOB, "partition": 0, "number": 0}
+    changes = Changes(ChangeOptions(), asked=True)
     with engine.begin() as connection:
         for number in range(CHANGES // OF_A_BLOCK):
-            block = _block(number).encoded()
-            row = {
-                "table_name": block.table,
-                "kind": block.kind,
-                "key_columns": block.key,
-                "rows": block.rows,
-                "columns": dict(block.columns),
-                "sieve": block.sieve,
-                "data": block.data,
-                "made_at": datetime.now(UTC),
-            }
-            connection.execute(insert(change_table), row | place | {"chunk": number})
+            changes.add(_block(number).encoded())
+            changes.write(connection, JOB, None, number)
 
 
 def _page_of_file(files: FileStore) -> None:

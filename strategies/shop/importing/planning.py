@@ -10,8 +10,8 @@ import pyarrow as pa
 from sqlalchemy import Connection, Table
 
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError
+from batch_jobs.strategies.tables.changes.blocks import GROUP
 from batch_jobs.strategies.tables.importing.plan import SampledChange, SampledReject
-from batch_jobs.strategies.tables.undoing.log import GROUP
 
 Indices = npt.NDArray[np.int64]
 SAMPLE_SIZE = 20

@@ -12,12 +12,11 @@ from batch_jobs.strategies.sdk.change_log import ChangeOptions, Kind, LoggedBloc
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.shop.state import StateReader, whole
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, ChangedRows
+from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, GROUP, KEY, ChangedRows
 from batch_jobs.strategies.tables.changes.matching import places_of
 from batch_jobs.strategies.tables.changes.recording import block_of
 from batch_jobs.strategies.tables.changes.stored import is_mixed, stored_columns
 from batch_jobs.strategies.tables.changes.watching import updated_rows
-from batch_jobs.strategies.tables.undoing.log import GROUP
 
 CHANGED_AT = "updated_at"
 

@@ -20,10 +20,10 @@ from batch_jobs.strategies.shop.importing.planning import Changes, Checked, Indi
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError, errors_at, refuse_rows
 from batch_jobs.strategies.shop.importing.shop_log import ShopLog, ShopTables
 from batch_jobs.strategies.shop.importing.work_file import read_groups
+from batch_jobs.strategies.tables.changes.blocks import GROUP
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.importing.bisect import bisect
 from batch_jobs.strategies.tables.prefetch import prefetched
-from batch_jobs.strategies.tables.undoing.log import GROUP
 
 #: By which column of these new rows are written, the first that they have: imports that run at the same time come to
 #: common rows in the same order then, so that they do not lock each other out. Those of one product stay as they are.

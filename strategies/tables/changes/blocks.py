@@ -5,7 +5,7 @@ rows have only ``+``, removed ones only ``-``; an updated row has both of a colu
 change. Values are of Arrow's types where they came that way, else texts from which the database makes the same again.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,6 +19,8 @@ from batch_jobs.strategies.tables.changes.sieve import sieve_of
 
 KEY, BEFORE, AFTER = "=", "-", "+"
 LINE = "line"
+#: What rows of several tables go back together as, such as the id of their product; null where a row stands by itself.
+GROUP = "group"
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,6 @@ class ChangedRows:
         """The names of the columns with values, but for the key's."""
         named = dict.fromkeys(name[1:] for name in self.rows.column_names if name[0] in (BEFORE, AFTER))
         return list(named)
-
-    def side(self, mark: str, names: Sequence[str] | None = None) -> dict[str, pa.ChunkedArray]:
-        """The values of one side (``KEY``, ``BEFORE``, ``AFTER``) by column, of all columns that have it or of some."""
-        found = {name[1:]: self.rows.column(name) for name in self.rows.column_names if name.startswith(mark)}
-        return found if names is None else {name: found[name] for name in names}
 
     def changed(self, column: str) -> npt.NDArray[np.bool_]:
         """In which rows a column has changed."""

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from batch_jobs.strategies.sdk.change_log import ChangeOptions
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, ChangedRows, as_text
+from batch_jobs.strategies.tables.changes.stored import is_marked
 from batch_jobs.strategies.tables.importing.keys import canonical
 
 #: In a field's metadata: its texts are hashes.
@@ -41,4 +42,4 @@ def hashes(column: pa.ChunkedArray, options: ChangeOptions) -> pa.Array:
 
 def has_hidden(field: pa.Field) -> bool:
     """Whether a column of the log has hashes."""
-    return bool(field.metadata) and field.metadata.get(b"batch_jobs") == b"hidden"
+    return is_marked(field, HIDDEN)

@@ -1,6 +1,6 @@
 """Values of a database whose columns may hold any kind, as Arrow columns that give back the same."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -50,7 +50,12 @@ def stored_values(field: pa.Field, column: pa.ChunkedArray) -> list[Any]:
 
 def is_mixed(field: pa.Field) -> bool:
     """Whether a column has values of several kinds."""
-    return bool(field.metadata) and field.metadata.get(b"batch_jobs") == b"mixed"
+    return is_marked(field, MIXED)
+
+
+def is_marked(field: pa.Field, mark: Mapping[bytes, bytes]) -> bool:
+    """Whether a field has this in its metadata."""
+    return mark.items() <= (field.metadata or {}).items()
 
 
 def _column(name: str, values: Sequence[Any], is_number: bool) -> tuple[pa.Field, pa.Array]:

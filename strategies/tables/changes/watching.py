@@ -13,7 +13,7 @@ from batch_jobs.strategies.sdk.change_log import ChangeOptions, Kind, LoggedBloc
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, ChangedRows
-from batch_jobs.strategies.tables.changes.hiding import hidden
+from batch_jobs.strategies.tables.changes.recording import block_of
 from batch_jobs.strategies.tables.databases.loading import ROW, Destination
 from batch_jobs.strategies.tables.databases.naming import shown
 
@@ -43,7 +43,7 @@ class WatchedRows:
 
     def changes(self, options: ChangeOptions) -> list[LoggedBlock]:
         """What has become of them, for the log."""
-        return [hidden(rows, options).encoded() for rows in self.changed()]
+        return [block_of(rows, options) for rows in self.changed()]
 
     def changed(self) -> list[ChangedRows]:
         """What has become of them, in the order in which it is taken back last."""

@@ -126,6 +126,11 @@ class RowChanges:
     rows: npt.NDArray[np.int64]
     values: pa.Table | None = None
 
+    @classmethod
+    def numbered(cls, kind: Kind, rows: pa.Table) -> "RowChanges":
+        """The same of rows that have their index in the column ``ROW``."""
+        return cls(kind, rows.column(ROW).to_numpy().astype(np.int64), rows.drop_columns([ROW]))
+
 
 @dataclass
 class Written:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE
-from batch_jobs.strategies.tables.databases.loading import ROW, Destination, Loader, RowChanges
+from batch_jobs.strategies.tables.databases.loading import Destination, Loader, RowChanges
 from batch_jobs.strategies.tables.databases.statements import Statements
 from batch_jobs.strategies.tables.importing.absence import Indices
 from batch_jobs.strategies.tables.importing.bisect import RefusedRow, bisect
@@ -76,8 +76,7 @@ class Comparison:
             found.new = [np.array(new, np.int64)]
         if changed:
             differing = self._loader.differing(connection, rows.column_names)
-            numbers = differing.column(ROW).to_numpy().astype(np.int64)
-            found.updates = [RowChanges("updated", numbers, differing.drop_columns([ROW]))]
+            found.updates = [RowChanges.numbered("updated", differing)]
             found.columns = _by_column(differing)
         return found
 

@@ -9,10 +9,7 @@ import pyarrow as pa
 from sqlalchemy import Engine, and_, inspect, or_, select
 
 from batch_jobs.strategies.sdk.change_log import Kind, change_table
-from batch_jobs.strategies.tables.changes.blocks import ChangedRows, unpacked
-
-#: A column of a block: what rows of several tables go back together as.
-GROUP = "group"
+from batch_jobs.strategies.tables.changes.blocks import GROUP, ChangedRows, unpacked
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, LINE, ChangedRows
+from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, GROUP, KEY, LINE, ChangedRows
 from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Removal, Removed, refers_to_itself
 from batch_jobs.strategies.tables.databases.savepoint import savepoint
 from batch_jobs.strategies.tables.importing.bisect import bisect, bisect_in_any_order
 from batch_jobs.strategies.tables.undoing import keeping
 from batch_jobs.strategies.tables.undoing.blocks import Block, Blocks, Fate, judge, referred_to
 from batch_jobs.strategies.tables.undoing.keeping import Kept, Why
-from batch_jobs.strategies.tables.undoing.log import GROUP, Logged, LoggedChunk
+from batch_jobs.strategies.tables.undoing.log import Logged, LoggedChunk
 from batch_jobs.strategies.tables.undoing.rejecting import name_authors
 from batch_jobs.strategies.tables.undoing.since import Later
 

@@ -28,8 +28,8 @@ POOL_SECONDS = 60.0
 #: Sorting is done in memory, not on the server's disk. And of rows just loaded the planner knows nothing: it would take
 #: many for few and look each of them up, which takes longer with every row; hashing whole tables does not.
 MANY_ROWS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_nestloop = off")
-#: Ways of looking rows up that loading may have turned off.
-WAYS = ("hashjoin", "mergejoin", "memoize", "bitmapscan", "nestloop")
+#: Ways of finding rows, which loading turns off.
+WAYS = ("hashjoin", "mergejoin", "memoize", "bitmapscan")
 #: Whether two cells are the same JSON, by jsonb, which has an equality; what jsonb cannot hold is compared by its text.
 SAME_JSON = r"""(CASE WHEN
     regexp_replace(concat({0}, ' ', {1}), '\\ud[89ab][0-9a-f][0-9a-f]\\ud[c-f][0-9a-f][0-9a-f]', '', 'gi')
@@ -138,7 +138,7 @@ class Postgresql(Database):
 
     def plan_freely(self, connection: Connection) -> None:
         """With every way of looking up that the server's settings have."""
-        connection.exec_driver_sql("; ".join(f"SET LOCAL enable_{way} = DEFAULT" for way in WAYS))
+        connection.exec_driver_sql("; ".join(f"SET LOCAL enable_{way} = DEFAULT" for way in (*WAYS, "nestloop")))
 
     def same_meaning(self, type: TypeEngine[Any], left: str, right: str) -> str | None:
         """The type json keeps the text that was written, and has no equality."""

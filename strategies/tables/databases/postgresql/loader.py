@@ -21,7 +21,7 @@ from batch_jobs.strategies.tables.databases.loading import (
     Written,
     created,
 )
-from batch_jobs.strategies.tables.databases.postgresql import COMMIT_LAZILY
+from batch_jobs.strategies.tables.databases.postgresql import COMMIT_LAZILY, WAYS
 from batch_jobs.strategies.tables.databases.postgresql.copying import (
     Encoded,
     ServerTypes,
@@ -45,8 +45,7 @@ from batch_jobs.strategies.tables.databases.statements import Statements, key_ce
 #: What a COPY into the table itself may raise though an INSERT would do: row security, a view with rules.
 DIRECT_ERRORS: tuple[type[Exception], ...] = (psycopg.NotSupportedError, psycopg.ProgrammingError)
 #: The planner knows nothing of rows just staged, and would rather read the whole target for each batch.
-LOOK_UP_EACH = "; ".join(f"SET LOCAL enable_{way} = off" for way in ("hashjoin", "mergejoin", "memoize", "bitmapscan"))
-PLAN_AGAIN = LOOK_UP_EACH.replace("= off", "TO DEFAULT")
+LOOK_UP_EACH = "; ".join(f"SET LOCAL enable_{way} = off" for way in WAYS)
 FETCHED = 1_000
 #: What kind of relation it is, whether a trigger takes rows in its place, INSTEAD (64) and INSERT (4) of its type, and
 #: whether one is called for each row (1), but for those that the server has itself for foreign keys.
@@ -159,7 +158,7 @@ class PostgresqlLoader:
         driver_of(connection).execute(LOOK_UP_EACH)
         found = returned(connection, sql.logging.stored(mark))
         if self._destination.mode not in UPDATING:
-            driver_of(connection).execute(PLAN_AGAIN)  # for the statements of whoever asked
+            self._database.plan_freely(connection)  # the statements of whoever asked
         return found
 
     def remove(self, connection: Connection, keys: list[tuple[Any, ...]], removal: Removal) -> Removed:

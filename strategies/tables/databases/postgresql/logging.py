@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.csv
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.sdk.change_log import Kind
 from batch_jobs.strategies.sdk.database import Database, driver_of
 from batch_jobs.strategies.sdk.errors import RowsMoved
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY
@@ -76,8 +75,8 @@ class LoggingStatements(Statements):
         if self._kind not in PLACED:
             own = same_key(self.database, self.destination, "target", "before")
         values = "".join(
-            f", CASE WHEN {differ} THEN {self._text('before', name)} END AS {self.database.quoted(BEFORE + name)}"
-            f", CASE WHEN {differ} THEN {self._text('target', name)} END AS {self.database.quoted(AFTER + name)}"
+            f", CASE WHEN {differ} THEN {self._text('before', name)} END AS {self._named(BEFORE, name)}"
+            f", CASE WHEN {differ} THEN {self._text('target', name)} END AS {self._named(AFTER, name)}"
             for name, differ in differs.items()
         )
         same = same_key(self.database, self.destination, "before", "stage")
@@ -132,20 +131,18 @@ class LoggingStatements(Statements):
             f"AS {self._named(AFTER, name)}"
             for name, value in removal.marks.items()
         )
-        cells = f"{self._keys}{marks}" if removal.marks else self._whole
+        cells = f"{self._keys}{marks}" if removal.marks else self._whole("target", BEFORE)
         return f"SELECT {cells} {self.join} WHERE {removal.condition}"
 
     def stored(self, mark: str) -> str:
         """The rows of the target that have the keys of the stage, locked."""
-        named = ((KEY if name in self._key else mark, name) for name in self._stored)
-        cells = "".join(f", {self._text('target', name)} AS {self._named(mark, name)}" for mark, name in named)
         lock = "" if self._kind == "v" and self.has_triggers else "FOR UPDATE OF target"
-        return f"SELECT stage.{ROW}{cells} {self.join} {lock}"
+        return f"SELECT stage.{ROW}, {self._whole('target', mark)} {self.join} {lock}"
 
     def remove_returning(self, removal: Removal) -> str:
         """Remove the rows that have the keys of the stage; returns what they were, and what they are if marked."""
         if not removal.marks:
-            return f"{self.remove(removal)} RETURNING {self._whole}"
+            return f"{self.remove(removal)} RETURNING {self._whole('target', BEFORE)}"
         same = same_key(self.database, self.destination, "before", "stage")
         marks = "".join(
             f", {self._text(side, name)} AS {self._named(mark, name)}"
@@ -164,32 +161,20 @@ class LoggingStatements(Statements):
         """The key of a row of the target."""
         return ", ".join(f"{self._text('target', name)} AS {self._named(KEY, name)}" for name in self._key)
 
-    @property
-    def _whole(self) -> str:
-        """All of a row of the target."""
-        return ", ".join(
-            f"{self._text('target', name)} AS {self._named(KEY if name in self._key else BEFORE, name)}"
-            for name in self._stored
-        )
+    def _whole(self, side: str, mark: str) -> str:
+        """All of a row that can be written."""
+        names = (column.name for column in self.destination.table.columns if column.computed is None)
+        marked = ((KEY if name in self._key else mark, name) for name in names)
+        return ", ".join(f"{self._text(side, name)} AS {self._named(mark, name)}" for mark, name in marked)
 
     @property
     def _returning(self) -> str:
-        if not self.reads_back:
-            return ""
-        table = self.destination.table.name
-        marked = [(KEY if name in self._key else AFTER, name) for name in self._stored]
-        cells = (
-            f"{self._text(self.database.quoted(table), name)} AS {self._named(mark, name)}" for mark, name in marked
-        )
-        return f"RETURNING {', '.join(cells)}"
+        own = self.database.quoted(self.destination.table.name)
+        return f"RETURNING {self._whole(own, AFTER)}" if self.reads_back else ""
 
     @property
     def _key(self) -> tuple[str, ...]:
         return self.destination.logged_by
-
-    @property
-    def _stored(self) -> list[str]:
-        return [column.name for column in self.destination.table.columns if column.computed is None]
 
     def _named(self, mark: str, name: str) -> str:
         return self.database.quoted(mark + name)
@@ -211,7 +196,7 @@ def update_logged(connection: Connection, sql: LoggingStatements, changed: int) 
     rows = returned(connection, sql.update_returning)
     if rows.num_rows != changed and not sql.has_triggers:
         raise RowsMoved(sql.table)
-    return Written(updated=rows.num_rows, changes=[_numbered("updated", rows)])
+    return Written(updated=rows.num_rows, changes=[RowChanges.numbered("updated", rows)])
 
 
 def insert_new_logged(connection: Connection, sql: LoggingStatements, rows: int, known: int) -> Written:
@@ -273,10 +258,6 @@ def _read_csv(written: io.BytesIO) -> pa.Table:
             column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
         ),
     )
-
-
-def _numbered(kind: Kind, rows: pa.Table) -> RowChanges:
-    return RowChanges(kind, rows.column(ROW).to_numpy().astype(np.int64), rows.drop_columns([ROW]))
 
 
 def _read_back(keys: pa.Table, made: pa.Table) -> RowChanges:

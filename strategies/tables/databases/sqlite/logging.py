@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Integer, Numeric, Table
 
-from batch_jobs.strategies.sdk.change_log import Kind
 from batch_jobs.strategies.sdk.database import driver_of
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY
 from batch_jobs.strategies.tables.changes.stored import UndecodableText, stored_table
@@ -41,7 +40,7 @@ class Logging(Statements):
             return Written(len(rows), changes=[RowChanges("created", np.array(rows, np.int64))])
         found = self.stored(connection, AFTER)
         found = found.filter(pc.is_in(found.column(ROW), pa.array(rows, pa.int64())))
-        return Written(found.num_rows, changes=[_numbered("created", found)])
+        return Written(found.num_rows, changes=[RowChanges.numbered("created", found)])
 
     def updated(self, connection: Connection) -> Written:
         """Update the staged rows that are there where they differ."""
@@ -51,7 +50,7 @@ class Logging(Statements):
         if not values.num_rows:
             return Written()
         driver_of(connection).execute(self.update)
-        return Written(updated=values.num_rows, changes=[_numbered("updated", values)])
+        return Written(updated=values.num_rows, changes=[RowChanges.numbered("updated", values)])
 
     def differing(self, connection: Connection) -> pa.Table:
         """The staged rows that are there and differ, with each such column's values before and after."""
@@ -110,7 +109,3 @@ def _text(cell: bytes) -> str | UndecodableText:
         return cell.decode()
     except UnicodeDecodeError:
         return UndecodableText(cell)
-
-
-def _numbered(kind: Kind, rows: pa.Table) -> RowChanges:
-    return RowChanges(kind, rows.column(ROW).to_numpy().astype(np.int64), rows.drop_columns([ROW]))
