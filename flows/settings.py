@@ -125,6 +125,10 @@ class Settings(BaseSettings):
         description="Connections that one address may have to the API; more where a proxy in front makes all of them."
         " Default: half of those that are served.",
     )
+    page_name: str = Field("Batch jobs", description="What the page calls itself.")
+    page_color: str = Field("", description="The page's colour, such as `#7a1f5c`; default: a blue.")
+    page_logo: str = Field("", description="A picture (SVG, PNG or ICO) that the page shows beside its name.")
+    session_seconds: PositiveInt = Field(43_200, description="How long somebody stays signed in to the page.")
     log_format: LogFormat = Field(
         "text", description="The log of `serve` and `api`: `text` for people, or `json`, an object a line."
     )
@@ -210,6 +214,13 @@ class Settings(BaseSettings):
             rate = None
         if rate is None or min(rate.amount, rate.multiples) < 1:
             raise ValueError("it is no rate such as 100/second or 5000/hour")
+        return text
+
+    @field_validator("page_color")
+    @classmethod
+    def _known_color(cls, text: str) -> str:
+        if text and not re.fullmatch(r"#[0-9a-fA-F]{3}|#[0-9a-fA-F]{6}", text):
+            raise ValueError("it is no colour such as #7a1f5c")
         return text
 
     @field_validator("webhook_url", "api_public_url")

@@ -18,6 +18,7 @@ from batch_jobs.deployments.api.readiness import Readiness
 from batch_jobs.deployments.api.routes import changes, files, health, jobs, strategies, stream
 from batch_jobs.deployments.api.tracing import TraceMiddleware
 from batch_jobs.deployments.api.webhook import WebhookSender
+from batch_jobs.deployments.web.site import PagesBeside, create_pages
 from batch_jobs.flows.tracing import is_tracing
 from batch_jobs.flows.workspace import Workspace
 from batch_jobs.strategies.sdk.database import CONNECTIONS
@@ -78,6 +79,7 @@ def create_app(workspace: Workspace) -> FastAPI:
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         )
+    app.add_middleware(PagesBeside, pages=create_pages(api))
     app.add_middleware(RequestMiddleware, metrics=api.metrics, compat=api.compat)
     if is_tracing():
         app.add_middleware(TraceMiddleware)

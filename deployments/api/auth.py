@@ -15,11 +15,14 @@ from starlette.datastructures import Headers
 
 from batch_jobs.deployments.api.errors import NotLoggedIn, NotPermitted, TooManyRequests
 from batch_jobs.deployments.api.key_use import KeyUse
+from batch_jobs.deployments.login import login_name
 from batch_jobs.flows.access.keys import ApiKey, ApiKeyStore, Role, token_hash
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.queries import JobFilter
 
 LONGEST_TOKEN = 512
+#: Stands for a key where none is set.
+OWNER = "owner"
 
 
 class Right(StrEnum):
@@ -142,6 +145,12 @@ class Authentication:
         self._given_ids = {key.id: key for key in given.values()}
         self._limit = RateLimit(rate)
 
+    def owner(self) -> Caller | None:
+        """Whoever works at this machine, as long as no key is set anywhere; the API itself has no use for it."""
+        if self._given or self._store.any():
+            return None
+        return Caller(OWNER, login_name(), Role.ADMIN, None)
+
     async def caller(self, token: str, address: str) -> Caller:
         """Return who holds a key; only the table of keys is looked at in another thread.
 
@@ -159,8 +168,23 @@ class Authentication:
 
     def holder(self, key_id: str) -> Caller | None:
         """Who holds the key of this id, with what it may by now; ``None`` where it does not work any more."""
+        if key_id == OWNER:
+            return self.owner()
         key = self._given_ids.get(key_id) or self._store.get(key_id)
         return Caller.holding(key) if key else None
+
+    def visitor(self, key_id: str) -> Caller | None:
+        """The same for one who asks now, which is counted.
+
+        Raises:
+            TooManyRequests: the key came too often.
+        """
+        caller = self.holder(key_id)
+        if caller is not None:
+            self._limit.count(key_id)
+            if key_id != OWNER and key_id not in self._given_ids:
+                self.use.note(key_id)
+        return caller
 
     def refuse(self, address: str) -> NoReturn:
         """Count a request without a key; needs no database.
@@ -175,6 +199,8 @@ class Authentication:
     def working(self, key_ids: Collection[str]) -> set[str]:
         """Which of the keys of these ids still work."""
         given = self._given_ids.keys() & set(key_ids)
+        if OWNER in key_ids and self.owner():
+            given = given | {OWNER}
         return given | self._store.valid(set(key_ids) - given)
 
     async def _key(self, token: str) -> ApiKey | None:

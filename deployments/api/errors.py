@@ -258,16 +258,20 @@ MUST_BE = {
 
 def response_to(error: Exception, request_id: str, compat: bool) -> Response:
     """The response to an error."""
-    add_facts(error=type(error).__name__)
-    status = _status_of(error)
+    status, message = explain(error, request_id, compat)
     if compat and isinstance(error, NotLoggedIn):
         return PlainTextResponse("Unauthorized", 401)
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyRequests | TooManyStreams) else {}
     if status.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return error_response(
-        status.status_for(compat), status.type, _message(error, status, request_id, compat), status.code, headers
-    )
+    return error_response(status.status_for(compat), status.type, message, status.code, headers)
+
+
+def explain(error: Exception, request_id: str, compat: bool = False) -> tuple[ErrorStatus, str]:
+    """How an error is answered, and what is said of it; the log has what is not for the outside."""
+    add_facts(error=type(error).__name__)
+    status = _status_of(error)
+    return status, _message(error, status, request_id, compat)
 
 
 def _status_of(error: Exception) -> ErrorStatus:

@@ -14,8 +14,9 @@ from batch_jobs.deployments.cli.leaving_out import (
     OnlyKinds,
     what_is_left_out,
 )
-from batch_jobs.deployments.cli.options import AsJson, Here, JobId, Verbose, login_name
+from batch_jobs.deployments.cli.options import AsJson, Here, JobId, Verbose
 from batch_jobs.deployments.cli.running import running_here, start_in_prefect
+from batch_jobs.deployments.login import login_name
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.process_identity import ProcessIdentity

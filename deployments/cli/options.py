@@ -1,7 +1,5 @@
 """Arguments and options that several commands share, and what is read from them."""
 
-import getpass
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,20 +28,6 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's o
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 OutputFile = Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to write it; stdout without.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite FILE when it exists.")]
-
-
-def login_name() -> str:
-    """Return the login name of the person at this command line, for ``created_by`` and the history."""
-    try:
-        import pwd
-
-        return pwd.getpwuid(os.getuid()).pw_name  # which, unlike LOGNAME, nobody can set
-    except (ImportError, KeyError):
-        pass
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container may run as a user without a name
-        return "cli"
 
 
 def output_path(file: Path, force: bool) -> Path:

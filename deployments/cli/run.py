@@ -16,11 +16,11 @@ from batch_jobs.deployments.cli.options import (
     JobId,
     StrategyType,
     Verbose,
-    login_name,
 )
 from batch_jobs.deployments.cli.running import running_here, start_in_prefect
 from batch_jobs.deployments.cli.watch import watch_job
 from batch_jobs.deployments.errors import UsageRefused
+from batch_jobs.deployments.login import login_name
 from batch_jobs.deployments.time_parsing import parse_time
 from batch_jobs.flows.errors import NotLaunched
 from batch_jobs.flows.jobs.model import Job, Trigger

@@ -10,10 +10,10 @@ from types import FrameType
 from typing import Any
 
 from batch_jobs.deployments.cli import output
-from batch_jobs.deployments.cli.options import login_name
 from batch_jobs.deployments.cli.watch import POLL_INTERVAL, ProgressView, progress_view
 from batch_jobs.deployments.errors import PrefectUnreachable, RunBroke
 from batch_jobs.deployments.hangup import outlive_terminal
+from batch_jobs.deployments.login import login_name
 from batch_jobs.deployments.prefect.connection import check_answers, prefect_for_this_run
 from batch_jobs.flows.errors import ActionIllegal, JobMoved, NotLaunched
 from batch_jobs.flows.jobs.model import Job

@@ -1,7 +1,5 @@
 """The routes of jobs: Medusa v1's five, and what else can be done to one."""
 
-import re
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -10,8 +8,8 @@ from fastapi.responses import JSONResponse, Response
 from batch_jobs.deployments.api import openapi
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, json_body, requires
-from batch_jobs.deployments.api.errors import FileGone, InputWrong, NothingThere, NotPermitted
-from batch_jobs.deployments.api.file_access import FileAccess
+from batch_jobs.deployments.api.errors import NothingThere
+from batch_jobs.deployments.api.job_actions import IDEMPOTENCY_KEY, JobActions
 from batch_jobs.deployments.api.list_query import ListQuery
 from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, OF_BODIES, ONE_JOB, PLAN, refusals
 from batch_jobs.deployments.api.schemas import (
@@ -24,22 +22,17 @@ from batch_jobs.deployments.api.schemas import (
     job_json,
     user_json,
 )
-from batch_jobs.deployments.log import add_facts
-from batch_jobs.flows.access.target import holds_the_jobs
-from batch_jobs.flows.jobs.model import Job, Trigger
-from batch_jobs.flows.jobs.undos import UNDO, UNDONE
-from batch_jobs.strategies.sdk.context_fields import Names, named
+from batch_jobs.flows.jobs.model import Job
 
 router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
 
-IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 Key = Annotated[
     str | None,
     Header(
         description="The same key with the same body gives the same job again.",
         json_schema_extra={
             "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"
-        },  # for the document only: ``_scoped`` refuses in words
+        },  # for the document only: ``scoped`` refuses in words
     ),
 ]
 
@@ -60,32 +53,7 @@ def create(
     idempotency_key: Key = None,
 ) -> Response:
     """Record a job; Prefect runs it at once, or as soon as it can be reached."""
-    caller.require_type(body.type)
-    model = api.strategies.get(body.type).Context
-    if body.type == UNDO:
-        _check_undo(api, caller, str(body.context.get(UNDONE, "")))
-    _check_queries(api, caller, named(model, body.context, Names.QUERY))
-    access, key = FileAccess(api, caller), _scoped(idempotency_key, caller)
-    context = access.check_context(model, body.context)
-    try:
-        access.check_present(model, context)
-    except FileGone:
-        if not api.service.has_idempotency_key(key):  # else this is the answer of before, which asked for it in time
-            raise
-    job = api.service.record(
-        body.type,
-        context,
-        dry_run=body.dry_run,
-        created_by=caller.name,
-        trigger=Trigger.API,
-        idempotency_key=key,
-        start_at=body.start_at,
-        tables=caller.tables,
-        partitions=body.partitions,
-    )
-    add_facts(action="create", job=job.id, type=job.type, dry_run=job.dry_run)
-    api.starter.notify(job)
-    return _one(api, job, caller, 201)
+    return _one(api, JobActions(api, caller).create(body, idempotency_key), caller, 201)
 
 
 @router.get(
@@ -167,19 +135,7 @@ def undo(
     idempotency_key: Key = None,
 ) -> Response:
     """Record a job that takes back what another one changed; by default it shows what it will do, and waits."""
-    _check_undo(api, caller, job_id)
-    job = api.service.record(
-        UNDO,
-        {UNDONE: job_id, "force": body.force},
-        dry_run=body.dry_run,
-        created_by=caller.name,
-        trigger=Trigger.API,
-        idempotency_key=_scoped(idempotency_key, caller),
-        tables=caller.tables,
-    )
-    add_facts(action="undo", job=job.id, undone=job_id, dry_run=job.dry_run)
-    api.starter.notify(job)
-    return _one(api, job, caller, 201)
+    return _one(api, JobActions(api, caller).undo(job_id, body, idempotency_key), caller, 201)
 
 
 @router.post(
@@ -194,21 +150,12 @@ def confirm(
     job_id: str, body: Annotated[Confirm, json_body(Confirm, if_none=b"{}")], api: CurrentApi, caller: CurrentCaller
 ) -> Response:
     """Say yes to what a dry run found, or to a part of it; the job goes on."""
-    known = api.job(job_id, caller)
-    add_facts(action="confirm")
-    job = api.service.confirm(known.id, who=caller.name, leave_out=body.leave_out)
-    api.starter.notify(job)
-    return _one(api, job, caller)
+    return _one(api, JobActions(api, caller).confirm(job_id, body), caller)
 
 
 def _add_action(name: str, what: str) -> None:
     def act(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
-        known = api.job(job_id, caller)
-        add_facts(action=name)
-        move: Callable[..., Job] = getattr(api.service, name)
-        job = move(known.id, who=caller.name)
-        api.starter.notify(job)
-        return _one(api, job, caller)
+        return _one(api, JobActions(api, caller).move(job_id, name), caller)
 
     act.__name__, act.__doc__ = name, what
     router.post(
@@ -227,28 +174,6 @@ for _name, _what in {
     "retry": "Try a failed job again, under the same id and from its last checkpoint.",
 }.items():
     _add_action(_name, _what)
-
-
-def _check_undo(api: Api, caller: Caller, job_id: str) -> None:
-    """Let a caller undo only what they could have done: a job that they see, of a type that they may create."""
-    caller.require_type(api.service.undos.type_of(api.job(job_id, caller)))
-
-
-def _check_queries(api: Api, caller: Caller, queries: list[str]) -> None:
-    """Let operators export by a query only where the settings say so, and never from the database of the keys."""
-    if not queries or caller.may(Right.QUERIES):
-        return
-    if api.settings.queries_by != "operator":
-        caller.require(Right.QUERIES)
-    if holds_the_jobs(api.workspace.target):
-        raise NotPermitted("the target holds the tables of the jobs too, so that only an admin may export by a query")
-
-
-def _scoped(key: str | None, caller: Caller) -> str | None:
-    """The key as the table has it: each caller's keys are its own."""
-    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
-        raise InputWrong("Idempotency-Key must be 1 to 128 visible characters of ASCII")
-    return key and f"{caller.name}/{key}"
 
 
 def _one(api: Api, job: Job, caller: Caller, status: int = 200) -> JSONResponse:

@@ -86,10 +86,10 @@ async def _follow(api: Api, caller: Caller, job_id: str, seen: "_Seen") -> Respo
     async with AsyncExitStack() as opening:
         subscription = await opening.enter_async_context(api.streams.subscribe(job, caller.key_id))
         held = opening.pop_all()
-    return _Stream(_events(api, subscription, seen, lambda job: job_json(job, caller)), held)
+    return HeldStream(_events(api, subscription, seen, lambda job: job_json(job, caller)), held)
 
 
-class _Stream(StreamingResponse):
+class HeldStream(StreamingResponse):
     """A stream that lets go of its job however it ends, also when it never began."""
 
     def __init__(self, content: AsyncIterator[str], held: AsyncExitStack) -> None:
@@ -97,6 +97,7 @@ class _Stream(StreamingResponse):
         self._held = held
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send it."""
         async with self._held:
             if scope["method"] == "HEAD":
                 await Response(None, self.status_code, self.headers)(scope, receive, send)
