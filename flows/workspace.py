@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from batch_jobs.flows.access.uploads import UploadStore
     from batch_jobs.flows.jobs.changes import JobChanges
     from batch_jobs.flows.jobs.pruning import Pruning
+    from batch_jobs.flows.jobs.samples import Samples
     from batch_jobs.flows.prefect.mirror import Mirror
     from batch_jobs.flows.prefect.reconcile import Reconciling
     from batch_jobs.flows.secret_fields.sealing import Seal
@@ -172,6 +173,13 @@ class Workspace:
     def access(self) -> TargetAccess:
         """What jobs may do with the target."""
         return TargetAccess(self.settings)
+
+    @cached_property
+    def samples(self) -> "Samples":
+        """What looks at the files of jobs that are still being made."""
+        from batch_jobs.flows.jobs.samples import Samples
+
+        return Samples(lambda: self.strategies, lambda: self.target, lambda: self.files, self.access)
 
     @cached_property
     def claims(self) -> Claims:

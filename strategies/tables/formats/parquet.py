@@ -211,6 +211,10 @@ class Parquet(Format):
         """Open a file for reading."""
         return ParquetReader(source, found=options.found)
 
+    def beginning(self, source: Input, options: ReadOptions, rows: int) -> ParquetReader:
+        """Open a file, to be read in parts of so many rows."""
+        return ParquetReader(source, rows)
+
     def writer(
         self, stream: BinaryIO, columns: "list[SelectedColumn]", options: WriteOptions
     ) -> AbstractContextManager[Writer]:

@@ -48,6 +48,7 @@ class XlsxReader(Reader):
         with self._opened() as workbook:
             self._sheet = workbook.choose(self._options.sheet)
             self.described = {"format": "xlsx", "sheet": self._sheet.shown}
+            self.sheets = [sheet.name for sheet in workbook.sheets]
             others = [sheet.shown for sheet in workbook.sheets if sheet != self._sheet]
             if others:
                 self.described["other_sheets"] = ", ".join(others)
@@ -85,7 +86,7 @@ class XlsxReader(Reader):
         """Find the columns, and the number of the first row below them."""
         skipped = self._options.skip_rows
         texts = self._texts_of(workbook)
-        for cells in self._bounded(_cells(workbook, self._sheet), texts):
+        for cells in self._bounded(self._cells(workbook), texts):
             rows = first_rows(cells, texts.read(cells).texts, skipped + 1, LOOKED_AT)
             if rows:
                 break
@@ -114,9 +115,15 @@ class XlsxReader(Reader):
             self.described["unnamed"] = ", ".join(given)
         return [name or numbered(number) for number, name in enumerate(names, 1)]
 
+    def _cells(self, workbook: Workbook) -> Iterator[Cells]:
+        return _cells(workbook, self._sheet)
+
+    def _shared(self, workbook: Workbook) -> pa.ChunkedArray:
+        return shared_texts(workbook.texts) if workbook.has_texts else pa.chunked_array([[]], pa.string())
+
     def _texts_of(self, workbook: Workbook) -> Texts:
         if self._texts is None:
-            shared = shared_texts(workbook.texts) if workbook.has_texts else pa.chunked_array([[]], pa.string())
+            shared = self._shared(workbook)
             self._texts = Texts(shared, workbook.styles, workbook.from_1904, workbook.computes_later)
         return self._texts
 
@@ -146,11 +153,44 @@ class XlsxReader(Reader):
     def _pieces(self, workbook: Workbook, first: int) -> Iterator[Rows]:
         """The rows from a number on."""
         texts = self._texts_of(workbook)
-        with prefetched(_cells(workbook, self._sheet)) as found:
+        with prefetched(self._cells(workbook)) as found:
             for cells in self._bounded(found, texts):
                 if len(cells.lines) and cells.lines[-1] >= first:
                     yield from rows_of(cells, texts.read(cells), self.columns, first)
                     first = max(first, int(cells.lines[-1]) + 1)
+
+
+class XlsxBeginning(XlsxReader):
+    """The first rows of a sheet, without the cells and the shared texts that only later rows have.
+
+    Args:
+        source: the file.
+        options: which sheet, and what of it.
+        rows: how many.
+    """
+
+    def __init__(self, source: Input, options: ReadOptions, rows: int) -> None:
+        self._most = options.skip_rows + LOOKED_AT + rows + options.skip_footer
+        self._few: list[Cells] | None = None
+        super().__init__(source, options, rows)
+
+    def _cells(self, workbook: Workbook) -> Iterator[Cells]:
+        if self._few is None:
+            self._few, left = [], self._most
+            for cells in super()._cells(workbook):
+                self._few.append(cells.of_rows(0, min(left, len(cells.lines))))
+                left -= len(self._few[-1].lines)
+                if left <= 0:
+                    break
+        return iter(self._few)
+
+    def _shared(self, workbook: Workbook) -> pa.ChunkedArray:
+        needed = max((cells.last_shared for cells in self._cells(workbook)), default=-1) + 1
+        return (
+            shared_texts(workbook.texts, needed)
+            if needed and workbook.has_texts
+            else pa.chunked_array([[]], pa.string())
+        )
 
 
 def _cells(workbook: Workbook, sheet: Sheet) -> Iterator[Cells]:
