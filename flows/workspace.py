@@ -35,6 +35,7 @@ from batch_jobs.strategies.sdk.sessions import NAME, Session, end_sessions_befor
 
 if TYPE_CHECKING:
     from batch_jobs.flows.access.keys import ApiKeyStore
+    from batch_jobs.flows.access.resumable import ResumableUploads
     from batch_jobs.flows.access.uploads import UploadStore
     from batch_jobs.flows.jobs.changes import JobChanges
     from batch_jobs.flows.jobs.pruning import Pruning
@@ -162,6 +163,13 @@ class Workspace:
         return UploadStore(self.jobs)
 
     @cached_property
+    def resumable_uploads(self) -> "ResumableUploads":
+        """What takes uploads in parts."""
+        from batch_jobs.flows.access.resumable import ResumableUploads
+
+        return ResumableUploads(self.jobs, self.files, self.settings.max_upload_bytes)
+
+    @cached_property
     def service(self) -> BatchJobService:
         """What people do with jobs."""
         secrets, access = self.context_secrets, self.access
@@ -179,7 +187,8 @@ class Workspace:
         """What looks at the files of jobs that are still being made."""
         from batch_jobs.flows.jobs.samples import Samples
 
-        return Samples(lambda: self.strategies, lambda: self.target, lambda: self.files, self.access)
+        opened = (lambda: self.strategies, lambda: self.target, lambda: self.files)
+        return Samples(*opened, self.access, lambda: self.store)
 
     @cached_property
     def claims(self) -> Claims:

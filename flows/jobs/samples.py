@@ -3,16 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from pydantic import BaseModel, ValidationError, create_model
+from pydantic_core import to_jsonable_python
 from ulid import ULID
 
 from batch_jobs.flows.access.target import TargetAccess
 from batch_jobs.flows.jobs.context import describe_wrong_values
+from batch_jobs.flows.secret_fields.masking import MASK
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
-from batch_jobs.strategies.sdk.context_fields import Names, named
+from batch_jobs.strategies.sdk.context_fields import Names, named, texts
 from batch_jobs.strategies.sdk.errors import ContextRefused, PermanentError
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.sdk.sample import FileSample
@@ -20,6 +22,7 @@ from batch_jobs.strategies.sdk.sample import FileSample
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from batch_jobs.flows.jobs.store import JobStore
     from batch_jobs.strategies.sdk.files import FileStore
     from batch_jobs.strategies.sdk.registry import Registry
 
@@ -34,6 +37,7 @@ class Samples:
         target: gives the target.
         files: gives the file store.
         access: what jobs may do with the target.
+        jobs: gives the job table.
     """
 
     def __init__(
@@ -42,8 +46,10 @@ class Samples:
         target: "Callable[[], Engine]",
         files: "Callable[[], FileStore]",
         access: TargetAccess,
+        jobs: "Callable[[], JobStore]",
     ) -> None:
         self._strategies, self._target, self._files, self._access = strategies, target, files, access
+        self._jobs = jobs
 
     def of(
         self, batch_type: str, context: Mapping[str, Any], tables: Sequence[str] | None = None, rows: int = ROWS
@@ -81,6 +87,32 @@ class Samples:
             return None
         problems += _refused(strategy, values) if not wrong else []
         return replace(sample, problems=list(dict.fromkeys([*problems, *sample.problems])))
+
+    def given_before(self, batch_type: str, created_by: str, sample: FileSample) -> dict[str, Any] | None:
+        """What somebody gave the newest job of a type whose file had the same columns: a proposal for the next one.
+
+        Args:
+            batch_type: of the job.
+            created_by: who created it, as jobs have it.
+            sample: of the file now; the order of its columns makes no difference.
+
+        Returns:
+            The fields of that job's context that are not the model's defaults, without its file and its secrets;
+            ``None`` where there is no such job.
+
+        Raises:
+            StrategyUnknown: there is no such type.
+        """
+        model = self._strategies().get(batch_type).Context
+        job = self._jobs().of_header(batch_type, created_by, sample.header)
+        if job is None:
+            return None
+        defaults = {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
+        return {
+            name: value
+            for name, value in job.context.items()
+            if name in defaults and not _is_own(model, name, value) and value != _json(defaults[name])
+        }
 
     def _job(self, strategy: BatchJobStrategy, context: BaseModel, tables: Sequence[str] | None) -> JobRun:
         target, job_id = self._target(), f"batch_{ULID()}"
@@ -127,7 +159,7 @@ def _as_far_as_given(model: type[BaseModel], values: dict[str, Any]) -> tuple[Ba
 def _lenient(model: type[BaseModel]) -> type[BaseModel]:
     """The same model with nothing required."""
     required = {name: field for name, field in model.model_fields.items() if field.is_required()}
-    fields: dict[str, Any] = {name: (field.annotation | None, None) for name, field in required.items()}
+    fields: dict[str, Any] = {name: (Optional[field.annotation], None) for name, field in required.items()}  # noqa: UP045  # mypy
     return create_model(model.__name__, __base__=model, **fields) if fields else model
 
 
@@ -140,3 +172,13 @@ def _refused(strategy: BatchJobStrategy, values: dict[str, Any]) -> list[str]:
     except PermanentError as refused:
         return [str(refused)]
     return []
+
+
+def _is_own(model: type[BaseModel], name: str, value: Any) -> bool:
+    """Whether a field is of one job alone: its file, where that is fetched from, and what is secret."""
+    names = (named(model, {name: value}, kind) for kind in (Names.FILE, Names.SOURCE))
+    return any(names) or any(text == MASK for _, text in texts(value))
+
+
+def _json(value: Any) -> Any:
+    return to_jsonable_python(value, fallback=str)

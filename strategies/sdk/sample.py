@@ -1,7 +1,17 @@
 """What a strategy can say at once of the file that a job would read, before there is a job."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
+
+#: Where a job's plan says by ``header_of`` which columns its file has.
+HEADER = "_header"
+
+
+def header_of(columns: Iterable[str]) -> str:
+    """The columns of a file as one short text; the same for the same names, whatever their order."""
+    return sha256(json.dumps(sorted(set(columns))).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -115,3 +125,8 @@ class FileSample:
     problems: Sequence[str] = ()
     warnings: Sequence[str] = ()
     refusal: str | None = None
+
+    @property
+    def header(self) -> str:
+        """What ``header_of`` makes of its columns."""
+        return header_of(column.name for column in self.columns)

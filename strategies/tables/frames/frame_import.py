@@ -22,7 +22,7 @@ from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.partition import Partition, in_one
-from batch_jobs.strategies.sdk.sample import FileSample
+from batch_jobs.strategies.sdk.sample import FileSample, header_of
 from batch_jobs.strategies.tables.changes.planned import leave_out_repeats, planning
 from batch_jobs.strategies.tables.changes.recording import named_by_key
 from batch_jobs.strategies.tables.databases.loading import Destination
@@ -173,6 +173,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
             job.rejects.restart()
             plan = self._look(job, format, reader)
         plan.file, plan.found = reader.described, reader.found
+        plan.header = None if self._fetches() else header_of(reader.input_columns)
         plan.marks, plan.uncut = [asdict(mark) for mark in reader.marks], reader.uncut
         if reader.made is not None and plan.found:
             plan.frame = [ColumnToCreate.model_validate(column) for column in plan.found.get("types", [])]

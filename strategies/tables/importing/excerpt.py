@@ -64,9 +64,7 @@ def open_excerpt(job: JobRun, unnamed: str | None = None) -> Excerpt:
         excerpt = ExcerptReader(reader, LOOKED_AT)
     except NotAsItBegan:
         raise InputRefused(key, f"its beginning is not in {_encoding(reader)}; set the encoding") from None
-    warnings = (
-        [f"this is the first of {1 + len(others)} files, {key}; those after it are not looked at"] if others else []
-    )
+    warnings = [f"{key} is the first of {1 + len(others)} files; the others are not looked at"] if others else []
     return Excerpt(key, format, excerpt, warnings)
 
 

@@ -19,7 +19,7 @@ def propose(file_columns: Iterable[str], target_columns: Iterable[str]) -> dict[
     Names are compared in rounds, each among what the rounds before left on both sides:
 
     1. as they are;
-    2. by their letters and digits alone, in whatever case and without accents: ``Unit-Preis``, ``unit_preis``, ``Ünit Preis``;
+    2. by their letters and digits alone, in whatever case and without accents: ``Café No`` and ``cafe_no``;
     3. so, with umlauts written out: ``Größe`` and ``groesse``;
     4. so, one being the other's plural in English: ``Prices`` and ``price``, ``category`` and ``Categories``.
 

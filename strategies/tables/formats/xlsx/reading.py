@@ -13,13 +13,22 @@ from batch_jobs.strategies.tables.formats.header import checked_header, numbered
 from batch_jobs.strategies.tables.formats.packing import opened_archive
 from batch_jobs.strategies.tables.formats.reading import Batch, Input, Reader, ReadOptions
 from batch_jobs.strategies.tables.formats.xlsx.cells import Cells, read_cells
-from batch_jobs.strategies.tables.formats.xlsx.plain import TOO_LONG, Damaged, NotPlain, blocks, pieces, rewritten
+from batch_jobs.strategies.tables.formats.xlsx.plain import (
+    BLOCK,
+    TOO_LONG,
+    Damaged,
+    NotPlain,
+    blocks,
+    pieces,
+    rewritten,
+)
 from batch_jobs.strategies.tables.formats.xlsx.rows import MOST_CELLS, Rows, first_rows, joined, no_rows, rows_of
 from batch_jobs.strategies.tables.formats.xlsx.texts import Texts, shared_texts
 from batch_jobs.strategies.tables.formats.xlsx.workbook import Sheet, Workbook
 from batch_jobs.strategies.tables.prefetch import prefetched
 
 ROWS = 5_000
+SMALL_BLOCK = 1 << 17
 LOOKED_AT = 20  # rows, for the header
 #: Excel's own limits.
 MAX_COLUMNS = 16_384
@@ -177,7 +186,7 @@ class XlsxBeginning(XlsxReader):
     def _cells(self, workbook: Workbook) -> Iterator[Cells]:
         if self._few is None:
             self._few, left = [], self._most
-            for cells in super()._cells(workbook):
+            for cells in _cells(workbook, self._sheet, SMALL_BLOCK):
                 self._few.append(cells.of_rows(0, min(left, len(cells.lines))))
                 left -= len(self._few[-1].lines)
                 if left <= 0:
@@ -186,25 +195,23 @@ class XlsxBeginning(XlsxReader):
 
     def _shared(self, workbook: Workbook) -> pa.ChunkedArray:
         needed = max((cells.last_shared for cells in self._cells(workbook)), default=-1) + 1
-        return (
-            shared_texts(workbook.texts, needed)
-            if needed and workbook.has_texts
-            else pa.chunked_array([[]], pa.string())
-        )
+        if not needed or not workbook.has_texts:
+            return pa.chunked_array([[]], pa.string())
+        return shared_texts(workbook.texts, needed)
 
 
-def _cells(workbook: Workbook, sheet: Sheet) -> Iterator[Cells]:
+def _cells(workbook: Workbook, sheet: Sheet, size: int = BLOCK) -> Iterator[Cells]:
     """The cells of a sheet, block by block; once more from the start where its XML turns out not to be plain."""
     try:
         with workbook.open(sheet.part) as part:
-            yield from _in_order(blocks(pieces(part), b"sheetData", b"<row"))
+            yield from _in_order(blocks(pieces(part, size), b"sheetData", b"<row"))
     except NotPlain:
         pass
     else:
         return
     try:
         with workbook.open(sheet.part) as part:
-            yield from _in_order(blocks(rewritten(pieces(part)), b"sheetData", b"<row"))
+            yield from _in_order(blocks(rewritten(pieces(part, size)), b"sheetData", b"<row"))
     except NotPlain:
         raise Damaged from None
 
