@@ -88,8 +88,8 @@ def _message(parts: Parts) -> str:
 @router.get("/{job_id}/undoable", dependencies=[visits(Right.CHANGE)])
 def undoable(request: Request, job_id: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
     """Until when there is something to undo, by the target; asked for beside the view."""
-    said = api.workspace.undoable(api.job(job_id, visitor))
-    return fragment(request, "undoable.html", "said", {"said": said})
+    job = api.job(job_id, visitor)
+    return fragment(request, "undoable.html", "said", {"job": job, "said": api.workspace.undoable(job)})
 
 
 @router.get("/{job_id}/log", dependencies=[visits(Right.FILES)])
@@ -103,18 +103,15 @@ async def log(request: Request, job_id: str, api: CurrentApi, visitor: CurrentVi
             values |= await request.app.state.prefect.ask(job.flow_run_id, partial(_of_run, api, job.flow_run_id))
         except PrefectAway as error:
             values["away"] = str(error)
-    shown = fragment if is_fragment(request) else partial(_log_page, job=job)
-    return shown(request, "job_log.html", "log", values)
+    if is_fragment(request):
+        return fragment(request, "job_log.html", "log", values)
+    return page(request, "job_log.html", values)
 
 
 def _of_run(api: Api, run_id: str) -> Mapping[str, Any]:
     prefect = api.workspace.prefect
     lines = for_people.last_lines(prefect, run_id)
     return {"lines": lines, "link": for_people.page_of(prefect, "flow-run", run_id)}
-
-
-def _log_page(request: Request, template: str, block: str, values: Mapping[str, Any], job: Job) -> Response:
-    return page(request, template, values)
 
 
 @router.get("/{job_id}/partitions", dependencies=[visits(Right.READ)])

@@ -20,6 +20,7 @@
     if (turn === "ours" && now.dataset.turn === "yours") notify();
     said = words();
     turn = now.dataset.turn;
+    offerNotice();
   };
 
   const notify = () => {
@@ -32,13 +33,13 @@
 
   const offerNotice = () => {
     const button = $("notify");
-    if (!button || !mayNotify() || state()?.dataset.turn !== "ours") return;
-    button.hidden = false;
-    button.addEventListener("click", async () => {
+    if (wantsNotice || !mayNotify()) return;
+    button.hidden = turn !== "ours";
+    button.onclick = async () => {
       wantsNotice = (await Notification.requestPermission()) === "granted";
       button.hidden = wantsNotice;
       if (wantsNotice) $("notified").textContent = button.dataset.granted;
-    });
+    };
   };
 
   const isStream = (event) => event.target?.id === "stream" || event.detail?.ctx?.sourceElement?.id === "stream";
@@ -80,5 +81,5 @@
     dialog.showModal();
   });
 
-  document.addEventListener("DOMContentLoaded", () => { note(); offerNotice(); });
+  document.addEventListener("DOMContentLoaded", note);
 })();
