@@ -46,9 +46,9 @@ class LiveParts:
     async def of(self, job: Job, caller: Caller, code: str) -> Parts:
         """The parts of a job in a language, as this caller may see them."""
         shown = self.shown(job, caller)
-        # by the two-person rule it matters who somebody is while it waits for a yes
-        name = caller.name if job.awaits_confirmation else None
-        key = (job.id, shown.stamp, shown.rows_per_second, code, caller.role, caller.types, name)
+        if job.awaits_confirmation:  # what is shown depends on who looks, and on what they chose
+            return await asyncio.to_thread(self._make, shown, code)
+        key = (job.id, shown.stamp, shown.rows_per_second, code, caller.role, caller.types, caller.sees_only)
         task = self._made.get(key)
         if task is None:
             task = self._made[key] = asyncio.create_task(asyncio.to_thread(self._make, shown, code))

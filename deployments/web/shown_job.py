@@ -1,14 +1,17 @@
 """A job as its views show it: what may be done to it now, and what is said of it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api
 from batch_jobs.deployments.api.schemas import job_json
+from batch_jobs.deployments.web.choices import Choice, Choices
 from batch_jobs.flows.errors import NotUndoable
 from batch_jobs.flows.jobs.confirm_by_other import removed_rows
 from batch_jobs.flows.jobs.model import Job, JobEvent
@@ -16,6 +19,7 @@ from batch_jobs.flows.jobs.partitions import rest_text, to_show
 from batch_jobs.flows.jobs.plan import Section, sections
 from batch_jobs.flows.jobs.transitions import TRANSITIONS, Action, Status
 from batch_jobs.flows.jobs.undos import UNDO, UNDONE
+from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.result import ErrorEntry, PartitionEntry
 
 #: What a visitor may ask for beside a confirmation, in the order of the buttons.
@@ -93,8 +97,19 @@ class ShownJob:
 
     @property
     def removed_rows(self) -> int:
-        """How many rows it removes: who confirms it has to type that."""
-        return removed_rows(self.job.plan)
+        """How many rows it removes at most: who confirms it has to type that."""
+        return 0 if "removed" in self.choice.leave_out.kinds else removed_rows(self.job.plan)
+
+    @cached_property
+    def choice(self) -> Choice:
+        """What of it is ticked to be left out while it waits."""
+        waits = self.job.awaits_confirmation and self.may_see_files
+        return Choices(self.api.files).of(self.job.id) if waits else Choice(LeaveOut())
+
+    @property
+    def choice_stamp(self) -> str:
+        """Another one for another choice: what is confirmed has to be what was shown."""
+        return blake2b(json.dumps(self.choice.leave_out.as_json()).encode(), digest_size=8).hexdigest()
 
     @property
     def can_be_made_anew(self) -> bool:

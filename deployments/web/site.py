@@ -10,10 +10,20 @@ from batch_jobs.deployments.api.dependencies import Api
 from batch_jobs.deployments.web.beside_prefect import BesidePrefect
 from batch_jobs.deployments.web.errors import Asgi, Receive, Send, add_error_pages
 from batch_jobs.deployments.web.live_parts import LiveParts
-from batch_jobs.deployments.web.routes import history, job, job_moves, jobs, schedules, sign_in, static
+from batch_jobs.deployments.web.routes import (
+    correct,
+    history,
+    job,
+    job_moves,
+    jobs,
+    look,
+    schedules,
+    sign_in,
+    static,
+)
 from batch_jobs.deployments.web.sessions import Sessions
 
-ROUTERS = tuple(part.router for part in (static, sign_in, jobs, job, job_moves, history, schedules))
+ROUTERS = tuple(part.router for part in (static, sign_in, jobs, look, correct, job, job_moves, history, schedules))
 
 
 def _beginning(path: str) -> str:

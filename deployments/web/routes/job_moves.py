@@ -15,8 +15,8 @@ from batch_jobs.deployments.api.schemas import Confirm, UndoJob
 from batch_jobs.deployments.web.guard import CurrentVisitor, visits
 from batch_jobs.deployments.web.rendering import page
 from batch_jobs.deployments.web.routes.job import job_page
+from batch_jobs.deployments.web.shown_job import ShownJob
 from batch_jobs.flows.errors import JobUnknown
-from batch_jobs.flows.jobs.confirm_by_other import removed_rows
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.strategies.sdk.errors import BatchJobError, count_rows
 
@@ -45,13 +45,22 @@ def ask_cancel(request: Request, job_id: str, api: CurrentApi, visitor: CurrentV
 
 @router.post("/{job_id}/confirm", dependencies=[visits(Right.CHANGE)])
 def confirm(
-    request: Request, job_id: str, api: CurrentApi, visitor: CurrentVisitor, removed: Annotated[str, Form()] = ""
+    request: Request,
+    job_id: str,
+    api: CurrentApi,
+    visitor: CurrentVisitor,
+    removed: Annotated[str, Form()] = "",
+    choice: Annotated[str, Form()] = "",
 ) -> Response:
-    """Say yes to all that the preview found."""
+    """Say yes to what the preview found, but for what is ticked to be left out."""
 
     def act() -> Job:
-        require_typed(removed_rows(api.job(job_id, visitor).plan), removed)
-        return JobActions(api, visitor).confirm(job_id, Confirm.model_validate({}))
+        shown = ShownJob(api, api.job(job_id, visitor), visitor)
+        if shown.job.awaits_confirmation:  # else the service says what it is
+            if choice and choice != shown.choice_stamp:
+                raise InputWrong("what is left out was changed meanwhile: look at it again. Nothing was confirmed.")
+            require_typed(shown.removed_rows, removed)
+        return JobActions(api, visitor).confirm(job_id, Confirm(leave_out=shown.choice.leave_out or None))
 
     return _after(request, api, visitor, job_id, act)
 
