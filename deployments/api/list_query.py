@@ -67,7 +67,7 @@ class ListQuery:
         """Where the next page begins, ``None`` when this is not full or not in the order of cursors."""
         if not jobs or len(jobs) < self.page.limit or self.page.order != "created_at":
             return None
-        return _cursor(jobs[-1].created_at.isoformat(), jobs[-1].id)
+        return cursor_of(jobs[-1])
 
 
 @dataclass(frozen=True)
@@ -327,6 +327,11 @@ def _time(name: str, text: str) -> datetime:
         return parse_time(re.sub(r" (?=[0-9]{2}:[0-9]{2}$)", "+", text))  # a + in a query is a blank
     except (ValueError, OverflowError, OSError):
         raise InputWrong(f"{name} must be a date such as 2026-01-31T12:00:00Z, or seconds since 1970") from None
+
+
+def cursor_of(job: Job) -> str:
+    """Where in the order of a list the jobs after this one begin."""
+    return _cursor(job.created_at.isoformat(), job.id)
 
 
 def _cursor(*parts: str) -> str:

@@ -39,7 +39,7 @@ class Undos:
             raise NotUndoable(
                 f"{job.id} is {job.status}, and only a job that has ended can be undone; wait for it or cancel it first"
             )
-        undo = self._standing(job_id)
+        undo = self.standing(job_id)
         if undo is not None and not undo.result.rejected:
             raise NotUndoable(f"{job.id} was undone already, by {undo.id}; undo that one to have its changes again")
 
@@ -49,7 +49,7 @@ class Undos:
         Raises:
             NotUndoable: it is so.
         """
-        begun = [undo for undo in self._of(job.id) if undo.processing_at is not None]
+        begun = [undo for undo in self.of(job.id) if undo.processing_at is not None]
         if begun:
             raise NotUndoable(f"{job.id} was undone by {begun[0].id}, so that it cannot go on; create a new job")
 
@@ -70,10 +70,11 @@ class Undos:
             seen.add(job.id)
             yield job
 
-    def _standing(self, job_id: str) -> Job | None:
+    def standing(self, job_id: str) -> Job | None:
         """The undo of a job that is done, and was not undone itself."""
-        done = [undo for undo in self._of(job_id) if undo.status is Status.COMPLETED]
-        return next((undo for undo in done if self._standing(undo.id) is None), None)
+        done = [undo for undo in self.of(job_id) if undo.status is Status.COMPLETED]
+        return next((undo for undo in done if self.standing(undo.id) is None), None)
 
-    def _of(self, job_id: str) -> Sequence[Job]:
+    def of(self, job_id: str) -> Sequence[Job]:
+        """The undos of a job, the newest first, whatever became of them."""
         return self._store.naming(UNDO, UNDONE, job_id)

@@ -56,7 +56,7 @@ def show(request: Request, job_id: str, api: CurrentApi, visitor: CurrentVisitor
     job = api.job(job_id, visitor)
     changes, columns, reason = _find(api, visitor, job, request.query_params)
     values = {
-        "shown": ShownJob(job, visitor),
+        "shown": ShownJob(api, job, visitor),
         "rows": _rows(changes.entries),
         "next_cursor": changes.cursor,
         "columns": columns,
