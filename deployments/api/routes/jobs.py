@@ -27,7 +27,7 @@ from batch_jobs.deployments.api.schemas import (
 from batch_jobs.deployments.log import add_facts
 from batch_jobs.flows.access.target import holds_the_jobs
 from batch_jobs.flows.jobs.model import Job, Trigger
-from batch_jobs.flows.jobs.undos import UNDO, UNDONE
+from batch_jobs.flows.jobs.undos import UNDO, UNDONE, shown_plan
 from batch_jobs.strategies.sdk.context_fields import Names, named
 
 router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
@@ -147,7 +147,7 @@ def plan(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
     job = api.job(job_id, caller)
     if not job.shown_plan:
         raise NothingThere(f"{job.id} has no plan")
-    return JSONResponse({"plan": job.shown_plan})
+    return JSONResponse({"plan": shown_plan(job, api.visible(caller))})
 
 
 @router.post(
