@@ -129,6 +129,9 @@ class ChangesQuery:
             _wanted_key(keys),
             _percent(given, "change_percent_below"),
             _percent(given, "change_percent_above"),
+            _is_wanted(given, "emptied"),
+            _is_wanted(given, "filled"),
+            _text(given, "key_begins") or None,
         )
         return cls(wanted, _number(given, "limit", USUAL_CHANGES, LARGEST_LIMIT), _text(given, "cursor"))
 
@@ -173,6 +176,13 @@ def _wanted_key(keys: list[str]) -> WantedKey | None:
         return WantedKey.parse(keys)
     except ValueError as error:
         raise InputWrong(str(error)) from None
+
+
+def _is_wanted(given: Mapping[str, Value], name: str) -> bool:
+    text = _text(given, name)
+    if text not in (None, "true", "false"):
+        raise InputWrong(f"{name} must be true or false")
+    return text == "true"
 
 
 def _percent(given: Mapping[str, Value], name: str) -> float | None:
@@ -356,7 +366,19 @@ def _in_cursor(cursor: str) -> str:
     return text
 
 
-CHANGES_KNOWN = frozenset({"limit", "cursor", "kind", "column", "change_percent_below", "change_percent_above"})
+CHANGES_KNOWN = frozenset(
+    {
+        "limit",
+        "cursor",
+        "kind",
+        "column",
+        "change_percent_below",
+        "change_percent_above",
+        "emptied",
+        "filled",
+        "key_begins",
+    }
+)
 HISTORY_KNOWN = frozenset({"limit", "cursor", "table"})
 UPLOAD_KNOWN = frozenset({"limit", "offset", "cursor"})
 KNOWN = frozenset(

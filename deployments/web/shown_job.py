@@ -18,7 +18,7 @@ from batch_jobs.flows.jobs.model import Job, JobEvent
 from batch_jobs.flows.jobs.partitions import rest_text, to_show
 from batch_jobs.flows.jobs.plan import Section, sections
 from batch_jobs.flows.jobs.transitions import TRANSITIONS, Action, Status
-from batch_jobs.flows.jobs.undos import UNDO, UNDONE
+from batch_jobs.flows.jobs.undos import UNDO, UNDONE, shown_plan
 from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.result import ErrorEntry, PartitionEntry
 
@@ -169,15 +169,20 @@ class ShownJob:
 
     # What it found and left.
 
+    @cached_property
+    def whole_plan(self) -> Mapping[str, Any]:
+        """What its preview found, as the API shows it; nothing for those to whom it does not."""
+        return shown_plan(self.job, self.api.visible(self.caller)) if self.may_see_files else {}
+
     @property
     def plan(self) -> Sequence[Section]:
-        """What its preview found, as tables; nothing for those to whom the API does not show it."""
-        return sections(self.job.plan) if self.may_see_files else []
+        """The same as tables."""
+        return sections(self.whole_plan)
 
     @property
     def counts(self) -> Mapping[str, Any]:
         """How many rows are to be made, changed and so on, by its preview."""
-        counts = self.job.shown_plan.get("counts") if self.may_see_files else None
+        counts = self.whole_plan.get("counts")
         return counts if isinstance(counts, Mapping) else {}
 
     @cached_property

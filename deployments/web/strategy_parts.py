@@ -41,7 +41,7 @@ def own_part(strategies: Registry, shown: ShownJob, code: str) -> Markup | str |
     job = job_json(shown.job, shown.caller)
     try:
         template = _template(file, file.stat().st_mtime_ns, code)
-        return Markup(_whole(template, {"job": job, "plan": shown.job.shown_plan}))
+        return Markup(_whole(template, {"job": job, "plan": shown.whole_plan}))
     except Exception as error:  # whatever is wrong with it, the page has to be there
         logger.warning("%s cannot be shown: %s: %s", file, type(error).__name__, error)
         return f"{file.name}: {type(error).__name__}: {error}"

@@ -1,10 +1,11 @@
 """Which jobs can be undone, and which have been: an undo is a job of its own that names the one it takes back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from batch_jobs.flows.errors import NotUndoable
 from batch_jobs.flows.jobs.claims import Claims
-from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.model import Job, Visible
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Status
 
@@ -13,6 +14,27 @@ UNDO = "undo"
 #: In its context, the id of the job that it takes back.
 UNDONE = "job"
 OVER = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
+#: In its plan, rows that somebody changed since; of each ``by`` is the job that did.
+CHANGED_SINCE = ("rejects", "overwritten")
+
+
+def shown_plan(job: Job, visible: Visible) -> dict[str, Any]:
+    """The plan of a job for people; of an undo's with who created the jobs that changed rows since.
+
+    Args:
+        job: of any type.
+        visible: which of these jobs they may look at; who created others is not said.
+    """
+    plan = job.shown_plan
+    changed = {name: plan[name] for name in CHANGED_SINCE if job.type == UNDO and plan.get(name)}
+    ids = sorted({row["by"] for rows in changed.values() for row in rows if row["by"]})
+    jobs = visible(ids) if ids else {}
+    return plan | {name: [_with_creator(row, jobs) for row in rows] for name, rows in changed.items() if jobs}
+
+
+def _with_creator(row: dict[str, Any], jobs: Mapping[str, Job]) -> dict[str, Any]:
+    job = jobs.get(row["by"] or "")
+    return row if job is None else {**row, "created_by": job.created_by}
 
 
 class Undos:

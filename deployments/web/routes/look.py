@@ -28,7 +28,7 @@ from batch_jobs.strategies.sdk.leaving_out import Kind
 LIMIT = 200  # cells of a page
 KINDS = get_args(Kind)
 #: What is asked for as the API has it.
-ASKED = ("kind", "column", "key", "cursor")
+ASKED = ("kind", "column", "key", "key_begins", "emptied", "filled", "cursor")
 
 router = APIRouter(prefix="/jobs/{job_id}/changes")
 
