@@ -1,6 +1,7 @@
 """Fixtures of all tests: real databases, one real Prefect server, a home of one's own."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,40 @@ from batch_jobs.strategies.sdk.database import make_engine
 from support.postgres import FreshDatabases, GivenPostgres, own_postgres
 from support.servers import prefect_server as run_prefect_server
 
-# No test fails for being slow on a busy machine.
-settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TESTS = Path(__file__).parent
+
+# No test fails for being slow on a busy machine; in CI the examples are the same each time, so more find nothing more.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("unhurried")
+
+# Tests and what they import are compiled once, not in each process of each run, though the environment asks for it.
+sys.dont_write_bytecode = False
+
+
+#: Files that take minutes, those that take most of them first.
+LONGEST = (
+    "partitions/test_partition_processes.py",
+    "scenarios/test_prefect_away.py",
+    "partitions/test_dask.py",
+    "scenarios/test_processes.py",
+    "integration/test_docs.py",
+    "scenarios/test_dying_process.py",
+    "partitions/test_ray.py",
+    "faults/test_kill_commerce.py",
+    "scenarios/test_lost_machines.py",
+    "scenarios/test_rolling_release.py",
+    "scenarios/test_deployments.py",
+    "faults/test_kill.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: with several workers, none of them has one left when the others are done."""
+    """What takes longest begins first: with several workers, none of them has much left when the others are done."""
+    longest = {TESTS / name: place for place, name in enumerate(LONGEST)}
     slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (longest.get(item.path, len(longest)), item.path not in slow))
 
 
 @pytest.fixture(scope="session")
