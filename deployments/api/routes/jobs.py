@@ -1,7 +1,8 @@
 """The routes of jobs: Medusa v1's five, and what else can be done to one."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -18,6 +19,7 @@ from batch_jobs.deployments.api.schemas import (
     FIELDS,
     MEDUSA_FIELDS,
     Confirm,
+    Correct,
     CreateJob,
     UndoJob,
     event_json,
@@ -26,6 +28,7 @@ from batch_jobs.deployments.api.schemas import (
 )
 from batch_jobs.deployments.log import add_facts
 from batch_jobs.flows.access.target import holds_the_jobs
+from batch_jobs.flows.jobs.given_corrections import Corrected, rows_of_file
 from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.flows.jobs.undos import UNDO, UNDONE
 from batch_jobs.strategies.sdk.context_fields import Names, named
@@ -183,6 +186,41 @@ def undo(
 
 
 @router.post(
+    "/{job_id}/correct",
+    dependencies=[requires(Right.CHANGE)],
+    status_code=201,
+    summary="Correct rows that a job has refused",
+    response_class=JSONResponse,
+    responses={201: ONE_JOB, **refusals(401, 403, 404, 409, 422, *OF_BODIES)},
+    openapi_extra=openapi.body(Correct),
+)
+def correct(
+    job_id: str,
+    body: Annotated[Correct, json_body(Correct)],
+    api: CurrentApi,
+    caller: CurrentCaller,
+    idempotency_key: Key = None,
+) -> Response:
+    """Record the job that corrected rows go in with: in the place of the one that waits, or beside one that is done."""
+    known = api.job(job_id, caller)
+    caller.require_type(known.type)
+    access = FileAccess(api, caller)
+    job = api.workspace.job_corrections.correct(
+        known,
+        _corrected(api, access, body),
+        access.check_context,
+        dry_run=body.dry_run,
+        created_by=caller.name,
+        trigger=Trigger.API,
+        idempotency_key=_scoped(idempotency_key, caller),
+        tables=caller.tables,
+    )
+    add_facts(action="correct", job=job.id, corrected=known.id, dry_run=job.dry_run)
+    api.starter.notify(job)
+    return _one(api, job, caller, 201)
+
+
+@router.post(
     "/{job_id}/confirm",
     dependencies=[requires(Right.CHANGE)],
     summary="Confirm a job",
@@ -227,6 +265,15 @@ for _name, _what in {
     "retry": "Try a failed job again, under the same id and from its last checkpoint.",
 }.items():
     _add_action(_name, _what)
+
+
+def _corrected(api: Api, access: FileAccess, body: Correct) -> Iterable[Corrected]:
+    if (body.rows is None) == (body.file_key is None):
+        raise InputWrong("give either rows or file_key")
+    if body.file_key is None:
+        return [Corrected(row.line, row.cells, row.file) for row in body.rows or ()]
+    key = access.readable(body.file_key)
+    return rows_of_file(partial(api.files.open, key), key)
 
 
 def _check_undo(api: Api, caller: Caller, job_id: str) -> None:
