@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from batch_jobs.flows.errors import CorrectionRefused, JobMoved
 from batch_jobs.flows.jobs.given_corrections import Corrected, GivenCorrections, MergedRows
 from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.rejects import JobRejects, RejectedRow, input_files
 from batch_jobs.flows.jobs.service import MOVE_TRIES, BatchJobService, JobOptions
@@ -123,6 +124,7 @@ class JobCorrections:
         job: Job,
         rows: Iterable[Corrected],
         check_context: CheckContext | None = None,
+        worker: ProcessIdentity | None = None,
         **options: Unpack[JobOptions],
     ) -> Job:
         """Let corrected rows go in: with the whole input while the job waits for its yes, else by a job of their own.
@@ -134,6 +136,7 @@ class JobCorrections:
             job: whose rows, as it was read.
             rows: with the cells that are other than they were.
             check_context: see ``CheckContext``.
+            worker: the process that is going to run the new job.
             options: of the new job; ``belongs_to`` is set here.
 
         Raises:
@@ -145,7 +148,7 @@ class JobCorrections:
         context = made.context
         if check_context is not None:
             context = dict(check_context(self._strategies().get(job.type).Context, context))
-        return self._record(made, context, options)
+        return self._record(made, context, worker, options)
 
     def prepare(
         self, job: Job, rows: Iterable[Corrected], by: str | None = None, idempotency_key: str | None = None
@@ -287,7 +290,9 @@ class JobCorrections:
                     shutil.copyfileobj(held, stream)
         return key, digest.hexdigest()[:32]
 
-    def _record(self, made: Correction, context: dict[str, Any], options: JobOptions) -> Job:
+    def _record(
+        self, made: Correction, context: dict[str, Any], worker: ProcessIdentity | None, options: JobOptions
+    ) -> Job:
         job = made.job
         wanted: JobOptions = {"tables": job.tables, "partitions": job.partitions, **options}
         wanted["belongs_to"] = job.id
@@ -297,10 +302,10 @@ class JobCorrections:
         if made.replaces:
             wanted["dry_run"] = job.dry_run
         if not (made.replaces and job.awaits_confirmation):
-            return self._service.record(job.type, context, **wanted)
+            return self._service.record(job.type, context, worker=worker, **wanted)
         for _ in range(MOVE_TRIES):
             try:
-                return self._service.replace(job, context, str(made.head), **wanted)
+                return self._service.replace(job, context, str(made.head), worker, **wanted)
             except JobMoved:
                 job = self._service.get(job.id)
                 self._is_whole(job, wanted.get("idempotency_key"))
