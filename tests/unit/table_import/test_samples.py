@@ -114,6 +114,7 @@ CASES: list[tuple[str, str | bytes, dict[str, Any]]] = [
     ("in.txt", "code;price\nA;1\nB;x\n", {"format": "csv"}),
     ("in.jsonl", '{"code":"A","price":1}\n{"code":"B","price":"x"}\nno\n{"code":"C","price":2,"stock":"y"}\n', {}),
     ("in.xlsx", BOOK, {"skip_rows": 1, "skip_footer": 1}),
+    ("in.csv", "code,price\nA,1\nB,x\n,2\n", {"defaults": {"code": "none", "stock": "7"}}),
     ("in.csv.gz", gzip.compress(b"code,price\nA,1\nB,x\n"), {}),
 ]
 
@@ -127,7 +128,8 @@ def test_what_the_sample_says_of_rows_is_what_the_preview_says(case: int, sample
 
     assert (found.refusal, list(found.problems)) == (None, [])
     assert found.described == job.plan["file"]
-    assert {one.name: one.target for one in found.columns if one.target} == job.plan["mapping"]
+    from_file = {name: column for name, column in job.plan["mapping"].items() if not name.endswith(" (default)")}
+    assert {one.name: one.target for one in found.columns if one.target} == from_file
     said = {(row.line, row.problem) for row in found.rows if row.problem}
     for place, column in enumerate(found.columns):
         said |= {(row.line, f"{column.name}: {problem}") for row in found.rows if (problem := row.cells[place].problem)}
@@ -146,10 +148,32 @@ def test_the_types_of_a_new_table_are_those_that_the_preview_finds(case: int, sa
 
     assert (found.target, found.target_exists, list(found.problems)) == ("new_ones", False, [])
     created = {one["name"]: one["why"] for one in job.plan["creates"]}
-    assert {one.target: one.why for one in found.columns if one.target} == created
-    assert {one.name: one.type for one in found.target_columns} == {
-        one.target: one.found_type for one in found.columns if one.target
-    }
+    by_default = {one.name: "defaults gives it to every row" for one in found.target_columns if not one.source}
+    assert {one.target: one.why for one in found.columns if one.target} | by_default == created
+    found_types = {one.target: one.found_type for one in found.columns if one.target}
+    assert {one.name: one.type for one in found.target_columns if one.source} == found_types
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "guessed"),
+    [
+        ("a;b\n1,5;x\n2;y\n", {}, {"decimal": ","}),
+        ("a;b\n1.234,5;1\n2,0;2\n", {}, {"decimal": ",", "thousands": "."}),
+        ("a;b\n1,5;1.5\n", {}, {}),
+        ("a;b\n1,5;x\n", {"decimal": ","}, {}),
+        ("a,b\n31.12.2026,1/2/2026\n", {}, {"date_format": {"a": "%d.%m.%Y"}}),
+        ("a,b\n12/31/2026,x\n01/02/2026,y\n", {}, {"date_format": {"a": "%m/%d/%Y"}}),
+        ("a,b\n1.5,2026-12-31\n", {}, {}),
+    ],
+)
+def test_options_that_would_read_more_are_proposed_and_not_taken(
+    sample: Sample, content: str, given: dict[str, Any], guessed: dict[str, Any]
+):
+    found = sample(content, **given)
+    assert dict(found.guesses) == guessed
+    if guessed:
+        taken = types(sample(content, **given, **guessed))
+        assert sum(type != "text" for type in taken.values()) > sum(type != "text" for type in types(found).values())
 
 
 def test_without_a_table_yet_the_columns_and_their_types_are_known(sample: Sample):
@@ -346,6 +370,18 @@ def test_only_the_beginning_of_a_large_file_is_read(
     assert (found.refusal, len(found.rows)) == (None, 20)
     assert cells(found, "code")[19] == ("code 19", "code 19", None)
     assert sum(read) < len(content) * 0.75, (sum(read), len(content))
+
+
+@pytest.mark.usefixtures("prices")
+def test_a_default_is_seen_at_the_column_that_it_is_for(sample: Sample):
+    found = sample("code,price\nA,\n", table="prices", defaults={"price": "1,5", "stock": "3"}, decimal=",")
+    assert cells(found, "price") == [(None, "1.50", None)]
+    assert {one.name: (one.default, one.source) for one in found.target_columns if one.default} == {
+        "price": ("1,5", "price"), "stock": ("3", None)
+    }  # fmt: skip
+    wrong = sample("code,price\nA,1\n", table="prices", defaults={"stock": "x"})
+    assert list(wrong.problems) == ["defaults gives stock a value that it cannot hold: 'x' is not a whole number"]
+    assert cells(wrong, "price") == [("1", "1.00", None)]
 
 
 @pytest.mark.usefixtures("prices")
