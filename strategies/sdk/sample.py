@@ -8,6 +8,8 @@ from typing import Any
 
 #: Where a job's plan says by ``header_of`` which columns its file has.
 HEADER = "_header"
+#: Characters of a cell that are shown.
+LONGEST = 1_000
 
 
 def header_of(columns: Iterable[str]) -> str:
@@ -80,6 +82,17 @@ class SampleCell:
     value: str | None = None
     problem: str | None = None
     is_left: bool = False
+
+    @classmethod
+    def of(
+        cls, raw: str | None, value: str | None = None, problem: str | None = None, is_left: bool = False
+    ) -> "SampleCell":
+        """A cell whose texts are cut where they are longer than anybody reads."""
+        return cls(_cut(raw), _cut(value), problem, is_left)
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 @dataclass(frozen=True)

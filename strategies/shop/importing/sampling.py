@@ -109,7 +109,7 @@ def _rows(raw: Reader, reader: Reader, mapping: ColumnMapping, columns: Sequence
     for line, cells in _by_line(raw)[0].items():
         read = made.get(line, {})
         shown = [
-            SampleCell(cells.get(one.name), read.get(mapping.columns[one.target]) if one.target else None)
+            SampleCell.of(cells.get(one.name), read.get(mapping.columns[one.target]) if one.target else None)
             for one in columns
         ]
         found.append(SampleRow(line, shown, problems.get(line)))

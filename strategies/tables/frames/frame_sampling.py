@@ -48,13 +48,13 @@ def _made(checked: Checked, columns: list[str], mapping: dict[str, str]) -> Iter
     values = {column: texts_of(checked.rows.column(column)) for column in mapping.values()}
     for index, line in enumerate(lines.tolist()):
         why, row = reasons.get(line, {}), row_as_text(table, index)
-        cells = [SampleCell(row.get(name), problem=why.get(name)) for name in columns]
+        cells = [SampleCell.of(row.get(name), problem=why.get(name)) for name in columns]
         places = [index] if origin is None else np.flatnonzero(origin.rows == index).tolist()
         made = [
-            {column: SampleCell(None, values[column][place], why.get(name)) for name, column in mapping.items()}
+            {column: SampleCell.of(None, values[column][place], why.get(name)) for name, column in mapping.items()}
             for place in places
         ]
         other = next((message for column, message in why.items() if column not in (*columns, *mapping)), None)
         yield SampleRow(line, cells, why.get(None) or other, made)
     for bad in batch.bad_rows:
-        yield SampleRow(bad.line, [SampleCell(bad.row.get(name)) for name in columns], bad.message)
+        yield SampleRow(bad.line, [SampleCell.of(bad.row.get(name)) for name in columns], bad.message)

@@ -245,14 +245,14 @@ def _sampled(checked: Checked, columns: list[str], mapping: dict[str, str]) -> I
         is_left = left is not None and bool(left[index])
         has_value = name in values and problem is None and not is_left
         text = raw[name][index] if name in raw else None
-        return SampleCell(text, values[name][index] if has_value else None, problem, is_left)
+        return SampleCell.of(text, values[name][index] if has_value else None, problem, is_left)
 
     for index, line in enumerate(batch.lines.to_pylist()):
         why = reasons.get(line, {})
         cells = [cell(name, index, why.get(name)) for name in columns]
         yield SampleRow(line, cells, why.get(None) or why.get(SURPLUS_COLUMN))
     for bad in batch.bad_rows:
-        yield SampleRow(bad.line, [SampleCell(bad.row.get(name)) for name in columns], bad.message)
+        yield SampleRow(bad.line, [SampleCell.of(bad.row.get(name)) for name in columns], bad.message)
 
 
 def reasons_of(checked: Checked) -> dict[int, dict[str | None, str]]:

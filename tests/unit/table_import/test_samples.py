@@ -5,12 +5,13 @@ import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import model_validator
 from sqlalchemy import Engine, inspect, text
 
 from batch_jobs.flows.access.target import TargetAccess
@@ -19,6 +20,7 @@ from batch_jobs.flows.settings import Settings
 from batch_jobs.strategies.sdk.errors import StrategyUnknown
 from batch_jobs.strategies.sdk.registry import load_strategies
 from batch_jobs.strategies.sdk.sample import FileSample
+from batch_jobs.strategies.table_import import TableImport
 from support.importing import Importing
 from support.workbooks import workbook
 
@@ -390,6 +392,36 @@ def test_a_cell_that_changes_nothing_says_so(sample: Sample):
     assert [row.cells[2].is_left for row in found.rows] == [True, False]
 
 
+def test_a_cell_that_is_longer_than_anybody_reads_is_cut(sample: Sample):
+    found = sample(f"a\n{'x' * 100_000}\n")
+    assert cells(found, "a")[0][:2] == ("x" * 999 + "…",) * 2
+
+
 def test_the_number_of_rows_is_the_askers_choice(sample: Sample, tmp_path: Path):
     content = "a\n" + "".join(f"{number}\n" for number in range(100))
     assert [len(sample(content, rows=rows).rows) for rows in (1, 20, 100, 500)] == [1, 20, 100, 100]
+
+
+class NeedyImport(TableImport):
+    """Counts on fields that may be missing yet."""
+
+    identifier, batch_type = "needy-strategy", "needy"
+
+    class Context(TableImport.Context):  # type: ignore[name-defined,misc]
+        @model_validator(mode="after")
+        def check(self) -> Self:
+            self.table.upper()
+            return self
+
+
+def test_a_context_whose_own_check_counts_on_what_is_missing_is_a_line(target: Engine, importing: Importing):
+    registry = load_strategies()
+    registry.by_type["needy"] = NeedyImport
+    access = TargetAccess(Settings(target_url=target.url.render_as_string(hide_password=False)))
+    samples = Samples(lambda: registry, lambda: target, lambda: importing.files, access, lambda: None)  # type: ignore[arg-type,return-value]
+    key = importing.put("a\n1\n")
+    missing, whole = (samples.of("needy", {"file_key": key, **given}) for given in ({}, {"table": "new_ones"}))
+    assert missing is not None
+    assert whole is not None
+    assert missing.refusal == "the fields that are still missing are needed to look at the file"
+    assert (whole.refusal, len(whole.rows)) == (None, 1)
