@@ -168,6 +168,8 @@ class JobCorrections:
                     "file by a job of its own"
                 )
             key, digest = self._keep(job, head, merged)
+            if not is_whole:
+                self._refuse_corrected(job, key, merged)
         return Correction(job, {**values, FIELD: key}, head, is_whole, digest)
 
     def successors(self, job: Job) -> list[Job]:
@@ -219,8 +221,6 @@ class JobCorrections:
         cells = count = 0
         groups: set[str] = set()
         with self._rejects.rows_of(job) as refused, GivenCorrections(job.id, rows, files) as given:
-            if not is_whole:
-                self._refuse_corrected(job, given)
             for row, other in given.among(refused):
                 if not other:
                     continue
@@ -257,18 +257,18 @@ class JobCorrections:
         given: str | list[str] = next((job.context[name] for name in FILE_FIELDS if job.context.get(name)), [])
         return [key for entry in ([given] if isinstance(given, str) else given) for key in self._files.matching(entry)]
 
-    def _refuse_corrected(self, job: Job, given: GivenCorrections) -> None:
-        """Let no row go in twice.
+    def _refuse_corrected(self, job: Job, key: str, rows: MergedRows) -> None:
+        """Let no row go in twice; the same corrections are those of the same job.
 
         Raises:
             CorrectionRefused: a job that belongs to this one has it.
         """
         for other in self.successors(job):
-            key = other.context.get(FIELD)
-            if other.status is Status.CANCELED or not key or not self._files.exists(key):
+            known = other.context.get(FIELD)
+            if other.status is Status.CANCELED or known in (None, key) or not self._files.exists(known):
                 continue
-            for row in Corrections(self._files, key).rows():
-                if row.number in given:
+            for row in Corrections(self._files, known).rows():
+                if row.number in rows:
                     files = tuple(input_files(job))
                     place = named(row.number, files if len(files) > 1 else ())
                     raise CorrectionRefused(

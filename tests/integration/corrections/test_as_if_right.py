@@ -46,7 +46,7 @@ def as_csv(rows: list[Row], extra: set[int]) -> bytes:
 
 
 def as_jsonl(rows: list[Row], extra: set[int]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+    return "".join(json.dumps({name: cell or None for name, cell in row.items()}) + "\n" for row in rows).encode()
 
 
 def as_xlsx(rows: list[Row], extra: set[int]) -> bytes:
@@ -64,11 +64,10 @@ FORMATS = {"csv": (as_csv, 2), "jsonl": (as_jsonl, 1), "xlsx": (as_xlsx, 2)}
 
 def outcome(workspace: Workspace, job: Job) -> tuple[Any, ...]:
     result = job.result
-    rejects = [(row.line, row.bad, row.reasons) for row in workspace.job_rejects.page(job, limit=100).rows]
+    rows, name = workspace.job_rejects.page(job, limit=100).rows, job.context["table"]
+    rejects = [(row.line, row.bad, [reason.replace(name, "goods") for reason in row.reasons]) for row in rows]
     with workspace.target.connect() as connection:
-        table = connection.execute(
-            text(f"SELECT code, CAST(price AS float), stock FROM {job.context['table']} ORDER BY 1, 2, 3")
-        )
+        table = connection.execute(text(f"SELECT code, CAST(price AS float), stock FROM {name} ORDER BY 1, 2, 3"))
         found = [tuple(row) for row in table]
     return found, result.created, result.updated, result.unchanged, result.removed, result.rejected, rejects
 

@@ -14,11 +14,12 @@ from support.phases import finished, previewed, put, waiting
 from support.shop import base
 
 PRODUCTS = (
-    "Product Handle;Product Title;Variant Title;Variant SKU;Price EUR;Option 1 Name;Option 1 Value\n"
-    "mug;Mug;Blue;MUG-B;12.50;Colour;Blue\n"
-    "mug;Mug;Red;MUG-R;dear;Colour;Red\n"
-    "pot;Pot;One;POT;39;Size;One\n"
-    "cup;Cup;One;CUP;cheap;Size;One\n"
+    "Product Handle;Product Title;Variant Title;Variant SKU;Price EUR;Option 1 Name;Option 1 Value;"
+    "Variant Inventory Quantity\n"
+    "mug;Mug;Blue;MUG-B;12.50;Colour;Blue;4\n"
+    "mug;Mug;Red;MUG-R;dear;Colour;Red;4\n"
+    "pot;Pot;One;POT;39;Size;One;4\n"
+    "cup;Cup;One;CUP;cheap;Size;One;4\n"
 )
 
 
