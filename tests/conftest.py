@@ -25,7 +25,6 @@ settings.load_profile("unhurried")
 # Tests and what they import are compiled once, not in each process of each run, though the environment asks for it.
 sys.dont_write_bytecode = False
 
-
 #: Files that take minutes, those that take most of them first.
 LONGEST = (
     "partitions/test_partition_processes.py",
@@ -43,11 +42,41 @@ LONGEST = (
 )
 
 
+#: What these try is the same on every database but for its last step: on PostgreSQL it is among what takes long.
+SQLITE_FIRST = (
+    "unit/frames/test_frame_export.py",
+    "unit/frames/test_frame_import.py",
+    "unit/shop/test_file_edges.py",
+    "unit/shop/test_formulas_in_files.py",
+    "unit/shop/test_layouts.py",
+    "unit/shop/test_product_import_cases.py",
+    "unit/shop/test_product_import_columns.py",
+    "unit/shop/test_product_import_edges.py",
+    "unit/shop/test_product_import_errors.py",
+    "unit/shop/test_product_import_preview.py",
+    "unit/shop/test_product_round_trip.py",
+    "unit/shop/test_shop_files.py",
+    "unit/table_export/test_export_options.py",
+    "unit/table_export/test_round_trip.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first: with several workers, none of them has much left when the others are done."""
+    sqlite_first = {TESTS / name for name in SQLITE_FIRST}
+    for item in items:
+        if item.path in sqlite_first and _is_on_postgresql(item):
+            item.add_marker(pytest.mark.long)
     longest = {TESTS / name: place for place, name in enumerate(LONGEST)}
     slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")}
     items.sort(key=lambda item: (longest.get(item.path, len(longest)), item.path not in slow))
+
+
+def _is_on_postgresql(item: pytest.Item) -> bool:
+    """Whether its fixture of a database, which is on each, is on PostgreSQL here."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return "postgres" in (params.get("target_url"), params.get("open_shop"))
 
 
 @pytest.fixture(scope="session")
