@@ -8,8 +8,9 @@ import pyarrow as pa
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import PermanentError
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.rejected_rows import ARROW
 from batch_jobs.strategies.sdk.sample import FileColumn, FileSample, SampleCell, SampleRow, TargetColumn
-from batch_jobs.strategies.shop.importing.columns import ARROW, ColumnMapping
+from batch_jobs.strategies.shop.importing.columns import ColumnMapping
 from batch_jobs.strategies.shop.importing.formulas import WithMarkedFormulas
 from batch_jobs.strategies.shop.layouts.reading import in_layout
 from batch_jobs.strategies.tables.formats.arrow_text import row_as_text
