@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.lines import LINES_OF_A_FILE
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY
+from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, GROUP, KEY
 from batch_jobs.strategies.tables.undoing import keeping
 from batch_jobs.strategies.tables.undoing.blocks import Fate
 from batch_jobs.strategies.tables.undoing.log import Logged
@@ -40,7 +40,8 @@ class Rejecting:
         for index, kept in sorted(fate.kept.items()):
             row: dict[str, str | None] = {"table": changed.table} if self._has_several else {}
             row |= {name[1:]: cells[index] for name, cells in taken.items()}
-            line = keeping.line_of(changed, index)
+            # of a line of a shop's file rows of several tables are made, each a reject of its own
+            line = None if GROUP in changed.rows.column_names else keeping.line_of(changed, index)
             number = NO_FILE * LINES_OF_A_FILE + before + index + 1 if line is None else line
             self._job.reject(number, kept.column, kept.message, row)
             found.append(keeping.shown(changed, index, kept))
