@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: a real one from PyPI that lies in memory, and databases of it that are emptied and used again."""
+"""PostgreSQL for tests: a real one from PyPI that lies in memory, and databases that are emptied and used again."""
 
 import os
 import shutil
