@@ -114,6 +114,7 @@ class FreshDatabases:
         try:
             self._administer(f"ALTER DATABASE {emptied} RENAME TO {name}")
         except (InvalidCatalogName, ObjectInUse):
+            self._administer(f"DROP DATABASE IF EXISTS {emptied} WITH (FORCE)")
             return False
         return True
 
