@@ -21,6 +21,7 @@ from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.strategies.tables.changes.reading import KINDS, ChangeFilter, WantedKey
 
 USUAL_LIMIT = 10
+CHANGES_FORMATS = ("csv", "xlsx")
 USUAL_CHANGES = 100
 LARGEST_PERCENT = 1_000_000
 LARGEST_LIMIT = 500
@@ -67,7 +68,7 @@ class ListQuery:
         """Where the next page begins, ``None`` when this is not full or not in the order of cursors."""
         if not jobs or len(jobs) < self.page.limit or self.page.order != "created_at":
             return None
-        return _cursor(jobs[-1].created_at.isoformat(), jobs[-1].id)
+        return cursor_of(jobs[-1])
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,35 @@ class ChangesQuery:
             _wanted_key(keys),
             _percent(given, "change_percent_below"),
             _percent(given, "change_percent_above"),
+            _is_wanted(given, "emptied"),
+            _is_wanted(given, "filled"),
+            _text(given, "key_begins") or None,
         )
         return cls(wanted, _number(given, "limit", USUAL_CHANGES, LARGEST_LIMIT), _text(given, "cursor"))
+
+
+@dataclass(frozen=True)
+class ChangesFileQuery:
+    """Which of a job's changes are asked for as a file, and in which format."""
+
+    wanted: ChangeFilter
+    format: str
+
+    @classmethod
+    def parse(cls, pairs: Iterable[tuple[str, str]]) -> "ChangesFileQuery":
+        """Read the pairs of a query.
+
+        Raises:
+            InputWrong: in Medusa's words: an unknown parameter, a value of the wrong kind.
+        """
+        listed = list(pairs)
+        paged = [name for name, _ in listed if name in ("limit", "cursor")]
+        if paged:
+            raise InputWrong(f"property {paged[0]} should not exist")
+        format = next((text for name, text in listed if name == "format"), "csv")
+        if format not in CHANGES_FORMATS:
+            raise InputWrong(f"format must be one of {', '.join(CHANGES_FORMATS)}")
+        return cls(ChangesQuery.parse(pair for pair in listed if pair[0] != "format").wanted, format)
 
 
 @dataclass(frozen=True)
@@ -175,6 +203,13 @@ def _wanted_key(keys: list[str]) -> WantedKey | None:
         raise InputWrong(str(error)) from None
 
 
+def _is_wanted(given: Mapping[str, Value], name: str) -> bool:
+    text = _text(given, name)
+    if text not in (None, "true", "false"):
+        raise InputWrong(f"{name} must be true or false")
+    return text == "true"
+
+
 def _percent(given: Mapping[str, Value], name: str) -> float | None:
     text = _text(given, name)
     if text is None:
@@ -217,6 +252,7 @@ def _filter(given: Mapping[str, Value]) -> JobFilter:
     return JobFilter(
         created_by=_text(given, "created_by"),
         trigger=_choice(given, "trigger", Trigger),
+        belongs_to=_text(given, "belongs_to"),
         statuses=[_one_of("status", text, Status) for text in _texts("status", given["status"])]
         if "status" in given
         else None,
@@ -329,6 +365,11 @@ def _time(name: str, text: str) -> datetime:
         raise InputWrong(f"{name} must be a date such as 2026-01-31T12:00:00Z, or seconds since 1970") from None
 
 
+def cursor_of(job: Job) -> str:
+    """Where in the order of a list the jobs after this one begin."""
+    return _cursor(job.created_at.isoformat(), job.id)
+
+
 def _cursor(*parts: str) -> str:
     return urlsafe_b64encode("|".join(parts).encode()).decode().rstrip("=")
 
@@ -351,7 +392,19 @@ def _in_cursor(cursor: str) -> str:
     return text
 
 
-CHANGES_KNOWN = frozenset({"limit", "cursor", "kind", "column", "change_percent_below", "change_percent_above"})
+CHANGES_KNOWN = frozenset(
+    {
+        "limit",
+        "cursor",
+        "kind",
+        "column",
+        "change_percent_below",
+        "change_percent_above",
+        "emptied",
+        "filled",
+        "key_begins",
+    }
+)
 HISTORY_KNOWN = frozenset({"limit", "cursor", "table"})
 UPLOAD_KNOWN = frozenset({"limit", "offset", "cursor"})
 KNOWN = frozenset(
@@ -368,5 +421,6 @@ KNOWN = frozenset(
         "status",
         "created_by",
         "trigger",
+        "belongs_to",
     }
 )

@@ -111,7 +111,7 @@ def _values(api: Api, visitor: Caller, job: Job, cursor: str, column: str) -> di
     draft = Drafts(api.files).of(job.id)
     checked, refusal = _check(api, visitor, job, draft, found.rows)
     return {
-        "shown": ShownJob(job, visitor),
+        "shown": ShownJob(api, job, visitor),
         "found": found,
         "rows": [
             ShownRow(row, draft.of(row), checked.get((row.line or 0, row.file)) if draft.of(row) else None)

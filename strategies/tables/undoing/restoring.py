@@ -1,27 +1,28 @@
 """Putting rows of a block back, in the transaction of a chunk."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, GROUP, KEY, LINE, ChangedRows
-from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Removal, Removed, refers_to_itself
-from batch_jobs.strategies.tables.databases.savepoint import savepoint
+from batch_jobs.strategies.sdk.database import driver_of
+from batch_jobs.strategies.tables.changes.blocks import KEY, ChangedRows
+from batch_jobs.strategies.tables.databases.loading import STAGE, Removal, Removed, refers_to_itself
 from batch_jobs.strategies.tables.importing.bisect import bisect, bisect_in_any_order
 from batch_jobs.strategies.tables.undoing import keeping
-from batch_jobs.strategies.tables.undoing.blocks import Block, Blocks, Fate, judge, referred_to
-from batch_jobs.strategies.tables.undoing.keeping import Kept, Why
+from batch_jobs.strategies.tables.undoing.blocks import Block, Blocks, Fate, judge, overwritten, referred_to
+from batch_jobs.strategies.tables.undoing.groups import Fates, together
+from batch_jobs.strategies.tables.undoing.left_out import LeftOutOfChunk
 from batch_jobs.strategies.tables.undoing.log import Logged, LoggedChunk
 from batch_jobs.strategies.tables.undoing.rejecting import name_authors
 from batch_jobs.strategies.tables.undoing.since import Later
+from batch_jobs.strategies.tables.undoing.tables import UndoTable
 
+#: Rows removed at once for which making an index would not pay.
+FEW = 100
 AT_THE_SAME_MOMENT = "was not put back: somebody wrote it at the same moment, or a trigger kept it as it is"
-
-
-class _Torn(Exception):
-    """Of rows that go back together, some stay."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Restoring:
         job_id: the job that is undone.
         connection: of the chunk.
         is_last: whether no other chunk follows.
+        left_out: what the confirmation leaves out of the chunk.
         force: whether rows that somebody changed since are put back too.
     """
 
@@ -39,29 +41,21 @@ class Restoring:
     connection: Connection
     is_last: bool
     force: bool
+    left_out: LeftOutOfChunk
 
-    def chunk(self, blocks: Blocks, chunk: LoggedChunk) -> list[tuple[Logged, Fate]]:
+    def chunk(self, blocks: Blocks, chunk: LoggedChunk) -> Fates:
         """Put back what one chunk of the job changed, of each group all rows or none."""
-        torn: frozenset[str] = frozenset()
-        reasons: dict[tuple[int, int], Kept] = {}
-        while True:
-            try:
-                with savepoint(self.connection):
-                    fates = [(logged, self._logged(blocks, logged, torn)) for logged in chunk.blocks]
-                    more = frozenset().union(*(_torn(logged, fate) for logged, fate in fates)) - torn
-                    if more:
-                        reasons |= _reasons(fates)
-                        raise _Torn
-                later = Later(self.job_id, chunk)
-                for logged, fate in fates:
-                    fate.kept |= {row: reasons.get((logged.number, row), kept) for row, kept in fate.kept.items()}
-                    name_authors(self.connection, logged, later, fate, list(range(len(logged.changed))))
-                return fates
-            except _Torn:
-                torn |= more
+
+        def restored(torn: frozenset[str]) -> Fates:
+            return [(logged, self._logged(blocks, logged, torn)) for logged in chunk.blocks]
+
+        later, fates = Later(self.job_id, chunk), together(self.connection, restored)
+        for logged, fate in fates:
+            name_authors(self.connection, logged, later, fate, list(range(len(logged.changed))))
+        return fates
 
     def _logged(self, blocks: Blocks, logged: Logged, torn: frozenset[str]) -> Fate:
-        block, fate = blocks.open(logged, torn)
+        block, fate = blocks.open(logged, torn, self.left_out.rows(logged))
         if block is not None and len(block.candidates):
             fate.add(self._restore(block))
         return fate
@@ -87,7 +81,8 @@ class Restoring:
         fate = judge(block, rows, block.stage.met(self.connection))
         if self.force:
             fate.force()
-        fate.log += self._overwritten(block, rows, list(fate.forced))
+        fate.spare(block.idle(rows))
+        fate.log += overwritten(self.connection, block, rows, list(fate.forced))
         block.stage.leave_out(self.connection, [*fate.unchanged, *fate.kept])
         if fate.back and block.stage.put_back(self.connection, list(fate.forced)) != len(fate.back):
             _keep(fate, block.stage.not_as_before(self.connection))
@@ -104,8 +99,9 @@ class Restoring:
             fate.keep(referred_to(self.connection, block, {}))
         _keep(fate, [row for row in fate.back if row not in keys])
         forced, left = list(fate.forced), [row for row in fate.back if row not in fate.forced]
-        removed = self._delete(block, [keys[row] for row in left], logged=False)
-        overwritten = self._delete(block, [keys[row] for row in forced], logged=True)
+        with self._references_indexed(block.table, len(keys)):
+            removed = self._delete(block, [keys[row] for row in left], logged=False)
+            overwritten = self._delete(block, [keys[row] for row in forced], logged=True)
         if removed.count + overwritten.count != len(fate.back):
             block.stage.fill(self.connection, rows, self.is_last)
             _keep(fate, block.stage.numbers_where(self.connection, "TRUE"))
@@ -119,7 +115,7 @@ class Restoring:
         fate = judge(block, rows, block.stage.met(self.connection))
         if self.force:
             fate.force()
-        fate.log += self._overwritten(block, rows, list(fate.forced))
+        fate.log += overwritten(self.connection, block, rows, list(fate.forced))
         forced = list(fate.forced)
         if forced:
             block.stage.put_back(self.connection, forced)
@@ -130,13 +126,26 @@ class Restoring:
 
     def _create(self, block: Block, rows: pa.Table) -> list[int]:
         """Insert rows as they were; returns the numbers of those that somebody inserted at the same moment."""
-        values = rows.select(block.stage.names)
+        values = rows.select([name for name in block.stage.names if name[0] == KEY or name[1:] not in block.spared])
         values = values.rename_columns([name[1:] for name in values.column_names])
         destination = block.table.destination(values.column_names, "insert")
         loader = block.table.database.loader(destination)
         self.connection.info.pop(STAGE, None)
         loader.begin(self.connection, self.is_last)
         return loader.write(self.connection, loader.encode(values)).known
+
+    @contextmanager
+    def _references_indexed(self, table: UndoTable, rows: int) -> Iterator[None]:
+        """Have references checked by an index while rows are removed, where nobody else waits to write meanwhile."""
+        needs_index = table.database.is_embedded and rows > FEW
+        references = table.slow_references if needs_index else []
+        names = [table.database.quoted(f"batch_job_undo_{number}") for number in range(len(references))]
+        for name, reference in zip(names, references, strict=True):
+            on = f"{table.database.quoted_table(reference.table)} ({table.database.names(reference.columns)})"
+            driver_of(self.connection).execute(f"CREATE INDEX {name} ON {on}")
+        yield  # where it fails, these go with the savepoint
+        for name in names:
+            driver_of(self.connection).execute(f"DROP INDEX {name}")
 
     def _delete(self, block: Block, keys: list[tuple[object, ...]], logged: bool) -> Removed:
         """Remove rows with these keys; ``logged`` says whether what they were is to be known."""
@@ -147,43 +156,6 @@ class Restoring:
         self.connection.info.pop(STAGE, None)
         loader.begin(self.connection, self.is_last)
         return loader.remove(self.connection, keys, Removal("TRUE"))
-
-    def _overwritten(self, block: Block, rows: pa.Table, forced: list[int]) -> list[ChangedRows]:
-        """What putting these rows back is in the log: they are not what the job left."""
-        if not forced:
-            return []
-        current = block.stage.current(self.connection, forced)
-        taken = rows.take(current.column(ROW))
-        columns = {name: taken.column(name) for name in taken.column_names if name[0] == KEY or name in (LINE, GROUP)}
-        fields = [taken.schema.field(name) for name in columns]
-        for name in block.logged.changed.columns:
-            if BEFORE + name not in current.column_names:
-                continue
-            differs = pc.equal(current.column("?" + name).cast(pa.int64()), 1)
-            was = taken.column(BEFORE + name)
-            fields.append(current.schema.field(BEFORE + name))
-            fields.append(taken.schema.field(BEFORE + name).with_name(AFTER + name))
-            columns[BEFORE + name] = current.column(BEFORE + name)
-            columns[AFTER + name] = pc.if_else(differs, was, pa.scalar(None, was.type))
-        changed = block.logged.changed
-        made = pa.table(list(columns.values()), schema=pa.schema(fields))
-        return [ChangedRows(changed.table, "updated", changed.key, made)]
-
-
-def _reasons(fates: list[tuple[Logged, Fate]]) -> dict[tuple[int, int], Kept]:
-    """Why rows stay by themselves, by the number of their block and their index in it."""
-    return {
-        (logged.number, row): kept
-        for logged, fate in fates
-        for row, kept in fate.kept.items()
-        if kept.why is not Why.GROUP
-    }
-
-
-def _torn(logged: Logged, fate: Fate) -> frozenset[str]:
-    """The groups of rows that stay."""
-    groups = logged.groups if fate.kept else []
-    return frozenset(group for index in fate.kept if (group := groups[index]) is not None)
 
 
 def _keep(fate: Fate, rows: list[int]) -> None:

@@ -1,6 +1,6 @@
 """Rows of the log in the database beside the table that they are of, and the SQL by which the two meet."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from batch_jobs.strategies.tables.changes.stored import stored_table
 from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Destination
 from batch_jobs.strategies.tables.databases.naming import DATABASE
 from batch_jobs.strategies.tables.databases.statements import difference, key_cell, new_values
+from batch_jobs.strategies.tables.undoing.references import Going, Reference
 from batch_jobs.strategies.tables.undoing.tables import UndoTable
 
 
@@ -39,13 +40,18 @@ class Staged:
         table: they are of.
         kind: what was done.
         columns: those of their values that the table has.
+        spared: those that are compared and not put back.
         name: of a temporary table, which no other stage of this connection has.
     """
 
-    def __init__(self, table: UndoTable, kind: Kind, columns: Sequence[str], name: str) -> None:
+    def __init__(
+        self, table: UndoTable, kind: Kind, columns: Sequence[str], spared: Collection[str], name: str
+    ) -> None:
         self._table = table
         self._kind = kind
         self._columns = list(columns)
+        #: Those that are put back.
+        self.restored = [column for column in columns if column not in spared]
         self._database = table.database
         marks = {"created": (AFTER,), "removed": (BEFORE,), "updated": (BEFORE, AFTER)}[kind]
         #: The columns of the log that are staged.
@@ -87,6 +93,29 @@ class Staged:
         filled = " AND ".join(f"{name} IS NOT NULL" for name in names)
         return f"SELECT {', '.join(names)} FROM {STAGE} WHERE {filled}"
 
+    def referred_to(self, connection: Connection, reference: Reference, going: Going | None) -> list[int]:
+        """The numbers of the staged rows that are there and that rows refer to which stay.
+
+        Args:
+            connection: has the stage.
+            reference: the foreign key by which they do.
+            going: which rows of its table go, those of the stage itself aside.
+        """
+        quoted = self._database.quoted
+        pairs = zip(reference.to, reference.columns, strict=True)
+        refers = " AND ".join(f"target.{quoted(to)} = referring.{quoted(name)}" for to, name in pairs)
+        gone = [going] if going else []
+        gone += [Going(STAGE, self._table.key)] if reference.is_own else []
+        joined, stays = "", ""
+        for number, rows in enumerate(gone):
+            same = " AND ".join(f"referring.{quoted(name)} = gone{number}.{quoted(KEY + name)}" for name in rows.key)
+            joined += f" LEFT JOIN {rows.source} AS gone{number} ON {same}"
+            stays += f" AND gone{number}.{quoted(KEY + rows.key[0])} IS NULL"
+        # SQLite keeps the order of a CROSS JOIN, and makes an index where it lacks one
+        table = f"CROSS JOIN {self._database.quoted_table(reference.table)} AS referring"
+        query = f"SELECT DISTINCT stage.{ROW} {self._join} {table}{joined} WHERE {refers}{stays}"
+        return [row for (row,) in driver_of(connection).execute(query).fetchall()]
+
     def met(self, connection: Connection) -> list[Met]:
         """The rows that are not as the job left them."""
         return [self._met(row) for row in self._loader.fetch(connection, self._others)]
@@ -111,9 +140,9 @@ class Staged:
 
         Rows that somebody changed since are left alone, but for those of these numbers.
         """
-        if not self._columns:
+        if not self.restored:
             return 0
-        sets = ", ".join(f"{self._database.quoted(name)} = {self._restored(name)}" for name in self._columns)
+        sets = ", ".join(f"{self._database.quoted(name)} = {self._restored(name)}" for name in self.restored)
         condition = f"{self._same} AND {self._as_left(even_if_changed)}"
         done = driver_of(connection).execute(
             f"UPDATE {self._table.quoted} AS target SET {sets} FROM {STAGE} AS stage WHERE {condition}"
@@ -122,21 +151,22 @@ class Staged:
 
     def not_as_before(self, connection: Connection) -> list[int]:
         """The numbers of the staged rows that are not there as they were before the job."""
-        differs = " OR ".join(self._from_before(name) for name in self._columns) or "FALSE"
+        differs = " OR ".join(self._from_before(name) for name in self.restored) or "FALSE"
         query = f"SELECT stage.{ROW} {self._outer_join} WHERE {self._is_gone} OR {differs}"
         return [row for (row,) in driver_of(connection).execute(query).fetchall()]
 
-    def current(self, connection: Connection, rows: Sequence[int]) -> pa.Table:
+    def current(self, connection: Connection, rows: Sequence[int], lock: bool) -> pa.Table:
         """What staged rows are now (``-name``) in columns where that is not what they were, by number (``ROW``)."""
         cells = "".join(
             f", CASE WHEN {self._from_before(name)} THEN "
             f"{self._database.carried(f'target.{self._database.quoted(name)}')} END, "
             f"CASE WHEN {self._from_before(name)} THEN 1 ELSE 0 END"
-            for name in self._columns
+            for name in self.restored
         )
         numbers = ", ".join(map(str, rows))
-        query = f"SELECT stage.{ROW}{cells} {self._join} WHERE stage.{ROW} IN ({numbers}) ORDER BY 1{self._lock}"
-        names = [ROW, *(mark + name for name in self._columns for mark in (BEFORE, "?"))]
+        query = f"SELECT stage.{ROW}{cells} {self._join} WHERE stage.{ROW} IN ({numbers}) ORDER BY 1"
+        query += self._lock if lock else ""
+        names = [ROW, *(mark + name for name in self.restored for mark in (BEFORE, "?"))]
         return stored_table(names, driver_of(connection).execute(query).fetchall())
 
     def _as_left(self, even_if_changed: Sequence[int]) -> str:
