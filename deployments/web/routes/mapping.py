@@ -36,9 +36,10 @@ OF_COLUMNS = ("columns", "types", "defaults")
 router = APIRouter(prefix="/new/{batch_type}/map")
 
 
-@router.get("", dependencies=[visits(Right.CHANGE), visits(Right.FILES)])
+@router.get("", dependencies=[visits(Right.CHANGE)])
 def look(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
     """The first look at a file: what is likely meant is filled in."""
+    visitor.require(Right.FILES)
     strategy = strategy_of(api, visitor, batch_type)
     form, model = form_of(api, visitor, strategy).context, Mapped(strategy.Context)
     entries = form.named_in(request.query_params)
@@ -51,9 +52,10 @@ def look(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVis
     return page(request, "map.html", _values(strategy, form, context, sample, before))
 
 
-@router.post("", dependencies=[visits(Right.CHANGE), visits(Right.FILES)])
+@router.post("", dependencies=[visits(Right.CHANGE)])
 async def show(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
     """The file as a job of the form would read it, after each change; or on to the settings, or the job itself."""
+    visitor.require(Right.FILES)
     data = await request.form()
     return await run_in_threadpool(_show, request, batch_type, api, visitor, data)
 
