@@ -23,6 +23,13 @@ CONTENT_SECURITY_POLICY = (
     " manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "referrer-policy": REFERRER_POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "vary": "cookie, accept-language, hx-request",
+}
+
 
 @cache
 def environment(code: str) -> Environment:
@@ -96,6 +103,4 @@ def _common(request: Request, made: Environment) -> Mapping[str, Any]:
 
 
 def _response(text: str, status: int) -> HTMLResponse:
-    return HTMLResponse(
-        text, status, {"content-security-policy": CONTENT_SECURITY_POLICY, "referrer-policy": REFERRER_POLICY}
-    )
+    return HTMLResponse(text, status, HEADERS)
