@@ -127,6 +127,17 @@ class NotUndoable(BatchJobError):
     """A job cannot be undone, or not go on as it was; nothing was changed."""
 
 
+class RejectsCursorWrong(BatchJobError):
+    """A cursor that is none of a job's rejects."""
+
+    def __init__(self) -> None:
+        super().__init__("cursor must be the cursor of the page before")
+
+
+class CorrectionRefused(PermanentError):
+    """Rows of a job cannot be corrected so; the job is as it was."""
+
+
 class ConfirmedTooLate(BatchJobError):
     """The time in which a previewed job could be confirmed is over."""
 

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from batch_jobs.flows.access.keys import ApiKeyStore
     from batch_jobs.flows.access.uploads import UploadStore
     from batch_jobs.flows.jobs.changes import JobChanges
+    from batch_jobs.flows.jobs.corrections import JobCorrections
     from batch_jobs.flows.jobs.pruning import Pruning
+    from batch_jobs.flows.jobs.rejects import JobRejects
     from batch_jobs.flows.prefect.mirror import Mirror
     from batch_jobs.flows.prefect.reconcile import Reconciling
     from batch_jobs.flows.secret_fields.sealing import Seal
@@ -141,6 +143,21 @@ class Workspace:
         from batch_jobs.flows.jobs.changes import JobChanges
 
         return JobChanges(self.target, self.files, self.settings)
+
+    @cached_property
+    def job_rejects(self) -> "JobRejects":
+        """What reads the rows that jobs have refused."""
+        from batch_jobs.flows.jobs.rejects import JobRejects
+
+        return JobRejects(self.files)
+
+    @cached_property
+    def job_corrections(self) -> "JobCorrections":
+        """What corrects the rows that jobs have refused."""
+        from batch_jobs.flows.jobs.corrections import JobCorrections
+
+        parts = (self.service, self.job_rejects, self.files, self.target, lambda: self.strategies)
+        return JobCorrections(*parts, self.context_secrets, self.access.of)
 
     @cached_property
     def context_secrets(self) -> ContextSecrets:

@@ -193,7 +193,7 @@ MEDUSA_FIELDS = (
     "status",
 )
 #: What we know beside it.
-MORE_FIELDS = ("attempt", "trigger", "start_at", "paused_at", "partitions")
+MORE_FIELDS = ("attempt", "trigger", "start_at", "paused_at", "partitions", "belongs_to")
 FIELDS = (*MEDUSA_FIELDS, *MORE_FIELDS)
 #: Shown whatever ``fields`` asks for; Medusa computes two of them wrongly then (section 5 of its description).
 ALWAYS = frozenset({"id", "created_at", "status", "dry_run"})

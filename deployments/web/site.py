@@ -8,10 +8,10 @@ from fastapi.routing import APIRoute
 
 from batch_jobs.deployments.api.dependencies import Api
 from batch_jobs.deployments.web.errors import Asgi, Receive, Send, add_error_pages
-from batch_jobs.deployments.web.routes import job, jobs, sign_in, static
+from batch_jobs.deployments.web.routes import job, jobs, look, sign_in, static
 from batch_jobs.deployments.web.sessions import Sessions
 
-ROUTERS = tuple(part.router for part in (static, sign_in, jobs, job))
+ROUTERS = tuple(part.router for part in (static, sign_in, jobs, look, job))
 
 
 def _beginning(path: str) -> str | None:

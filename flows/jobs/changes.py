@@ -1,5 +1,6 @@
 """What jobs change in the target, for people: before a job runs as its preview found it, and then from the log."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -44,6 +45,15 @@ class Changes:
 
     entries: list[dict[str, Any]]
     cursor: str | None
+
+
+@dataclass(frozen=True)
+class ColumnChanges:
+    """In how many rows of a table a column changes."""
+
+    table: str
+    column: str
+    rows: int
 
 
 def all_pages(page: Callable[[str | None], Changes]) -> Iterator[dict[str, Any]]:
@@ -109,6 +119,19 @@ class JobChanges:
     def all(self, job: Job, wanted: ChangeFilter, access: DataAccess) -> Iterator[dict[str, Any]]:
         """All of these changes, one after the other."""
         return all_pages(lambda cursor: self.page(job, wanted, access, cursor))
+
+    def columns(self, job: Job, access: DataAccess) -> list[ColumnChanges]:
+        """In how many rows each column changes, by table; ``ChangesUnknown`` as ``page`` has it.
+
+        Only what is known of blocks is read, and none of their rows.
+        """
+        found: Counter[tuple[str, str]] = Counter()
+        may_read = self._may_read(access)
+        with (self._planned if job.processing_at is None else self._logged)(job, ChangeFilter()) as blocks:
+            for head in blocks.heads(None):
+                if may_read(head.table):
+                    found.update({(head.table, column): rows for column, rows in head.columns.items()})
+        return [ColumnChanges(table, column, rows) for (table, column), rows in found.items() if rows]
 
     def history(
         self,

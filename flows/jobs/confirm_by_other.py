@@ -66,13 +66,14 @@ class ConfirmByOther:
             return f"it changes {count_rows(changed or 0)}, and one person alone may change {limit:,}"
         return None
 
-    def refuse(self, job: Job, why: str, who: str | None) -> None:
+    def refuse(self, job: Job, why: str, who: str | None, belongs_to: Sequence[Job] = ()) -> None:
         """Refuse a confirmation of a job that falls under the rule, but of another person.
 
         Args:
             job: the job.
             why: it falls under it.
             who: confirms it, ``None`` where nobody knows for sure.
+            belongs_to: the jobs whose rows it corrects: who created one of these has a part in it.
 
         Raises:
             OtherMustConfirm: it is the same person, or one of the two is unknown.
@@ -84,6 +85,9 @@ class ConfirmByOther:
             raise OtherMustConfirm(job.id, "nobody knows who confirms it here", why, job.created_by)
         if not by_machine and _same(who, job.created_by):
             raise OtherMustConfirm(job.id, f"{who} created it", why, job.created_by)
+        for first in belongs_to:
+            if first.trigger is not Trigger.SCHEDULE and _same(who, first.created_by):
+                raise OtherMustConfirm(job.id, f"{who} created {first.id}, which it corrects", why, first.created_by)
 
 
 def _limit(part: str) -> tuple[str, int | None]:

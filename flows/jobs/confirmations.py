@@ -61,7 +61,7 @@ class Confirmations:
             self._undos.check(job.context[UNDONE])
         why = self.why_by_other(job, job.plan) if job.status is Status.PRE_PROCESSED else None
         if why:
-            self._rule.refuse(job, why, who)
+            self._rule.refuse(job, why, who, self._corrected_by(job))
 
     def choice(self, job_id: str, leave_out: LeaveOut | Mapping[str, Any] | None) -> dict[str, Any]:
         """What a confirmation changes in a job beside its status: the plan, where parts are left out, and why.
@@ -94,6 +94,15 @@ class Confirmations:
     def may_need_other(self, batch_type: str) -> bool:
         """Whether jobs of a type may fall under the two-person rule."""
         return self._rule.covers(batch_type)
+
+    def _corrected_by(self, job: Job) -> Sequence[Job]:
+        """The jobs whose rows a job corrects: the one that it belongs to, and so on."""
+        found: list[Job] = []
+        with suppress(JobUnknown):  # pruned by now
+            while job.belongs_to is not None:
+                job = self._store.get(job.belongs_to)
+                found.append(job)
+        return found
 
     def _types(self, job: Job) -> Sequence[str]:
         """The job's type; of an undo that of what is undone, too, as it changes the same rows."""

@@ -21,4 +21,5 @@ for _columns in (("created_at", "id"), *((name, "created_at", "id") for name in 
     _index(f"ix_batch_job_live_{'_'.join(_columns)}", *(batch_job.c[name] for name in _columns), where=is_kept)
 _index("ix_batch_job_open_run", batch_job.c.id, where=has_open_run)
 _index("uq_batch_job_active_key", batch_job.c.active_key, where=has_not_ended, unique=True)
+_index("ix_batch_job_belongs_to", batch_job.c.belongs_to, where=batch_job.c.belongs_to.is_not(None))
 _index("ix_batch_job_event_unpublished", batch_job_event.c.id, where=batch_job_event.c.published_at.is_(None))

@@ -73,6 +73,7 @@ class Job(Row):
     deleted_at: datetime | None
     traceparent: str | None = None
     partitions: int | None = None
+    belongs_to: str | None = None
 
     @property
     def worker(self) -> ProcessIdentity | None:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine, delete, inspect, select, update
+from sqlalchemy import Engine, delete, exists, inspect, select, update
 from ulid import ULID
 
 from batch_jobs.flows.jobs.named_files import NamedFiles
 from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload, has_not_ended, is_kept
+from batch_jobs.flows.jobs.transitions import ENDED
 from batch_jobs.strategies.sdk.change_log import change_table
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
 from batch_jobs.strategies.sdk.database import for_writing
@@ -71,7 +72,13 @@ class Pruning:
         return len(jobs)
 
     def _mark(self, before: datetime) -> None:
-        due = ~has_not_ended & (batch_job.c.updated_at < before) & is_kept
+        successor = batch_job.alias()
+        is_needed = exists().where(  # what it is made of are files of the job that it belongs to
+            successor.c.belongs_to == batch_job.c.id,
+            successor.c.deleted_at.is_(None),
+            successor.c.status.not_in(sorted(ENDED)) | (successor.c.updated_at >= before),
+        )
+        due = ~has_not_ended & (batch_job.c.updated_at < before) & is_kept & ~is_needed
         marks = {"deleted_at": datetime.now(UTC), "version": batch_job.c.version + 1}
         with for_writing(self._jobs.connect()) as connection, connection.begin():
             connection.execute(update(batch_job).where(due).values(marks))

@@ -102,17 +102,20 @@ class JobFilter:
     creators: Sequence[str] | None = None
     trigger: Trigger | None = None
     times: Mapping[str, TimeRange] = field(default_factory=dict)
+    belongs_to: str | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The conditions that a row of the job table has to meet."""
         columns = batch_job.c
         found = [is_kept, *self._kind(batch_job)]
         found += [] if self.ids is None else [_any_of(columns.id, self.ids)]
+        found += [] if self.belongs_to is None else [columns.belongs_to == self.belongs_to]
         return found + [condition for name, span in self.times.items() for condition in span.of(columns[name])]
 
     def tally_conditions(self) -> list[ColumnElement[bool]] | None:
         """The conditions that a row of the tally has to meet; ``None`` when the tally has no such count."""
-        return None if self.ids is not None or self.times else self._kind(batch_job_tally)
+        is_tallied = self.ids is None and self.belongs_to is None and not self.times
+        return self._kind(batch_job_tally) if is_tallied else None
 
     def _kind(self, table: Table) -> list[ColumnElement[bool]]:
         one = (("status", self.status), ("type", self.type), ("created_by", self.created_by), ("trigger", self.trigger))

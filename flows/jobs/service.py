@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.files import FileStore
 
 #: What two jobs of one idempotency key have in common.
-SAME = ("type", "context", "dry_run", "start_at", "tables", "partitions")
+SAME = ("type", "context", "dry_run", "start_at", "tables", "partitions", "belongs_to")
 MOVE_TRIES = 20  # how often a change starts anew when others change the job at the same moment
 
 
@@ -60,6 +60,8 @@ class JobOptions(TypedDict, total=False):
     tables: list[str] | None
     #: How many partitions are worked on at a time where the strategy cuts the job; the setting's number by default.
     partitions: int | None
+    #: The job whose rows it corrects; none by default.
+    belongs_to: str | None
 
 
 class BatchJobService:
@@ -138,6 +140,43 @@ class BatchJobService:
             worker: the process that is going to run it.
             options: see ``JobOptions``.
         """
+        given = self._new(batch_type, context, job_id, worker, options)
+        return self._store.insert(given, who=given.created_by or given.trigger) or self._existing(given)
+
+    def replace(self, job: Job, context: BaseModel | dict[str, Any], why: str, **options: Unpack[JobOptions]) -> Job:
+        """Record a job of the same type in the place of one that waits for a confirmation, which is canceled.
+
+        Args:
+            job: as it was read.
+            context: of the new one, which ``belongs_to`` the old one.
+            why: for the old one's history; the new one's id is put behind it.
+            options: see ``JobOptions``.
+
+        Raises:
+            JobMoved: the job was changed meanwhile.
+            BatchJobError: as ``record`` has it.
+        """
+        given = self._new(job.type, context, None, None, {**options, "belongs_to": job.id})
+        who = given.created_by or given.trigger
+        made = self._store.replace(job, given, who=who, why=f"{why}; {given.id} is in its place")
+        if made is None:
+            return self._existing(given)
+        with suppress(PrefectAway):  # the reconcile flow ends it later
+            stop_run(self._prefect, job)
+        return made
+
+    def by_idempotency_key(self, key: str | None) -> Job | None:
+        """Return the job that was created with this key."""
+        return None if key is None else self._store.by_idempotency_key(key)
+
+    def _new(
+        self,
+        batch_type: str,
+        context: BaseModel | dict[str, Any] | None,
+        job_id: str | None,
+        worker: ProcessIdentity | None,
+        options: JobOptions,
+    ) -> NewJob:
         strategy = self._strategies().get(batch_type)
         _require_partitions(options.get("partitions"))
         prepared = prepared_context(strategy, context or {})
@@ -148,7 +187,7 @@ class BatchJobService:
         queues = strategy.on_duplicate == "queue"
         new_id = job_id or f"batch_{ULID()}"
         wanted: JobOptions = {"dry_run": False, "trigger": Trigger.PYTHON, **options}
-        given = NewJob(
+        return NewJob(
             id=new_id,
             type=batch_type,
             strategy=strategy.identifier,
@@ -160,7 +199,6 @@ class BatchJobService:
             sealed=self._secrets.seal(prepared),
             **wanted,
         )
-        return self._store.insert(given, who=given.created_by or given.trigger) or self._existing(given)
 
     def undo(self, job_id: str, *, force: bool = False, **options: Unpack[JobOptions]) -> Job:
         """Record a job that takes back what another one changed, and hand it to Prefect.

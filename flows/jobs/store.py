@@ -50,6 +50,8 @@ class NewJob:
     partitions: int | None = None
     #: The secrets of the context, sealed; ``context`` has none.
     sealed: str | None = None
+    #: The job whose rows it corrects.
+    belongs_to: str | None = None
 
 
 def owner(worker: ProcessIdentity | None) -> dict[str, Any]:
@@ -75,23 +77,44 @@ class JobStore:
     @again_when_lost
     def insert(self, new: NewJob, who: str) -> Job | None:
         """Add a row, or return ``None`` when one with its id, idempotency key or active key is there."""
-        now = datetime.now(UTC)
-        fixed = {"status": Status.CREATED, "attempt": 1, "version": 1, "created_at": now, "updated_at": now}
-        given = {name: value for name, value in vars(new).items() if name not in ("worker", "sealed")}
         try:
             with self._writing() as connection:
-                connection.execute(
-                    insert(batch_job).values(
-                        **given, **fixed, **owner(new.worker), result=JobResult().model_dump(mode="json")
-                    )
-                )
-                if new.sealed is not None:
-                    connection.execute(insert(batch_job_secret).values(job_id=new.id, sealed=new.sealed))
-                job = self._read(connection, new.id)
-                _record(connection, job, "create", None, who, None)
+                return self._insert(connection, new, who)
         except IntegrityError:
             return None
-        return job
+
+    def replace(self, job: Job, new: NewJob, *, who: str, why: str) -> Job | None:
+        """Cancel a job as it was read and add one in its place, both or neither.
+
+        Args:
+            job: the job as read.
+            new: in its place.
+            who: does it.
+            why: for the history of the canceled one.
+
+        Returns:
+            The new one, ``None`` when one with its id, idempotency key or active key is there.
+
+        Raises:
+            ActionIllegal: the job has ended.
+            JobMoved: it was changed since it was read.
+        """
+        if (status := TRANSITIONS[job.status].get(Action.CANCEL)) is None or status is job.status:
+            raise ActionIllegal(job.id, job.status, Action.CANCEL)
+
+        def record(connection: Connection, canceled: Job) -> None:
+            _record(connection, canceled, Action.CANCEL, job.status, who, why)
+            connection.execute(delete(batch_job_secret).where(batch_job_secret.c.job_id == job.id))
+            self._insert(connection, new, who)
+
+        def is_made(now: Job) -> bool:
+            return now.status is status and self._one(select(batch_job).where(batch_job.c.id == new.id)) is not None
+
+        try:
+            self._written(job, {"status": status, **_effects(job, status)}, is_made, record)
+        except IntegrityError:
+            return None
+        return self.get(new.id)
 
     @again_when_lost
     def get(self, job_id: str) -> Job:
@@ -338,6 +361,18 @@ class JobStore:
             now = self.get(job.id)
             if now.version == job.version + 1 and is_made(now):
                 return now
+
+    def _insert(self, connection: Connection, new: NewJob, who: str) -> Job:
+        now = datetime.now(UTC)
+        fixed = {"status": Status.CREATED, "attempt": 1, "version": 1, "created_at": now, "updated_at": now}
+        given = {name: value for name, value in vars(new).items() if name not in ("worker", "sealed")}
+        result = JobResult().model_dump(mode="json")
+        connection.execute(insert(batch_job).values(**given, **fixed, **owner(new.worker), result=result))
+        if new.sealed is not None:
+            connection.execute(insert(batch_job_secret).values(job_id=new.id, sealed=new.sealed))
+        job = self._read(connection, new.id)
+        _record(connection, job, "create", None, who, None)
+        return job
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

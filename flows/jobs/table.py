@@ -101,6 +101,8 @@ batch_job = Table(
     Column("traceparent", String(64)),
     # how many are worked on at a time, empty for the setting's number
     Column("partitions", Integer),
+    # the job whose rows it corrects, empty for a job by itself
+    Column("belongs_to", String(64)),
     Index("ix_batch_job_flow_run_id", "flow_run_id"),
 )
 

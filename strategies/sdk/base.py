@@ -108,6 +108,17 @@ class BatchJobStrategy:
         """
         raise LeaveOutRefused(f"{self.batch_type} does not offer to leave parts out; confirm all of it, or cancel it")
 
+    def for_some_rows(self, context: Any) -> Any:
+        """The context of a job for some rows of another one's input, such as those that were refused and corrected.
+
+        Args:
+            context: of the other job; it may be changed.
+
+        Returns:
+            The context with which such a job adds to what is there, and takes nothing for missing.
+        """
+        return context
+
     def post_process(self, job: "JobRun") -> None:
         """Run after success; may run again when the process dies here, so it must bear repeating."""
 

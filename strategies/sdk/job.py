@@ -172,7 +172,9 @@ class JobRun:
         counters.unchanged += unchanged
         counters.removed += removed
 
-    def reject(self, line: int, column: str | None, message: str, row: dict[str, str | None]) -> None:
+    def reject(
+        self, line: int, column: str | None, message: str, row: dict[str, str | None], group: str | None = None
+    ) -> None:
         """Refuse an input row.
 
         Args:
@@ -180,8 +182,9 @@ class JobRun:
             column: the bad cell's column, ``None`` when the row as a whole is bad.
             message: why, in a few words.
             row: the row as it was read, so that it can be corrected and loaded again.
+            group: what rows have in common that go in together or not at all, ``None`` where each goes by itself.
         """
-        self.rejects.add(Reject(line, column, message, row))
+        self.rejects.add(Reject(line, column, message, row, group))
         if self._checkpoint is None:
             self.rejects.flush_before(PART_SIZE)
 

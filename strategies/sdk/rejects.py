@@ -11,6 +11,7 @@ from typing import BinaryIO
 from batch_jobs.strategies.sdk.errors import RejectsMissing
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.lines import IN_NO_FILE, named, place_of
+from batch_jobs.strategies.sdk.rejected_rows import RefusedRow, RefusedRowsWriter, rows_key
 
 #: What the rejects file has beside the input's own columns; an import of such a file leaves them out.
 LINE_COLUMN = "reject_line"
@@ -26,17 +27,21 @@ PART_SIZE = 10_000  # rejects held in memory at most, outside chunks
 
 @dataclass(frozen=True)
 class Reject:
-    """One reason why one input row is refused; a row may have several."""
+    """One reason why one input row is refused; a row may have several.
+
+    ``group`` is what rows have in common that go in together or not at all, ``None`` where each goes by itself.
+    """
 
     line: int
     column: str | None
     message: str
     row: dict[str, str | None]
+    group: str | None = None
 
     @property
     def reason(self) -> str:
         """Why, with the column where one cell is bad."""
-        return f"{self.column}: {self.message}" if self.column else self.message
+        return reason_of(self.column, self.message)
 
 
 @dataclass(frozen=True)
@@ -133,19 +138,23 @@ class RejectLog:
         The order is made by a temporary database on disk, so that memory stays flat.
         """
         with closing(sqlite3.connect("")) as parts:
-            parts.execute("CREATE TABLE reject (line INTEGER, phase INTEGER, reason TEXT, cells TEXT)")
+            parts.execute(
+                "CREATE TABLE reject (line INTEGER, phase INTEGER, name TEXT, message TEXT, together TEXT, cells TEXT)"
+            )
             self._found = 0
-            parts.executemany("INSERT INTO reject VALUES (?, ?, ?, ?)", self._stored(last_chunks))
+            parts.executemany("INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?)", self._stored(last_chunks))
             if self._found < counted and (found := self._found + _found_before_alone(parts)) < counted:
                 raise RejectsMissing(self._job_id, found, counted)
             columns = _columns(parts, (*OWN_COLUMNS,) if self.files else (LINE_COLUMN, REASON_COLUMN))
             if not columns:
                 return None
-            with self._files.writing(self._key) as stream:
-                rows = _write_csv(stream, columns, self._placed(_rejected_rows(parts)))
+            with self._files.writing(rows_key(self._job_id)) as pages, self._files.writing(self._key) as stream:
+                writer = RefusedRowsWriter(pages, parts)
+                rows = write_csv(stream, columns, self._placed(_written(_refused_rows(parts), writer)))
+                writer.finish(self.files)
         return RejectsFile(self._key, rows)
 
-    def _stored(self, last_chunks: Mapping[str, int]) -> Iterator[tuple[int, int, str, str]]:
+    def _stored(self, last_chunks: Mapping[str, int]) -> Iterator[tuple[int, int, str | None, str, str | None, str]]:
         for file in self._files.list(self._folder):
             series = file.key.split("/")[-2]
             phase = 0 if series == "before" else 1
@@ -156,25 +165,27 @@ class RejectLog:
                 for text in stream:
                     found = Reject(**json.loads(text))
                     lines.add(found.line)
-                    yield found.line, phase, found.reason, json.dumps(found.row)
+                    yield found.line, phase, found.column, found.message, found.group, json.dumps(found.row)
             self._found += phase * len(lines)
 
-    def _placed(self, rows: Iterable[tuple[int, dict[str, str | None]]]) -> Iterator[dict[str, str | None]]:
-        """The rows, each with its line and its file."""
-        for line, row in rows:
-            file, number = place_of(line)
-            row[LINE_COLUMN] = str(number) if number < IN_NO_FILE else None
-            if self.files and number < IN_NO_FILE:
-                row[FILE_COLUMN] = self.files[file]
-            yield row
+    def _placed(self, rows: Iterable[RefusedRow]) -> Iterator[dict[str, str | None]]:
+        """The rows, each with its line, its file and why it is refused."""
+        for row in rows:
+            reasons = dict.fromkeys(reason_of(column, message) for column, message in row.reasons)
+            yield {**row.cells, **placed(row.number, self.files), REASON_COLUMN: "; ".join(reasons)}
 
     def _chunk_key(self, series: str, number: int) -> str:
         return f"{self._folder}/{series}/{number:08d}.jsonl"
 
     def _write(self, key: str) -> None:
         with self._files.writing(key) as stream:
-            stream.writelines(json.dumps(asdict(reject)).encode() + b"\n" for reject in self._pending)
+            stream.writelines(json.dumps(_known(reject)).encode() + b"\n" for reject in self._pending)
         self._pending.clear()
+
+
+def _known(reject: Reject) -> dict[str, object]:
+    """A reject as JSON; the release before knows of no group, and of most rows there is none."""
+    return {name: value for name, value in asdict(reject).items() if name != "group" or value is not None}
 
 
 def _columns(parts: sqlite3.Connection, own_columns: tuple[str, ...]) -> list[str]:
@@ -197,16 +208,38 @@ def _any(parts: sqlite3.Connection) -> bool:
     return parts.execute("SELECT 1 FROM reject LIMIT 1").fetchone() is not None
 
 
-def _rejected_rows(parts: sqlite3.Connection) -> Iterator[tuple[int, dict[str, str | None]]]:
-    found = parts.execute("SELECT line, phase, reason, cells FROM reject ORDER BY line, phase DESC, rowid")
+def _refused_rows(parts: sqlite3.Connection) -> Iterator[RefusedRow]:
+    found = parts.execute(
+        "SELECT line, phase, name, message, together, cells FROM reject ORDER BY line, phase DESC, rowid"
+    )
     for line, reasons in groupby(found, key=lambda row: row[0]):
         first, *others = reasons
         latest = [first, *(other for other in others if other[1] == first[1])]
-        reason = "; ".join(dict.fromkeys(row[2] for row in latest))
-        yield line, {**json.loads(first[3]), REASON_COLUMN: reason}
+        yield RefusedRow(line, json.loads(first[5]), list(dict.fromkeys((row[2], row[3]) for row in latest)), first[4])
 
 
-def _write_csv(stream: BinaryIO, columns: list[str], rows: Iterable[Mapping[str, str | None]]) -> int:
+def _written(rows: Iterable[RefusedRow], writer: RefusedRowsWriter) -> Iterator[RefusedRow]:
+    for row in rows:
+        writer.write(row)
+        yield row
+
+
+def placed(number: int, files: Sequence[str]) -> dict[str, str | None]:
+    """Where a row is, as a rejects file has it: its line, and its file where there are several."""
+    file, line = place_of(number)
+    place: dict[str, str | None] = {LINE_COLUMN: str(line) if line < IN_NO_FILE else None}
+    if files and line < IN_NO_FILE:
+        place[FILE_COLUMN] = files[file]
+    return place
+
+
+def reason_of(column: str | None, message: str) -> str:
+    """Why a row is refused, with the column where one cell is bad."""
+    return f"{column}: {message}" if column else message
+
+
+def write_csv(stream: BinaryIO, columns: list[str], rows: Iterable[Mapping[str, str | None]]) -> int:
+    """Write a rejects file; returns how many rows it has."""
     from batch_jobs.strategies.tables.values.formulas import neutralise_cell  # loads pyarrow, which only this needs
 
     def line(cells: Iterable[str | None]) -> bytes:

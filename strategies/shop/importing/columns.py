@@ -13,13 +13,12 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from batch_jobs.strategies.sdk.errors import JobRefused
+from batch_jobs.strategies.sdk.rejected_rows import ARROW
 from batch_jobs.strategies.shop.state import whole
 from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.formats.reading import Batch, Reader
 from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT
 
-#: Stands between a file's column and what is made of it, in the name of the latter.
-ARROW = " → "
 #: Makes a column's cells of a batch's rows.
 Make = Callable[[pa.Table], pa.Array]
 

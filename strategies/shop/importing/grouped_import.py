@@ -183,9 +183,12 @@ class GroupedImport(BatchJobStrategy, abstract=True):
     def _read(self, job: JobRun, inputs: Inputs) -> Reader:
         """The files as one, settled; what no spreadsheet opens with its formulas marked, as a rejects file has them."""
         format = inputs.format(job.context.format, UNNAMED)
-        reader = inputs.reader(format, job.context)
-        reader.settle()
-        return reader if format.for_spreadsheets else WithMarkedFormulas(reader)
+
+        def around(reader: Reader) -> Reader:
+            reader.settle()
+            return reader if format.for_spreadsheets else WithMarkedFormulas(reader)
+
+        return inputs.reader(format, job.context, around=around)
 
     def planned_headers(self, job: JobRun) -> Any:
         """What the columns of the file mean that the plan was made for."""

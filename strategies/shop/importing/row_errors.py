@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
 from batch_jobs.strategies.shop.importing.columns import is_made
-from batch_jobs.strategies.shop.importing.work_file import ERRORS, LINE, OWN
+from batch_jobs.strategies.shop.importing.work_file import ERRORS, KEY, LINE, OWN
 
 Mask = npt.NDArray[np.bool_]
 
@@ -56,8 +56,9 @@ def refuse_rows(job: JobRun, group: pa.Table, rows: npt.NDArray[np.int64], error
         by_row.setdefault(error.row, []).append(error)
     for index in rows.tolist():
         line, cells = line_and_cells(group, index)
+        key = group.column(KEY)[index].as_py()
         for error in by_row.get(index) or [RowError(index, None, whole)]:
-            job.reject(line, error.column, error.message, cells)
+            job.reject(line, error.column, error.message, cells, key)
 
 
 def line_and_cells(group: pa.Table, row: int) -> tuple[int, dict[str, str | None]]:

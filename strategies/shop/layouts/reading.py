@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputRefused
+from batch_jobs.strategies.sdk.rejected_rows import ARROW
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN
-from batch_jobs.strategies.shop.importing.columns import ARROW, is_made
+from batch_jobs.strategies.shop.importing.columns import is_made
 from batch_jobs.strategies.shop.importing.headers import PRODUCT_HANDLE
 from batch_jobs.strategies.shop.layouts.layout import Layout, Row
 from batch_jobs.strategies.shop.layouts.shopify import Shopify

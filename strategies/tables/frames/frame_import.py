@@ -212,6 +212,15 @@ class FrameImport(BatchJobStrategy, abstract=True):
         """Columns, kinds, keys, lines and rules, all by what the preview found."""
         check_wish(wish, job_id, ImportPlan.model_validate(plan), files)
 
+    def for_some_rows(self, context: Any) -> Any:
+        """Where it is to remove what the file lacks, the rows are put in and nothing is removed."""
+        if context.mode != "sync":
+            return context
+        defaults = {
+            name: field.get_default(call_default_factory=True) for name, field in SyncOptions.model_fields.items()
+        }
+        return context.model_copy(update={"mode": "upsert", **defaults})
+
     def post_process(self, job: JobRun) -> None:
         """Of a job that was cut, do what is to be done once all rows are in."""
         if job.result.partitions:
@@ -259,6 +268,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
             return inputs.reader(format, job.context, found)
         from batch_jobs.strategies.tables.frames.frame_reader import FrameReader  # which needs pandas
 
+        found = found or inputs.found_before
         inner = inputs.reader(format, job.context, found["input"] if found else None)
         options = job.context.model_copy(update={"types": {**self.types, **job.context.types}})
         return FrameReader(inner, self._make(job), format, options, found)

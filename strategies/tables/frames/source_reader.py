@@ -57,6 +57,9 @@ class FrameInputs:
     def __init__(self, fetch: Fetch, make: Make) -> None:
         self._fetch, self._make = fetch, make
 
+    #: Rows that come from no file are not corrected in it.
+    found_before: dict[str, Any] | None = None
+
     def format(self, given: str | None) -> Format:
         """What is known of the values."""
         return FETCHED

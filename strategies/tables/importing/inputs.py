@@ -1,6 +1,6 @@
 """Which files an import reads, in which order, and whether they are still those of the plan."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -8,9 +8,11 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, Field
 
 from batch_jobs.strategies.sdk.context_fields import FileKey
+from batch_jobs.strategies.sdk.corrections import Corrections
 from batch_jobs.strategies.sdk.errors import ContextRefused, InputChanged, InputRefused, JobRefused
 from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.tables.formats.corrected import CorrectedReader, GivenRows
 from batch_jobs.strategies.tables.formats.format import Format, format_of, get_format
 from batch_jobs.strategies.tables.formats.many import ManyReader
 from batch_jobs.strategies.tables.formats.options import ReadOptions
@@ -30,6 +32,12 @@ class InputOptions(SourceOption):
         description="Key of the file in the file store, as `batch-jobs files list` shows it; several, or a pattern "
         "such as uploads/*.csv, are loaded one after the other; archive.zip#prices.csv is a file in an archive",
         validation_alias=AliasChoices("file_key", "fileKey"),
+    )
+    corrections: FileKey | None = Field(
+        default=None,
+        title="Corrections",
+        description="Key of a file of corrected cells, which are read instead of those of the input; "
+        "`batch-jobs correct ID FILE` makes it and the job that has it",
     )
 
     def first_name(self, batch_type: str) -> str:
@@ -70,7 +78,10 @@ class Inputs:
     def __init__(self, job: JobRun, keys: Sequence[str]) -> None:
         self._job = job
         self._files = [Input(partial(job.open_input, split_member(key)[0]), key) for key in keys]
-        self.planned = [PlannedFile(key=key, version=job.files.version(split_member(key)[0])) for key in keys]
+        self._corrections = corrections_of(job, keys)
+        self.planned = self._as_corrected or [
+            PlannedFile(key=key, version=job.files.version(split_member(key)[0])) for key in keys
+        ]
         self._many: ManyReader | None = None
         job.rejects.name_files(keys)
 
@@ -91,9 +102,41 @@ class Inputs:
                 )
         return format
 
-    def reader(self, format: Format, context: BaseModel, found: dict[str, Any] | None = None) -> Reader:
-        """Open them for reading."""
+    @property
+    def gives_rows(self) -> bool:
+        """Whether all there is of the input are corrected rows, and no file is read."""
+        return self._corrections is not None and self._corrections.head.only
 
+    @property
+    def found_before(self) -> dict[str, Any] | None:
+        """What the reader of the whole input had found out, where some rows of it are all there is."""
+        return self._corrections.head.found if self._corrections is not None and self.gives_rows else None
+
+    def reader(
+        self,
+        format: Format,
+        context: BaseModel,
+        found: dict[str, Any] | None = None,
+        around: Callable[[Reader], Reader] = lambda reader: reader,
+    ) -> Reader:
+        """Open them for reading, their corrections applied.
+
+        Args:
+            format: of all.
+            context: how they are read.
+            found: what an earlier reader of the same files found.
+            around: what is made of the files' reader before that.
+        """
+        corrections = self._corrections
+        if corrections is None:
+            return around(self._whole(format, context, found))
+        self._job.describe("corrected", "Corrected", str(corrections.head))
+        if self.gives_rows:
+            return GivenRows(corrections, format)
+        self.refuse_changed([PlannedFile(**file.model_dump()) for file in corrections.head.files])
+        return CorrectedReader(around(self._whole(format, context, found)), corrections, format)
+
+    def _whole(self, format: Format, context: BaseModel, found: dict[str, Any] | None) -> Reader:
         def open_one(file: Input, known: dict[str, Any] | None) -> Reader:
             return format.reader(file, ReadOptions.of(context, known))
 
@@ -104,6 +147,8 @@ class Inputs:
 
     def look_at(self, total: int | None) -> list[PlannedFile]:
         """The files as they were read: with their checksums and their rows, those of a single one being ``total``."""
+        if self.gives_rows:
+            return self.planned
         rows = [total] if self._many is None else self._many.rows
         for planned, file, count in zip(self.planned, self._files, rows, strict=True):
             planned.checksum, planned.rows = file.checksum, count
@@ -115,9 +160,27 @@ class Inputs:
         Raises:
             InputChanged: names the one that is not.
         """
-        for before, now, file in zip(planned, self.planned, self._files, strict=True):
+        for before, now, file in zip(planned, self.planned, () if self.gives_rows else self._files, strict=False):
             if before.version != now.version and before.checksum != file.checksum:
                 raise InputChanged(before.key)
+
+    @property
+    def _as_corrected(self) -> list[PlannedFile]:
+        """The files as they were when their rows were corrected, which need not be there any more."""
+        if self._corrections is None or not self.gives_rows:
+            return []
+        return [PlannedFile(**file.model_dump()) for file in self._corrections.head.files]
+
+
+def corrections_of(job: JobRun, keys: Sequence[str]) -> Corrections | None:
+    """What a job's context corrects of the files of these keys.
+
+    Raises:
+        FileMissing: the file that it names is gone.
+        JobRefused: it is another kind of file.
+    """
+    key = getattr(job.context, "corrections", None)
+    return Corrections(job.files, key).of(keys) if key else None
 
 
 def format_named(name: str, unnamed: str | None = None) -> Format:
