@@ -190,6 +190,25 @@ class SettingWrong(BatchJobError):
         super().__init__(f"BATCH_JOBS_{name}: {reason}")
 
 
+class UploadUnknown(BatchJobError):
+    """There is no such unfinished upload of whoever asks."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"there is no unfinished upload {upload_id[:64]}; begin it anew")
+
+
+class UploadOutOfStep(BatchJobError):
+    """A part of an upload does not begin where the upload stands; ``offset`` is where that is."""
+
+    def __init__(self, name: str, offset: int) -> None:
+        self.offset = offset
+        super().__init__(f"of {name} {offset:,} bytes are there; go on from there")
+
+
+class UploadNotTaken(BatchJobError):
+    """An upload may not be as large, called so, or come in so many parts."""
+
+
 class ApiKeyUnknown(BatchJobError):
     """There is no such API key."""
 

@@ -36,11 +36,13 @@ from batch_jobs.strategies.sdk.sessions import NAME, Session, end_sessions_befor
 if TYPE_CHECKING:
     from batch_jobs.flows.access.ended_sessions import EndedSessions
     from batch_jobs.flows.access.keys import ApiKeyStore
+    from batch_jobs.flows.access.resumable import ResumableUploads
     from batch_jobs.flows.access.uploads import UploadStore
     from batch_jobs.flows.jobs.changes import JobChanges
     from batch_jobs.flows.jobs.corrections import JobCorrections
     from batch_jobs.flows.jobs.pruning import Pruning
     from batch_jobs.flows.jobs.rejects import JobRejects
+    from batch_jobs.flows.jobs.samples import Samples
     from batch_jobs.flows.prefect.mirror import Mirror
     from batch_jobs.flows.prefect.reconcile import Reconciling
     from batch_jobs.flows.secret_fields.sealing import Seal
@@ -186,6 +188,13 @@ class Workspace:
         return UploadStore(self.jobs)
 
     @cached_property
+    def resumable_uploads(self) -> "ResumableUploads":
+        """What takes uploads in parts."""
+        from batch_jobs.flows.access.resumable import ResumableUploads
+
+        return ResumableUploads(self.jobs, self.files, self.settings.max_upload_bytes)
+
+    @cached_property
     def service(self) -> BatchJobService:
         """What people do with jobs."""
         secrets, access = self.context_secrets, self.access
@@ -197,6 +206,14 @@ class Workspace:
     def access(self) -> TargetAccess:
         """What jobs may do with the target."""
         return TargetAccess(self.settings)
+
+    @cached_property
+    def samples(self) -> "Samples":
+        """What looks at the files of jobs that are still being made."""
+        from batch_jobs.flows.jobs.samples import Samples
+
+        opened = (lambda: self.strategies, lambda: self.target, lambda: self.files)
+        return Samples(*opened, self.access, lambda: self.store)
 
     @cached_property
     def claims(self) -> Claims:

@@ -1,7 +1,7 @@
 """The built-in strategy that takes back what another job changed."""
 
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
@@ -9,6 +9,10 @@ from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.context_fields import KeepChanges
 from batch_jobs.strategies.sdk.errors import ContextRefused
 from batch_jobs.strategies.sdk.job import JobRun
+
+if TYPE_CHECKING:
+    from batch_jobs.strategies.sdk.files import FileStore
+    from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 
 
 class UndoContext(BaseModel):
@@ -43,15 +47,23 @@ class Undo(BatchJobStrategy):
 
     def pre_process(self, job: JobRun) -> None:
         """Go over the log of the job: count, and find all that cannot be put back; the target is only read."""
+        from batch_jobs.strategies.shop.medusa.undeclared import undeclared_references
         from batch_jobs.strategies.tables.undoing.job import look
 
-        look(job)
+        look(job, undeclared_references(job.target))
+
+    def check_leave_out(self, wish: "LeaveOut", job_id: str, plan: dict[str, Any], files: "FileStore") -> None:
+        """Columns, kinds, keys, lines and rules, all by what the preview found."""
+        from batch_jobs.strategies.tables.undoing.left_out import check_wish
+
+        check_wish(wish, job_id, files)
 
     def process(self, job: JobRun) -> None:
         """Put the rows back, a chunk of the job at a time, the newest first."""
+        from batch_jobs.strategies.shop.medusa.undeclared import undeclared_references
         from batch_jobs.strategies.tables.undoing.job import restore
 
-        restore(job)
+        restore(job, undeclared_references(job.target))
 
     def build_template(self) -> str:
         """None: what to undo is in the log."""

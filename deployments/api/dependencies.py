@@ -14,7 +14,7 @@ from batch_jobs.deployments.api.schemas import BodyOf, parse_body
 from batch_jobs.deployments.log import add_facts
 from batch_jobs.flows.access.keys import keys_of_setting
 from batch_jobs.flows.errors import JobUnknown
-from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.model import Job, Visible
 from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.workspace import Workspace
 
@@ -64,6 +64,10 @@ class Api:
             raise
         add_facts(job=job.id, type=job.type)
         return job
+
+    def visible(self, caller: Caller) -> Visible:
+        """Which of some jobs the caller sees."""
+        return lambda ids: {job.id: job for job in self.service.of_ids(ids) if caller.sees(job)}
 
 
 def _may_be_an_id(text: str) -> bool:

@@ -1,7 +1,7 @@
 """What callers do with jobs, after a look at what they may: the API's routes and the page ask here alike."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api
@@ -10,6 +10,7 @@ from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.schemas import Confirm, CreateJob, UndoJob
 from batch_jobs.deployments.log import add_facts
 from batch_jobs.flows.access.target import holds_the_jobs
+from batch_jobs.flows.jobs.given_corrections import Corrected
 from batch_jobs.flows.jobs.model import Job, Trigger
 from batch_jobs.flows.jobs.undos import UNDO, UNDONE
 from batch_jobs.strategies.sdk.context_fields import Names, named
@@ -70,6 +71,27 @@ class JobActions:
             tables=caller.tables,
         )
         add_facts(action="undo", job=job.id, undone=job_id, dry_run=job.dry_run)
+        api.starter.notify(job)
+        return job
+
+    def correct(
+        self, job_id: str, rows: Iterable[Corrected], dry_run: bool = False, idempotency_key: str | None = None
+    ) -> Job:
+        """Let corrected rows go in: with the job while it waits, else by a job of their own."""
+        api, caller = self._api, self._caller
+        known = api.job(job_id, caller)
+        caller.require_type(known.type)
+        job = api.workspace.job_corrections.correct(
+            known,
+            rows,
+            check_context=FileAccess(api, caller).check_context,
+            dry_run=dry_run,
+            created_by=caller.name,
+            trigger=Trigger.API,
+            idempotency_key=scoped(idempotency_key, caller),
+            tables=caller.tables,
+        )
+        add_facts(action="correct", job=job.id, corrected=job_id, dry_run=job.dry_run)
         api.starter.notify(job)
         return job
 

@@ -67,7 +67,7 @@ class ListQuery:
         """Where the next page begins, ``None`` when this is not full or not in the order of cursors."""
         if not jobs or len(jobs) < self.page.limit or self.page.order != "created_at":
             return None
-        return _cursor(jobs[-1].created_at.isoformat(), jobs[-1].id)
+        return cursor_of(jobs[-1])
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,9 @@ class ChangesQuery:
             _wanted_key(keys),
             _percent(given, "change_percent_below"),
             _percent(given, "change_percent_above"),
+            _is_wanted(given, "emptied"),
+            _is_wanted(given, "filled"),
+            _text(given, "key_begins") or None,
         )
         return cls(wanted, _number(given, "limit", USUAL_CHANGES, LARGEST_LIMIT), _text(given, "cursor"))
 
@@ -173,6 +176,13 @@ def _wanted_key(keys: list[str]) -> WantedKey | None:
         return WantedKey.parse(keys)
     except ValueError as error:
         raise InputWrong(str(error)) from None
+
+
+def _is_wanted(given: Mapping[str, Value], name: str) -> bool:
+    text = _text(given, name)
+    if text not in (None, "true", "false"):
+        raise InputWrong(f"{name} must be true or false")
+    return text == "true"
 
 
 def _percent(given: Mapping[str, Value], name: str) -> float | None:
@@ -329,6 +339,11 @@ def _time(name: str, text: str) -> datetime:
         raise InputWrong(f"{name} must be a date such as 2026-01-31T12:00:00Z, or seconds since 1970") from None
 
 
+def cursor_of(job: Job) -> str:
+    """Where in the order of a list the jobs after this one begin."""
+    return _cursor(job.created_at.isoformat(), job.id)
+
+
 def _cursor(*parts: str) -> str:
     return urlsafe_b64encode("|".join(parts).encode()).decode().rstrip("=")
 
@@ -351,7 +366,19 @@ def _in_cursor(cursor: str) -> str:
     return text
 
 
-CHANGES_KNOWN = frozenset({"limit", "cursor", "kind", "column", "change_percent_below", "change_percent_above"})
+CHANGES_KNOWN = frozenset(
+    {
+        "limit",
+        "cursor",
+        "kind",
+        "column",
+        "change_percent_below",
+        "change_percent_above",
+        "emptied",
+        "filled",
+        "key_begins",
+    }
+)
 HISTORY_KNOWN = frozenset({"limit", "cursor", "table"})
 UPLOAD_KNOWN = frozenset({"limit", "offset", "cursor"})
 KNOWN = frozenset(

@@ -372,6 +372,9 @@ CHANGES_PARAMETERS = [
     _parameter("key", description=_OF_KEY, **_KEY),
     _parameter("change_percent_below", _PERCENT, "Numbers that change by less than so much: `-50`, they fall by more."),
     _parameter("change_percent_above", _PERCENT, "Numbers that change by more than so much."),
+    _parameter("emptied", {"type": "boolean"}, "Columns that lose their value, where `true`."),
+    _parameter("filled", {"type": "boolean"}, "Columns that had no value and get one, where `true`."),
+    _parameter("key_begins", TEXT, "Rows of which a cell of the key begins so, whatever the case of its letters."),
     _CHANGES_LIMIT,
     _CHANGES_CURSOR,
 ]

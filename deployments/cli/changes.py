@@ -39,6 +39,11 @@ def changes(
     above: Annotated[
         float | None, typer.Option("--percent-above", help="Only numbers that change by more per cent.")
     ] = None,
+    emptied: Annotated[bool, typer.Option("--emptied", help="Only columns that lose their value.")] = False,
+    filled: Annotated[bool, typer.Option("--filled", help="Only columns that had no value and get one.")] = False,
+    key_begins: Annotated[
+        str | None, typer.Option("--key-begins", metavar="TEXT", help="Only rows whose key begins so.")
+    ] = None,
     limit: Limit = LIMIT,
     to: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write all of them to a CSV file instead.")
@@ -51,7 +56,7 @@ def changes(
         raise UsageRefused(f"--kind is one of {', '.join(KINDS)}, not {kind!r}")
     workspace = current_workspace()
     job = workspace.service.get(job_id)
-    wanted = ChangeFilter(kind, column, _key(key) if key else None, below, above)
+    wanted = ChangeFilter(kind, column, _key(key) if key else None, below, above, emptied, filled, key_begins or None)
     path = output_path(to, force) if to else None
     found = workspace.job_changes.all(job, wanted, DataAccess())
     if path is not None:

@@ -9,6 +9,7 @@ from batch_jobs.deployments.cli import output, plans, reports
 from batch_jobs.deployments.cli.options import AsJson, JobId
 from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.transitions import Status
+from batch_jobs.flows.jobs.undos import shown_plan
 from batch_jobs.flows.workspace import current_workspace
 
 LIMIT = 50
@@ -46,10 +47,9 @@ def show(
     """Show all there is to know of a job."""
     workspace = current_workspace()
     job = workspace.claims.fail_if_dead(job_id)
-    if plan and as_json:
-        output.print_json(job.shown_plan)
-    elif plan:
-        plans.print_whole(job)
+    if plan:
+        found = shown_plan(job, lambda ids: {one.id: one for one in workspace.service.of_ids(ids)})
+        output.print_json(found) if as_json else plans.print_whole(found, job.id)
     elif as_json:
         output.print_job_json(job)
     else:

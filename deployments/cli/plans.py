@@ -1,5 +1,6 @@
 """A job's plan at the terminal: its summary, or all of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.text import Text
@@ -24,11 +25,11 @@ def print_summary(job: Job) -> None:
         )
 
 
-def print_whole(job: Job) -> None:
-    """Print all that the plan has, key by key."""
-    found = sections(job.plan)
+def print_whole(plan: Mapping[str, Any], job_id: str) -> None:
+    """Print all that the plan of a job has, key by key."""
+    found = sections(plan)
     if not found:
-        out.print(f"{job.id} has no plan")
+        out.print(f"{job_id} has no plan")
     for section in found:
         if section.title:
             out.print(Text(f"\n{section.title}", style="bold"))

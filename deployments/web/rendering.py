@@ -12,6 +12,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from batch_jobs.deployments.api.auth import Right
 from batch_jobs.deployments.web.languages import LANGUAGES, Language, language, language_of
 from batch_jobs.deployments.web.sessions import Session
+from batch_jobs.flows.jobs.plan import cell
 from batch_jobs.flows.settings import Settings
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -50,6 +51,7 @@ def environment(code: str) -> Environment:
         "time": spoken.time,
         "duration": spoken.duration,
         "size": spoken.size,
+        "cell": cell,
     }
     made.globals |= {"languages": LANGUAGES, "spoken": spoken, "Right": Right}
     return made
@@ -78,6 +80,20 @@ def fragment_text(request: Request, template: str, block: str, values: Mapping[s
     made = environment(language_of(request).code)
     found = made.get_template(template)
     return made.concat(found.blocks[block](found.new_context({**_common(request, made), **values})))
+
+
+def shared_block(code: str, template: str, block: str, values: Mapping[str, Any]) -> str:
+    """The HTML of a block for many at once: it is given nothing of a request or of who asks.
+
+    Args:
+        code: the language.
+        template: the view's file.
+        block: which of its blocks.
+        values: for the template.
+    """
+    made = environment(code)
+    found, parts = made.get_template(template), made.get_template("parts.html").make_module({})
+    return made.concat(found.blocks[block](found.new_context({"parts": parts, **values})))
 
 
 def spoken_in(request: Request) -> Language:

@@ -7,11 +7,23 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from batch_jobs.deployments.api.dependencies import Api
+from batch_jobs.deployments.web.beside_prefect import BesidePrefect
 from batch_jobs.deployments.web.errors import Asgi, Receive, Send, add_error_pages
-from batch_jobs.deployments.web.routes import job, jobs, look, sign_in, static
+from batch_jobs.deployments.web.live_parts import LiveParts
+from batch_jobs.deployments.web.routes import (
+    correct,
+    history,
+    job,
+    job_moves,
+    jobs,
+    look,
+    schedules,
+    sign_in,
+    static,
+)
 from batch_jobs.deployments.web.sessions import Sessions
 
-ROUTERS = tuple(part.router for part in (static, sign_in, jobs, look, job))
+ROUTERS = tuple(part.router for part in (static, sign_in, jobs, look, correct, job, job_moves, history, schedules))
 
 
 def _beginning(path: str) -> str | None:
@@ -32,6 +44,8 @@ def create_pages(api: Api) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.api = api
     app.state.sessions = Sessions(api)
+    app.state.live = LiveParts(api)
+    app.state.prefect = BesidePrefect()
     app.state.version = static.fingerprint()
     for router in ROUTERS:
         app.include_router(router)

@@ -1,6 +1,7 @@
 """What jobs may do with the target, and where they may fetch files: by the settings, and by the API key that asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy import Engine, inspect
@@ -41,11 +42,20 @@ class TargetAccess:
         Raises:
             ContextRefused: it does.
         """
-        access, values = DataAccess(self._tables(tables)), context.model_dump()
-        for name in named(type(context), values, Names.TABLE):
-            access.check_name(self._database, name)
+        values = context.model_dump()
+        self.check_names(type(context), values, tables)
         for address in named(type(context), values, Names.SOURCE):
             self._check_source(address.partition(MEMBER)[0])
+
+    def check_names(self, model: type[BaseModel], values: Mapping[str, Any], tables: Sequence[str] | None) -> None:
+        """Refuse tables that values of a context name and that may not be used, as far as their names say that.
+
+        Raises:
+            ContextRefused: names the first one.
+        """
+        access = DataAccess(self._tables(tables))
+        for name in named(model, values, Names.TABLE):
+            access.check_name(self._database, name)
 
     def of_key(self, tables: Sequence[str] | None) -> DataAccess:
         """What the holder of an API key may read in changes, by its tables, ``None`` where it is for all."""

@@ -1,7 +1,7 @@
 """What jobs change in the target, for people: before a job runs as its preview found it, and then from the log."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, inspect
 
 from batch_jobs.flows.errors import ChangesUnknown
-from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.model import Job, Visible
 from batch_jobs.flows.settings import Settings
-from batch_jobs.strategies.sdk.change_log import change_table
+from batch_jobs.strategies.sdk.change_log import change_table, moment_text
 from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.database import database_of, for_reading
 from batch_jobs.strategies.sdk.errors import FileMissing
@@ -63,10 +63,6 @@ def all_pages(page: Callable[[str | None], Changes]) -> Iterator[dict[str, Any]]
     while found.cursor:
         found = page(found.cursor)
         yield from found.entries
-
-
-#: Which of some jobs somebody may look at, by their ids.
-Visible = Callable[[Sequence[str]], Mapping[str, Job]]
 
 
 class JobChanges:
@@ -255,10 +251,4 @@ def _shown(entry: Entry, files: Sequence[str]) -> dict[str, Any]:
 
 
 def _of_job(job: Job, at: datetime) -> dict[str, Any]:
-    moment = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return {
-        "job": job.id,
-        "type": job.type,
-        "created_by": job.created_by,
-        "at": moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    }
+    return {"job": job.id, "type": job.type, "created_by": job.created_by, "at": moment_text(at)}

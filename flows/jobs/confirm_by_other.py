@@ -90,6 +90,11 @@ class ConfirmByOther:
                 raise OtherMustConfirm(job.id, f"{who} created {first.id}, which it corrects", why, first.created_by)
 
 
+def removed_rows(plan: Mapping[str, Any] | None) -> int:
+    """How many rows a job removes, by what its preview counted."""
+    return _sum((plan or {}).get("counts"), REMOVES) or 0
+
+
 def _limit(part: str) -> tuple[str, int | None]:
     name, colon, number = (text.strip() for text in part.strip().partition(":"))
     if not name or (colon and not (number.isascii() and number.isdigit())):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from batch_jobs.flows.errors import ActionIllegal, JobUnknown
+from batch_jobs.flows.errors import ActionIllegal, JobUnknown, OtherMustConfirm
 from batch_jobs.flows.jobs.claims import Claims
 from batch_jobs.flows.jobs.confirm_by_other import ConfirmByOther
 from batch_jobs.flows.jobs.model import Job
@@ -90,6 +90,16 @@ class Confirmations:
             plan: what its preview found.
         """
         return self._rule.why(self._types(job), plan) if self._rule.limits else None
+
+    def why_not(self, job: Job, who: str) -> str | None:
+        """Why it is not somebody who may confirm a job that waits, ``None`` where they may."""
+        why = self.why_by_other(job, job.plan)
+        try:
+            if why:
+                self._rule.refuse(job, why, who, self._corrected_by(job))
+        except OtherMustConfirm as error:
+            return str(error)
+        return None
 
     def may_need_other(self, batch_type: str) -> bool:
         """Whether jobs of a type may fall under the two-person rule."""

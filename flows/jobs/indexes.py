@@ -19,6 +19,11 @@ def _index(name: str, *columns: Column[Any], where: ColumnElement[bool], unique:
 # before makes its row when it begins, so a list by time is not one by id
 for _columns in (("created_at", "id"), *((name, "created_at", "id") for name in ("created_by", "type", "status"))):
     _index(f"ix_batch_job_live_{'_'.join(_columns)}", *(batch_job.c[name] for name in _columns), where=is_kept)
+_index(
+    "ix_batch_job_header",
+    *(batch_job.c[name] for name in ("header", "type", "created_by", "id")),
+    where=batch_job.c.header.is_not(None),
+)
 _index("ix_batch_job_open_run", batch_job.c.id, where=has_open_run)
 _index("uq_batch_job_active_key", batch_job.c.active_key, where=has_not_ended, unique=True)
 _index("ix_batch_job_belongs_to", batch_job.c.belongs_to, where=batch_job.c.belongs_to.is_not(None))

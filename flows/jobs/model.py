@@ -1,5 +1,6 @@
 """A job as it is read: one row of the job table."""
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -145,6 +146,10 @@ class Job(Row):
     def is_silent(self, timeout: timedelta) -> bool:
         """Whether the process that runs it gave no sign of life for longer than ``timeout``."""
         return self.worker is not None and datetime.now(UTC) - (self.heartbeat_at or self.updated_at) > timeout
+
+
+#: Which of some jobs somebody may look at, by their ids.
+Visible = Callable[[Sequence[str]], Mapping[str, Job]]
 
 
 class JobEvent(Row):

@@ -7,12 +7,20 @@ from sqlalchemy import Engine, delete, exists, inspect, select, update
 from ulid import ULID
 
 from batch_jobs.flows.jobs.named_files import NamedFiles
-from batch_jobs.flows.jobs.table import batch_job, batch_job_event, batch_job_upload, has_not_ended, is_kept
+from batch_jobs.flows.jobs.table import (
+    batch_job,
+    batch_job_event,
+    batch_job_unfinished_upload,
+    batch_job_upload,
+    batch_job_upload_part,
+    has_not_ended,
+    is_kept,
+)
 from batch_jobs.flows.jobs.transitions import ENDED
 from batch_jobs.strategies.sdk.change_log import change_table
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
 from batch_jobs.strategies.sdk.database import for_writing
-from batch_jobs.strategies.sdk.files import JOBS, UPLOADS, FileStore
+from batch_jobs.strategies.sdk.files import JOBS, PARTS, UPLOADS, FileStore
 from batch_jobs.strategies.sdk.partition_table import partition_table, signal_table
 from batch_jobs.strategies.tables.changes.planned import planned_key
 
@@ -57,7 +65,7 @@ class Pruning:
             self._forget_checkpoints(ids)
             self._delete(ids)
             jobs += len(ids)
-        return Pruned(jobs, files + self._remove_uploads(before))
+        return Pruned(jobs, files + self._remove_uploads(before) + self._remove_parts(before))
 
     def forget_changes(self, older_than: timedelta) -> int:
         """Remove what jobs changed longer ago than this from the log, and their previews; returns of how many jobs."""
@@ -120,6 +128,21 @@ class Pruning:
                 gone = batch_job_upload.c.key.in_(unnamed[start : start + AT_ONCE])
                 connection.execute(delete(batch_job_upload).where(gone))
         return len(unnamed)
+
+    def _remove_parts(self, before: datetime) -> int:
+        """Remove uploads that nobody went on with since, and parts that are as old of which nothing is known."""
+        idle = batch_job_unfinished_upload.c.updated_at < before
+        with for_writing(self._jobs.connect()) as connection, connection.begin():
+            ids = list(connection.scalars(select(batch_job_unfinished_upload.c.id).where(idle)))
+            for start in range(0, len(ids), AT_ONCE):
+                some = ids[start : start + AT_ONCE]
+                connection.execute(delete(batch_job_upload_part).where(batch_job_upload_part.c.upload_id.in_(some)))
+                connection.execute(
+                    delete(batch_job_unfinished_upload).where(batch_job_unfinished_upload.c.id.in_(some))
+                )
+            known = set(connection.scalars(select(batch_job_unfinished_upload.c.id)))
+        old = {file.key.split("/")[1] for file in self._files.list(PARTS) if _uploaded_at(file.key) < before}
+        return sum(self._remove_folder(f"{PARTS}/{upload_id}") for upload_id in sorted(old - known))
 
     def _named(self) -> NamedFiles:
         with self._jobs.connect() as connection:

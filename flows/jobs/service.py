@@ -371,6 +371,10 @@ class BatchJobService:
         """
         return self._confirmations.why_by_other(job, plan)
 
+    def why_not_confirm(self, job: Job, who: str) -> str | None:
+        """Why by the two-person rule it is not ``who`` that may confirm a job that waits, ``None`` where they may."""
+        return self._confirmations.why_not(job, who)
+
     def cancel(self, job_id: str, who: str, why: str | None = None) -> Job:
         """Stop a job for good, at its next chunk edge when it runs; canceling twice is fine."""
         was = self._store.get(job_id)

@@ -20,6 +20,7 @@ from batch_jobs.flows.jobs.tally import JobTally
 from batch_jobs.flows.jobs.transitions import STOPPED, TRANSITIONS, Action, Status
 from batch_jobs.strategies.sdk.database import for_reading, for_writing
 from batch_jobs.strategies.sdk.result import JobResult
+from batch_jobs.strategies.sdk.sample import HEADER
 
 #: What makes a job follow no Prefect run any more.
 NO_RUN: dict[str, Any] = dict.fromkeys(("flow_run_id", "flow_run_state", "flow_run_state_name"))
@@ -164,6 +165,12 @@ class JobStore:
         with self._reading.connect() as connection:
             return read_jobs(connection, select(batch_job).where(*is_such).order_by(batch_job.c.id.desc()))
 
+    def of_header(self, batch_type: str, created_by: str, header: str) -> Job | None:
+        """Return the newest job of a type and a person whose file had these columns, see ``header_of``."""
+        is_such = (batch_job.c.type == batch_type, batch_job.c.created_by == created_by, batch_job.c.header == header)
+        newest = select(batch_job).where(*is_such, is_kept).order_by(batch_job.c.id.desc()).limit(1)
+        return self._one(newest)
+
     def count(self, wanted: JobFilter) -> int:
         """How many jobs the filter lets through."""
         tallied = wanted.tally_conditions()
@@ -278,6 +285,7 @@ class JobStore:
         values = {
             "result": result.model_dump(mode="json"),
             "plan": plan,
+            "header": plan.get(HEADER),
             "heartbeat_at": datetime.now(UTC),
             "updated_at": datetime.now(UTC),
         }

@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -103,6 +104,8 @@ batch_job = Table(
     Column("partitions", Integer),
     # the job whose rows it corrects, empty for a job by itself
     Column("belongs_to", String(64)),
+    # what the columns of its file are, as one text, empty where it read none
+    Column("header", String(64)),
     Index("ix_batch_job_flow_run_id", "flow_run_id"),
 )
 
@@ -181,6 +184,29 @@ batch_job_upload = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
     Index("ix_batch_job_upload_owner_key", "owner", "key"),
+)
+
+# Uploads that come in parts; ``received`` says how many bytes of them count.
+batch_job_unfinished_upload = Table(
+    "batch_job_unfinished_upload",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("owner", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("fingerprint", String(128), nullable=False),
+    Column("received", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("owner", "name", "size", "fingerprint", name="uq_batch_job_unfinished_upload_file"),
+)
+
+batch_job_upload_part = Table(
+    "batch_job_upload_part",
+    metadata,
+    Column("upload_id", String(26), ForeignKey("batch_job_unfinished_upload.id", ondelete="CASCADE"), primary_key=True),
+    Column("begins_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", String(255), nullable=False),
 )
 
 batch_job_secret = Table(

@@ -1,10 +1,11 @@
 """Which jobs can be undone, and which have been: an undo is a job of its own that names the one it takes back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from batch_jobs.flows.errors import NotUndoable
 from batch_jobs.flows.jobs.claims import Claims
-from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.model import Job, Visible
 from batch_jobs.flows.jobs.store import JobStore
 from batch_jobs.flows.jobs.transitions import Status
 
@@ -13,6 +14,27 @@ UNDO = "undo"
 #: In its context, the id of the job that it takes back.
 UNDONE = "job"
 OVER = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
+#: In its plan, rows that somebody changed since; of each ``by`` is the job that did.
+CHANGED_SINCE = ("rejects", "overwritten")
+
+
+def shown_plan(job: Job, visible: Visible) -> dict[str, Any]:
+    """The plan of a job for people; of an undo's with who created the jobs that changed rows since.
+
+    Args:
+        job: of any type.
+        visible: which of these jobs they may look at; who created others is not said.
+    """
+    plan = job.shown_plan
+    changed = {name: plan[name] for name in CHANGED_SINCE if job.type == UNDO and plan.get(name)}
+    ids = sorted({row["by"] for rows in changed.values() for row in rows if row["by"]})
+    jobs = visible(ids) if ids else {}
+    return plan | {name: [_with_creator(row, jobs) for row in rows] for name, rows in changed.items() if jobs}
+
+
+def _with_creator(row: dict[str, Any], jobs: Mapping[str, Job]) -> dict[str, Any]:
+    job = jobs.get(row["by"] or "")
+    return row if job is None else {**row, "created_by": job.created_by}
 
 
 class Undos:
@@ -39,7 +61,7 @@ class Undos:
             raise NotUndoable(
                 f"{job.id} is {job.status}, and only a job that has ended can be undone; wait for it or cancel it first"
             )
-        undo = self._standing(job_id)
+        undo = self.standing(job_id)
         if undo is not None and not undo.result.rejected:
             raise NotUndoable(f"{job.id} was undone already, by {undo.id}; undo that one to have its changes again")
 
@@ -49,7 +71,7 @@ class Undos:
         Raises:
             NotUndoable: it is so.
         """
-        begun = [undo for undo in self._of(job.id) if undo.processing_at is not None]
+        begun = [undo for undo in self.of(job.id) if undo.processing_at is not None]
         if begun:
             raise NotUndoable(f"{job.id} was undone by {begun[0].id}, so that it cannot go on; create a new job")
 
@@ -70,10 +92,11 @@ class Undos:
             seen.add(job.id)
             yield job
 
-    def _standing(self, job_id: str) -> Job | None:
+    def standing(self, job_id: str) -> Job | None:
         """The undo of a job that is done, and was not undone itself."""
-        done = [undo for undo in self._of(job_id) if undo.status is Status.COMPLETED]
-        return next((undo for undo in done if self._standing(undo.id) is None), None)
+        done = [undo for undo in self.of(job_id) if undo.status is Status.COMPLETED]
+        return next((undo for undo in done if self.standing(undo.id) is None), None)
 
-    def _of(self, job_id: str) -> Sequence[Job]:
+    def of(self, job_id: str) -> Sequence[Job]:
+        """The undos of a job, the newest first, whatever became of them."""
         return self._store.naming(UNDO, UNDONE, job_id)

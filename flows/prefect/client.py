@@ -69,7 +69,7 @@ class PrefectRuns:
 
         name = f"{job.type}/{DEPLOYMENT_NAME}"
         try:
-            with self._client() as client:
+            with self.client() as client:
                 if name in self._deployments:
                     with suppress(ObjectNotFound):  # another Prefect is served by now, or it was deployed anew
                         return _new_run(client, self._deployments[name], job)
@@ -91,7 +91,7 @@ class PrefectRuns:
         found: dict[str, RunState] = {}
         if not run_ids:
             return found
-        with self._client() as client:
+        with self.client() as client:
             for start in range(0, len(run_ids), RUNS_AT_ONCE):
                 wanted = [UUID(run_id) for run_id in run_ids[start : start + RUNS_AT_ONCE]]
                 runs = client.read_flow_runs(
@@ -102,7 +102,7 @@ class PrefectRuns:
 
     def resume(self, run_id: str, who: str) -> bool:
         """Let a suspended run go on; ``False`` when it is not suspended (any more)."""
-        with self._client() as client:
+        with self.client() as client:
             answer = client.resume_flow_run(UUID(run_id), run_input={"confirmed_by": who})
         return answer.status.value == "ACCEPT"
 
@@ -139,11 +139,12 @@ class PrefectRuns:
     def _propose(self, run_id: str, state: "State[Any]") -> None:
         from prefect.exceptions import ObjectNotFound
 
-        with self._client() as client, suppress(ObjectNotFound):
+        with self.client() as client, suppress(ObjectNotFound):
             client.set_flow_run_state(UUID(run_id), state)
 
     @contextmanager
-    def _client(self) -> Iterator["SyncPrefectClient"]:
+    def client(self) -> Iterator["SyncPrefectClient"]:
+        """Prefect's own client, for questions that are not about runs of jobs."""
         import httpx
         from prefect.exceptions import PrefectHTTPStatusError
 
@@ -160,13 +161,19 @@ class PrefectRuns:
         ) as error:  # a refused first connection is wrapped
             raise PrefectAway(f"Prefect does not answer ({error or type(error).__name__})") from None
 
+    def known(self) -> KnownPrefect | None:
+        """The Prefect that is asked, ``None`` where none is named."""
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
+
+        named, auth_string = PREFECT_API_URL.value(), PREFECT_API_AUTH_STRING.value()
+        return KnownPrefect(named, API_URL, auth_string) if named else self._find()
+
     def _new_client(self) -> "SyncPrefectClient":
         from prefect.client.orchestration import SyncPrefectClient, get_client
         from prefect.context import FlowRunContext
-        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
+        from prefect.settings import PREFECT_API_KEY
 
-        named, auth_string = PREFECT_API_URL.value(), PREFECT_API_AUTH_STRING.value()
-        known = KnownPrefect(named, API_URL, auth_string) if named else self._find()
+        known = self.known()
         if known:
             return SyncPrefectClient(
                 known.api_url,

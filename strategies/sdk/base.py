@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from batch_jobs.strategies.sdk.job import JobRun
     from batch_jobs.strategies.sdk.leaving_out import LeaveOut
     from batch_jobs.strategies.sdk.partition import Partition
+    from batch_jobs.strategies.sdk.sample import FileSample
 
 
 class NoContext(BaseModel):
@@ -63,6 +64,21 @@ class BatchJobStrategy:
             ContextRefused: with one line that says why such a job cannot be created.
         """
         return context
+
+    def sample(self, job: "JobRun", rows: int) -> "FileSample | None":
+        """Say at once how the file of a job would be read, by its beginning; nothing is written.
+
+        Args:
+            job: one that will never run; its context was not prepared and may lack what is required (``None`` then).
+            rows: how many of the first ones to show.
+
+        Returns:
+            The first rows; ``None`` where there is no such file.
+
+        Raises:
+            PermanentError: the file cannot be read so.
+        """
+        return None
 
     def pre_process(self, job: "JobRun") -> None:
         """Count, validate, describe what will happen; write nothing to the target."""

@@ -177,6 +177,12 @@ def changes_of(connection: Connection) -> Changes | None:
     return found
 
 
+def moment_text(at: datetime) -> str:
+    """When a block was written, as people are shown it; SQLite gives times in UTC that do not say so."""
+    moment = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def first_change(engine: Engine, job_id: str) -> datetime | None:
     """When a job changed something first, as far as its changes are kept; ``None`` where none are."""
     if not inspect(engine).has_table(change_table.name):

@@ -61,6 +61,19 @@ def named(model: type[BaseModel], values: Mapping[str, Any], kind: Names) -> lis
     return found
 
 
+def kind_of(name: str, field: FieldInfo | None) -> Names | None:
+    """What a field names, by its mark or by its name; ``None`` where that is nothing."""
+    marks = () if field is None else (*field.metadata, *_marks(field.annotation))
+    marked = next((mark for mark in marks if isinstance(mark, Names)), None)
+    return marked or (Names.FILE if name in FILE_FIELDS else None)
+
+
+def keys_of(name: str, field: FieldInfo) -> Iterator[str]:
+    """The names under which a field's value may stand in a context."""
+    alias = field.validation_alias
+    yield from (key for key in (name, field.alias, *getattr(alias, "choices", [alias])) if isinstance(key, str))
+
+
 def texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
     """Every text in a value, after the name of the field that it is in; the keys of a mapping are no texts."""
     if isinstance(value, str):
@@ -77,30 +90,19 @@ def texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
 
 def _changed(models: Sequence[type[BaseModel]], values: Mapping[str, Any], see: See) -> dict[str, Any]:
     fields = {
-        name: field for model in models for key, field in model.model_fields.items() for name in _keys(key, field)
+        name: field for model in models for key, field in model.model_fields.items() for name in keys_of(key, field)
     }
     return {name: _value(fields.get(name), name, value, see) for name, value in values.items()}
 
 
 def _value(field: FieldInfo | None, name: str, value: Any, see: See) -> Any:
-    kind = _kind(field) or (Names.FILE if name in FILE_FIELDS else None)
+    kind = kind_of(name, field)
     inner = list(_models(field.annotation)) if field is not None and kind is None else []
     if inner and isinstance(value, Mapping):
         return _changed(inner, value, see)
     if inner and isinstance(value, list):
         return [_changed(inner, part, see) if isinstance(part, Mapping) else see(kind, part) for part in value]
     return see(kind, value)
-
-
-def _keys(name: str, field: FieldInfo) -> Iterator[str]:
-    alias = field.validation_alias
-    yield from (key for key in (name, field.alias, *getattr(alias, "choices", [alias])) if isinstance(key, str))
-
-
-def _kind(field: FieldInfo | None) -> Names | None:
-    if field is None:
-        return None
-    return next((mark for mark in (*field.metadata, *_marks(field.annotation)) if isinstance(mark, Names)), None)
 
 
 def _marks(annotation: Any) -> Iterator[Any]:

@@ -26,6 +26,8 @@ from batch_jobs.strategies.sdk.errors import (
 COPY_BYTES = 1 << 20
 #: The first folder of a key: of files that people put in, and of those that jobs write.
 UPLOADS, JOBS = "uploads", "jobs"
+#: The one of parts of uploads that are not finished; no files to anybody else.
+PARTS = "unfinished"
 LONGEST_KEY = 1024  # characters, as stores of objects have it
 #: Between the key of an archive and the name of a file in it.
 MEMBER = "#"
@@ -118,7 +120,7 @@ class FileStore:
         return bool(self._fs.isfile(path)) or (self._is_known(path) and bool(self._fs.isfile(path)))
 
     def list(self, prefix: str = "") -> Sequence[StoredFile]:
-        """The files whose key starts with a folder's name, by key; unfinished ones are left out.
+        """The files whose key starts with a folder's name, by key; unfinished ones and parts of uploads are left out.
 
         Raises:
             StorageAway: the store does not answer.
@@ -131,7 +133,9 @@ class FileStore:
         return [
             StoredFile(path[start:], info["size"])
             for path, info in sorted(found.items())
-            if not path.endswith(UNFINISHED) and not (info.get("islink") and self._is_elsewhere(path))
+            if not path.endswith(UNFINISHED)
+            and (prefix or not path[start:].startswith(f"{PARTS}/"))
+            and not (info.get("islink") and self._is_elsewhere(path))
         ]
 
     def matching(self, key: str) -> Sequence[str]:

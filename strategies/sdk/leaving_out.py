@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -126,6 +127,14 @@ class LeaveOut(_Strict):
             LeaveOutRefused: one is none of this key.
         """
         return [_key_texts(given, key) for given in self.keys]
+
+    def fitting_keys(self, key: Sequence[str]) -> dict[int, tuple[str, ...]]:
+        """The keys that are of these columns, as texts, by their places in ``keys``."""
+        found: dict[int, tuple[str, ...]] = {}
+        for place, given in enumerate(self.keys if key else ()):
+            with suppress(LeaveOutRefused):
+                found[place] = _key_texts(given, key)
+        return found
 
     def line_numbers(self, files: Sequence[str]) -> list[int]:
         """The lines as one series of numbers, see ``lines``.

@@ -92,3 +92,13 @@ def test_every_package_is_in_the_wheel() -> None:
     packages = {".".join(("batch_jobs", *folder.relative_to(ROOT).parts)) for folder in folders}
 
     assert listed == packages - {"batch_jobs.deployments.package"} | {"batch_jobs"}
+
+
+def test_what_is_for_any_table_names_none_of_a_shop():
+    from batch_jobs.strategies.shop.medusa import tables
+
+    names = [f'"{table.name}"' for table in tables.metadata.tables.values() if "_" in table.name]
+    files = [path for room in ("tables", "sdk") for path in (ROOT / "strategies" / room).rglob("*.py")]
+    assert names
+    assert files
+    assert [(file.name, name) for file in files for name in names if name in file.read_text()] == []

@@ -1,6 +1,5 @@
 """The routes of changes: what a job changes, before and after it runs, and what jobs changed in a row."""
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -10,7 +9,6 @@ from batch_jobs.deployments.api.auth import Right
 from batch_jobs.deployments.api.dependencies import CurrentApi, CurrentCaller, requires
 from batch_jobs.deployments.api.list_query import ChangesQuery, HistoryQuery
 from batch_jobs.deployments.api.openapi import CHANGES, CHANGES_PARAMETERS, HISTORY, HISTORY_PARAMETERS, refusals
-from batch_jobs.flows.jobs.model import Job
 
 if TYPE_CHECKING:
     from batch_jobs.flows.jobs.changes import Changes  # which loads what reads Parquet
@@ -46,11 +44,7 @@ def changes(job_id: str, request: Request, api: CurrentApi, caller: CurrentCalle
 def history(request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
     """Which of the jobs that the caller sees changed a row, when, and from what to what; the newest job first."""
     query = HistoryQuery.parse(request.query_params.multi_items())
-
-    def visible(ids: Sequence[str]) -> Mapping[str, Job]:
-        return {job.id: job for job in api.service.of_ids(ids) if caller.sees(job)}
-
-    access = api.workspace.access.of_key(caller.tables)
+    visible, access = api.visible(caller), api.workspace.access.of_key(caller.tables)
     page = api.workspace.job_changes.history(query.table, query.key, access, visible, query.cursor, query.limit)
     return _page(page, query.limit)
 

@@ -8,8 +8,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from batch_jobs.deployments.api import openapi
-from batch_jobs.deployments.api.auth import Right
-from batch_jobs.deployments.api.dependencies import CurrentApi, CurrentCaller, json_body, requires
+from batch_jobs.deployments.api.auth import Caller, Right
+from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, json_body, requires
 from batch_jobs.deployments.api.errors import InputWrong, NothingThere, TooLarge
 from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.file_response import WantedRange, send_file
@@ -59,6 +59,8 @@ FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
+#: field of a result -> what the file is called that it names.
+FILES_OF_JOBS = {"file_key": "result file", "rejects_file_key": "rejects"}
 #: Medusa has two routes for files, one of them for those that are protected, which here all are.
 UPLOADING: dict[str, Any] = {
     "dependencies": [requires(Right.FILES)],
@@ -158,14 +160,32 @@ def download(token: str, name: str, api: CurrentApi, wanted: WantedRange) -> Res
     return send_file(api.files, key, wanted)
 
 
-def _add_file_of_job(name: str, field: str, called: str, summary: str, what: str) -> None:
+def send_file_of_job(api: Api, caller: Caller, job_id: str, field: str, wanted: str | None) -> Response:
+    """A file that a job wrote, as far as a caller may read it.
+
+    Args:
+        api: has the job and the file.
+        caller: asks for it.
+        job_id: whose file.
+        field: of the job's result that names it.
+        wanted: the ``Range`` header.
+
+    Raises:
+        JobUnknown: the caller sees no such job.
+        NothingThere: it has no such file.
+        FileMissing: the file is gone, or not the caller's.
+    """
+    job = api.job(job_id, caller)
+    key = getattr(job.result, field)
+    if key is None:
+        raise NothingThere(f"{job.id} has no {FILES_OF_JOBS[field]}")
+    add_facts(action="download", file=key)
+    return send_file(api.files, FileAccess(api, caller).readable(key), wanted)
+
+
+def _add_file_of_job(name: str, field: str, summary: str, what: str) -> None:
     def send(job_id: str, api: CurrentApi, caller: CurrentCaller, wanted: WantedRange) -> Response:
-        job = api.job(job_id, caller)
-        key = getattr(job.result, field)
-        if key is None:
-            raise NothingThere(f"{job.id} has no {called}")
-        add_facts(action="download", file=key)
-        return send_file(api.files, FileAccess(api, caller).readable(key), wanted)
+        return send_file_of_job(api, caller, job_id, field, wanted)
 
     send.__name__, send.__doc__ = name, what
     router.get(
@@ -178,11 +198,10 @@ def _add_file_of_job(name: str, field: str, called: str, summary: str, what: str
     )(send)
 
 
-_add_file_of_job("output", "file_key", "result file", "Get a job's result file", "The file that the job wrote.")
+_add_file_of_job("output", "file_key", "Get a job's result file", "The file that the job wrote.")
 _add_file_of_job(
     "rejects",
     "rejects_file_key",
-    "rejects",
     "Get a job's refused rows",
     "The input rows that were refused, each with its line and the reason, to be corrected and imported again.",
 )

@@ -23,6 +23,7 @@ from batch_jobs.deployments.api.schemas import (
     user_json,
 )
 from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.undos import shown_plan
 
 router = APIRouter(prefix="/admin/batch-jobs", tags=["batch jobs"])
 
@@ -115,7 +116,7 @@ def plan(job_id: str, api: CurrentApi, caller: CurrentCaller) -> Response:
     job = api.job(job_id, caller)
     if not job.shown_plan:
         raise NothingThere(f"{job.id} has no plan")
-    return JSONResponse({"plan": job.shown_plan})
+    return JSONResponse({"plan": shown_plan(job, api.visible(caller))})
 
 
 @router.post(

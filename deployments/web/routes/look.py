@@ -28,7 +28,7 @@ from batch_jobs.strategies.sdk.leaving_out import Kind
 LIMIT = 200  # cells of a page
 KINDS = get_args(Kind)
 #: What is asked for as the API has it.
-ASKED = ("kind", "column", "key", "cursor")
+ASKED = ("kind", "column", "key", "key_begins", "emptied", "filled", "cursor")
 
 router = APIRouter(prefix="/jobs/{job_id}/changes")
 
@@ -56,7 +56,7 @@ def show(request: Request, job_id: str, api: CurrentApi, visitor: CurrentVisitor
     job = api.job(job_id, visitor)
     changes, columns, reason = _find(api, visitor, job, request.query_params)
     values = {
-        "shown": ShownJob(job, visitor),
+        "shown": ShownJob(api, job, visitor),
         "rows": _rows(changes.entries),
         "next_cursor": changes.cursor,
         "columns": columns,

@@ -14,7 +14,7 @@
   // A list is asked for again only while somebody looks at it.
   setInterval(() => {
     if (document.visibilityState !== "visible") return;
-    for (const list of document.querySelectorAll('[hx-trigger~="page:look"]')) htmx.trigger(list, "page:look");
+    for (const list of document.querySelectorAll(`[hx-trigger*="page:look"]`)) htmx.trigger(list, "page:look");
   }, LOOK);
 
   document.addEventListener("DOMContentLoaded", () => showTimes(document));

@@ -15,6 +15,7 @@ from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.partition import Partition, in_one
+from batch_jobs.strategies.sdk.sample import HEADER, header_of
 from batch_jobs.strategies.shop.importing.columns import ColumnMapping, Columns, map_file
 from batch_jobs.strategies.shop.importing.cutting import cut, groups_of, why_whole
 from batch_jobs.strategies.shop.importing.formulas import WithMarkedFormulas
@@ -105,6 +106,7 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         job.plan["_files"] = keys
         inputs = Inputs(job, keys)
         read = self._read(job, inputs)
+        job.plan[HEADER] = header_of(read.columns)
         file = in_layout(read, job.context, shown_files(keys))
         headers = self.read_headers(shown_files(keys), job.context, file.columns)
         reader = self.mapping(job.context, file.columns).reader(file)

@@ -7,7 +7,7 @@ change. Values are of Arrow's types where they came that way, else texts from wh
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.change_log import Kind, LoggedBlock
 from batch_jobs.strategies.tables.changes.sieve import sieve_of
+from batch_jobs.strategies.tables.changes.stored import UndecodableText, is_mixed, stored_values
 
 KEY, BEFORE, AFTER = "=", "-", "+"
 LINE = "line"
@@ -67,9 +68,15 @@ class ChangedRows:
 
     def encoded(self) -> LoggedBlock:
         """As the log keeps it."""
-        texts = {name: as_text(self.rows.column(KEY + name)) for name in self.key}
-        sieve, data = sieve_of(pa.table(texts)), packed(self.rows)
+        sieve, data = sieve_of(keys_as_text(self)), packed(self.rows)
         return LoggedBlock(self.table, self.kind, self.key, len(self), self.counts, sieve, data, self.is_common)
+
+
+def keys_as_text(changed: ChangedRows) -> pa.Table:
+    """The keys of rows as people and the log's sieve have them, whatever else is in their columns."""
+    rows = changed.rows
+    fields = [rows.schema.field(KEY + name) for name in changed.key]
+    return pa.table([as_text(rows.column(one.name), one) for one in fields], names=list(changed.key))
 
 
 def without_lines(changed: ChangedRows, lines: Collection[int]) -> ChangedRows:
@@ -95,10 +102,27 @@ def unpacked(data: bytes) -> pa.Table:
         return reader.read_all()
 
 
-def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The cells as people are shown them."""
+def as_text(column: pa.ChunkedArray, field: pa.Field | None = None) -> pa.ChunkedArray:
+    """The cells as people are shown them; a value looks the same whatever its ``field`` holds beside it."""
+    if field is not None and is_mixed(field):
+        texts = [_text(value) for value in stored_values(field, column)]
+        return pa.chunked_array([pa.array(texts, pa.string())])
     if pa.types.is_string(column.type):
         return column
     if pa.types.is_binary(column.type):
-        return pa.chunked_array([pa.array([cell and "\\x" + cell.hex() for cell in column.to_pylist()], pa.string())])
+        return pa.chunked_array(
+            [pa.array([None if cell is None else f"\\x{cell.hex()}" for cell in column.to_pylist()], pa.string())]
+        )
     return column.cast(pa.string())
+
+
+def _text(value: Any) -> str | None:
+    """A value of a column that holds several kinds, as Arrow writes it in a column of its own."""
+    if isinstance(value, UndecodableText):
+        return value.decode(errors="replace")
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    if isinstance(value, float):
+        text: str = pa.scalar(value, pa.float64()).cast(pa.string()).as_py()
+        return text
+    return None if value is None else str(value)

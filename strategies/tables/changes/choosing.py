@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batch_jobs.strategies.sdk.leaving_out import LeaveOut, Rule
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, LINE, ChangedRows
+from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, GROUP, KEY, LINE, ChangedRows
 from batch_jobs.strategies.tables.changes.entries import shown
 from batch_jobs.strategies.tables.changes.stored import stored_values
 
@@ -27,18 +27,34 @@ class Choice:
 
     Args:
         wish: what its confirmation says.
-        key: the columns by which changes name rows.
         files: of the input, in their order.
         marks: whether rows that the input lacks are marked instead of removed.
     """
 
-    def __init__(self, wish: LeaveOut, key: Sequence[str], files: Sequence[str], marks: bool = False) -> None:
+    def __init__(self, wish: LeaveOut, files: Sequence[str], marks: bool = False) -> None:
         self.wish = wish
-        self.keys = frozenset(wish.key_texts(key) if wish.keys else ())
+        self._keys: dict[tuple[str, ...], frozenset[tuple[str, ...]]] = {}
         self.lines = frozenset(wish.line_numbers(files) if wish.lines else ())
         self._marks = marks
         #: The kinds that are left out of rows which the input lacks.
         self.missing_kinds = [kind for kind in wish.kinds if kind == "removed" or (marks and kind == "updated")]
+
+    def keys(self, key: Sequence[str]) -> frozenset[tuple[str, ...]]:
+        """Those that are left out of rows which these columns tell apart, as texts."""
+        columns = tuple(key)
+        if columns not in self._keys:
+            self._keys[columns] = frozenset(self.wish.fitting_keys(columns).values())
+        return self._keys[columns]
+
+    def batch(self, batch: Sequence[ChangedRows]) -> list[Reasons]:
+        """The same of several changes that were found together: of rows that belong together all, or none."""
+        found = [self.rows(changed) for changed in batch]
+        torn = {group for changed, rows in zip(batch, found, strict=True) for group in _groups(changed, rows)}
+        for changed, rows in zip(batch, found, strict=True) if torn else ():
+            for place, group in enumerate(changed.rows.column(GROUP).to_pylist() if _has_groups(changed) else ()):
+                if group in torn:
+                    rows.setdefault(place, f"left out with the rest of {group}")
+        return found
 
     def rows(self, changed: ChangedRows) -> Reasons:
         """The rows that are left out, by their places, each with the first reason."""
@@ -46,8 +62,9 @@ class Choice:
         if kinds:
             return dict.fromkeys(range(len(changed)), f"left out, as all rows that would be {kinds[0]}")
         found: Reasons = {}
-        if self.keys and changed.key:
-            found |= {place: "left out by its key" for place, key in enumerate(key_texts(changed)) if key in self.keys}
+        keys = self.keys(changed.key)
+        if keys:
+            found |= {place: "left out by its key" for place, key in enumerate(key_texts(changed)) if key in keys}
         if self.lines and LINE in changed.rows.column_names:
             lines = changed.rows.column(LINE).to_pylist()
             found |= {place: "left out by its line" for place, line in enumerate(lines) if line in self.lines}
@@ -57,7 +74,7 @@ class Choice:
 
     def cells(self, changed: ChangedRows) -> dict[str, npt.NDArray[np.int64]]:
         """Columns that are left out, with the places of the rows that would get something else or anything."""
-        if changed.kind == "removed" or LINE not in changed.rows.column_names:
+        if changed.kind == "removed" or (self._marks and LINE not in changed.rows.column_names):
             return {}
         names = [name for name in self.wish.columns if name in changed.columns]
         return {name: np.flatnonzero(changed.changed(name)) for name in names}
@@ -66,6 +83,17 @@ class Choice:
         if changed.kind == "removed" or (self._marks and LINE not in changed.rows.column_names):
             return self.missing_kinds
         return [kind for kind in self.wish.kinds if kind == changed.kind]
+
+
+def _has_groups(changed: ChangedRows) -> bool:
+    return GROUP in changed.rows.column_names
+
+
+def _groups(changed: ChangedRows, rows: Reasons) -> set[str]:
+    """What some rows belong to."""
+    if not rows or not _has_groups(changed):
+        return set()
+    return set(changed.rows.column(GROUP).take(pa.array(list(rows), pa.int64())).to_pylist()) - {None}
 
 
 def key_texts(changed: ChangedRows) -> list[tuple[str | None, ...]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.change_log import Kind
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, LINE, ChangedRows
+from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, LINE, ChangedRows, as_text
 from batch_jobs.strategies.tables.changes.hiding import has_hidden
-from batch_jobs.strategies.tables.changes.stored import UndecodableText, is_mixed, stored_values
-from batch_jobs.strategies.tables.formats.arrow_text import as_text
+from batch_jobs.strategies.tables.changes.stored import is_mixed
+from batch_jobs.strategies.tables.formats.arrow_text import as_text as value_as_text
 
 Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
@@ -42,8 +41,8 @@ class Entry:
 def changed_cells(changed: ChangedRows) -> Mask:
     """Which columns of each row changed, as ``changed.columns`` has them, and in a last one whether none did."""
     masks = [changed.changed(column) for column in changed.columns]
-    cells = np.column_stack(masks) if masks else np.zeros((len(changed), 0), dtype=np.bool_)
-    return np.column_stack([cells, ~cells.any(axis=1)])
+    of_columns = np.column_stack(masks) if masks else np.zeros((len(changed), 0), dtype=np.bool_)
+    return np.column_stack([of_columns, ~of_columns.any(axis=1)])
 
 
 def places_of(changed: ChangedRows, limit: int | None = None) -> tuple[Places, Places]:
@@ -56,7 +55,7 @@ def entries_of(changed: ChangedRows, rows: Places, columns: Places) -> list[Entr
     """The entries at these places: rows in ascending order, and of each a column as ``changed_cells`` has it."""
     wanted, places = np.unique(rows, return_inverse=True)
     part = changed.rows.take(pa.array(wanted))
-    keys = [dict(zip(changed.key, cells, strict=True)) for cells in _keys(changed.key, part)]
+    keys = [dict(zip(changed.key, texts, strict=True)) for texts in _keys(changed.key, part)]
     lines = part.column(LINE).to_pylist() if LINE in part.column_names else [None] * len(wanted)
     names = [*changed.columns, None]
     befores, afters = ({name: _side(part, mark, name) for name in _named(names, columns)} for mark in (BEFORE, AFTER))
@@ -72,11 +71,9 @@ def shown(field: pa.Field, column: pa.ChunkedArray) -> list[str | None]:
     """The cells of a column of a block as people are shown them."""
     if has_hidden(field):
         return [cell and HIDDEN for cell in column.to_pylist()]
-    if is_mixed(field):
-        return [_text(value) for value in stored_values(field, column)]
-    if pa.types.is_string(column.type):
-        return list(column.to_pylist())
-    texts, _ = as_text(column.combine_chunks())
+    if is_mixed(field) or pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        return list(as_text(column, field).to_pylist())
+    texts, _ = value_as_text(column.combine_chunks())
     if pa.types.is_timestamp(column.type) or pa.types.is_time(column.type):
         texts = pc.replace_substring_regex(texts, r"\.0+(\+|$)|(\.\d*?[1-9])0+(\+|$)", r"\1\2\3")
     return list(texts.to_pylist())
@@ -89,22 +86,15 @@ def _named(names: Sequence[str | None], columns: Places) -> list[str | None]:
 def _keys(key: Sequence[str], rows: pa.Table) -> Sequence[Sequence[str | None]]:
     if not key:
         return [()] * len(rows)
-    return list(zip(*(_column(rows, KEY + name) for name in key), strict=True))
+    return list(zip(*(cells(rows, KEY + name) for name in key), strict=True))
 
 
 def _side(rows: pa.Table, mark: str, name: str | None) -> list[str | None]:
     if name is None or mark + name not in rows.column_names:
         return [None] * len(rows)
-    return _column(rows, mark + name)
+    return cells(rows, mark + name)
 
 
-def _column(rows: pa.Table, name: str) -> list[str | None]:
+def cells(rows: pa.Table, name: str) -> list[str | None]:
+    """The cells of a column of a block, by its name, as people are shown them."""
     return shown(rows.schema.field(name), rows.column(name))
-
-
-def _text(value: Any) -> str | None:
-    if isinstance(value, UndecodableText):
-        return value.decode(errors="replace")
-    if isinstance(value, bytes):
-        return f"\\x{value.hex()}"
-    return None if value is None else str(value)

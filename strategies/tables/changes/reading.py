@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from batch_jobs.strategies.sdk.change_log import Kind
 from batch_jobs.strategies.sdk.errors import BatchJobError
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, ChangedRows, as_text
+from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, ChangedRows, keys_as_text
 from batch_jobs.strategies.tables.changes.entries import Entry, changed_cells, entries_of
 from batch_jobs.strategies.tables.changes.hiding import has_hidden
 from batch_jobs.strategies.tables.changes.sieve import may_hold, normal
@@ -100,7 +100,8 @@ class ChangeFilter:
     """Which changes are wanted; what is ``None`` does not narrow.
 
     ``percent_below`` and ``percent_above`` are about columns with numbers before and after: by how much per cent of
-    what it was a number changes, below 0 where it falls.
+    what it was a number changes, below 0 where it falls. ``emptied`` and ``filled`` are columns of known rows that lose
+    their value, or get one. ``key_begins`` is how a cell of the key begins, whatever the case of its letters.
     """
 
     kind: str | None = None
@@ -108,11 +109,19 @@ class ChangeFilter:
     key: WantedKey | None = None
     percent_below: float | None = None
     percent_above: float | None = None
+    emptied: bool = False
+    filled: bool = False
+    key_begins: str | None = None
 
     @property
     def is_about_numbers(self) -> bool:
         """Whether it asks by how much numbers change."""
         return self.percent_below is not None or self.percent_above is not None
+
+    @property
+    def is_about_known_rows(self) -> bool:
+        """Whether only what changes in rows that stay is wanted."""
+        return self.is_about_numbers or self.emptied or self.filled
 
     def may_match(self, head: BlockHead) -> bool:
         """Whether changes of a block may be wanted."""
@@ -120,7 +129,9 @@ class ChangeFilter:
             return False
         if self.column is not None and not head.columns.get(self.column):
             return False
-        if self.is_about_numbers and head.kind != "updated":
+        if self.is_about_known_rows and head.kind != "updated":
+            return False
+        if self.key_begins is not None and not head.key:
             return False
         if self.key is None:
             return True
@@ -134,11 +145,24 @@ class ChangeFilter:
             cells[:, [name != self.column for name in changed.columns] + [True]] = False
         if self.key is not None:
             cells[~_has_key(changed, self.key.in_order(changed.key) or ())] = False
-        if self.is_about_numbers:
+        if self.key_begins is not None:
+            cells[~_begins(changed, self.key_begins)] = False
+        if self.is_about_known_rows:
             cells[:, -1] = False
-            for place, name in enumerate(changed.columns):
+        for place, name in enumerate(changed.columns):
+            if self.emptied or self.filled:
+                cells[:, place] &= self._has_no_value(changed, name)
+            if self.is_about_numbers:
                 cells[:, place] &= self._is_within(percent_changes(changed, name))
         return cells
+
+    def _has_no_value(self, changed: ChangedRows, column: str) -> npt.NDArray[np.bool_]:
+        """In which rows a column that changes has no value any more, or had none."""
+        lacking = np.zeros(len(changed), dtype=np.bool_)
+        for side in [AFTER] * self.emptied + [BEFORE] * self.filled:
+            is_there = side + column in changed.rows.column_names
+            lacking |= pc.is_null(changed.rows.column(side + column)).to_numpy() if is_there else True
+        return lacking
 
     def _is_within(self, percent: Numbers) -> npt.NDArray[np.bool_]:
         within = ~np.isnan(percent)
@@ -254,11 +278,19 @@ def _numbers(rows: pa.Table, name: str) -> Numbers:
     return np.asarray(numbers.to_numpy())
 
 
+def _begins(changed: ChangedRows, text: str) -> npt.NDArray[np.bool_]:
+    """In which rows a cell of the key begins with a text."""
+    begins = np.zeros(len(changed), dtype=np.bool_)
+    for texts in keys_as_text(changed).columns:
+        begins |= pc.fill_null(pc.starts_with(pc.utf8_lower(texts), text.lower()), False).to_numpy()
+    return begins
+
+
 def _has_key(changed: ChangedRows, cells: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which rows have a key: by its looks, as keys that a database takes for equal may be written in several ways."""
     has = np.ones(len(changed), dtype=np.bool_)
-    for name, cell in zip(changed.key, cells, strict=True):
-        texts = normal(as_text(changed.rows.column(KEY + name)))
+    for column, cell in zip(keys_as_text(changed).columns, cells, strict=True):
+        texts = normal(column)
         wanted = normal(pa.chunked_array([pa.array([cell], pa.string())]))[0]
         has &= pc.fill_null(pc.equal(texts, wanted), False).to_numpy()
     return has

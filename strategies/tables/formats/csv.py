@@ -9,6 +9,8 @@ from batch_jobs.strategies.tables.formats.format import Format, Rows
 from batch_jobs.strategies.tables.formats.reading import Input, ReadOptions
 from batch_jobs.strategies.tables.formats.writing import WriteOptions
 
+SMALL_BLOCK = 1 << 16
+
 
 class Csv(Format):
     """Comma-separated values; read with any delimiter."""
@@ -28,8 +30,14 @@ class Csv(Format):
 
     def reader(self, source: Input, options: ReadOptions) -> CsvReader:
         """Open a file for reading."""
-        chosen = options.model_copy(update={"delimiter": options.delimiter or self.read_delimiter})
-        return CsvReader(source, chosen)
+        return CsvReader(source, self._chosen(options))
+
+    def beginning(self, source: Input, options: ReadOptions, rows: int) -> CsvReader:
+        """Open a file, to be read in small blocks: Arrow reads some of them ahead."""
+        return CsvReader(source, self._chosen(options), SMALL_BLOCK)
+
+    def _chosen(self, options: ReadOptions) -> ReadOptions:
+        return options.model_copy(update={"delimiter": options.delimiter or self.read_delimiter})
 
     def write(self, rows: Rows, stream: BinaryIO, options: WriteOptions) -> Iterator[int]:
         """Have the database write the lines, which is fastest, unless cells are to look otherwise."""

@@ -115,6 +115,14 @@ class Format(ABC):
             InputRefused: the file is not what it should be.
         """
 
+    def beginning(self, source: Input, options: ReadOptions, rows: int) -> Reader:
+        """Open a file of which only so many rows are wanted; for formats that would read all of it for them.
+
+        Raises:
+            InputRefused: the file is not what it should be.
+        """
+        return self.reader(source, options)
+
     def writer(
         self, stream: BinaryIO, columns: "list[SelectedColumn]", options: WriteOptions
     ) -> "AbstractContextManager[Writer]":

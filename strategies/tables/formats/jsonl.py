@@ -359,6 +359,10 @@ class JsonLines(Format):
         """Open a file for reading."""
         return JsonLinesReader(source, options)
 
+    def beginning(self, source: Input, options: ReadOptions, rows: int) -> JsonLinesReader:
+        """Open a file, to be read in parts of so many rows."""
+        return JsonLinesReader(source, options, rows)
+
     def writer(
         self, stream: BinaryIO, columns: "list[SelectedColumn]", options: WriteOptions
     ) -> AbstractContextManager[Writer]:

@@ -27,9 +27,18 @@ ROW_GROUP = 8 << 20  # bytes of text gathered before a row group is written
 
 
 class ParquetReader(Reader):
-    """A Parquet file; a line is a row's number, from 1."""
+    """A Parquet file; a line is a row's number, from 1.
 
-    def __init__(self, source: Input, rows: int = ROWS, found: dict[str, Any] | None = None) -> None:
+    Args:
+        source: the file.
+        rows: of a batch, at most.
+        found: what an earlier reader of it found.
+        wanted: how many rows of its beginning are, where not all: later row groups count as not there.
+    """
+
+    def __init__(
+        self, source: Input, rows: int = ROWS, found: dict[str, Any] | None = None, wanted: int | None = None
+    ) -> None:
         import pyarrow.parquet as pq
 
         self._source, self._is_known = source, found is not None
@@ -39,12 +48,15 @@ class ParquetReader(Reader):
                 schema = file.schema_arrow
                 if not len(schema):
                     raise InputRefused(source.name, "it has no columns")
+                sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+                if wanted is not None:
+                    before = accumulate(sizes, initial=0)
+                    sizes = [size for size, rows_before in zip(sizes, before, strict=False) if rows_before < wanted]
                 if found:
                     self._rows = int(found["rows"])
                 else:
                     coded = pq.ParquetFile(stream, read_dictionary=coded_columns(file))
-                    self._rows = min(rows, rows_at_a_time(file, coded, source.name))
-                sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+                    self._rows = min(rows, rows_at_a_time(file, coded, source.name, len(sizes)))
             except (pa.ArrowException, OSError) as error:
                 if isinstance(error, MemoryError):
                     raise
@@ -210,6 +222,10 @@ class Parquet(Format):
     def reader(self, source: Input, options: ReadOptions) -> ParquetReader:
         """Open a file for reading."""
         return ParquetReader(source, found=options.found)
+
+    def beginning(self, source: Input, options: ReadOptions, rows: int) -> ParquetReader:
+        """Open a file, to be read in parts of so many rows."""
+        return ParquetReader(source, rows, wanted=rows)
 
     def writer(
         self, stream: BinaryIO, columns: "list[SelectedColumn]", options: WriteOptions

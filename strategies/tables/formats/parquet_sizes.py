@@ -25,13 +25,14 @@ ALWAYS_REPEATED_BYTES = 1 << 30
 LARGEST_REPETITION = 1_000
 
 
-def rows_at_a_time(file: "pq.ParquetFile", coded: "pq.ParquetFile", name: str) -> int:
+def rows_at_a_time(file: "pq.ParquetFile", coded: "pq.ParquetFile", name: str, groups: int) -> int:
     """How many rows of the file memory holds.
 
     Args:
         file: as it is read.
         coded: the same file, its texts opened as dictionaries.
         name: the file's name.
+        groups: how many of its row groups are read.
 
     Raises:
         InputRefused: it is a bomb.
@@ -40,7 +41,7 @@ def rows_at_a_time(file: "pq.ParquetFile", coded: "pq.ParquetFile", name: str) -
     refuse_too_many(len(leaves), name)
     fixed = sum(leaf.length for leaf in leaves if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY")
     most = min(ROWS, MOST_CELLS // len(leaves), MOST_BYTES // max(1, fixed))
-    for group in range(file.num_row_groups):
+    for group in range(groups):
         chunks = file.metadata.row_group(group)
         rows = max(1, chunks.num_rows)
         columns = [chunks.column(place) for place in range(len(leaves))]

@@ -3,7 +3,7 @@
 import io
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -145,6 +145,9 @@ class Reader(ABC):
     names_its_columns: bool = True
     #: The columns' types where the file itself has them; their cells are still given as text.
     types: Mapping[str, pa.DataType] = MappingProxyType({})
+
+    #: The sheets of the workbook, where it is of one.
+    sheets: Sequence[str] = ()
 
     #: Why no part of it can be read by itself, for people; ``None`` where ``marks`` say where one may begin.
     uncut: str | None = "a file of its format is read from its beginning"
@@ -288,6 +291,20 @@ class Input:
             self._unpacked = copy
         self._unpacked.seek(0)
         return cast(BinaryIO, Borrowed(self._unpacked))
+
+
+class InputInPlace(Input):
+    """An input of which little is read: what is read here and there is not fetched first, where its store allows it."""
+
+    def held(self) -> BinaryIO:
+        """Open the bytes as they are, to be read here and there."""
+        stream = self.source()
+        if stream.seekable():
+            self.size = max(self.size, stream.seek(0, io.SEEK_END))
+            stream.seek(0)
+            return stream
+        stream.close()
+        return super().held()
 
 
 class _Pass(io.RawIOBase):

@@ -22,6 +22,7 @@ from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.partition import Partition, in_one
+from batch_jobs.strategies.sdk.sample import FileSample, header_of
 from batch_jobs.strategies.tables.changes.planned import leave_out_repeats, planning
 from batch_jobs.strategies.tables.changes.recording import named_by_key
 from batch_jobs.strategies.tables.databases.loading import Destination
@@ -39,6 +40,7 @@ from batch_jobs.strategies.tables.frames.fitting import refuse_other_types, refu
 from batch_jobs.strategies.tables.importing.chunks import Chunking
 from batch_jobs.strategies.tables.importing.creation import Creation
 from batch_jobs.strategies.tables.importing.describing import describe
+from batch_jobs.strategies.tables.importing.excerpt import open_excerpt
 from batch_jobs.strategies.tables.importing.import_options import (
     FileOptions,
     ImportContext,
@@ -63,6 +65,7 @@ from batch_jobs.strategies.tables.importing.plan import (
 from batch_jobs.strategies.tables.importing.preview import Preview
 from batch_jobs.strategies.tables.importing.removing import is_removing, look_for_missing, remove_missing
 from batch_jobs.strategies.tables.importing.repeats import HashedKeys
+from batch_jobs.strategies.tables.importing.sampling import Sampling
 from batch_jobs.strategies.tables.importing.staged_keys import StagedKeys
 from batch_jobs.strategies.tables.importing.sync_options import SyncOptions
 from batch_jobs.strategies.tables.importing.target_table import access_of, destination_of, has_rows, table_of
@@ -170,6 +173,7 @@ class FrameImport(BatchJobStrategy, abstract=True):
             job.rejects.restart()
             plan = self._look(job, format, reader)
         plan.file, plan.found = reader.described, reader.found
+        plan.header = None if self._fetches() else header_of(reader.input_columns)
         plan.marks, plan.uncut = [asdict(mark) for mark in reader.marks], reader.uncut
         if reader.made is not None and plan.found:
             plan.frame = [ColumnToCreate.model_validate(column) for column in plan.found.get("types", [])]
@@ -183,6 +187,13 @@ class FrameImport(BatchJobStrategy, abstract=True):
         if plan.refused:
             raise JobRefused(plan.refused)
         limit_rejects(job, plan.counts.reject, "nothing was written")
+
+    def sample(self, job: JobRun, rows: int) -> FileSample | None:
+        """The beginning of the file, and what becomes of its rows in the table."""
+        if self._fetches():
+            return None
+        excerpt = open_excerpt(job)
+        return Sampling(job, excerpt, excerpt.reader).sample(rows)
 
     def process(self, job: JobRun) -> None:
         """Load the file, or of a partition its part, chunk by chunk, from the checkpoint on."""

@@ -13,7 +13,9 @@ from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.context_fields import KeepChanges
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused, StrategyIncomplete, count_rows
+from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.partition import Partition, in_one
 from batch_jobs.strategies.tables.changes.planned import planning
 from batch_jobs.strategies.tables.changes.recording import key_of_log
@@ -22,11 +24,17 @@ from batch_jobs.strategies.tables.databases.naming import refuse_unwritable, req
 from batch_jobs.strategies.tables.formats.marks import Mark, Marks
 from batch_jobs.strategies.tables.frames.frame_import import is_schema
 from batch_jobs.strategies.tables.frames.key_ranges import KeyRange, key_ranges, why_in_one
+from batch_jobs.strategies.tables.frames.left_out_rows import LeftOutRows, find_left_out, left_out_rows
 from batch_jobs.strategies.tables.frames.row_frames import RowFrames, frame_columns
 from batch_jobs.strategies.tables.frames.table_pages import Cursor, TablePages, parameters_of, with_values
 from batch_jobs.strategies.tables.importing.absence import by_absence
 from batch_jobs.strategies.tables.importing.chunks import Chunk, Piece, write_chunk
 from batch_jobs.strategies.tables.importing.describing import changes_by_column
+from batch_jobs.strategies.tables.importing.left_out import (
+    check_wish,
+    wish_of,
+    without_columns,
+)
 from batch_jobs.strategies.tables.importing.loading import account, limit_all_rejects, limit_rejects, seen_all_the_same
 from batch_jobs.strategies.tables.importing.mapping import unique_key
 from batch_jobs.strategies.tables.importing.plan import ImportPlan
@@ -114,19 +122,28 @@ class FrameUpdate(BatchJobStrategy, abstract=True):
         plan = ImportPlan.model_validate(job.plan)
         if not plan.mapping:
             return  # there were no rows
+        if job.partition is None:
+            find_left_out(job)
         part = KeyRange(**job.partition.plan) if job.partition else KeyRange()
-        rows = _Rows(self, job, plan)
+        rows = _Rows(self, job, without_columns(plan, wish_of(job.plan)))
         loader = database_of(job.target).loader(rows.destination)
-        for page in rows.pages(job.checkpoint or part.after, part.until):
-            _update(job, rows, loader, page, part.before)
+        with left_out_rows(job) as left_out:
+            for page in rows.pages(job.checkpoint or part.after, part.until):
+                _update(job, rows, loader, page, part.before, left_out)
 
     def partition(self, job: JobRun, size: int) -> list[Partition]:
         """Ranges of the key, where it makes no difference which is changed first; else the summary says why not."""
         plan = ImportPlan.model_validate(job.plan)
+        if plan.mapping:
+            find_left_out(job)
         if size < 2 or not plan.mapping:
             return []
         reason = why_in_one(job, plan, _table(job.target, self.table))
         return in_one(job, reason) if reason else key_ranges(plan, size)
+
+    def check_leave_out(self, wish: LeaveOut, job_id: str, plan: dict[str, Any], files: FileStore) -> None:
+        """Columns, kinds, keys, lines and rules, all by what the preview found; a line is a number in its order."""
+        check_wish(wish, job_id, ImportPlan.model_validate(plan), files)
 
     def post_process(self, job: JobRun) -> None:
         """Of a job that was cut, hold the rejects of all partitions against the most that there may be."""
@@ -186,6 +203,8 @@ class _Rows:
         self._frames = RowFrames(strategy, job, source, frame)
         #: Keys in order, at which the rows can be cut.
         self.marks = Marks()
+        #: Columns that ``transform`` gives and that are not written.
+        self._left_out = set(wish_of(job.plan).columns)
         #: Where the rows go.
         self.destination = replace(source, columns=[], logged_by=key_of_log(job.changes, table, read, plan.key))
         if plan.mapping:
@@ -239,7 +258,8 @@ class _Rows:
     def _check(self, cells: pa.Table, before: int) -> Checked:
         batch = self._frames.made(cells, before)
         table, known = self.destination.table, self.destination.columns
-        columns = [name for name in batch.table.column_names if table.columns[name].computed is None]
+        given = [name for name in batch.table.column_names if name not in self._left_out]
+        columns = [name for name in given if table.columns[name].computed is None]
         if not known:
             self._settle(columns)
         elif set(columns) != set(known):
@@ -270,11 +290,13 @@ class _DistinctKeys:
         return {}
 
 
-def _update(job: JobRun, rows: _Rows, loader: Loader, page: Page, before: int) -> None:
+def _update(job: JobRun, rows: _Rows, loader: Loader, page: Page, before: int, left_out: LeftOutRows | None) -> None:
     """Read a page, change it, and write it in one transaction; ``before`` are the rows before the partition's."""
     with seen_all_the_same(job) as rejects, job.chunk(cursor=page.last) as connection:
         checked = rows.locked(connection, page, before + job.progress.counters.advanced)
         if checked is not None:
+            if left_out is not None:
+                left_out.apply_to(checked)
             chunk = _chunk(checked, page, loader)
             account(job, chunk, write_chunk(connection, loader, chunk, rows.destination), rejects)
 

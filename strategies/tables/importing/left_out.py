@@ -4,7 +4,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO
 
@@ -26,8 +26,8 @@ from batch_jobs.strategies.tables.databases.naming import shown
 from batch_jobs.strategies.tables.importing.plan import ImportPlan
 from batch_jobs.strategies.tables.values.converting import Checked
 
-#: A line, the column of it that is left out, ``None`` for all of it, and why.
-Entry = tuple[int, str | None, str]
+#: By what a row is known, such as its line, the column of it that is left out, ``None`` for all of it, and why.
+Entry = tuple[Any, str | None, str]
 #: How much a column changes, which differs from row to row.
 AMOUNT = re.compile(r" (by|from) [\d,.]+( %)?$")
 
@@ -65,28 +65,57 @@ def check_wish(wish: LeaveOut, job_id: str, plan: ImportPlan, files: FileStore) 
     Raises:
         LeaveOutRefused: it names what is not there.
     """
+    with planned_changes(job_id, files) as changes:
+        check_columns(wish, list(plan.mapping.values()), plan.key)
+        look_for(wish, changes, [file.key for file in plan.files])
+
+
+def planned_changes(job_id: str, files: FileStore) -> ChangesFile:
+    """The list of changes that a preview has found.
+
+    Raises:
+        LeaveOutRefused: it has kept none.
+    """
     if not files.exists(planned_key(job_id)):
         raise LeaveOutRefused(f"the preview of {job_id} has kept no list of changes to choose from; preview it anew")
-    columns = list(plan.mapping.values())
+    return ChangesFile(files, job_id)
+
+
+def check_columns(wish: LeaveOut, columns: Sequence[str], key: Collection[str]) -> None:
+    """Refuse columns that are not written, and those that tell rows apart.
+
+    Raises:
+        LeaveOutRefused: one of them is named.
+    """
     named = [*wish.columns, *(rule.column for rule in wish.rules)]
     unknown = [name for name in named if name not in columns]
     if unknown:
-        raise LeaveOutRefused(f"leave_out names {shown(unknown)}, which is not written; what is: {shown(columns)}")
-    of_key = [name for name in named if name in plan.key]
+        raise LeaveOutRefused(
+            f"leave_out names {shown(unknown)}, which is not written; what is: {shown(list(columns))}"
+        )
+    of_key = [name for name in named if name in key]
     if of_key:
         raise LeaveOutRefused(f"{shown(of_key)} is part of the key and cannot be left out; leave rows out, by keys")
-    with ChangesFile(files, job_id) as changes:
-        _Look(wish, plan).through(changes)
+
+
+def look_for(wish: LeaveOut, changes: ChangesFile, input_files: Sequence[str]) -> None:
+    """Look in the list of changes for all keys and lines that are named, and for numbers that rules compare.
+
+    Raises:
+        LeaveOutRefused: something is not there.
+    """
+    _Look(wish, input_files).through(changes)
 
 
 class _Look:
     """Looks in the list of changes for all that is named."""
 
-    def __init__(self, wish: LeaveOut, plan: ImportPlan) -> None:
+    def __init__(self, wish: LeaveOut, files: Sequence[str]) -> None:
         self._wish = wish
-        self._files = [file.key for file in plan.files]
-        self._lines = set(wish.line_numbers(self._files))
-        self._keys: set[tuple[str, ...]] | None = None
+        self._lines = set(wish.line_numbers(files))
+        #: The places of keys that are not found yet, and by the columns of keys the places of those that are of them.
+        self._keys = set(range(len(wish.keys)))
+        self._fitting: dict[tuple[str, ...], dict[tuple[str | None, ...], list[int]]] = {}
         self._numbers = {rule.column for rule in wish.rules if rule.is_about_numbers}
 
     def through(self, changes: ChangesFile) -> None:
@@ -98,22 +127,38 @@ class _Look:
         for head in changes.heads(None):
             if self._is_wanted(head):
                 self._see(ChangedRows(head.table, head.kind, head.key, changes.rows(head)))
-        missing: list[Any] = [", ".join(key) for key in sorted(self._keys or ())] + sorted(self._lines)
-        if missing or (self._wish.keys and self._keys is None):
-            what = f"leave_out names {shown(list(map(str, missing[:5])))}" if missing else "leave_out names keys"
+        if self._keys and self._fitting:
+            self._refuse_misfits()
+        missing = [*self._missing_keys(), *map(str, sorted(self._lines))]
+        if missing or self._keys:
+            what = f"leave_out names {shown(missing[:5])}" if missing else "leave_out names keys"
             raise LeaveOutRefused(f"{what}, and no change of this job is there: see `batch-jobs changes`")
+
+    def _refuse_misfits(self) -> None:
+        fitting = {place for keys in self._fitting.values() for places in keys.values() for place in places}
+        misfits = [self._wish.keys[place] for place in sorted(self._keys - fitting)]
+        self._wish.model_copy(update={"keys": misfits}).key_texts(next(iter(self._fitting)))
+
+    def _missing_keys(self) -> list[str]:
+        """Those that are not found, each once: a key may be of the columns of several tables."""
+        texts = {place: key for keys in self._fitting.values() for key, places in keys.items() for place in places}
+        return sorted({", ".join(map(str, texts[place])) for place in self._keys if place in texts})
 
     def _is_wanted(self, head: BlockHead) -> bool:
         if self._wish.keys and not head.key:
             raise LeaveOutRefused("leave_out names keys, and the rows of this job have none; leave lines out")
-        if self._keys is None and self._wish.keys:
-            self._keys = set(self._wish.key_texts(head.key))
+        columns = tuple(head.key)
+        if columns not in self._fitting and self._wish.keys:
+            self._fitting[columns] = {}
+            for place, key in self._wish.fitting_keys(columns).items():
+                self._fitting[columns].setdefault(key, []).append(place)
         is_compared = head.kind == "updated" and not self._numbers.isdisjoint(head.columns)
         return bool(self._keys or self._lines or is_compared)
 
     def _see(self, changed: ChangedRows) -> None:
-        if self._keys:
-            self._keys.difference_update(key_texts(changed))
+        fitting = self._fitting.get(tuple(changed.key), {}) if self._keys else {}
+        for key in key_texts(changed) if fitting else ():
+            self._keys.difference_update(fitting.get(key, ()))
         if self._lines and LINE in changed.rows.column_names:
             self._lines.difference_update(changed.rows.column(LINE).to_pylist())
         for name in list(self._numbers) if changed.kind == "updated" else ():
@@ -134,28 +179,41 @@ class _Look:
 
 
 def find_left_out(job: JobRun) -> None:
-    """Write down which lines are left out and why, and count them in the plan; an earlier attempt may have done so.
+    """Write down which lines of an import are left out and why, and count them in the plan.
 
     Raises:
         JobRefused: the list of changes is gone.
     """
-    wish = wish_of(job.plan)
-    if not wish or (FOUND in job.plan and job.files.exists(left_out_key(job.id))):
+    if wish_of(job.plan):
+        note_left_out(job, choice_of(job), _lines)
+
+
+def note_left_out(job: JobRun, choice: Choice, places: Callable[[ChangedRows], Sequence[Any] | None]) -> None:
+    """Write down what is left out and why, and count it in the plan; an earlier attempt may have done so.
+
+    Args:
+        job: whose confirmation leaves something out.
+        choice: says of the changes of its preview which are left out.
+        places: by what each row is known when it is its turn, in an order that it comes in; ``None`` for rows that
+            are known otherwise.
+
+    Raises:
+        JobRefused: the list of changes is gone.
+    """
+    if FOUND in job.plan and job.files.exists(left_out_key(job.id)):
         return
     if not job.files.exists(planned_key(job.id)):
         raise JobRefused("the list of changes is gone of which parts are to be left out; create the job anew")
     rows, lines, cells, reasons = 0, 0, Counter[str](), Counter[str]()
-    choice = choice_of(job)
     with job.files.writing(left_out_key(job.id)) as stream, ChangesFile(job.files, job.id) as changes:
         for batch in changes.batches():
             job.stop_if_asked()
             entries: list[Entry] = []
-            for changed in batch:
-                left_out = choice.rows(changed)
+            for changed, left_out in zip(batch, choice.batch(batch), strict=True):
                 rows += len(left_out)
                 reasons.update(AMOUNT.sub("", reason) for reason in left_out.values())
-                entries += _entries(changed, left_out, choice)
-            lines += len({line for line, _, _ in entries})
+                entries += _entries(changed, left_out, choice, places(changed))
+            lines += len({place for place, _, _ in entries})
             cells.update(column for _, column, _ in entries if column is not None)
             stream.writelines(json.dumps(entry).encode() + b"\n" for entry in sorted(entries, key=lambda one: one[0]))
     counts = {"rows": rows, "lines": lines, "columns": dict(cells), "reasons": dict(reasons.most_common())}
@@ -165,25 +223,29 @@ def find_left_out(job: JobRun) -> None:
 
 
 def choice_of(job: JobRun) -> Choice:
-    """What is left out of a job's changes."""
+    """What is left out of an import's changes."""
     plan = ImportPlan.model_validate(job.plan)
-    with ChangesFile(job.files, job.id) as changes:
-        first = next(changes.heads(None), None)
-    key = first.key if first else plan.key
     is_marking = getattr(job.context, "mode", None) == "sync" and not isinstance(job.context.missing, str)
-    return Choice(wish_of(job.plan), key, [file.key for file in plan.files], is_marking)
+    return Choice(wish_of(job.plan), [file.key for file in plan.files], is_marking)
 
 
-def _entries(changed: ChangedRows, left_out: Mapping[int, str], choice: Choice) -> Iterator[Entry]:
-    if LINE not in changed.rows.column_names:
-        return  # what the input lacks is left out when it would be removed
-    lines = changed.rows.column(LINE).to_pylist()
-    for place, reason in left_out.items():
-        yield lines[place], None, reason
-    for name, places in choice.cells(changed).items():
-        for place in places.tolist():
-            if place not in left_out:
-                yield lines[place], name, COLUMN_LEFT_OUT
+def _lines(changed: ChangedRows) -> list[int] | None:
+    """What the input lacks has none, and is left out when it would be removed."""
+    lines: list[int] | None = changed.rows.column(LINE).to_pylist() if LINE in changed.rows.column_names else None
+    return lines
+
+
+def _entries(
+    changed: ChangedRows, left_out: Mapping[int, str], choice: Choice, places: Sequence[Any] | None
+) -> Iterator[Entry]:
+    if places is None:
+        return
+    for row, reason in left_out.items():
+        yield places[row], None, reason
+    for name, rows in choice.cells(changed).items():
+        for row in rows.tolist():
+            if row not in left_out:
+                yield places[row], name, COLUMN_LEFT_OUT
 
 
 def _describe(job: JobRun, rows: int, cells: Counter[str], reasons: Counter[str]) -> None:
@@ -201,7 +263,7 @@ class LeftOut:
     """
 
     def __init__(self, stream: BinaryIO | None) -> None:
-        self._entries = _read(stream) if stream is not None else iter(())
+        self._entries = read_left_out(stream) if stream is not None else iter(())
         self._next = next(self._entries, None)
 
     def apply_to(self, checked: Checked) -> None:
@@ -212,23 +274,26 @@ class LeftOut:
         while self._next is not None and self._next[0] <= last:
             line, column, reason = self._next
             if line >= first:
-                _leave_out(checked, line, column, reason)
+                start, end = np.searchsorted(checked.lines, [line, line + 1]).tolist()
+                leave_out(checked, slice(start, end), column, reason)
             self._next = next(self._entries, None)
 
 
-def _leave_out(checked: Checked, line: int, column: str | None, reason: str) -> None:
-    start, end = np.searchsorted(checked.lines, [line, line + 1])
-    if start == end or not checked.good[start:end].any():
+def leave_out(checked: Checked, rows: slice, column: str | None, reason: str) -> None:
+    """Refuse the rows that were made of one line, or say of a column that it is left out."""
+    if not checked.good[rows].any():
         return
     if column is not None:
-        checked.rejects.append(Reject(line, column, reason, checked.input_row(int(start))))
+        line = int(checked.lines[rows.start])
+        checked.rejects.append(Reject(line, column, reason, checked.input_row(rows.start)))
         return
-    checked.good[start:end] = False  # all that was made of the line
-    checked.refuse(int(start), reason)
+    checked.good[rows] = False
+    checked.refuse(rows.start, reason)
 
 
-def _read(stream: BinaryIO) -> Iterator[Entry]:
+def read_left_out(stream: BinaryIO) -> Iterator[Entry]:
+    """What ``note_left_out`` wrote."""
     with closing(io.TextIOWrapper(stream, encoding="utf-8")) as text:
         for entry in text:
-            line, column, reason = json.loads(entry)
-            yield line, column, reason
+            place, column, reason = json.loads(entry)
+            yield place, column, reason

@@ -1,6 +1,6 @@
 """The rows that a file lacks and that stay all the same, because a confirmation leaves them out of what is removed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -23,12 +23,14 @@ class MissingLeftOut:
     Args:
         job: whose confirmation says so.
         removing: the cursor once all rows of the file are in, and these are rejected.
+        key: the columns of those that are removed.
     """
 
-    def __init__(self, job: JobRun, removing: dict[str, Any]) -> None:
+    def __init__(self, job: JobRun, removing: dict[str, Any], key: Sequence[str]) -> None:
         self._job = job
         self._removing = removing
         self._choice = choice_of(job) if wish_of(job.plan) else None
+        self._keys = self._choice.keys(key) if self._choice else frozenset()
 
     @property
     def is_all(self) -> bool:
@@ -49,11 +51,11 @@ class MissingLeftOut:
 
     def without(self, page: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Those keys of a page whose rows do not stay."""
-        if self._choice is None or not self._choice.keys or not page:
+        if not self._keys or not page:
             return page
         keys = stored_table([str(place) for place in range(len(page[0]))], page)
         texts = zip(*(shown(field, keys.column(field.name)) for field in keys.schema), strict=True)
-        return [row for row, text in zip(page, texts, strict=True) if text not in self._choice.keys]
+        return [row for row, text in zip(page, texts, strict=True) if text not in self._keys]
 
 
 def _rejects(job: JobRun, choice: Choice) -> Iterator[tuple[str, dict[str, str | None]]]:

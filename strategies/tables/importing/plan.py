@@ -222,7 +222,8 @@ class ImportPlan(BaseModel):
     ``columns`` says by column of the table how many rows change in it; ``sample``, ``rejects`` and ``removed`` are the
     first changes, the first rejects, and the keys of the first rows to remove, of which there may be ``max_removed``;
     ``kept`` are columns of the file that known rows do not get anew; ``refused`` is why the job goes no further.
-    ``marks`` are where parts of the input may begin, and ``uncut`` is why none may.
+    ``marks`` are where parts of the input may begin, and ``uncut`` is why none may. ``header`` is what
+    ``header_of`` makes of the file's columns.
     """
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
@@ -248,6 +249,7 @@ class ImportPlan(BaseModel):
     repeats: str | None = Field(default=None, alias="_repeats")
     marks: list[dict[str, Any]] = Field(default_factory=list, alias="_marks")
     uncut: str | None = Field(default=None, alias="_uncut")
+    header: str | None = Field(default=None, alias="_header")
 
     def as_json(self) -> dict[str, Any]:
         """The plan as ``job.plan`` keeps it."""

@@ -231,7 +231,7 @@ def remove_missing(
         JobRefused: there are more, or the database wants to keep one.
     """
     missing = MissingRows(database_of(job.target), destination, loader, job.context)
-    left_out = MissingLeftOut(job, REMOVING)
+    left_out = MissingLeftOut(job, REMOVING, destination.key)
     left_out.reject()
     if left_out.is_all:
         return

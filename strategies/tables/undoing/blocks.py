@@ -1,7 +1,9 @@
 """A block of the log beside the table as it is by now: which of its rows can be put back at all, and their stage."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha1
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +12,11 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.change_log import Kind
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, ChangedRows
+from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, GROUP, KEY, LINE, ChangedRows
+from batch_jobs.strategies.tables.changes.entries import cells
 from batch_jobs.strategies.tables.changes.hiding import has_hidden
 from batch_jobs.strategies.tables.changes.stored import UndecodableText, is_mixed, stored_values
+from batch_jobs.strategies.tables.databases.loading import ROW
 from batch_jobs.strategies.tables.undoing import keeping
 from batch_jobs.strategies.tables.undoing.keeping import Kept
 from batch_jobs.strategies.tables.undoing.log import Logged
@@ -21,6 +25,11 @@ from batch_jobs.strategies.tables.undoing.staged import Met, Staged
 from batch_jobs.strategies.tables.undoing.tables import UndoTable, UndoTables
 
 Indices = npt.NDArray[np.int64]
+#: Where a row is in its block, of rows that are looked at.
+INDEX = "index"
+#: Columns of rows beside keys and values.
+OF_ROWS = (LINE, GROUP, INDEX)
+NOTHING: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass
@@ -44,6 +53,13 @@ class Fate:
         self.back = [row for row in self.back if row not in stay]
         self.forced = {row: why for row, why in self.forced.items() if row not in stay}
         self.kept |= stay
+
+    def spare(self, rows: Sequence[int]) -> None:
+        """Have rows count as unchanged of which nothing is put back."""
+        idle = set(rows).intersection(self.back)
+        self.back = [row for row in self.back if row not in idle]
+        self.forced = {row: kept for row, kept in self.forced.items() if row not in idle}
+        self.unchanged += sorted(idle)
 
     def force(self) -> None:
         """Have rows go back that somebody changed since."""
@@ -79,6 +95,8 @@ class Block:
     stage: Staged
     #: The indices of rows that can.
     candidates: Indices
+    #: Columns that stay as they are.
+    spared: frozenset[str] = frozenset()
 
     @property
     def kind(self) -> Kind:
@@ -90,12 +108,23 @@ class Block:
         """All rows, as the log has them."""
         return self.logged.changed.rows
 
+    def idle(self, rows: pa.Table) -> list[int]:
+        """The numbers of updated rows of which no column is put back."""
+        restored = set(self.stage.restored)
+        if self.kind != "updated" or restored.issuperset(touched(self.logged.changed)):
+            return []
+        part = replace(self.logged.changed, rows=rows)
+        is_changed = [part.changed(name) for name in self.stage.restored]
+        return np.flatnonzero(~np.logical_or.reduce([np.zeros(len(part), dtype=bool), *is_changed])).tolist()
+
     def inverse(self, indices: list[int]) -> ChangedRows:
         """What putting these rows back is in the log."""
         changed = self.logged.changed
         kinds: Mapping[Kind, Kind] = {"created": "removed", "removed": "created", "updated": "updated"}
         swapped = {BEFORE: AFTER, AFTER: BEFORE}
         rows = self.rows if len(indices) == len(changed) else self.rows.take(pa.array(indices, pa.int64()))
+        spared = [name for name in rows.column_names if name[0] in swapped and name[1:] in self.spared]
+        rows = rows.drop_columns(spared)
         rows = rows.rename_columns([swapped.get(name[0], name[0]) + name[1:] for name in rows.column_names])
         return ChangedRows(changed.table, kinds[changed.kind], changed.key, rows)
 
@@ -105,25 +134,30 @@ class Blocks:
 
     Args:
         tables: of the target.
-        name: what temporary tables of this undo are called, with a number behind it.
+        name: what temporary tables of this undo are called, with more behind it.
+        spared: columns that stay as they are, but of rows that are removed.
     """
 
-    def __init__(self, tables: UndoTables, name: str) -> None:
+    def __init__(self, tables: UndoTables, name: str, spared: frozenset[str] = frozenset()) -> None:
         self._tables = tables
         self.name = name
+        self._spared = spared
         self._stages: dict[tuple[str, ...], Staged] = {}
 
-    def open(self, logged: Logged, without: frozenset[str] = frozenset()) -> tuple[Block | None, Fate]:
+    def open(
+        self, logged: Logged, without: frozenset[str] = frozenset(), left_out: Mapping[int, str] = NOTHING
+    ) -> tuple[Block | None, Fate]:
         """A block, ``None`` where no row can go back, and what becomes of rows by what the log alone says.
 
         Args:
             logged: the block.
             without: groups that stay.
+            left_out: rows that stay because the confirmation says so, and why.
         """
-        changed, fate = logged.changed, Fate()
+        changed, fate = logged.changed, Fate(kept={row: keeping.left_out(why) for row, why in left_out.items()})
         table = self._tables.of(changed.table, changed.key)
         if isinstance(table, str):
-            fate.kept = dict.fromkeys(range(len(changed)), keeping.altered(table))
+            fate.kept = dict.fromkeys(range(len(changed)), keeping.altered(table)) | fate.kept
             return None, fate
         for name, kept in _lost(changed, table):
             for index in np.flatnonzero(changed.changed(name)).tolist():
@@ -134,13 +168,16 @@ class Blocks:
             if group in without:
                 fate.kept.setdefault(index, keeping.of_group(group))
         candidates = np.setdiff1d(np.arange(len(changed)), list(fate.kept)).astype(np.int64)
-        return Block(logged, table, self._stage(changed, table), candidates), fate
+        spared = frozenset() if changed.kind == "created" else self._spared
+        return Block(logged, table, self._stage(changed, table, spared), candidates, spared), fate
 
-    def _stage(self, changed: ChangedRows, table: UndoTable) -> Staged:
+    def _stage(self, changed: ChangedRows, table: UndoTable, spared: frozenset[str]) -> Staged:
         columns = [name for name in touched(changed) if name in table.columns and not _is_hidden(changed, name)]
         asked = (changed.table, *changed.key, changed.kind, *columns)
         if asked not in self._stages:
-            self._stages[asked] = Staged(table, changed.kind, columns, f"{self.name}_{len(self._stages)}")
+            # by what it is: another attempt, which meets other rows first, may have the same connection
+            name = f"{self.name}_{sha1(repr(asked).encode()).hexdigest()[:8]}"
+            self._stages[asked] = Staged(table, changed.kind, columns, spared, name)
         return self._stages[asked]
 
 
@@ -196,6 +233,38 @@ def _own_keys(block: Block) -> Mapping[str, str]:
     return {"keys": block.stage.staged_keys, "columns": columns}
 
 
+def overwritten(
+    connection: Connection, block: Block, rows: pa.Table, forced: list[int], lock: bool = True
+) -> list[ChangedRows]:
+    """What putting staged rows of these numbers back is in the log: they are not what the job left.
+
+    Args:
+        connection: has the stage.
+        block: of the rows.
+        rows: all that are staged.
+        forced: the numbers of those that somebody changed since.
+        lock: whether nobody else may change them until the transaction ends.
+    """
+    if not forced:
+        return []
+    current = block.stage.current(connection, forced, lock)
+    taken = rows.take(current.column(ROW))
+    columns = {name: taken.column(name) for name in taken.column_names if name[0] == KEY or name in OF_ROWS}
+    fields = [taken.schema.field(name) for name in columns]
+    for name in block.logged.changed.columns:
+        if BEFORE + name not in current.column_names:
+            continue
+        differs = pc.equal(current.column("?" + name).cast(pa.int64()), 1)
+        was = taken.column(BEFORE + name)
+        fields.append(current.schema.field(BEFORE + name))
+        fields.append(taken.schema.field(BEFORE + name).with_name(AFTER + name))
+        columns[BEFORE + name] = current.column(BEFORE + name)
+        columns[AFTER + name] = pc.if_else(differs, was, pa.scalar(None, was.type))
+    changed = block.logged.changed
+    made = pa.table(list(columns.values()), schema=pa.schema(fields))
+    return [ChangedRows(changed.table, "updated", changed.key, made)]
+
+
 def touched(changed: ChangedRows) -> list[str]:
     """The columns that are in the log of rows, of updated ones those in which at least one has changed."""
     if changed.kind != "updated":
@@ -212,7 +281,7 @@ def _then_and_now(rows: pa.Table, met: Met) -> dict[str, tuple[str | None, str |
     row = rows.slice(met.row, 1)
     then = {name: AFTER + name for name in met.changed}
     return {
-        name: (met.changed[name], keeping.cells(row, column)[0] if column in row.column_names else None)
+        name: (met.changed[name], cells(row, column)[0] if column in row.column_names else None)
         for name, column in then.items()
     }
 
@@ -239,13 +308,6 @@ def _undecodable(changed: ChangedRows) -> Iterator[tuple[str, int]]:
 def _is_hidden(changed: ChangedRows, name: str) -> bool:
     names = (BEFORE + name, AFTER + name)
     return any(has_hidden(changed.rows.schema.field(one)) for one in names if one in changed.rows.column_names)
-
-
-def keys_as_text(changed: ChangedRows, indices: list[int]) -> pa.Table:
-    """The keys of some rows as people and the log's sieve have them."""
-    rows = changed.rows.take(pa.array(indices, pa.int64()))
-    columns = [pa.chunked_array([pa.array(keeping.cells(rows, KEY + name), pa.string())]) for name in changed.key]
-    return pa.table(columns, names=list(changed.key))
 
 
 def values_changed(changed: ChangedRows, name: str, indices: list[int]) -> tuple[int, int]:

@@ -1,29 +1,38 @@
 """An undo as a job: the look at what it will do, and its chunks."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import func, inspect, select, update
 
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.partition_table import partition_table
+from batch_jobs.strategies.tables.changes.planned import planning
 from batch_jobs.strategies.tables.changes.recording import record
 from batch_jobs.strategies.tables.databases.naming import find_table
+from batch_jobs.strategies.tables.importing.left_out import wish_of
 from batch_jobs.strategies.tables.importing.loading import limit_rejects, seen_all_the_same
 from batch_jobs.strategies.tables.importing.plan import Counts
 from batch_jobs.strategies.tables.importing.target_table import has_rows
 from batch_jobs.strategies.tables.prefetch import prefetched
 from batch_jobs.strategies.tables.undoing.blocks import Blocks, Fate
+from batch_jobs.strategies.tables.undoing.left_out import LeftOutOfChunk, find_left_out, left_out_of
 from batch_jobs.strategies.tables.undoing.log import JobLog, Logged, LoggedChunk
 from batch_jobs.strategies.tables.undoing.plan import UndoPlan, describe
 from batch_jobs.strategies.tables.undoing.preview import Preview
-from batch_jobs.strategies.tables.undoing.references import Place, references_to
+from batch_jobs.strategies.tables.undoing.references import Place, Undeclared, references_to
 from batch_jobs.strategies.tables.undoing.rejecting import Rejecting
 from batch_jobs.strategies.tables.undoing.restoring import Restoring
 from batch_jobs.strategies.tables.undoing.tables import UndoTables
 
 
-def look(job: JobRun) -> None:
+def look(job: JobRun, undeclared: Sequence[Undeclared]) -> None:
     """Find out what an undo will do, and leave that as the job's plan.
+
+    Args:
+        job: the undo.
+        undeclared: references between tables of the target that no foreign key states.
 
     Raises:
         JobRefused: there is nothing to undo, or not for this job.
@@ -37,10 +46,11 @@ def look(job: JobRun) -> None:
             f"nothing is kept of what {job.context.job} changed: it changed nothing, KEEP_CHANGES was off for it, "
             "or its changes are forgotten (KEEP_CHANGES_DAYS)"
         )
-    found = UndoTables(job.target, job.access)
+    found = UndoTables(job.target, job.access, undeclared)
     found.require_allowed(tables)
     plan = UndoPlan(job=job.context.job, force=job.context.force, tables={name: Counts() for name in tables})
-    Preview(job, _blocks(job, found), plan, _referring(job, list(tables))).run(log)
+    with planning(job.files, job.id, job.changes.options) as planned:
+        Preview(job, _blocks(job, found), plan, _referring(job, list(tables), undeclared), planned).run(log)
     job.progress.total = plan.total
     plan.emptied = [name for name, counts in plan.tables.items() if counts.remove and _is_emptied(job, name, plan)]
     job.plan.update(plan.as_json())
@@ -50,8 +60,12 @@ def look(job: JobRun) -> None:
     limit_rejects(job, plan.counts.reject, "nothing was written")
 
 
-def restore(job: JobRun) -> None:
+def restore(job: JobRun, undeclared: Sequence[Undeclared]) -> None:
     """Put back what is not yet, chunk by chunk.
+
+    Args:
+        job: the undo.
+        undeclared: references between tables of the target that no foreign key states.
 
     Raises:
         TooManyRejects: more rows stay than may; the chunk that went beyond it is undone.
@@ -59,16 +73,19 @@ def restore(job: JobRun) -> None:
     plan = UndoPlan.model_validate(job.plan)
     if job.checkpoint is None:
         _begin(job)
-    log, tables = JobLog(job.target, plan.job), UndoTables(job.target, job.access)
+    find_left_out(job)
+    log, tables = JobLog(job.target, plan.job), UndoTables(job.target, job.access, undeclared)
     tables.require_allowed(log.tables())
-    blocks, rejecting = _blocks(job, tables), Rejecting(job, plan.tables)
-    with prefetched(log.chunks(job.checkpoint)) as chunks:
+    blocks = _blocks(job, tables, frozenset(wish_of(job.plan).columns))
+    rejecting = Rejecting(job, plan.tables)
+    with left_out_of(job) as left_out, prefetched(log.chunks(job.checkpoint)) as chunks:
         for chunk in chunks:
+            stays = left_out.of(chunk)
             with seen_all_the_same(job), job.chunk(cursor=chunk.cursor) as connection:
-                restoring = Restoring(plan.job, connection, chunk.is_last, plan.force)
+                restoring = Restoring(plan.job, connection, chunk.is_last, plan.force, stays)
                 fates = restoring.chunk(blocks, chunk)
                 record(connection, (changed for _, fate in fates for changed in fate.log))
-                _account(job, chunk, fates, rejecting)
+                _account(job, chunk, fates, rejecting, stays)
 
 
 def _begin(job: JobRun) -> None:
@@ -83,7 +100,9 @@ def _begin(job: JobRun) -> None:
                 connection.execute(update(token.table).where(is_its).values({token: token + 1}))
 
 
-def _account(job: JobRun, chunk: LoggedChunk, fates: list[tuple[Logged, Fate]], rejecting: Rejecting) -> None:
+def _account(
+    job: JobRun, chunk: LoggedChunk, fates: list[tuple[Logged, Fate]], rejecting: Rejecting, left_out: LeftOutOfChunk
+) -> None:
     before = job.progress.counters.advanced
     for logged, fate in fates:
         back, forced = len(fate.back), len(fate.forced)
@@ -94,20 +113,20 @@ def _account(job: JobRun, chunk: LoggedChunk, fates: list[tuple[Logged, Fate]], 
             removed=back if kind == "created" else 0,
             unchanged=len(fate.unchanged),
         )
-        rejecting.of(logged, fate, before)
+        rejecting.of(logged, fate, before, left_out.cells(logged))
         before += len(logged.changed)
     job.progress.advance(chunk.rows)
     rejected = job.progress.counters.rejected + job.rejects.pending_rows()
     limit_rejects(job, rejected, f"{before - chunk.rows} rows before them are done")
 
 
-def _blocks(job: JobRun, tables: UndoTables) -> Blocks:
-    return Blocks(tables, f"batch_job_undo_{job.id[-12:].lower()}")
+def _blocks(job: JobRun, tables: UndoTables, spared: frozenset[str] = frozenset()) -> Blocks:
+    return Blocks(tables, f"batch_job_undo_{job.id[-12:].lower()}", spared)
 
 
-def _referring(job: JobRun, names: list[str]) -> set[Place]:
+def _referring(job: JobRun, names: list[str], undeclared: Sequence[Undeclared]) -> set[Place]:
     tables = [table for name in names if (table := find_table(job.target, name)) is not None]
-    return {reference.place for table in tables for reference in references_to(job.target, table)}
+    return {reference.place for table in tables for reference in references_to(job.target, table, undeclared)}
 
 
 def _is_emptied(job: JobRun, name: str, plan: UndoPlan) -> bool:

@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
-
-import pyarrow as pa
 
 from batch_jobs.strategies.sdk.lines import place_of
-from batch_jobs.strategies.tables.changes.blocks import LINE, ChangedRows, as_text
-from batch_jobs.strategies.tables.changes.stored import stored_values
+from batch_jobs.strategies.tables.changes.blocks import LINE, ChangedRows
+from batch_jobs.strategies.tables.changes.entries import cells
 from batch_jobs.strategies.tables.undoing.plan import RowOfTable
 
 SHOWN = 60  # characters of a value in a reason
@@ -24,6 +21,18 @@ class Why(StrEnum):
     HIDDEN = "what they were is not kept (CHANGES_HIDE)"
     REFUSED = "the database refuses them as they were"
     GROUP = "not all of what they belong to can be put back"
+    LEFT_OUT = "the confirmation leaves them out"
+
+
+@dataclass(frozen=True)
+class Author:
+    """The job of the log that wrote a row, and when."""
+
+    job_id: str
+    at: str
+
+    def __str__(self) -> str:
+        return f"{self.job_id} at {self.at}"
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class Kept:
     why: Why
     message: str
     column: str | None = None
-    author: str | None = None
+    author: Author | None = None
 
     @property
     def is_by_others(self) -> bool:
@@ -45,9 +54,9 @@ class Kept:
         """Whether the row can be overwritten all the same."""
         return self.why is Why.CHANGED
 
-    def by(self, job_id: str | None) -> "Kept":
+    def by(self, author: Author | None) -> "Kept":
         """The same with who it was: a job of the log, or somebody else."""
-        return replace(self, message=f"{self.message}; by {job_id or 'somebody else'}", author=job_id)
+        return replace(self, message=f"{self.message}; by {author or 'somebody else'}", author=author)
 
 
 def gone() -> Kept:
@@ -85,6 +94,11 @@ def of_group(group: str) -> Kept:
     return Kept(Why.GROUP, f"stays with the rest of {group}, of which not all can be put back")
 
 
+def left_out(reason: str) -> Kept:
+    """The confirmation says so."""
+    return Kept(Why.LEFT_OUT, reason)
+
+
 def changed_since(columns: dict[str, tuple[str | None, str | None]]) -> Kept:
     """Somebody changed columns since: what each is, and what it was after the job."""
     parts = [f"{name} is {_quoted(now)} and was {_quoted(then)} after the job" for name, (now, then) in columns.items()]
@@ -94,16 +108,6 @@ def changed_since(columns: dict[str, tuple[str | None, str | None]]) -> Kept:
 def made_anew(columns: list[str]) -> Kept:
     """A row with the key of one that was removed is there, and another one."""
     return Kept(Why.CHANGED, f"a row with its key was made since, with another {', '.join(columns)}")
-
-
-def cells(rows: pa.Table, name: str) -> list[str | None]:
-    """The values of a column of a block for people."""
-    values: list[Any] = stored_values(rows.schema.field(name), rows.column(name))
-    if values and any(not isinstance(value, str | None) for value in values):
-        if rows.schema.field(name).metadata:
-            return [None if value is None else str(value) for value in values]
-        return [None if text is None else str(text) for text in as_text(rows.column(name)).to_pylist()]
-    return values
 
 
 def key_cells(changed: ChangedRows, index: int) -> dict[str, str]:
@@ -129,7 +133,8 @@ def shown(changed: ChangedRows, index: int, kept: Kept) -> RowOfTable:
         message=kept.message,
         table=changed.table,
         key=key_cells(changed, index),
-        by=kept.author,
+        by=kept.author.job_id if kept.author else None,
+        at=kept.author.at if kept.author else None,
     )
 
 

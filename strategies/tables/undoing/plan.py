@@ -12,11 +12,13 @@ from batch_jobs.strategies.tables.importing.plan import ColumnChanges, Counts, S
 
 
 class RowOfTable(SampledReject):
-    """A row that stays, or that is overwritten though it was changed since; ``by`` is the job that did that, if any."""
+    """A row that stays, or that is overwritten though it was changed since; ``by`` is the job that did that, if any,
+    and ``at`` when."""
 
     table: str
     key: dict[str, str]
     by: str | None = None
+    at: str | None = None
 
 
 class UndoPlan(BaseModel):

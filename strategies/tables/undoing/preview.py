@@ -8,18 +8,29 @@ from sqlalchemy import Connection
 from batch_jobs.strategies.sdk.database import driver_of
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY
+from batch_jobs.strategies.tables.changes.entries import cells
+from batch_jobs.strategies.tables.changes.planned import PlannedChanges
 from batch_jobs.strategies.tables.importing.bisect import bisect
 from batch_jobs.strategies.tables.importing.comparing import SAMPLE_SIZE, add_changes
 from batch_jobs.strategies.tables.importing.plan import CELL_SHOWN, ColumnChanges, Counts, SampledChange
 from batch_jobs.strategies.tables.undoing import keeping
-from batch_jobs.strategies.tables.undoing.blocks import Block, Blocks, Fate, judge, referred_to, touched, values_changed
+from batch_jobs.strategies.tables.undoing.blocks import (
+    INDEX,
+    Block,
+    Blocks,
+    Fate,
+    judge,
+    overwritten,
+    referred_to,
+    touched,
+    values_changed,
+)
+from batch_jobs.strategies.tables.undoing.left_out import planned_rows
 from batch_jobs.strategies.tables.undoing.log import JobLog, Logged, LoggedChunk
 from batch_jobs.strategies.tables.undoing.plan import RowOfTable, UndoPlan
 from batch_jobs.strategies.tables.undoing.references import Place
 from batch_jobs.strategies.tables.undoing.rejecting import Rejecting, name_authors
 from batch_jobs.strategies.tables.undoing.since import Later
-
-INDEX = "index"  # a column of rows that are looked at: where each is in its block
 
 
 class Preview:
@@ -30,13 +41,17 @@ class Preview:
         blocks: opens those of the log.
         plan: is filled.
         referring: the tables whose rows refer to others that the job changed.
+        planned: takes all that is going to change.
     """
 
-    def __init__(self, job: JobRun, blocks: Blocks, plan: UndoPlan, referring: set[Place]) -> None:
+    def __init__(
+        self, job: JobRun, blocks: Blocks, plan: UndoPlan, referring: set[Place], planned: PlannedChanges
+    ) -> None:
         self._job = job
         self._blocks = blocks
         self._plan = plan
         self._referring = referring
+        self._planned = planned
         #: By table, the rows that go.
         self._going: dict[Place, Mapping[str, str]] = {}
 
@@ -55,15 +70,18 @@ class Preview:
 
     def _chunk(self, connection: Connection, chunk: LoggedChunk) -> list[tuple[Logged, Fate]]:
         later = Later(self._plan.job, chunk)
-        found = []
+        found, blocks = [], list[Block | None]()
         for logged in chunk.blocks:
             block, fate = self._blocks.open(logged)
             if block is not None and len(block.candidates):
                 self._look(connection, block, later, fate)
             found.append((logged, fate))
+            blocks.append(block)
         torn = {logged.groups[index] for logged, fate in found for index in fate.kept} - {None}
         for logged, fate in found if torn else ():
             _keep_groups(logged, fate, torn)
+        pairs = [(block, fate) for block, (_, fate) in zip(blocks, found, strict=True) if block is not None]
+        self._planned.add([rows for block, fate in pairs if fate.back for rows in planned_rows(chunk, block, fate)])
         return found
 
     def _look(self, connection: Connection, block: Block, later: Later, fate: Fate) -> None:
@@ -81,6 +99,8 @@ class Preview:
         name_authors(connection, block.logged, later, fate, at, is_before=True)
         if self._plan.force:
             fate.force()
+            if block.kind != "created":
+                fate.log += overwritten(connection, block, rows, list(fate.forced), lock=False)
         block.stage.leave_out(connection, [*fate.unchanged, *fate.kept])
         if block.kind == "created":
             if block.table.references:
@@ -96,6 +116,7 @@ class Preview:
         if place not in self._going:
             names = ", ".join(f"{quoted(one)} AS {quoted(KEY + one)}" for one in key)
             made = f"CREATE TEMPORARY TABLE {name} AS SELECT {names} FROM {block.table.quoted} WHERE FALSE"
+            driver_of(connection).execute(f"DROP TABLE IF EXISTS {name}")  # of an attempt before on this connection
             driver_of(connection).execute(made)
             keys = ", ".join(quoted(KEY + one) for one in key)
             columns = ", ".join(f"referring.{quoted(one)}" for one in key)
@@ -142,7 +163,7 @@ def _changes(logged: Logged, index: int) -> list[SampledChange]:
     key, line = keeping.key_cells(changed, index), keeping.line_of(changed, index) or 0
     found = []
     for name in touched(changed):
-        now, then = keeping.cells(row, AFTER + name)[0], keeping.cells(row, BEFORE + name)[0]
+        now, then = cells(row, AFTER + name)[0], cells(row, BEFORE + name)[0]
         if now is not None or then is not None:
             shown = (None if cell is None else cell[:CELL_SHOWN] for cell in (now, then))
             before, after = shown

@@ -10,12 +10,14 @@ from batch_jobs.strategies.sdk.database import Database, database_of
 #: A table by its schema and name, as the database tells them apart.
 Place = tuple[str | None, str]
 
-#: Columns of a shop that have the id of a row of another table without a foreign key: the table, the column, the other.
-UNDECLARED = (
-    ("product_variant_money_amount", "variant_id", "product_variant"),
-    ("product_sales_channel", "product_id", "product"),
-    ("product_shipping_profile", "product_id", "product"),
-)
+
+@dataclass(frozen=True)
+class Undeclared:
+    """A column that has the ``id`` of rows of another table, both in the default schema, and no foreign key says so."""
+
+    table: str
+    column: str
+    to: str
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ def place_of_table(engine: Engine, table: Table) -> Place:
     return _identity(database, schema or inspect(engine).default_schema_name, table.name)
 
 
-def references_to(engine: Engine, table: Table) -> list[Reference]:
-    """The foreign keys of all tables of a database that lead to a table, and what a shop has in their place."""
+def references_to(engine: Engine, table: Table, undeclared: Iterable[Undeclared] = ()) -> list[Reference]:
+    """The foreign keys of all tables of a database that lead to a table, and what stands in their place."""
     inspector, database, place = inspect(engine), database_of(engine), place_of_table(engine, table)
     default = inspector.default_schema_name
     found: dict[tuple[str, tuple[str, ...]], Reference] = {}
@@ -58,10 +60,10 @@ def references_to(engine: Engine, table: Table) -> list[Reference]:
                     columns, referred = tuple(key["constrained_columns"]), tuple(key["referred_columns"])
                     origin = _identity(database, schema, name)
                     found[of.fullname, columns] = Reference(of, columns, referred, origin, origin == place)
-    for name, column, referred_table in UNDECLARED:
-        if place == _identity(database, default, referred_table) and inspector.has_table(name):
-            of, origin = Table(name, MetaData()), _identity(database, default, name)
-            found[name, (column,)] = Reference(of, (column,), ("id",), origin, is_own=False)
+    for one in undeclared:
+        if place == _identity(database, default, one.to) and inspector.has_table(one.table):
+            of, origin = Table(one.table, MetaData()), _identity(database, default, one.table)
+            found[one.table, (one.column,)] = Reference(of, (one.column,), ("id",), origin, is_own=False)
     return list(found.values())
 
 

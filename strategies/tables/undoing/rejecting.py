@@ -1,20 +1,22 @@
 """Reporting the rows that an undo leaves as they are."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.job import JobRun
-from batch_jobs.strategies.sdk.lines import LINES_OF_A_FILE
+from batch_jobs.strategies.sdk.lines import IN_NO_FILE
 from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY
+from batch_jobs.strategies.tables.changes.choosing import COLUMN_LEFT_OUT
+from batch_jobs.strategies.tables.changes.entries import cells
 from batch_jobs.strategies.tables.undoing import keeping
 from batch_jobs.strategies.tables.undoing.blocks import Fate
 from batch_jobs.strategies.tables.undoing.log import Logged
 from batch_jobs.strategies.tables.undoing.plan import RowOfTable
 from batch_jobs.strategies.tables.undoing.since import Later
 
-#: Rows that were on no line of a file are numbered as if they were in one behind all others.
-NO_FILE = 1 << 20
+NO_COLUMNS: Mapping[int, Sequence[str]] = MappingProxyType({})
 
 
 class Rejecting:
@@ -29,21 +31,35 @@ class Rejecting:
         self._job = job
         self._has_several = len(tables) > 1
 
-    def of(self, logged: Logged, fate: Fate, before: int) -> list[RowOfTable]:
-        """Report those of a block, and return them; ``before`` are the rows of the log that came before it."""
+    def of(
+        self, logged: Logged, fate: Fate, before: int, spared: Mapping[int, Sequence[str]] = NO_COLUMNS
+    ) -> list[RowOfTable]:
+        """Report those of a block, and return them.
+
+        Args:
+            logged: the block.
+            fate: what became of its rows.
+            before: the rows of the log that came before it.
+            spared: columns that were left out of rows which went back otherwise.
+        """
         changed, found = logged.changed, list[RowOfTable]()
-        if not fate.kept:
+        if not fate.kept and not spared:
             return found
         marks = (AFTER,) if changed.kind == "created" else (BEFORE,)
         names = [name for name in changed.rows.column_names if name[0] in (KEY, *marks)]
-        taken = {name: keeping.cells(changed.rows, name) for name in names}
-        for index, kept in sorted(fate.kept.items()):
+        taken = {name: cells(changed.rows, name) for name in names}
+        for index in sorted(fate.kept.keys() | spared.keys()):
             row: dict[str, str | None] = {"table": changed.table} if self._has_several else {}
-            row |= {name[1:]: cells[index] for name, cells in taken.items()}
+            row |= {name[1:]: texts[index] for name, texts in taken.items()}
             line = keeping.line_of(changed, index)
-            number = NO_FILE * LINES_OF_A_FILE + before + index + 1 if line is None else line
-            self._job.reject(number, kept.column, kept.message, row)
-            found.append(keeping.shown(changed, index, kept))
+            number = IN_NO_FILE + before + index if line is None else line
+            kept = fate.kept.get(index)
+            if kept is not None:
+                self._job.reject(number, kept.column, kept.message, row)
+                found.append(keeping.shown(changed, index, kept))
+            else:
+                for name in spared[index]:
+                    self._job.reject(number, name, COLUMN_LEFT_OUT, row)
         return found
 
 
@@ -64,7 +80,7 @@ def name_authors(
     if not rows:
         return
     for row, who in zip(rows, later.who(connection, logged, [at[row] for row in rows]), strict=True):
-        if is_before and who == later.job_id:
+        if is_before and who is not None and who.job_id == later.job_id:
             del fate.kept[row]
             fate.back.append(row)
         else:

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, GROUP, KEY, LINE, ChangedRows
-from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Removal, Removed, refers_to_itself
+from batch_jobs.strategies.tables.changes.blocks import KEY, ChangedRows
+from batch_jobs.strategies.tables.databases.loading import STAGE, Removal, Removed, refers_to_itself
 from batch_jobs.strategies.tables.databases.savepoint import savepoint
 from batch_jobs.strategies.tables.importing.bisect import bisect, bisect_in_any_order
 from batch_jobs.strategies.tables.undoing import keeping
-from batch_jobs.strategies.tables.undoing.blocks import Block, Blocks, Fate, judge, referred_to
+from batch_jobs.strategies.tables.undoing.blocks import Block, Blocks, Fate, judge, overwritten, referred_to
 from batch_jobs.strategies.tables.undoing.keeping import Kept, Why
+from batch_jobs.strategies.tables.undoing.left_out import LeftOutOfChunk
 from batch_jobs.strategies.tables.undoing.log import Logged, LoggedChunk
 from batch_jobs.strategies.tables.undoing.rejecting import name_authors
 from batch_jobs.strategies.tables.undoing.since import Later
@@ -32,6 +32,7 @@ class Restoring:
         job_id: the job that is undone.
         connection: of the chunk.
         is_last: whether no other chunk follows.
+        left_out: what the confirmation leaves out of the chunk.
         force: whether rows that somebody changed since are put back too.
     """
 
@@ -39,6 +40,7 @@ class Restoring:
     connection: Connection
     is_last: bool
     force: bool
+    left_out: LeftOutOfChunk
 
     def chunk(self, blocks: Blocks, chunk: LoggedChunk) -> list[tuple[Logged, Fate]]:
         """Put back what one chunk of the job changed, of each group all rows or none."""
@@ -61,7 +63,7 @@ class Restoring:
                 torn |= more
 
     def _logged(self, blocks: Blocks, logged: Logged, torn: frozenset[str]) -> Fate:
-        block, fate = blocks.open(logged, torn)
+        block, fate = blocks.open(logged, torn, self.left_out.rows(logged))
         if block is not None and len(block.candidates):
             fate.add(self._restore(block))
         return fate
@@ -87,7 +89,8 @@ class Restoring:
         fate = judge(block, rows, block.stage.met(self.connection))
         if self.force:
             fate.force()
-        fate.log += self._overwritten(block, rows, list(fate.forced))
+        fate.spare(block.idle(rows))
+        fate.log += overwritten(self.connection, block, rows, list(fate.forced))
         block.stage.leave_out(self.connection, [*fate.unchanged, *fate.kept])
         if fate.back and block.stage.put_back(self.connection, list(fate.forced)) != len(fate.back):
             _keep(fate, block.stage.not_as_before(self.connection))
@@ -119,7 +122,7 @@ class Restoring:
         fate = judge(block, rows, block.stage.met(self.connection))
         if self.force:
             fate.force()
-        fate.log += self._overwritten(block, rows, list(fate.forced))
+        fate.log += overwritten(self.connection, block, rows, list(fate.forced))
         forced = list(fate.forced)
         if forced:
             block.stage.put_back(self.connection, forced)
@@ -130,7 +133,7 @@ class Restoring:
 
     def _create(self, block: Block, rows: pa.Table) -> list[int]:
         """Insert rows as they were; returns the numbers of those that somebody inserted at the same moment."""
-        values = rows.select(block.stage.names)
+        values = rows.select([name for name in block.stage.names if name[0] == KEY or name[1:] not in block.spared])
         values = values.rename_columns([name[1:] for name in values.column_names])
         destination = block.table.destination(values.column_names, "insert")
         loader = block.table.database.loader(destination)
@@ -147,27 +150,6 @@ class Restoring:
         self.connection.info.pop(STAGE, None)
         loader.begin(self.connection, self.is_last)
         return loader.remove(self.connection, keys, Removal("TRUE"))
-
-    def _overwritten(self, block: Block, rows: pa.Table, forced: list[int]) -> list[ChangedRows]:
-        """What putting these rows back is in the log: they are not what the job left."""
-        if not forced:
-            return []
-        current = block.stage.current(self.connection, forced)
-        taken = rows.take(current.column(ROW))
-        columns = {name: taken.column(name) for name in taken.column_names if name[0] == KEY or name in (LINE, GROUP)}
-        fields = [taken.schema.field(name) for name in columns]
-        for name in block.logged.changed.columns:
-            if BEFORE + name not in current.column_names:
-                continue
-            differs = pc.equal(current.column("?" + name).cast(pa.int64()), 1)
-            was = taken.column(BEFORE + name)
-            fields.append(current.schema.field(BEFORE + name))
-            fields.append(taken.schema.field(BEFORE + name).with_name(AFTER + name))
-            columns[BEFORE + name] = current.column(BEFORE + name)
-            columns[AFTER + name] = pc.if_else(differs, was, pa.scalar(None, was.type))
-        changed = block.logged.changed
-        made = pa.table(list(columns.values()), schema=pa.schema(fields))
-        return [ChangedRows(changed.table, "updated", changed.key, made)]
 
 
 def _reasons(fates: list[tuple[Logged, Fate]]) -> dict[tuple[int, int], Kept]:

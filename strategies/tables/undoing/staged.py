@@ -1,6 +1,6 @@
 """Rows of the log in the database beside the table that they are of, and the SQL by which the two meet."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -39,13 +39,18 @@ class Staged:
         table: they are of.
         kind: what was done.
         columns: those of their values that the table has.
+        spared: those that are compared and not put back.
         name: of a temporary table, which no other stage of this connection has.
     """
 
-    def __init__(self, table: UndoTable, kind: Kind, columns: Sequence[str], name: str) -> None:
+    def __init__(
+        self, table: UndoTable, kind: Kind, columns: Sequence[str], spared: Collection[str], name: str
+    ) -> None:
         self._table = table
         self._kind = kind
         self._columns = list(columns)
+        #: Those that are put back.
+        self.restored = [column for column in columns if column not in spared]
         self._database = table.database
         marks = {"created": (AFTER,), "removed": (BEFORE,), "updated": (BEFORE, AFTER)}[kind]
         #: The columns of the log that are staged.
@@ -111,9 +116,9 @@ class Staged:
 
         Rows that somebody changed since are left alone, but for those of these numbers.
         """
-        if not self._columns:
+        if not self.restored:
             return 0
-        sets = ", ".join(f"{self._database.quoted(name)} = {self._restored(name)}" for name in self._columns)
+        sets = ", ".join(f"{self._database.quoted(name)} = {self._restored(name)}" for name in self.restored)
         condition = f"{self._same} AND {self._as_left(even_if_changed)}"
         done = driver_of(connection).execute(
             f"UPDATE {self._table.quoted} AS target SET {sets} FROM {STAGE} AS stage WHERE {condition}"
@@ -122,21 +127,22 @@ class Staged:
 
     def not_as_before(self, connection: Connection) -> list[int]:
         """The numbers of the staged rows that are not there as they were before the job."""
-        differs = " OR ".join(self._from_before(name) for name in self._columns) or "FALSE"
+        differs = " OR ".join(self._from_before(name) for name in self.restored) or "FALSE"
         query = f"SELECT stage.{ROW} {self._outer_join} WHERE {self._is_gone} OR {differs}"
         return [row for (row,) in driver_of(connection).execute(query).fetchall()]
 
-    def current(self, connection: Connection, rows: Sequence[int]) -> pa.Table:
+    def current(self, connection: Connection, rows: Sequence[int], lock: bool) -> pa.Table:
         """What staged rows are now (``-name``) in columns where that is not what they were, by number (``ROW``)."""
         cells = "".join(
             f", CASE WHEN {self._from_before(name)} THEN "
             f"{self._database.carried(f'target.{self._database.quoted(name)}')} END, "
             f"CASE WHEN {self._from_before(name)} THEN 1 ELSE 0 END"
-            for name in self._columns
+            for name in self.restored
         )
         numbers = ", ".join(map(str, rows))
-        query = f"SELECT stage.{ROW}{cells} {self._join} WHERE stage.{ROW} IN ({numbers}) ORDER BY 1{self._lock}"
-        names = [ROW, *(mark + name for name in self._columns for mark in (BEFORE, "?"))]
+        query = f"SELECT stage.{ROW}{cells} {self._join} WHERE stage.{ROW} IN ({numbers}) ORDER BY 1"
+        query += self._lock if lock else ""
+        names = [ROW, *(mark + name for name in self.restored for mark in (BEFORE, "?"))]
         return stored_table(names, driver_of(connection).execute(query).fetchall())
 
     def _as_left(self, even_if_changed: Sequence[int]) -> str:

@@ -1,6 +1,6 @@
 """The tables that a job changed, as they are by now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_unwritable, shown
 from batch_jobs.strategies.tables.importing.mapping import unique_key
-from batch_jobs.strategies.tables.undoing.references import Place, Reference, place_of_table, references_to
+from batch_jobs.strategies.tables.undoing.references import Place, Reference, Undeclared, place_of_table, references_to
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class UndoTable:
     table: Table
     key: tuple[str, ...]
     collations: Mapping[str, str]
+    undeclared: Sequence[Undeclared] = ()
 
     @property
     def database(self) -> Database:
@@ -47,8 +48,8 @@ class UndoTable:
 
     @cached_property
     def references(self) -> list[Reference]:
-        """The foreign keys of all tables that lead here."""
-        return references_to(self.engine, self.table)
+        """The foreign keys of all tables that lead here, and what stands in their place."""
+        return references_to(self.engine, self.table, self.undeclared)
 
     def destination(self, columns: list[str], mode: str, logged: bool = False) -> Destination:
         """Where rows of some columns go; columns that these lack are held against their defaults."""
@@ -63,11 +64,13 @@ class UndoTables:
     Args:
         engine: of the target.
         access: which of them may be used.
+        undeclared: references that no foreign key states.
     """
 
-    def __init__(self, engine: Engine, access: DataAccess) -> None:
+    def __init__(self, engine: Engine, access: DataAccess, undeclared: Sequence[Undeclared]) -> None:
         self._engine = engine
         self._access = access
+        self._undeclared = undeclared
         self._found: dict[tuple[str, tuple[str, ...]], UndoTable | str] = {}
 
     def require_allowed(self, done: Mapping[str, set[Kind]]) -> None:
@@ -99,4 +102,4 @@ class UndoTables:
             unique = unique_key(self._engine, table, key)
         except JobRefused:
             return f"{name} has no unique index on {shown(key)} any more"
-        return UndoTable(self._engine, table, tuple(key), unique.collations)
+        return UndoTable(self._engine, table, tuple(key), unique.collations, self._undeclared)

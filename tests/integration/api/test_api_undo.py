@@ -19,11 +19,19 @@ from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 from support.api_server import Served
 from support.jobs import way_to
 
+ROWS = b"code,name\nA,Apple\nB,Bread\n"
 
-def imported(api: Served, owner: str = "alice", status: Status = Status.COMPLETED) -> Job:
-    """An import of two rows that is done."""
-    key = api.workspace.files.put(BytesIO(b"code,name\nA,Apple\nB,Bread\n"), "goods.csv")
-    context = {"file_key": key, "table": "goods", "mode": "insert", "key": ["code"]}
+
+def imported(
+    api: Served,
+    owner: str = "alice",
+    status: Status = Status.COMPLETED,
+    content: bytes = ROWS,
+    mode: str = "insert",
+) -> Job:
+    """An import that is done, by default of two new rows."""
+    key = api.workspace.files.put(BytesIO(content), "goods.csv")
+    context = {"file_key": key, "table": "goods", "mode": mode, "key": ["code"]}
     job = api.workspace.service.record("table-import", context, created_by=owner, trigger=Trigger.API, dry_run=True)
     run(api, job)
     return ended(api, job, status)
@@ -31,6 +39,12 @@ def imported(api: Served, owner: str = "alice", status: Status = Status.COMPLETE
 
 def run(api: Served, job: Job) -> None:
     """Do what a run of the job does in the target."""
+    strategy, job_run = run_look(api, job)
+    hooks.process(strategy, job_run)
+
+
+def run_look(api: Served, job: Job) -> tuple[BatchJobStrategy, JobRun]:
+    """Do what a run of the job does before its confirmation."""
     strategy: BatchJobStrategy = api.workspace.strategies.get(job.type)
     target = api.workspace.target
     parts = JobParts(
@@ -38,7 +52,7 @@ def run(api: Served, job: Job) -> None:
     )
     job_run = JobRun(JobIdentity(job.id, job.type, strategy.Context.model_validate(job.context)), parts)
     hooks.pre_process(strategy, job_run)
-    hooks.process(strategy, job_run)
+    return strategy, job_run
 
 
 def ended(api: Served, job: Job, status: Status = Status.COMPLETED) -> Job:
@@ -121,6 +135,23 @@ def test_tables_that_the_key_is_not_for_stay_as_they_are(api: Served):
     with pytest.raises(JobRefused, match="is for the tables other, and not the table goods"):
         run(api, api.workspace.service.get(made["id"]))
     assert rows(api) == 2
+
+
+def test_a_plan_names_who_changed_rows_since_to_those_who_see_that_job(api_on_both: Served):
+    api, job = api_on_both, imported(api_on_both)
+    later = imported(api, owner="bob", content=b"code,name\nA,Apricot\n", mode="update")
+    made = undo(api.by("alice"), job).json()["batch_job"]
+    row = api.workspace.service.get(made["id"])
+    api.workspace.store.note(row, "noted", who="test", plan=run_look(api, row)[1].plan)
+
+    def kept(name: str) -> dict[str, Any]:
+        (found,) = api.by(name).get(f"/admin/batch-jobs/{made['id']}/plan").json()["plan"]["rejects"]
+        return dict(found)
+
+    assert (kept("alice")["by"], "created_by" in kept("alice")) == (later.id, False)
+    assert kept("root")["created_by"] == "bob"
+    assert kept("root")["at"] == kept("alice")["at"]
+    assert "bob" not in str(api.workspace.service.get(made["id"]).plan)
 
 
 def test_the_document_has_the_route(serve: Callable[..., Served], no_prefect: None):

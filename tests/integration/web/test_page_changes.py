@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from batch_jobs.deployments.web.choices import Choices
+from batch_jobs.deployments.web.routes.look import LIMIT
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.strategies.tables.changes.blocks import ChangedRows
@@ -65,6 +66,9 @@ def test_every_change_is_on_one_of_the_pages_with_before_and_after(shared: Serve
         ("column=price&rose=5,5", ROWS // 2),
         ("kind=created", 1),
         ("key=A7", 1),
+        ("key_begins=a7", 11),
+        ("emptied=true", LIMIT),
+        ("filled=true", 0),
         ("key=A7&column=none", 0),
     ],
 )

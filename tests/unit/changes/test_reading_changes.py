@@ -16,13 +16,17 @@ from sqlalchemy import Engine
 from batch_jobs.flows.jobs.pruning import Pruning
 from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.sdk.change_log import ChangeOptions, Changes
+from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
+from batch_jobs.strategies.sdk.database import make_engine
 from batch_jobs.strategies.sdk.errors import FileMissing
 from batch_jobs.strategies.sdk.files import FileStore
+from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.tables.changes.blocks import ChangedRows
 from batch_jobs.strategies.tables.changes.entries import Entry
 from batch_jobs.strategies.tables.changes.logged import LoggedBlocks, LoggedRows
 from batch_jobs.strategies.tables.changes.planned import ChangesFile, planned_key, planning
 from batch_jobs.strategies.tables.changes.reading import (
+    BlockHead,
     Blocks,
     ChangeFilter,
     Cursor,
@@ -30,6 +34,8 @@ from batch_jobs.strategies.tables.changes.reading import (
     WantedKey,
     read_page,
 )
+from batch_jobs.strategies.tables.changes.recording import record
+from batch_jobs.strategies.tables.changes.stored import stored_table
 from batch_jobs.strategies.tables.frames.frame_update import FrameUpdate
 from support.change_log import log_change
 from support.importing import Importing
@@ -226,6 +232,12 @@ def test_a_filter_that_nothing_meets_ends_each_request_in_time_and_comes_to_an_e
         (ChangeFilter(percent_above=0), ["rose", "began"]),
         (ChangeFilter(percent_below=0, percent_above=-60), ["half"]),
         (ChangeFilter(column="price", percent_above=100), ["began"]),
+        (ChangeFilter(emptied=True), ["emptied"]),
+        (ChangeFilter(filled=True), ["filled"]),
+        (ChangeFilter(emptied=True, filled=True, key_begins="FI"), ["filled"]),
+        (ChangeFilter(emptied=True, percent_below=0), []),
+        (ChangeFilter(key_begins="r"), ["rose"]),
+        (ChangeFilter(key_begins="ose"), []),
         (ChangeFilter(kind="created"), []),
         (ChangeFilter(column="stock"), []),
         (ChangeFilter(key=WantedKey(["ROSE"])), ["rose"]),
@@ -238,7 +250,7 @@ def test_a_filter_that_nothing_meets_ends_each_request_in_time_and_comes_to_an_e
 def test_filters(target: Engine, wanted: ChangeFilter, codes: list[str]):
     # a fall from 0.7 to 0.35 is one of half, and not of more by the last bit of a floating-point number
     prices = {"fell": ("10", "3"), "half": ("0.7", "0.35"), "rose": ("1.00", "2.00"), "began": ("0", "1"),
-              "word": ("none", "3"), "emptied": ("3", None)}  # fmt: skip
+              "word": ("none", "3"), "emptied": ("3", None), "filled": (None, "3")}  # fmt: skip
     log_change(target, "j", code=list(prices), price=list(prices.values()))
 
     with log_of(target, "j") as logged:
@@ -352,3 +364,51 @@ def test_a_preview_is_forgotten_with_the_changes(target: Engine, tmp_path: Path)
 
     assert Pruning(target, target, files).forget_changes(timedelta(0)) == 1
     assert not files.exists(planned_key("j"))
+
+
+stored = st.one_of(
+    st.integers(-(2**53), 2**53),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4),
+    st.binary(max_size=3),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(blocks=st.lists(st.lists(stored, min_size=1, max_size=4), min_size=1, max_size=3))
+def test_a_row_is_found_by_its_key_as_it_is_shown_whatever_else_is_in_that_column(blocks: list[list[Any]]):
+    heads, rows = [], []
+    for number, keys in enumerate(blocks):
+        made = stored_table(["=key", "-n", "+n"], [(key, 1, 2) for key in keys])
+        changed = ChangedRows("t", "updated", ["key"], made)
+        heads.append(BlockHead((number,), "t", "updated", ["key"], changed.counts, changed.encoded().sieve))
+        rows.append(made)
+
+    class InMemory:
+        def heads(self, start: Any) -> Iterator[BlockHead]:
+            return iter(heads[start[0] if start else 0 :])
+
+        def rows(self, head: BlockHead) -> pa.Table:
+            return rows[head.place[0]]
+
+    for entry in all_of(InMemory()):
+        key = entry.key["key"]
+        assert key is not None
+        assert key in [one.key["key"] for one in all_of(InMemory(), ChangeFilter(key=WantedKey([key])))]
+        assert key in [one.key["key"] for one in all_of(InMemory(), ChangeFilter(key_begins=key))]
+
+
+def test_the_history_has_rows_of_a_column_without_a_type(tmp_path: Path):
+    target = make_engine(f"sqlite:///{tmp_path / 'mixed.db'}")
+    job = JobRun(
+        JobIdentity("batch_mixed", "own", None),
+        JobParts(target, FileStore(str(tmp_path / "files")), CheckpointStore(target, "batch_mixed", 1)),
+    )
+    job.begin_processing()
+    with job.chunk(cursor=1) as connection:
+        made = stored_table(["=code", "-n", "+n"], [(code, 1, 2) for code in (1, "A", 2.5, b"\x00\xff")])
+        record(connection, [ChangedRows("mixed", "updated", ["code"], made)])
+    with target.connect() as connection:
+        for key in ("1", "a", "2.5", "\\x00ff"):
+            page = read_page(LoggedRows(connection, ["mixed"]), ChangeFilter(key=WantedKey([key])), None, 10)
+            assert [(one.column, one.before, one.after) for one in page.entries] == [("n", "1", "2")], key

@@ -63,3 +63,14 @@ def test_rows_that_the_job_made_in_another_table_do_not_keep_what_they_refer_to(
     undoing.process(undo)
     assert run_sql("SELECT count(*) FROM node") == [(0,)]
     assert undo.result.removed == 11
+
+
+def test_tables_called_as_those_of_a_shop_refer_to_nothing_by_their_names(
+    importing: Importing, undoing: Undoing, run_sql: Sql
+):
+    run_sql("CREATE TABLE product (id INTEGER PRIMARY KEY, name TEXT)")
+    run_sql("CREATE TABLE product_sales_channel (product_id INTEGER, note TEXT)")
+    job = imported(importing, "id,name\n1,One\n2,Two\n", table="product", mode="insert")
+    run_sql("INSERT INTO product_sales_channel VALUES (1, 'not of that product')")
+    undoing(job.id)
+    assert run_sql("SELECT count(*) FROM product") == [(0,)]

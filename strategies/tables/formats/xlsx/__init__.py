@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar
 from batch_jobs.strategies.tables.formats.format import Format, Writer
 from batch_jobs.strategies.tables.formats.reading import Input, ReadOptions
 from batch_jobs.strategies.tables.formats.writing import WriteOptions
-from batch_jobs.strategies.tables.formats.xlsx.reading import XlsxReader
+from batch_jobs.strategies.tables.formats.xlsx.reading import XlsxBeginning, XlsxReader
 from batch_jobs.strategies.tables.formats.xlsx.writing import XlsxWriter, check_size
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ class Xlsx(Format):
     def reader(self, source: Input, options: ReadOptions) -> XlsxReader:
         """Open a file for reading."""
         return XlsxReader(source, options)
+
+    def beginning(self, source: Input, options: ReadOptions, rows: int) -> XlsxReader:
+        """Open a file of which only so many rows are wanted."""
+        return XlsxBeginning(source, options, rows)
 
     def writer(
         self, stream: BinaryIO, columns: "list[SelectedColumn]", options: WriteOptions

@@ -61,6 +61,14 @@ class Cells:
         texts = [attributes.get(b"t") in TEXT_TYPES for attributes in self.distinct]
         return np.array(texts, np.bool_)[self.attributes]
 
+    @property
+    def last_shared(self) -> int:
+        """The highest number of a shared text that a cell refers to; -1 where none does."""
+        shared = np.array([attributes.get(b"t") == b"s" for attributes in self.distinct], np.bool_)
+        mine = np.flatnonzero(shared[self.attributes[self.valued]]) if len(self.distinct) else np.zeros(0, np.int64)
+        numbers = [int(text) for text in self.value.take(pa.array(mine)).to_pylist() if text.isdigit()]
+        return max(numbers, default=-1)
+
 
 def read_cells(block: bytes, previous: int) -> Cells:
     """The cells of a block of whole rows; ``previous`` is the number of the row before it.

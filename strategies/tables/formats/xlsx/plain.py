@@ -33,9 +33,9 @@ class Damaged(ValueError):
     """What a workbook may not have, as the end of a sentence; empty where it is no workbook at all."""
 
 
-def pieces(part: IO[bytes]) -> Iterator[bytes]:
+def pieces(part: IO[bytes], size: int = BLOCK) -> Iterator[bytes]:
     """A part of the package, piece by piece."""
-    while piece := part.read(BLOCK):
+    while piece := part.read(size):
         yield piece
 
 

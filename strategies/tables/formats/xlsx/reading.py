@@ -13,13 +13,22 @@ from batch_jobs.strategies.tables.formats.header import checked_header, numbered
 from batch_jobs.strategies.tables.formats.packing import opened_archive
 from batch_jobs.strategies.tables.formats.reading import Batch, Input, Reader, ReadOptions
 from batch_jobs.strategies.tables.formats.xlsx.cells import Cells, read_cells
-from batch_jobs.strategies.tables.formats.xlsx.plain import TOO_LONG, Damaged, NotPlain, blocks, pieces, rewritten
+from batch_jobs.strategies.tables.formats.xlsx.plain import (
+    BLOCK,
+    TOO_LONG,
+    Damaged,
+    NotPlain,
+    blocks,
+    pieces,
+    rewritten,
+)
 from batch_jobs.strategies.tables.formats.xlsx.rows import MOST_CELLS, Rows, first_rows, joined, no_rows, rows_of
 from batch_jobs.strategies.tables.formats.xlsx.texts import Texts, shared_texts
 from batch_jobs.strategies.tables.formats.xlsx.workbook import Sheet, Workbook
 from batch_jobs.strategies.tables.prefetch import prefetched
 
 ROWS = 5_000
+SMALL_BLOCK = 1 << 17
 LOOKED_AT = 20  # rows, for the header
 #: Excel's own limits.
 MAX_COLUMNS = 16_384
@@ -48,6 +57,7 @@ class XlsxReader(Reader):
         with self._opened() as workbook:
             self._sheet = workbook.choose(self._options.sheet)
             self.described = {"format": "xlsx", "sheet": self._sheet.shown}
+            self.sheets = [sheet.name for sheet in workbook.sheets]
             others = [sheet.shown for sheet in workbook.sheets if sheet != self._sheet]
             if others:
                 self.described["other_sheets"] = ", ".join(others)
@@ -85,7 +95,7 @@ class XlsxReader(Reader):
         """Find the columns, and the number of the first row below them."""
         skipped = self._options.skip_rows
         texts = self._texts_of(workbook)
-        for cells in self._bounded(_cells(workbook, self._sheet), texts):
+        for cells in self._bounded(self._cells(workbook), texts):
             rows = first_rows(cells, texts.read(cells).texts, skipped + 1, LOOKED_AT)
             if rows:
                 break
@@ -114,9 +124,15 @@ class XlsxReader(Reader):
             self.described["unnamed"] = ", ".join(given)
         return [name or numbered(number) for number, name in enumerate(names, 1)]
 
+    def _cells(self, workbook: Workbook) -> Iterator[Cells]:
+        return _cells(workbook, self._sheet)
+
+    def _shared(self, workbook: Workbook) -> pa.ChunkedArray:
+        return shared_texts(workbook.texts) if workbook.has_texts else pa.chunked_array([[]], pa.string())
+
     def _texts_of(self, workbook: Workbook) -> Texts:
         if self._texts is None:
-            shared = shared_texts(workbook.texts) if workbook.has_texts else pa.chunked_array([[]], pa.string())
+            shared = self._shared(workbook)
             self._texts = Texts(shared, workbook.styles, workbook.from_1904, workbook.computes_later)
         return self._texts
 
@@ -146,25 +162,56 @@ class XlsxReader(Reader):
     def _pieces(self, workbook: Workbook, first: int) -> Iterator[Rows]:
         """The rows from a number on."""
         texts = self._texts_of(workbook)
-        with prefetched(_cells(workbook, self._sheet)) as found:
+        with prefetched(self._cells(workbook)) as found:
             for cells in self._bounded(found, texts):
                 if len(cells.lines) and cells.lines[-1] >= first:
                     yield from rows_of(cells, texts.read(cells), self.columns, first)
                     first = max(first, int(cells.lines[-1]) + 1)
 
 
-def _cells(workbook: Workbook, sheet: Sheet) -> Iterator[Cells]:
+class XlsxBeginning(XlsxReader):
+    """The first rows of a sheet, without the cells and the shared texts that only later rows have.
+
+    Args:
+        source: the file.
+        options: which sheet, and what of it.
+        rows: how many.
+    """
+
+    def __init__(self, source: Input, options: ReadOptions, rows: int) -> None:
+        self._most = options.skip_rows + LOOKED_AT + rows + options.skip_footer
+        self._few: list[Cells] | None = None
+        super().__init__(source, options, rows)
+
+    def _cells(self, workbook: Workbook) -> Iterator[Cells]:
+        if self._few is None:
+            self._few, left = [], self._most
+            for cells in _cells(workbook, self._sheet, SMALL_BLOCK):
+                self._few.append(cells.of_rows(0, min(left, len(cells.lines))))
+                left -= len(self._few[-1].lines)
+                if left <= 0:
+                    break
+        return iter(self._few)
+
+    def _shared(self, workbook: Workbook) -> pa.ChunkedArray:
+        needed = max((cells.last_shared for cells in self._cells(workbook)), default=-1) + 1
+        if not needed or not workbook.has_texts:
+            return pa.chunked_array([[]], pa.string())
+        return shared_texts(workbook.texts, needed)
+
+
+def _cells(workbook: Workbook, sheet: Sheet, size: int = BLOCK) -> Iterator[Cells]:
     """The cells of a sheet, block by block; once more from the start where its XML turns out not to be plain."""
     try:
         with workbook.open(sheet.part) as part:
-            yield from _in_order(blocks(pieces(part), b"sheetData", b"<row"))
+            yield from _in_order(blocks(pieces(part, size), b"sheetData", b"<row"))
     except NotPlain:
         pass
     else:
         return
     try:
         with workbook.open(sheet.part) as part:
-            yield from _in_order(blocks(rewritten(pieces(part)), b"sheetData", b"<row"))
+            yield from _in_order(blocks(rewritten(pieces(part, size)), b"sheetData", b"<row"))
     except NotPlain:
         raise Damaged from None
 

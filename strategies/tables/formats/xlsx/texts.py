@@ -265,23 +265,34 @@ def _characters(match: re.Match[str]) -> str:
     return units.decode("utf-16-be", errors="replace")
 
 
-def shared_texts(opened: Callable[[], Iterable[bytes]]) -> pa.ChunkedArray:
+def shared_texts(opened: Callable[[], Iterable[bytes]], enough: int | None = None) -> pa.ChunkedArray:
     """The table of texts that cells refer to.
 
     Args:
         opened: starts to read its part anew.
+        enough: how many of them are needed, from the first; all by default.
 
     Raises:
         Damaged: it is none.
     """
     try:
-        chunks = [*map(_plain_texts, blocks(opened(), b"sst", b"<si"))]
+        chunks = _up_to(map(_plain_texts, blocks(opened(), b"sst", b"<si")), enough)
     except NotPlain:
         try:
-            chunks = [*map(_plain_texts, blocks(rewritten(opened()), b"sst", b"<si"))]
+            chunks = _up_to(map(_plain_texts, blocks(rewritten(opened()), b"sst", b"<si")), enough)
         except NotPlain:
             raise Damaged from None
     return pa.chunked_array(chunks, pa.string()) if chunks else pa.chunked_array([[]], pa.string())
+
+
+def _up_to(found: Iterable[pa.StringArray], enough: int | None) -> list[pa.StringArray]:
+    chunks, count = [], 0
+    for chunk in found:
+        chunks.append(chunk)
+        count += len(chunk)
+        if enough is not None and count >= enough:
+            break
+    return chunks
 
 
 def _plain_texts(block: bytes) -> pa.StringArray:
