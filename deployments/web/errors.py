@@ -18,6 +18,7 @@ Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 SAFE = ("GET", "HEAD")
+NO_SUCH_PAGE = "There is no such page."
 UNREAD = "This form cannot be read. Open the page again; nothing was changed."
 
 
@@ -52,7 +53,7 @@ async def _show(request: Request, error: Exception) -> Response:
         return show_message(request, error.status_code, f"{error.detail}.".replace("..", "."), error.headers)
     if isinstance(error, RequestValidationError | UnicodeError):
         is_asked = request.method in SAFE
-        return show_message(request, 404, "There is no such page.") if is_asked else show_message(request, 400, UNREAD)
+        return show_message(request, *((404, NO_SUCH_PAGE) if is_asked else (400, UNREAD)))
     status, message = explain(error, request.state.request_id)
     later = {"retry-after": str(error.seconds)} if isinstance(error, TooManyRequests | TooManyStreams) else {}
     return show_message(request, status.status, shortened(message), later)

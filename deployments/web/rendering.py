@@ -46,6 +46,7 @@ def environment(code: str) -> Environment:
     spoken = language(code)
     made.install_gettext_translations(spoken.words, newstyle=True)  # type: ignore[attr-defined]
     made.filters |= {
+        "said": spoken.said,
         "number": spoken.number,
         "percent": spoken.percent,
         "time": spoken.time,
