@@ -75,6 +75,7 @@ class PriceListImport(GroupedImport):
     batch_type = "price-list-import"
     Context = PriceListImportContext
     keys_are = "variants"
+    known_columns = (VARIANT_ID, SKU, "Price EUR")
     writes = (tables.money_amount, tables.product_variant_money_amount)
 
     def prepare(self, context: PriceListImportContext) -> Any:

@@ -13,6 +13,8 @@ from batch_jobs.strategies.shop.importing.grouped_import import GroupedImport, G
 from batch_jobs.strategies.shop.importing.grouping import Distinct
 from batch_jobs.strategies.shop.importing.headers import (
     BARCODE,
+    FIXED,
+    PATTERNED,
     PRODUCT_HANDLE,
     PRODUCT_ID,
     SKU,
@@ -85,6 +87,7 @@ class ProductImport(GroupedImport):
     batch_type = "product-import"
     Context = ProductImportContext
     keys_are = "products"
+    known_columns = (*FIXED, "Price EUR", *PATTERNED)
     writes = (
         tables.product,
         tables.product_shipping_profile,

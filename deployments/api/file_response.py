@@ -58,7 +58,7 @@ def send_file(files: FileStore, key: str, wanted: str | None) -> Response:
     headers = {
         "accept-ranges": "bytes",
         "content-disposition": f'attachment; filename="{harmless_name(PurePosixPath(key).name)}"',
-        "content-type": _media_type(PurePosixPath(key).suffix.lower()),
+        "content-type": media_type(PurePosixPath(key).suffix.lower()),
     }
     span = _span(wanted, size)
     if span is None:
@@ -72,7 +72,8 @@ def send_file(files: FileStore, key: str, wanted: str | None) -> Response:
     return _FileResponse(_blocks(files, key, start, stop), 206, {**headers, **part})
 
 
-def _media_type(suffix: str) -> str:
+def media_type(suffix: str) -> str:
+    """What a file is sent as whose name ends so."""
     return {**media_types(), **TYPES}.get(suffix, "application/octet-stream")
 
 

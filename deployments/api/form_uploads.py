@@ -4,18 +4,71 @@ On python-multipart, which bounds a part's head and says where a form ends. stre
 it takes a form that is cut off between two files for a whole one, and 1 MB of head in small pieces costs it 20 s.
 """
 
+import asyncio
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
+from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
+from batch_jobs.deployments.api.dependencies import Api
 from batch_jobs.deployments.api.errors import InputWrong, TooLarge, WrongMediaType
 from batch_jobs.strategies.sdk.files import FileStore, upload_key
 
 FIELD = "files"
 MOST_FILES = 100
 OVERHEAD = 1 << 20  # bytes that a form may have beside its files: heads, and what stands before and after its parts
+
+
+async def receive_files(
+    request: Request,
+    api: Api,
+    owner: str,
+    texts: Collection[str] = (),
+    check: Callable[[Mapping[str, str]], None] = lambda texts: None,
+) -> list[str]:
+    """Read a form with files, which become their owner's uploads.
+
+    Args:
+        request: its body is the form.
+        api: has the store.
+        owner: whose they are.
+        texts: names of short fields that the form may have beside its files.
+        check: gets what is in those; the files are removed again where it raises.
+
+    Returns:
+        The files' keys.
+
+    Raises:
+        InputWrong: this is no form, or it is cut off.
+        TooLarge: the files are, or what is beside them.
+        WrongMediaType: it is no form with files.
+    """
+    limit = api.settings.max_upload_bytes
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > limit + OVERHEAD:
+        raise TooLarge("the files of an upload", limit)
+    reader = FormReader(api.files, request.headers.get("content-type", ""), limit, texts)
+    try:
+        stored = await _read(request, reader)
+        check(reader.texts)
+        await asyncio.to_thread(api.uploads.add, owner, stored)
+    except BaseException:
+        await asyncio.to_thread(reader.undo)
+        raise
+    return [key for key, _ in stored]
+
+
+async def _read(request: Request, reader: "FormReader") -> list[tuple[str, int]]:
+    try:
+        async for data in request.stream():
+            await asyncio.to_thread(reader.feed, data)
+    except ClientDisconnect:
+        raise InputWrong("the connection ended before the form did") from None
+    return await asyncio.to_thread(reader.finish)
 
 
 class FormReader:
@@ -25,17 +78,21 @@ class FormReader:
         files: where the files go.
         content_type: the request's, which names the boundary.
         limit: bytes that all files may have together.
+        texts: names of short fields that the form may have beside its files.
 
     Raises:
         WrongMediaType: it is no form with files.
     """
 
-    def __init__(self, files: FileStore, content_type: str, limit: int) -> None:
+    def __init__(self, files: FileStore, content_type: str, limit: int, texts: Collection[str] = ()) -> None:
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             raise WrongMediaType("an upload is multipart/form-data with one or more fields named files")
         self._files = files
         self._limit = limit
+        self._text_names = frozenset(texts)
+        self._text: bytearray | None = None
+        self._texts: dict[str, bytearray] = {}
         self._seen = self._size = 0
         self._stored: list[tuple[str, int]] = []
         self._open: _OpenFile | None = None
@@ -43,6 +100,11 @@ class FormReader:
         self._name = self._value = b""
         self._ended = False
         self._parser = self._parsing(options[b"boundary"])
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What came in the short fields."""
+        return {name: bytes(text).decode(errors="replace") for name, text in self._texts.items()}
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes.
@@ -116,6 +178,9 @@ class FormReader:
         if not options.get(b"name"):
             raise InputWrong("each part of the form must have a name; that of a file is files")
         name = options[b"name"].decode(errors="replace")
+        self._text = self._texts.setdefault(name, bytearray()) if name in self._text_names else None
+        if self._text is not None:
+            return
         if name != FIELD:
             raise InputWrong(f"property {name[:100]} should not exist")
         if b"filename" not in options:
@@ -125,6 +190,9 @@ class FormReader:
         self._open = _OpenFile(self._files, upload_key(options[b"filename"].decode(errors="replace")))
 
     def _write(self, data: bytes, start: int, end: int) -> None:
+        if self._text is not None:  # it counts as what is beside the files
+            self._text += data[start:end]
+            return
         self._size += end - start
         if self._size > self._limit:
             raise TooLarge("the files of an upload", self._limit)

@@ -34,7 +34,8 @@ class JobActions:
         model = api.strategies.get(wanted.type).Context
         if wanted.type == UNDO:
             self._check_undo(str(wanted.context.get(UNDONE, "")))
-        self._check_queries(named(model, wanted.context, Names.QUERY))
+        if named(model, wanted.context, Names.QUERY):
+            self.require_queries()
         access, key = FileAccess(api, caller), scoped(idempotency_key, caller)
         context = access.check_context(model, wanted.context)
         try:
@@ -116,9 +117,13 @@ class JobActions:
         """Let a caller undo only what they could have done: a job that they see, of a type that they may create."""
         self._caller.require_type(self._api.service.undos.type_of(self._api.job(job_id, self._caller)))
 
-    def _check_queries(self, queries: list[str]) -> None:
-        """Let operators export by a query only where the settings say so, and never from the database of the keys."""
-        if not queries or self._caller.may(Right.QUERIES):
+    def require_queries(self) -> None:
+        """Let operators export by a query only where the settings say so, and never from the database of the keys.
+
+        Raises:
+            NotPermitted: they may not.
+        """
+        if self._caller.may(Right.QUERIES):
             return
         if self._api.settings.queries_by != "operator":
             self._caller.require(Right.QUERIES)

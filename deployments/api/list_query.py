@@ -21,6 +21,7 @@ from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.strategies.tables.changes.reading import KINDS, ChangeFilter, WantedKey
 
 USUAL_LIMIT = 10
+CHANGES_FORMATS = ("csv", "xlsx")
 USUAL_CHANGES = 100
 LARGEST_PERCENT = 1_000_000
 LARGEST_LIMIT = 500
@@ -137,6 +138,30 @@ class ChangesQuery:
 
 
 @dataclass(frozen=True)
+class ChangesFileQuery:
+    """Which of a job's changes are asked for as a file, and in which format."""
+
+    wanted: ChangeFilter
+    format: str
+
+    @classmethod
+    def parse(cls, pairs: Iterable[tuple[str, str]]) -> "ChangesFileQuery":
+        """Read the pairs of a query.
+
+        Raises:
+            InputWrong: in Medusa's words: an unknown parameter, a value of the wrong kind.
+        """
+        listed = list(pairs)
+        paged = [name for name, _ in listed if name in ("limit", "cursor")]
+        if paged:
+            raise InputWrong(f"property {paged[0]} should not exist")
+        format = next((text for name, text in listed if name == "format"), "csv")
+        if format not in CHANGES_FORMATS:
+            raise InputWrong(f"format must be one of {', '.join(CHANGES_FORMATS)}")
+        return cls(ChangesQuery.parse(pair for pair in listed if pair[0] != "format").wanted, format)
+
+
+@dataclass(frozen=True)
 class HistoryQuery:
     """The history of which row is asked for, and which page of it."""
 
@@ -227,6 +252,7 @@ def _filter(given: Mapping[str, Value]) -> JobFilter:
     return JobFilter(
         created_by=_text(given, "created_by"),
         trigger=_choice(given, "trigger", Trigger),
+        belongs_to=_text(given, "belongs_to"),
         statuses=[_one_of("status", text, Status) for text in _texts("status", given["status"])]
         if "status" in given
         else None,
@@ -395,5 +421,6 @@ KNOWN = frozenset(
         "status",
         "created_by",
         "trigger",
+        "belongs_to",
     }
 )

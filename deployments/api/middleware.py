@@ -26,7 +26,10 @@ LARGEST_JSON = 1 << 20  # bytes of a body that is no upload
 BODY_SECONDS = 30.0  # without a byte of the body coming
 JSON_SECONDS = 60.0  # for the whole of a body that is no upload
 LAST_SECONDS = 1.0  # for what is left of a body after its refusal
-UPLOADS = ("/admin/uploads", "/admin/uploads/protected")
+UPLOADS = ("/admin/uploads", "/admin/uploads/protected", "/uploads/file")
+#: A part of an upload that the page sends: ``PATCH`` to one of these.
+PART_OF_UPLOAD = re.compile(r"/uploads/[0-9A-Z]{26}")
+LARGEST_PART = 1 << 22
 #: Refusals before the end of the body, after which the connection is closed: what is left is not waited for.
 UNREAD = (401, 403, 408, 413, 429)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -99,6 +102,7 @@ class _Body:
         headers = Headers(scope=scope)
         self._receive = receive
         self._is_upload = scope["method"] == "POST" and scope["path"] in UPLOADS
+        self._is_part = scope["method"] == "PATCH" and bool(PART_OF_UPLOAD.fullmatch(scope["path"]))
         self._is_packed = "content-encoding" in headers
         self._declared = _declared(headers)
         self._is_chunked = "transfer-encoding" in headers
@@ -158,8 +162,9 @@ class _Body:
         self._finished = not message.get("more_body", False)
 
     def _check_size(self, size: int) -> None:
-        if size > LARGEST_JSON and not self._is_upload:
-            raise TooLarge("a body", LARGEST_JSON)
+        largest = LARGEST_PART if self._is_part else LARGEST_JSON
+        if size > largest and not self._is_upload:
+            raise TooLarge("a body", largest)
 
     async def _in_time(self) -> Message:
         left = self._seconds_left()
@@ -173,7 +178,7 @@ class _Body:
 
     def _seconds_left(self) -> float:
         """An upload may take as long as it goes on."""
-        if self._is_upload:
+        if self._is_upload or self._is_part:
             return math.inf
         now = time.monotonic()
         self._until = self._until or now + JSON_SECONDS

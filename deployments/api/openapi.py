@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from batch_jobs.deployments.api.list_query import (
+    CHANGES_FORMATS,
     LARGEST_LIMIT,
     LARGEST_OFFSET,
     LARGEST_PERCENT,
@@ -122,6 +123,10 @@ JOB = {
         "partitions": {
             "type": ["integer", "null"],
             "description": "How many at a time, as was asked for.",
+        },
+        "belongs_to": {
+            "type": ["string", "null"],
+            "description": "The job whose refused rows it has, corrected.",
         },
         **dict.fromkeys((*TIME_COLUMNS, "start_at", "deleted_at"), TIME),
     },
@@ -356,6 +361,7 @@ LIST_PARAMETERS = [
     _parameter("status", {"enum": [str(status) for status in Status]}, "One, or several with commas between."),
     _parameter("created_by", TEXT, "The name of the key."),
     _parameter("trigger", {"enum": [str(trigger) for trigger in Trigger]}, "What made it."),
+    _parameter("belongs_to", TEXT, "The id of the job whose refused rows they have, corrected."),
     *(_times(name) for name in TIME_COLUMNS),
     CURSOR,
 ]
@@ -377,6 +383,10 @@ CHANGES_PARAMETERS = [
     _parameter("key_begins", TEXT, "Rows of which a cell of the key begins so, whatever the case of its letters."),
     _CHANGES_LIMIT,
     _CHANGES_CURSOR,
+]
+CHANGES_FILE_PARAMETERS = [
+    _parameter("format", {"enum": list(CHANGES_FORMATS)}, "Of the file; `csv` by default."),
+    *(parameter for parameter in CHANGES_PARAMETERS if parameter["name"] not in ("limit", "cursor")),
 ]
 HISTORY_PARAMETERS = [
     {**_parameter("table", {**TEXT, "minLength": 1}, "`table` or `schema.table`."), "required": True},

@@ -22,6 +22,7 @@ from batch_jobs.strategies.sdk.partition import MOST_PARTITIONS
 from batch_jobs.strategies.sdk.result import JobResult
 
 DEEPEST = 32  # levels of a context
+MOST_ROWS = 10_000  # corrected ones in a body; a file may have any number
 MOST_VALUES = 50_000  # of a context with its names; to look at one and to refuse one takes time
 
 
@@ -119,6 +120,28 @@ class Confirm(Body):
 
     leave_out: Annotated[LeaveOut | None, Field(strict=False)] = Field(
         None, description="The parts that are left out; nothing by default."
+    )
+
+
+class CorrectedRow(Body):
+    """A refused row with cells as they should be."""
+
+    line: int = Field(ge=1, description="The line that it begins on.", examples=[3])
+    file: Text | None = Field(None, max_length=512, description="The input file, where there are several.")
+    cells: Annotated[dict[str, str | None], AfterValidator(_storable)] = Field(
+        description="The corrected cells by column; `null` is an empty one.", examples=[{"price": "2.50"}]
+    )
+
+
+class Correct(Body):
+    """Corrected rows: as they are here, or in a file."""
+
+    rows: list[CorrectedRow] | None = Field(None, max_length=MOST_ROWS, description="The rows that are corrected.")
+    file_key: Text | None = Field(
+        None, max_length=512, description="Instead: the key of the rejects file with its cells corrected."
+    )
+    dry_run: bool = Field(
+        False, description="Wait for `confirm`; where a job that waits is corrected, the new one waits too."
     )
 
 

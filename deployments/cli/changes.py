@@ -1,8 +1,7 @@
 """``changes`` and ``history``: what a job changes, row by row, and what jobs changed in a row."""
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,6 @@ from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.workspace import current_workspace
 from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.tables.changes.reading import KINDS, ChangeFilter, WantedKey
-from batch_jobs.strategies.tables.values.formulas import neutralise_cell
 
 LIMIT = 100
 COLUMNS = ("table", "kind", "key", "line", "column", "before", "after")
@@ -48,6 +46,9 @@ def changes(
     to: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write all of them to a CSV file instead.")
     ] = None,
+    excel: Annotated[
+        Path | None, typer.Option("--excel", metavar="FILE", help="Write all of them to an Excel file instead.")
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -57,10 +58,13 @@ def changes(
     workspace = current_workspace()
     job = workspace.service.get(job_id)
     wanted = ChangeFilter(kind, column, _key(key) if key else None, below, above, emptied, filled, key_begins or None)
-    path = output_path(to, force) if to else None
+    if to and excel:
+        raise UsageRefused("--csv and --excel are two files; give one of them")
+    file = to or excel
+    path = output_path(file, force) if file else None
     found = workspace.job_changes.all(job, wanted, DataAccess())
     if path is not None:
-        output.hint(f"{_write_csv(path, found):,} changes written to {to}")
+        output.hint(f"{_write(path, 'xlsx' if excel else 'csv', found):,} changes written to {file}")
     elif as_json:
         output.print_json_array(found)
     else:
@@ -112,27 +116,20 @@ def _print(found: Iterable[dict[str, Any]], columns: Sequence[str], limit: int, 
         output.hint(f"the first {limit} are shown; {more}")
 
 
-def _write_csv(path: Path, found: Iterator[dict[str, Any]]) -> int:
-    count = 0
-    first = next(found, None)  # what is wrong is reported before a file is made
+def _write(path: Path, format: str, found: Iterator[dict[str, Any]]) -> int:
+    from batch_jobs.flows.jobs.changes_file import FORMATS, Counted, begun
+
+    counted = Counted(begun(found))  # what is wrong is reported before a file is made
     try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow((*COLUMNS, "file"))
-            for entry in () if first is None else chain([first], found):
-                writer.writerow(map(neutralise_cell, _cells(entry, (*COLUMNS, "file"))))
-                count += 1
+        with path.open("wb") as file:
+            file.writelines(FORMATS[format](counted))
     except OSError as error:
         path.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
-    return count
+    return counted.count
 
 
 def _cells(entry: dict[str, Any], columns: Sequence[str]) -> list[str]:
-    return [_cell(name, entry.get(name)) for name in columns]
+    from batch_jobs.flows.jobs.changes_file import cell
 
-
-def _cell(name: str, value: Any) -> str:
-    if name == "key":
-        return ", ".join(f"{column}={cell}" for column, cell in value.items())
-    return "" if value is None else str(value)
+    return [cell(name, entry.get(name)) for name in columns]

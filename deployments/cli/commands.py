@@ -20,6 +20,7 @@ COMMANDS = {
     "history": ("changes:history", "Show which jobs changed a row of a table, and from what to what."),
     "watch": ("watch:watch", "Follow a job until it ends, is paused or waits for a yes."),
     "confirm": ("actions:confirm", "Say yes to what a dry run showed; the job goes on."),
+    "correct": ("correct:correct", "Let the rows of a job that were refused go in, with their cells corrected."),
     "retry": ("actions:retry", "Try a failed job again, from its last checkpoint and under the same id."),
     "resume": ("actions:resume", "Let a paused job go on."),
     "pause": ("actions:pause", "Stop a job at its next chunk edge, to go on later."),

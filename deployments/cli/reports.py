@@ -230,6 +230,8 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ", dry run" if job.dry_run else ""
     )
     facts += [("created", made), ("attempt", str(job.attempt))]
+    if job.belongs_to:
+        facts.append(("belongs to", job.belongs_to))
     if job.partitions:
         facts.append(("partitions", f"{job.partitions:,} at a time"))
     if job.start_at:

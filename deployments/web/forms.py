@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ValidationError
 
 from batch_jobs.deployments.web.form_field import FormField, Widget, field_of, key_of
-from batch_jobs.deployments.web.written_values import ANYTHING, Kind, NotReadable, Written
+from batch_jobs.deployments.web.written_values import ANYTHING, LINE, Kind, NotReadable, Written
 from batch_jobs.flows.secret_fields.masking import MASK
-from batch_jobs.strategies.sdk.context_fields import Names, keys_of
+from batch_jobs.strategies.sdk.context_fields import FILE_FIELDS, Names, keys_of
 from batch_jobs.strategies.sdk.errors import ContextRefused, exits_as_errors
 
 #: Stands for whatever else a model takes that allows any field.
@@ -80,10 +80,23 @@ class ContextForm:
 
     def entered(self, data: Submitted) -> dict[str, list[str]]:
         """What was entered, to be shown again; secrets are left out."""
-        return {
-            one.key: [""] if one.is_secret else [str(text) for text in data.getlist(one.name)] or [""]
-            for one in self.fields
-        }
+        given = {one.key: data.getlist(one.name) for one in self.fields if not one.is_secret}
+        texts = {key: ["\n".join(LINE.split(str(text))) for text in many] for key, many in given.items()}
+        return {one.key: texts.get(one.key) or [""] for one in self.fields}
+
+    def named_in(self, query: Submitted) -> dict[str, list[str]]:
+        """What the parameters of an address say, by the names of the context's fields; secrets are not taken."""
+        found: dict[str, list[str]] = {}
+        for one in self.fields:
+            keys = [one.key, *FILE_FIELDS] if one in self.naming(Names.FILE)[:1] else [one.key]
+            texts = next((given for key in keys if (given := [str(text) for text in query.getlist(key)])), [])
+            if not texts or one.is_secret or one.key == OTHERS:
+                continue
+            if one.widget is Widget.CHOICES:
+                found[one.key] = ["", *texts]
+            else:
+                found[one.key] = one.texts(texts) if len(texts) > 1 and one.takes_many else texts[-1:]
+        return found
 
     def parse(self, data: Submitted) -> tuple[dict[str, Any], Errors]:
         """The context of what was entered.
@@ -111,7 +124,10 @@ class ContextForm:
     def wrong(self, error: ContextRefused) -> Errors:
         """A refusal of the context by field."""
         keys = [one.key for one in self.fields if one.key in error.missing]
-        return {key: [NEEDED] for key in keys} or {WHOLE: [str(error)]}
+        if keys:
+            return {key: [NEEDED] for key in keys}
+        named = str(error).partition(" ")[0]  # refusals begin with the field that they are about
+        return {named if any(one.key == named for one in self.fields) else WHOLE: [str(error)]}
 
     @cached_property
     def _names(self) -> Mapping[str, str]:

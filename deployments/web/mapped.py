@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from batch_jobs.deployments.web.forms import Submitted
-from batch_jobs.strategies.sdk.sample import FileColumn, FileSample
+from batch_jobs.strategies.sdk.sample import FileColumn
 
 #: How the fields of this view are named, before the column: of the file, or of the table for a default.
 GOES_TO, TYPE, DEFAULT = "to:", "type:", "default:"
@@ -84,7 +84,7 @@ class Mapped:
         return {name: value for name, value in found.items() if value != {}}
 
 
-def chosen(sample: FileSample, context: Mapping[str, Any], column: FileColumn) -> str:
+def chosen(context: Mapping[str, Any], column: FileColumn) -> str:
     """What is chosen for a column of the file: a column of the table, nothing of its own, or to be left out."""
     columns = context.get("columns") or {}
     if column.name not in columns:

@@ -17,13 +17,19 @@ from batch_jobs.deployments.web.routes import (
     job_moves,
     jobs,
     look,
+    mapping,
+    new,
     schedules,
     sign_in,
     static,
+    uploads,
 )
 from batch_jobs.deployments.web.sessions import Sessions
 
-ROUTERS = tuple(part.router for part in (static, sign_in, jobs, look, correct, job, job_moves, history, schedules))
+ROUTERS = tuple(
+    part.router
+    for part in (static, sign_in, jobs, mapping, new, uploads, look, correct, job, job_moves, history, schedules)
+)
 
 
 def _beginning(path: str) -> str | None:

@@ -11,9 +11,12 @@ from batch_jobs.flows.jobs.table import batch_job_api_key
 from batch_jobs.flows.settings import Settings
 from batch_jobs.strategies.sdk.context_fields import Names, named
 from batch_jobs.strategies.sdk.data_access import DataAccess, TablePatterns
-from batch_jobs.strategies.sdk.database import database_of_url
+from batch_jobs.strategies.sdk.database import database_of, database_of_url
 from batch_jobs.strategies.sdk.errors import ContextRefused, JobRefused
 from batch_jobs.strategies.sdk.files import MEMBER
+
+#: How many tables are named to choose from.
+MOST_NAMED = 500
 
 
 class TargetAccess:
@@ -74,6 +77,20 @@ class TargetAccess:
         if of_key is not None:
             found.append(TablePatterns(tuple(of_key), "the API key of this job is for the tables"))
         return tuple(found)
+
+
+def usable_tables(target: Engine, access: DataAccess) -> list[str]:
+    """The names of tables and views that may be used, those of the default schema first; the first ones of many."""
+    inspector, database = inspect(target), database_of(target)
+    default = inspector.default_schema_name
+    found: list[str] = []
+    for schema in [default, *(name for name in inspector.get_schema_names() if name != default)]:
+        tables = sorted([*inspector.get_table_names(schema), *inspector.get_view_names(schema)])
+        prefix = "" if schema == default else f"{schema}."
+        found += [f"{prefix}{name}" for name in tables if not access.refusal(database, schema, name, default)]
+        if len(found) >= MOST_NAMED:
+            break
+    return found[:MOST_NAMED]
 
 
 def holds_the_jobs(target: Engine) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from batch_jobs.flows.errors import CorrectionRefused, JobMoved
 from batch_jobs.flows.jobs.given_corrections import Corrected, GivenCorrections, MergedRows
 from batch_jobs.flows.jobs.model import Job
+from batch_jobs.flows.jobs.process_identity import ProcessIdentity
 from batch_jobs.flows.jobs.queries import JobFilter
 from batch_jobs.flows.jobs.rejects import JobRejects, RejectedRow, input_files
 from batch_jobs.flows.jobs.service import MOVE_TRIES, BatchJobService, JobOptions
@@ -123,6 +124,7 @@ class JobCorrections:
         job: Job,
         rows: Iterable[Corrected],
         check_context: CheckContext | None = None,
+        worker: ProcessIdentity | None = None,
         **options: Unpack[JobOptions],
     ) -> Job:
         """Let corrected rows go in: with the whole input while the job waits for its yes, else by a job of their own.
@@ -134,6 +136,7 @@ class JobCorrections:
             job: whose rows, as it was read.
             rows: with the cells that are other than they were.
             check_context: see ``CheckContext``.
+            worker: the process that is going to run the new job.
             options: of the new job; ``belongs_to`` is set here.
 
         Raises:
@@ -145,7 +148,7 @@ class JobCorrections:
         context = made.context
         if check_context is not None:
             context = dict(check_context(self._strategies().get(job.type).Context, context))
-        return self._record(made, context, options)
+        return self._record(made, context, worker, options)
 
     def prepare(
         self, job: Job, rows: Iterable[Corrected], by: str | None = None, idempotency_key: str | None = None
@@ -165,6 +168,8 @@ class JobCorrections:
                     "file by a job of its own"
                 )
             key, digest = self._keep(job, head, merged)
+            if not is_whole:
+                self._refuse_corrected(job, key, merged)
         return Correction(job, {**values, FIELD: key}, head, is_whole, digest)
 
     def successors(self, job: Job) -> list[Job]:
@@ -216,8 +221,6 @@ class JobCorrections:
         cells = count = 0
         groups: set[str] = set()
         with self._rejects.rows_of(job) as refused, GivenCorrections(job.id, rows, files) as given:
-            if not is_whole:
-                self._refuse_corrected(job, given)
             for row, other in given.among(refused):
                 if not other:
                     continue
@@ -254,18 +257,18 @@ class JobCorrections:
         given: str | list[str] = next((job.context[name] for name in FILE_FIELDS if job.context.get(name)), [])
         return [key for entry in ([given] if isinstance(given, str) else given) for key in self._files.matching(entry)]
 
-    def _refuse_corrected(self, job: Job, given: GivenCorrections) -> None:
-        """Let no row go in twice.
+    def _refuse_corrected(self, job: Job, key: str, rows: MergedRows) -> None:
+        """Let no row go in twice; the same corrections are those of the same job.
 
         Raises:
             CorrectionRefused: a job that belongs to this one has it.
         """
         for other in self.successors(job):
-            key = other.context.get(FIELD)
-            if other.status is Status.CANCELED or not key or not self._files.exists(key):
+            known = other.context.get(FIELD)
+            if other.status is Status.CANCELED or known in (None, key) or not self._files.exists(known):
                 continue
-            for row in Corrections(self._files, key).rows():
-                if row.number in given:
+            for row in Corrections(self._files, known).rows():
+                if row.number in rows:
                     files = tuple(input_files(job))
                     place = named(row.number, files if len(files) > 1 else ())
                     raise CorrectionRefused(
@@ -287,7 +290,9 @@ class JobCorrections:
                     shutil.copyfileobj(held, stream)
         return key, digest.hexdigest()[:32]
 
-    def _record(self, made: Correction, context: dict[str, Any], options: JobOptions) -> Job:
+    def _record(
+        self, made: Correction, context: dict[str, Any], worker: ProcessIdentity | None, options: JobOptions
+    ) -> Job:
         job = made.job
         wanted: JobOptions = {"tables": job.tables, "partitions": job.partitions, **options}
         wanted["belongs_to"] = job.id
@@ -297,10 +302,10 @@ class JobCorrections:
         if made.replaces:
             wanted["dry_run"] = job.dry_run
         if not (made.replaces and job.awaits_confirmation):
-            return self._service.record(job.type, context, **wanted)
+            return self._service.record(job.type, context, worker=worker, **wanted)
         for _ in range(MOVE_TRIES):
             try:
-                return self._service.replace(job, context, str(made.head), **wanted)
+                return self._service.replace(job, context, str(made.head), worker, **wanted)
             except JobMoved:
                 job = self._service.get(job.id)
                 self._is_whole(job, wanted.get("idempotency_key"))

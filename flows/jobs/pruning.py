@@ -120,7 +120,8 @@ class Pruning:
     def _remove_uploads(self, before: datetime) -> int:
         old = [file.key for file in self._files.list(UPLOADS) if _uploaded_at(file.key) < before]
         named: NamedFiles | tuple[()] = self._named() if old else ()
-        unnamed = [key for key in old if key not in named]
+        finished_since = self._finished_since(before, old)
+        unnamed = [key for key in old if key not in named and key not in finished_since]
         for key in unnamed:
             self._files.remove(key)
         with for_writing(self._jobs.connect()) as connection, connection.begin():
@@ -128,6 +129,16 @@ class Pruning:
                 gone = batch_job_upload.c.key.in_(unnamed[start : start + AT_ONCE])
                 connection.execute(delete(batch_job_upload).where(gone))
         return len(unnamed)
+
+    def _finished_since(self, before: datetime, keys: list[str]) -> set[str]:
+        """Uploads that came in parts, over days: their keys tell when the first one came."""
+        found: set[str] = set()
+        with self._jobs.connect() as connection:
+            for start in range(0, len(keys), AT_ONCE):
+                is_such = batch_job_upload.c.key.in_(keys[start : start + AT_ONCE])
+                query = select(batch_job_upload.c.key).where(is_such, batch_job_upload.c.created_at >= before)
+                found.update(connection.scalars(query))
+        return found
 
     def _remove_parts(self, before: datetime) -> int:
         """Remove uploads that nobody went on with since, and parts that are as old of which nothing is known."""

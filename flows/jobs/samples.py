@@ -15,7 +15,7 @@ from batch_jobs.flows.secret_fields.masking import MASK
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.checkpoint import CheckpointStore
 from batch_jobs.strategies.sdk.context_fields import Names, named, texts
-from batch_jobs.strategies.sdk.errors import ContextRefused, PermanentError
+from batch_jobs.strategies.sdk.errors import ContextRefused, PermanentError, exits_as_errors
 from batch_jobs.strategies.sdk.job import JobIdentity, JobParts, JobRun
 from batch_jobs.strategies.sdk.sample import FileSample
 
@@ -153,6 +153,8 @@ def _as_far_as_given(model: type[BaseModel], values: dict[str, Any]) -> tuple[Ba
             if not places & known.keys():
                 return None, wrong
             known = {name: value for name, value in known.items() if name not in places}
+        except (AttributeError, LookupError, TypeError):  # a check of the author's own that counts on all fields
+            return None, [*wrong, "the fields that are still missing are needed to look at the file"]
 
 
 @lru_cache
@@ -166,7 +168,8 @@ def _lenient(model: type[BaseModel]) -> type[BaseModel]:
 def _refused(strategy: BatchJobStrategy, values: dict[str, Any]) -> list[str]:
     """Why a job of a whole context would not be created, if so."""
     try:
-        strategy.prepare(strategy.Context.model_validate(values))
+        with exits_as_errors():
+            strategy.prepare(strategy.Context.model_validate(values))
     except ValidationError:  # something is still missing
         return []
     except PermanentError as refused:

@@ -143,20 +143,28 @@ class BatchJobService:
         given = self._new(batch_type, context, job_id, worker, options)
         return self._store.insert(given, who=given.created_by or given.trigger) or self._existing(given)
 
-    def replace(self, job: Job, context: BaseModel | dict[str, Any], why: str, **options: Unpack[JobOptions]) -> Job:
+    def replace(
+        self,
+        job: Job,
+        context: BaseModel | dict[str, Any],
+        why: str,
+        worker: ProcessIdentity | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Job:
         """Record a job of the same type in the place of one that waits for a confirmation, which is canceled.
 
         Args:
             job: as it was read.
             context: of the new one, which ``belongs_to`` the old one.
             why: for the old one's history; the new one's id is put behind it.
+            worker: the process that is going to run it.
             options: see ``JobOptions``.
 
         Raises:
             JobMoved: the job was changed meanwhile.
             BatchJobError: as ``record`` has it.
         """
-        given = self._new(job.type, context, None, None, {**options, "belongs_to": job.id})
+        given = self._new(job.type, context, None, worker, {**options, "belongs_to": job.id})
         who = given.created_by or given.trigger
         made = self._store.replace(job, given, who=who, why=f"{why}; {given.id} is in its place")
         if made is None:

@@ -4,9 +4,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 #: Where a job's plan says by ``header_of`` which columns its file has.
 HEADER = "_header"
+#: Characters of a cell that are shown.
+LONGEST = 1_000
 
 
 def header_of(columns: Iterable[str]) -> str:
@@ -25,6 +28,7 @@ class FileColumn:
         found_type: what its cells are by the beginning of the file, which is the type that it would get in a new table.
         why: what decided, the end of a sentence with because.
         target_type: the type of the target's column; ``None`` without one.
+        further_targets: other columns that it goes to as well, where the type of job can do that.
     """
 
     name: str
@@ -33,6 +37,7 @@ class FileColumn:
     found_type: str
     why: str
     target_type: str | None = None
+    further_targets: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,17 @@ class SampleCell:
     problem: str | None = None
     is_left: bool = False
 
+    @classmethod
+    def of(
+        cls, raw: str | None, value: str | None = None, problem: str | None = None, is_left: bool = False
+    ) -> "SampleCell":
+        """A cell whose texts are cut where they are longer than anybody reads."""
+        return cls(_cut(raw), _cut(value), problem, is_left)
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
 
 @dataclass(frozen=True)
 class SampleRow:
@@ -121,7 +137,7 @@ class FileSample:
     target: str | None = None
     target_exists: bool = False
     target_columns: Sequence[TargetColumn] = ()
-    guesses: Mapping[str, str] = field(default_factory=dict)
+    guesses: Mapping[str, Any] = field(default_factory=dict)
     problems: Sequence[str] = ()
     warnings: Sequence[str] = ()
     refusal: str | None = None

@@ -41,7 +41,7 @@ class ARun(PrefectRuns):
 
 def test_duplicated_late_and_reordered_events_are_harmless(store: JobStore):
     @given(life=LIVES, data=st.data(), started=st.sampled_from([Status.CREATED, Status.PROCESSING]))
-    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
     def run(life: list[str], data: st.DataObject, started: Status) -> None:
         prefect = ARun()
         mirror = Mirror(store, prefect, timedelta(seconds=60))

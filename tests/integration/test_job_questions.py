@@ -75,7 +75,7 @@ def test_python_and_sql_agree_on_any_job(store: JobStore, job: Job):
         "active_key": keys,
     }
 
-    @settings(max_examples=100, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(values=st.fixed_dictionaries(columns), worker=st.sampled_from([None, SOMEBODY]))
     def on(values: dict[str, Any], worker: ProcessIdentity | None) -> None:
         assert agree(store, changed(store, job, **values, **owner(worker)))

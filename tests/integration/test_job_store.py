@@ -152,5 +152,5 @@ def test_any_history_of_actions_follows_the_table(store: JobStore):
             assert all(before.to_status is after.from_status for before, after in itertools.pairwise(events))
             assert row.attempt == 1 + sum(event.action == Action.RETRY for event in events)
 
-    quick = settings(max_examples=25, stateful_step_count=20, suppress_health_check=list(HealthCheck))
+    quick = settings(max_examples=10, stateful_step_count=20, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Life, settings=quick)

@@ -12,7 +12,9 @@ from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.runs.flow import build_flow
 from batch_jobs.flows.workspace import Workspace, current_workspace
+from batch_jobs.strategies.sdk.data_access import DataAccess
 from batch_jobs.strategies.sdk.errors import LeaveOutRefused
+from batch_jobs.strategies.tables.changes.reading import ChangeFilter
 
 BEFORE = "code,name,price\nA,Apple,10\nB,Bun,5\n"
 AFTER = "code,name,price\nA,Apple,4\nB,Bread,6\nC,Cake,7\n"
@@ -87,3 +89,29 @@ def test_a_type_that_offers_nothing_says_so(workspace: Workspace, run: Callable[
     with pytest.raises(LeaveOutRefused, match="table-export does not offer to leave parts out; confirm all of it"):
         workspace.service.confirm(waiting.id, "mara", leave_out={"columns": ["price"]})
     assert workspace.service.confirm(waiting.id, "mara", leave_out={}).status is Status.CONFIRMED
+
+
+def test_an_undo_leaves_parts_out_and_shows_its_changes_before_it_runs(workspace: Workspace, run: Callable[..., Job]):
+    run(BEFORE)
+    job = run(AFTER)
+    undoing = build_flow(workspace.strategies.by_type["undo"])
+    previewed = undoing(context={"job": job.id}, dry_run=True)
+    changes = workspace.job_changes.page(previewed, ChangeFilter(column="price"), DataAccess()).entries
+    found = {(one["kind"], one["key"]["code"], one["before"], one["after"]) for one in changes}
+    assert {(kind, key) for kind, key, _, _ in found} == {("updated", "A"), ("updated", "B"), ("removed", "C")}
+
+    with pytest.raises(LeaveOutRefused, match="leave_out names Z"):
+        workspace.service.confirm(previewed.id, "mara", leave_out={"keys": ["Z"]})
+    workspace.service.confirm(previewed.id, "mara", leave_out={"kinds": ["removed"], "columns": ["price"]})
+    done = undoing(context=None, job_id=previewed.id)
+
+    assert done.status is Status.COMPLETED
+    with workspace.target.connect() as connection:
+        rows = connection.execute(text("SELECT code, name, price FROM goods ORDER BY code"))
+        assert [(code, name, int(price)) for code, name, price in rows] == [
+            ("A", "Apple", 4),
+            ("B", "Bun", 6),
+            ("C", "Cake", 7),
+        ]
+    assert (done.result.updated, done.result.unchanged, done.result.rejected) == (1, 1, 3)
+    assert (done.plan or {})["left_out"]["rows"] == 1

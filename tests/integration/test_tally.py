@@ -81,7 +81,7 @@ def write(connection: Connection, what: str, number: int, changes: dict[str, Any
 def test_whatever_is_written_the_tally_is_the_count(store: JobStore):
     engine = store._engine
 
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(committed=STEPS, rolled_back=STEPS)
     def follow(committed: list[Any], rolled_back: list[Any]) -> None:
         with engine.begin() as connection:

@@ -85,7 +85,7 @@ def test_twenty_kills_of_workers_at_random_moments_change_nothing(runs: PartedRu
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_process_that_has_the_job_is_killed_and_takes_its_workers_with_it(runs: PartedRuns):
-    job = runs.new(partitions=PARTITIONS, rows=ROWS, per_chunk=2, seconds_per_chunk=0.2)
+    job = runs.new(partitions=PARTITIONS, rows=ROWS, per_chunk=2, seconds_per_chunk=0.1)
     for _ in range(2):
         kill_with_workers_at_work(runs, job)
     runs.finish(job.id)
@@ -104,7 +104,7 @@ def kill_with_workers_at_work(runs: PartedRuns, job: Job) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_SIGTERM_pauses_the_job_at_the_edges_of_its_chunks(runs: PartedRuns):
-    job = runs.new(partitions=PARTITIONS, rows=ROWS, per_chunk=2, seconds_per_chunk=0.2)
+    job = runs.new(partitions=PARTITIONS, rows=ROWS, per_chunk=2, seconds_per_chunk=0.1)
     process = runs.claimed(job.id)
     runs.until(job, lambda: len(runs.at_work(job)) == 2 and runs.rows(job) > 0, process, "two at work")
     signal_to(process.pid, signal.SIGTERM)
@@ -123,7 +123,7 @@ def test_SIGTERM_pauses_the_job_at_the_edges_of_its_chunks(runs: PartedRuns):
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_SIGTERM_of_one_worker_only_moves_its_partition(runs: PartedRuns):
-    job = runs.new(partitions=PARTITIONS, rows=ROWS, per_chunk=2, seconds_per_chunk=0.2)
+    job = runs.new(partitions=PARTITIONS, rows=ROWS, per_chunk=2, seconds_per_chunk=0.1)
     process = runs.claimed(job.id)
     runs.until(job, lambda: runs.rows(job) > 0 and bool(runs.at_work(job)), process, "a worker")
     signal_to(runs.at_work(job)[0].pid, signal.SIGTERM)
@@ -161,7 +161,7 @@ def test_a_poisonous_partition_fails_alone_and_is_done_once_the_poison_is_gone(r
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_cancel_and_pause_reach_partitions_and_another_number_of_them_goes_on(runs: PartedRuns):
-    context = {"partitions": PARTITIONS, "rows": ROWS, "per_chunk": 2, "seconds_per_chunk": 0.2}
+    context = {"partitions": PARTITIONS, "rows": ROWS, "per_chunk": 2, "seconds_per_chunk": 0.1}
     canceled, paused = runs.new(**context), runs.new(**context)
     for job, act in ((canceled, runs.workspace.service.cancel), (paused, runs.workspace.service.pause)):
         process = runs.claimed(job.id)
@@ -255,7 +255,7 @@ def test_partitions_in_threads_fail_alone_and_heed_a_cancel(runs: PartedRuns):
     runs.finish(job.id)
     assert is_right(runs, job)
 
-    job = runs.new(partitions=PARTITIONS, rows=ROWS, per_chunk=2, seconds_per_chunk=0.2)
+    job = runs.new(partitions=PARTITIONS, rows=ROWS, per_chunk=2, seconds_per_chunk=0.1)
     process = runs.claimed(job.id)
     runs.until(job, lambda: runs.rows(job) > 0, process, "rows")
     runs.workspace.service.cancel(job.id, who="test")
@@ -275,7 +275,7 @@ def test_a_partition_whose_failure_may_pass_is_begun_again_by_the_run(runs: Part
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_ctrl_c_stops_all_partitions_and_resume_goes_on(runs: PartedRuns):
-    context = {"partitions": PARTITIONS, "rows": ROWS, "per_chunk": 2, "seconds_per_chunk": 0.2}
+    context = {"partitions": PARTITIONS, "rows": ROWS, "per_chunk": 2, "seconds_per_chunk": 0.1}
     given = [word for name, value in context.items() for word in ("-c", f"{name}={value}")]
     running = CommandLine(**runs.environment).start("run", "parted", *given)
     wait_until(lambda: bool(jobs_of(runs)) or running.poll() is not None, what="the job")

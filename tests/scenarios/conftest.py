@@ -1,13 +1,11 @@
 """A served workspace, on SQLite and on PostgreSQL; one at a time, as they share Prefect and its deployments."""
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 
+from support.postgres import FreshDatabases
 from support.serving import Served
 
 
@@ -21,14 +19,10 @@ def prefect_of_module(prefect_server: dict[str, str]) -> Iterator[dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def postgres_of_module(pg_server: Any) -> Iterator[str]:
+def postgres_of_module(fresh_databases: FreshDatabases) -> Iterator[str]:
     """A fresh PostgreSQL database for a module's tests."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(pg_server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield pg_server.get_uri(name).replace("postgresql://", "postgresql+psycopg://", 1)
-    with psycopg.connect(pg_server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_databases.one() as uri:
+        yield uri.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])

@@ -113,18 +113,3 @@ def prefect_server(home: Path, port: int | None = None) -> Iterator[dict[str, st
         yield server.environment
     finally:
         server.stop()
-
-
-class GivenPostgres:
-    """A PostgreSQL that runs already.
-
-    Args:
-        uri: of a database, by a superuser.
-    """
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    def get_uri(self, database: str = "postgres") -> str:
-        """The URI of one of its databases."""
-        return self._uri.rpartition("/")[0] + f"/{database}"

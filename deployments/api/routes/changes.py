@@ -3,12 +3,22 @@
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from batch_jobs.deployments.api.auth import Right
 from batch_jobs.deployments.api.dependencies import CurrentApi, CurrentCaller, requires
-from batch_jobs.deployments.api.list_query import ChangesQuery, HistoryQuery
-from batch_jobs.deployments.api.openapi import CHANGES, CHANGES_PARAMETERS, HISTORY, HISTORY_PARAMETERS, refusals
+from batch_jobs.deployments.api.file_response import media_type
+from batch_jobs.deployments.api.list_query import ChangesFileQuery, ChangesQuery, HistoryQuery
+from batch_jobs.deployments.api.openapi import (
+    CHANGES,
+    CHANGES_FILE_PARAMETERS,
+    CHANGES_PARAMETERS,
+    FILE_CONTENT,
+    HISTORY,
+    HISTORY_PARAMETERS,
+    refusals,
+)
+from batch_jobs.strategies.sdk.files import harmless_name
 
 if TYPE_CHECKING:
     from batch_jobs.flows.jobs.changes import Changes  # which loads what reads Parquet
@@ -31,6 +41,27 @@ def changes(job_id: str, request: Request, api: CurrentApi, caller: CurrentCalle
     access = api.workspace.access.of_key(caller.tables)
     page = api.workspace.job_changes.page(job, query.wanted, access, query.cursor, query.limit)
     return _page(page, query.limit)
+
+
+@router.get(
+    "/batch-jobs/{job_id}/changes/file",
+    dependencies=[requires(Right.FILES)],
+    summary="Get what a job changes as a file",
+    response_class=Response,
+    responses={200: FILE_CONTENT, **refusals(401, 403, 404, 409)},
+    openapi_extra={"parameters": CHANGES_FILE_PARAMETERS},
+)
+def changes_file(job_id: str, request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
+    """All of these changes as CSV or Excel, for which a spreadsheet would take no cell for a formula."""
+    from batch_jobs.flows.jobs.changes_file import FORMATS, begun
+
+    job = api.job(job_id, caller)
+    query = ChangesFileQuery.parse(request.query_params.multi_items())
+    access = api.workspace.access.of_key(caller.tables)
+    entries = begun(api.workspace.job_changes.all(job, query.wanted, access))
+    name = harmless_name(f"changes-{job.id}.{query.format}")
+    headers = {"content-disposition": f'attachment; filename="{name}"', "content-type": media_type(f".{query.format}")}
+    return StreamingResponse(FORMATS[query.format](entries), 200, headers)
 
 
 @router.get(

@@ -1,19 +1,17 @@
 """The routes of files: Medusa v1's uploads, downloads by signed links, and what a job wrote and refused."""
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from starlette.requests import ClientDisconnect
 
 from batch_jobs.deployments.api import openapi
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, json_body, requires
-from batch_jobs.deployments.api.errors import InputWrong, NothingThere, TooLarge
+from batch_jobs.deployments.api.errors import NothingThere
 from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.file_response import WantedRange, send_file
-from batch_jobs.deployments.api.form_uploads import OVERHEAD, FormReader
+from batch_jobs.deployments.api.form_uploads import receive_files
 from batch_jobs.deployments.api.links import download_link, linked_file
 from batch_jobs.deployments.api.list_query import UploadQuery
 from batch_jobs.deployments.api.openapi import (
@@ -76,19 +74,9 @@ UPLOADING: dict[str, Any] = {
 @router.post("/admin/uploads", **UPLOADING)
 async def upload(request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
     """Put files into the store; a `key` is what a context calls `file_key`. Every upload is protected."""
-    limit = api.settings.max_upload_bytes
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > limit + OVERHEAD:
-        raise TooLarge("the files of an upload", limit)
-    reader = FormReader(api.files, request.headers.get("content-type", ""), limit)
-    try:
-        stored = await _read(request, reader)
-        await asyncio.to_thread(api.uploads.add, caller.name, stored)
-    except BaseException:
-        await asyncio.to_thread(reader.undo)
-        raise
-    add_facts(action="upload", files=[key for key, _ in stored])
-    shown = [{"url": download_link(request, api, caller, key), "key": key} for key, _ in stored]
+    stored = await receive_files(request, api, caller.name)
+    add_facts(action="upload", files=stored)
+    shown = [{"url": download_link(request, api, caller, key), "key": key} for key in stored]
     return JSONResponse({"uploads": shown})
 
 
@@ -205,12 +193,3 @@ _add_file_of_job(
     "Get a job's refused rows",
     "The input rows that were refused, each with its line and the reason, to be corrected and imported again.",
 )
-
-
-async def _read(request: Request, reader: FormReader) -> list[tuple[str, int]]:
-    try:
-        async for data in request.stream():
-            await asyncio.to_thread(reader.feed, data)
-    except ClientDisconnect:
-        raise InputWrong("the connection ended before the form did") from None
-    return await asyncio.to_thread(reader.finish)

@@ -1,5 +1,7 @@
 """The routes of jobs: Medusa v1's five, and what else can be done to one."""
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -8,7 +10,8 @@ from fastapi.responses import JSONResponse, Response
 from batch_jobs.deployments.api import openapi
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, json_body, requires
-from batch_jobs.deployments.api.errors import NothingThere
+from batch_jobs.deployments.api.errors import InputWrong, NothingThere
+from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.api.job_actions import IDEMPOTENCY_KEY, JobActions
 from batch_jobs.deployments.api.list_query import ListQuery
 from batch_jobs.deployments.api.openapi import EVENTS, LIST_PARAMETERS, MANY_JOBS, OF_BODIES, ONE_JOB, PLAN, refusals
@@ -16,12 +19,14 @@ from batch_jobs.deployments.api.schemas import (
     FIELDS,
     MEDUSA_FIELDS,
     Confirm,
+    Correct,
     CreateJob,
     UndoJob,
     event_json,
     job_json,
     user_json,
 )
+from batch_jobs.flows.jobs.given_corrections import Corrected, rows_of_file
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.undos import shown_plan
 
@@ -140,6 +145,28 @@ def undo(
 
 
 @router.post(
+    "/{job_id}/correct",
+    dependencies=[requires(Right.CHANGE)],
+    status_code=201,
+    summary="Correct rows that a job has refused",
+    response_class=JSONResponse,
+    responses={201: ONE_JOB, **refusals(401, 403, 404, 409, 422, *OF_BODIES)},
+    openapi_extra=openapi.body(Correct),
+)
+def correct(
+    job_id: str,
+    body: Annotated[Correct, json_body(Correct)],
+    api: CurrentApi,
+    caller: CurrentCaller,
+    idempotency_key: Key = None,
+) -> Response:
+    """Record the job that corrected rows go in with: in the place of the one that waits, or beside one that is done."""
+    rows = _corrected(api, FileAccess(api, caller), body)
+    job = JobActions(api, caller).correct(job_id, rows, body.dry_run, idempotency_key)
+    return _one(api, job, caller, 201)
+
+
+@router.post(
     "/{job_id}/confirm",
     dependencies=[requires(Right.CHANGE)],
     summary="Confirm a job",
@@ -175,6 +202,15 @@ for _name, _what in {
     "retry": "Try a failed job again, under the same id and from its last checkpoint.",
 }.items():
     _add_action(_name, _what)
+
+
+def _corrected(api: Api, access: FileAccess, body: Correct) -> Iterable[Corrected]:
+    if (body.rows is None) == (body.file_key is None):
+        raise InputWrong("give either rows or file_key")
+    if body.file_key is None:
+        return [Corrected(row.line, row.cells, row.file) for row in body.rows or ()]
+    key = access.readable(body.file_key)
+    return rows_of_file(partial(api.files.open, key), key)
 
 
 def _one(api: Api, job: Job, caller: Caller, status: int = 200) -> JSONResponse:

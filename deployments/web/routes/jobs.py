@@ -22,6 +22,8 @@ from batch_jobs.flows.jobs.transitions import Status
 LIMIT = 50
 #: What the view takes of the API's parameters.
 FILTERS = ("type", "status", "created_by", "id", "cursor")
+#: Of which the API takes several.
+SEVERAL = ("type", "id")
 #: Days, of this machine's zone, and which bound of the time of creation each is.
 DAYS = {"since": "created_at[gte]", "until": "created_at[lt]"}
 
@@ -71,7 +73,7 @@ def _pairs(asked: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         if name in DAYS:
             yield DAYS[name], _begin_of(name, text)
         else:
-            yield name, text
+            yield f"{name}[]" if name in SEVERAL else name, text
 
 
 def _begin_of(name: str, text: str) -> str:

@@ -15,7 +15,7 @@ from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 from batch_jobs.strategies.sdk.partition import Partition, in_one
-from batch_jobs.strategies.sdk.sample import HEADER, header_of
+from batch_jobs.strategies.sdk.sample import HEADER, FileSample, header_of
 from batch_jobs.strategies.shop.importing.columns import ColumnMapping, Columns, map_file
 from batch_jobs.strategies.shop.importing.cutting import cut, groups_of, why_whole
 from batch_jobs.strategies.shop.importing.formulas import WithMarkedFormulas
@@ -23,6 +23,7 @@ from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
 from batch_jobs.strategies.shop.importing.left_out import ALL_OR_NOTHING, check_wish, find_left_out
 from batch_jobs.strategies.shop.importing.planning import Planner, Tally
 from batch_jobs.strategies.shop.importing.preview import preview
+from batch_jobs.strategies.shop.importing.sampling import sample_shop_file
 from batch_jobs.strategies.shop.importing.shop_log import logged_tables
 from batch_jobs.strategies.shop.importing.work_file import writing_work_file
 from batch_jobs.strategies.shop.importing.writing import (
@@ -37,6 +38,7 @@ from batch_jobs.strategies.shop.state import Shop, StateReader, read_shop
 from batch_jobs.strategies.tables.formats.format import FormatName, get_format, refuse_encoding, refuse_unheeded
 from batch_jobs.strategies.tables.formats.options import ReadingOptions, given_options
 from batch_jobs.strategies.tables.formats.reading import Reader
+from batch_jobs.strategies.tables.importing.excerpt import open_excerpt
 from batch_jobs.strategies.tables.importing.inputs import (
     InputOptions,
     Inputs,
@@ -88,6 +90,8 @@ class GroupedImport(BatchJobStrategy, abstract=True):
     Context: ClassVar[type[BaseModel]] = GroupedImportContext
     #: What people call the keys.
     keys_are: ClassVar[str]
+    #: The columns that its files may have, for people; those with a number or a currency stand for all such.
+    known_columns: ClassVar[tuple[str, ...]]
     #: The tables that are written.
     writes: ClassVar[tuple[Table, ...]]
 
@@ -97,6 +101,11 @@ class GroupedImport(BatchJobStrategy, abstract=True):
         refuse_encoding(context)
         refuse_unheeded(context, get_format(context.format) if context.format else format_named(name, UNNAMED))
         return context
+
+    def sample(self, job: JobRun, rows: int) -> FileSample | None:
+        """The beginning of the file, and what each of its columns is."""
+        excerpt = open_excerpt(job, UNNAMED)
+        return sample_shop_file(job, excerpt, self.mapping, self.read_headers, self.known_columns, rows)
 
     def pre_process(self, job: JobRun) -> None:
         """Put the rows together and find what they would do and everything that is wrong; the target is only read."""

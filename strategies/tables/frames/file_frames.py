@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.rejects import Reject
 from batch_jobs.strategies.tables.frames.input_types import FRAMES, InputTypes, input_table
@@ -21,6 +22,8 @@ from batch_jobs.strategies.tables.values.converting import Checked, Converter
 def file_frames(job: JobRun, key: str, after: Any, options: Mapping[str, Any]) -> Iterator[FrameChunk]:
     """See ``JobRun.frames``."""
     context = FileOptions.model_validate({"file_key": key, **options})
+    if context.defaults:
+        raise JobRefused("defaults is for the columns of a table; fill the frame's own with fillna")
     inputs = Inputs(job, chosen_keys(job.files, key))
     format = inputs.format(context.format)
     reader = inputs.reader(format, context)

@@ -39,6 +39,7 @@ from batch_jobs.strategies.tables.formats.reading import NotAsItBegan, Reader
 from batch_jobs.strategies.tables.frames.fitting import refuse_other_types, refuse_unfit, refuse_without_key
 from batch_jobs.strategies.tables.importing.chunks import Chunking
 from batch_jobs.strategies.tables.importing.creation import Creation
+from batch_jobs.strategies.tables.importing.defaults import decided_by_defaults, with_defaults
 from batch_jobs.strategies.tables.importing.describing import describe
 from batch_jobs.strategies.tables.importing.excerpt import open_excerpt
 from batch_jobs.strategies.tables.importing.import_options import (
@@ -76,6 +77,7 @@ from batch_jobs.strategies.tables.values.options import ValueOptions
 if TYPE_CHECKING:
     import pandas as pd
 
+    from batch_jobs.strategies.tables.frames.frame_reader import FrameReader
     from batch_jobs.strategies.tables.frames.rows import Make
     from batch_jobs.strategies.tables.frames.source_reader import FrameChunk, FrameInputs
 
@@ -193,7 +195,17 @@ class FrameImport(BatchJobStrategy, abstract=True):
         if self._fetches():
             return None
         excerpt = open_excerpt(job)
-        return Sampling(job, excerpt, excerpt.reader).sample(rows)
+        if not self._makes_frames():
+            return Sampling(job, excerpt, excerpt.reader).sample(rows)
+        from batch_jobs.strategies.tables.frames.frame_sampling import FrameSampling  # which needs pandas
+        from batch_jobs.strategies.tables.frames.transforming import TransformFailed
+
+        try:
+            reader = self._framed(job, excerpt.reader, excerpt.format)
+            reader.settle()
+            return FrameSampling(job, excerpt, reader).sample(rows)
+        except TransformFailed as failed:
+            raise JobRefused(str(failed)) from failed
 
     def process(self, job: JobRun) -> None:
         """Load the file, or of a partition its part, chunk by chunk, from the checkpoint on."""
@@ -277,11 +289,16 @@ class FrameImport(BatchJobStrategy, abstract=True):
     ) -> Reader:
         if self._fetches() or not self._makes_frames():
             return inputs.reader(format, job.context, found)
-        from batch_jobs.strategies.tables.frames.frame_reader import FrameReader  # which needs pandas
-
         found = found or inputs.found_before
         inner = inputs.reader(format, job.context, found["input"] if found else None)
-        options = job.context.model_copy(update={"types": {**self.types, **job.context.types}})
+        return self._framed(job, inner, format, found)
+
+    def _framed(self, job: JobRun, inner: Reader, format: Format, found: dict[str, Any] | None = None) -> "FrameReader":
+        """What the strategy makes of the rows of a reader."""
+        from batch_jobs.strategies.tables.frames.frame_reader import FrameReader  # which needs pandas
+
+        # defaults are for the columns of the table
+        options = job.context.model_copy(update={"types": {**self.types, **job.context.types}, "defaults": {}})
         return FrameReader(inner, self._make(job), format, options, found)
 
     def _make(self, job: JobRun) -> "Make":
@@ -320,13 +337,17 @@ class FrameImport(BatchJobStrategy, abstract=True):
             refuse_unwritable(job.target, table, context.mode)
             if reader.made is not None:
                 refuse_unfit(list(mapping), reader.made, table, context.key, context.mode)
+            mapping = with_defaults(mapping, value_options(context), reader.columns)
             mapping = match_table(mapping, table, context.mode)
-        elif reader.made is not None:
-            refuse_without_key(list(mapping), context.key)
+        else:
+            if reader.made is not None:
+                refuse_without_key(list(mapping), context.key)
+            mapping = with_defaults(mapping, value_options(context), reader.columns)
         key = choose_key(context.mode, context.key, table, list(mapping.values()))
         plan = ImportPlan(mapping=mapping, key=key)
         if inference is not None:
             decided = inference.columns()
+            decided |= decided_by_defaults(database_of(job.target), value_options(context), mapping, reader.columns)
             plan.creates = [ColumnToCreate.decided(column, decided[name]) for name, column in mapping.items()]
             created = table_to_create(job.target, context.table, plan.creates, key, access_of(job))
             filled = [mapping[name] for name in inference.always_filled() if name in mapping]
@@ -399,7 +420,8 @@ def _refuse_wide_table(job: JobRun, columns: list[str]) -> None:
 
 def _refuse_unknown_columns(context: ImportContext, reader: Reader, mapping: dict[str, str]) -> None:
     names = list(mapping) if reader.input_columns is reader.columns else reader.input_columns
-    for option, columns in value_options(context).unknown_columns([*names, *mapping.values()]).items():
+    options = value_options(context)
+    for option, columns in options.unknown_columns([*names, *mapping.values(), *options.defaults]).items():
         raise JobRefused(f"{option} names {shown(columns)}, which is not loaded; what is: {shown(names)}")
 
 

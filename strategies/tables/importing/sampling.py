@@ -20,14 +20,17 @@ from batch_jobs.strategies.tables.databases.loading import is_required
 from batch_jobs.strategies.tables.databases.naming import DATABASE, find_table, refuse_unwritable
 from batch_jobs.strategies.tables.formats.arrow_text import as_text
 from batch_jobs.strategies.tables.formats.reading import Reader
+from batch_jobs.strategies.tables.importing.defaults import decided_by_defaults, with_defaults
 from batch_jobs.strategies.tables.importing.excerpt import Excerpt, first_rows
 from batch_jobs.strategies.tables.importing.families import Decision
+from batch_jobs.strategies.tables.importing.guessing import guesses
 from batch_jobs.strategies.tables.importing.import_options import value_options
 from batch_jobs.strategies.tables.importing.inference import Inference
 from batch_jobs.strategies.tables.importing.mapping import LEFT_OUT, choose_key, map_columns, match_table, unique_key
 from batch_jobs.strategies.tables.importing.plan import ColumnToCreate, table_to_create
 from batch_jobs.strategies.tables.importing.target_table import access_of
 from batch_jobs.strategies.tables.values.converting import Checked, Converter
+from batch_jobs.strategies.tables.values.options import ValueOptions
 
 T = TypeVar("T")
 
@@ -50,12 +53,13 @@ class Sampling:
     def sample(self, rows: int) -> FileSample:
         """The first rows, and what becomes of them."""
         excerpt, context = self.excerpt, self.job.context
-        decided = self._decided()
+        options = value_options(context)
+        decided = self._decided(options)
         table = self._found_table()
         mapping = self._mapping(table)
         key = self._key(table, mapping)
         loaded_by = table if table is not None else self._new_table(mapping, decided, key)
-        converter = self._converter(loaded_by, mapping, key)
+        converter = self._converter(loaded_by, mapping, key, options)
         return FileSample(
             file=excerpt.key,
             described=dict(excerpt.reader.described),
@@ -65,6 +69,7 @@ class Sampling:
             target=context.table if self._is_named(table) else None,
             target_exists=table is not None,
             target_columns=self._target_columns(loaded_by, mapping, key),
+            guesses=guesses(list(self.reader.batches()), decided, options, self._decided),
             problems=self.problems,
             warnings=excerpt.warnings,
         )
@@ -93,23 +98,20 @@ class Sampling:
             self.problems.append(f"there is no table {context.table} in the target, and mode update creates none")
         return table
 
-    def _decided(self) -> dict[str, Decision]:
+    def _decided(self, options: ValueOptions) -> dict[str, Decision]:
         """The types that the columns have by the excerpt."""
-        inference = self._inference()
-        for batch in self.reader.batches():
-            inference.feed(batch)
-        return inference.columns()
-
-    def _inference(self) -> Inference:
-        format, context = self.excerpt.format, self.job.context
-        return Inference(
+        format = self.excerpt.format
+        inference = Inference(
             database_of(self.job.target),
-            value_options(context),
+            options,
             self.reader.types,
-            context.columns,
+            self.job.context.columns,
             typed=format.typed,
             restores=format.for_spreadsheets,
         )
+        for batch in self.reader.batches():
+            inference.feed(batch)
+        return inference.columns()
 
     def _mapping(self, table: Table | None) -> dict[str, str]:
         names, given = self.reader.columns, self.job.context.columns
@@ -117,6 +119,7 @@ class Sampling:
         if mapping is None:
             mapping = _as_far_as_it_goes(names, given)
         self._note_unknown_columns(mapping)
+        mapping = with_defaults(mapping, value_options(self.job.context), names)
         if table is None:
             return mapping
         mode = self.job.context.mode
@@ -127,7 +130,9 @@ class Sampling:
         return {name: column for name, column in matched.items() if table.columns[column].computed is None}
 
     def _note_unknown_columns(self, mapping: dict[str, str]) -> None:
-        for option, names in value_options(self.job.context).unknown_columns([*mapping, *mapping.values()]).items():
+        options = value_options(self.job.context)
+        known = [*mapping, *mapping.values(), *options.defaults]
+        for option, names in options.unknown_columns(known).items():
             self.problems.append(f"{option} names {', '.join(names)}, which is not loaded")
 
     def _key(self, table: Table | None, mapping: dict[str, str]) -> list[str]:
@@ -141,18 +146,26 @@ class Sampling:
     def _new_table(self, mapping: dict[str, str], decided: dict[str, Decision], key: list[str]) -> Table:
         """The table that a job would create, by the excerpt; one that is in no database where it would not."""
         context, target = self.job.context, self.job.target
+        options = value_options(context)
+        decided = {**decided, **decided_by_defaults(database_of(target), options, mapping, self.reader.columns)}
         columns = [ColumnToCreate.decided(column, decided[name]) for name, column in mapping.items()]
         unnamed = _unnamed_table(target, columns, key)
         if not context.table or self._is_withheld:
             return unnamed
         return self._try(lambda: table_to_create(target, context.table, columns, key, access_of(self.job)), unnamed)
 
-    def _converter(self, table: Table, mapping: dict[str, str], key: list[str]) -> Converter:
+    def _converter(self, table: Table, mapping: dict[str, str], key: list[str], options: ValueOptions) -> Converter:
         format = self.excerpt.format
-        options = value_options(self.job.context)
-        return Converter(
-            table, mapping, key, format.for_spreadsheets, options, typed=format.typed, has_json=format.has_json
-        )
+
+        def converter(options: ValueOptions) -> Converter:
+            read = {name: column for name, column in mapping.items() if column in options.defaults or name in there}
+            return Converter(
+                table, read, key, format.for_spreadsheets, options, typed=format.typed, has_json=format.has_json
+            )
+
+        there = self.reader.columns
+        found = self._try(lambda: converter(options), None)
+        return found or converter(options.model_copy(update={"defaults": {}}))
 
     def _rows(self, converter: Converter, mapping: dict[str, str], count: int) -> list[SampleRow]:
         found: list[SampleRow] = []
@@ -170,22 +183,27 @@ class Sampling:
                 mapping.get(name),
                 type_text(engine, decided[name].type) if name in decided else "",
                 decided[name].why if name in decided else "",
-                type_text(engine, table.columns[mapping[name]].type) if name in mapping else None,
+                self._type_text(table.columns[mapping[name]]) if name in mapping else None,
             )
             for name in self.reader.columns
         ]
 
+    def _type_text(self, column: Column[Any]) -> str:
+        return type_text(self.job.target, column.type)
+
     def _target_columns(self, table: Table, mapping: dict[str, str], key: list[str]) -> list[TargetColumn]:
-        sources = {column: name for name, column in mapping.items()}
+        sources = {column: name for name, column in mapping.items() if name in self.reader.columns}
+        defaults = value_options(self.job.context).defaults
         return [
             TargetColumn(
                 column.name,
-                type_text(self.job.target, column.type),
+                self._type_text(column),
                 bool(column.nullable),
                 column.server_default is not None or column.identity is not None,
                 is_required(column),
                 column.computed is not None,
                 column.name in key,
+                default=defaults.get(column.name),
                 source=sources.get(column.name),
             )
             for column in table.columns
@@ -219,31 +237,33 @@ def _sampled(checked: Checked, columns: list[str], mapping: dict[str, str]) -> I
     """The rows of a batch, each cell with what became of it."""
     batch = checked.batch
     raw = {name: batch.table.column(name).to_pylist() for name in columns if name in batch.table.column_names}
-    values = {name: _texts(checked.rows.column(column)) for name, column in mapping.items()}
-    reasons = _reasons(checked)
+    values = {name: texts_of(checked.rows.column(column)) for name, column in mapping.items() if name in raw}
+    reasons = reasons_of(checked)
 
     def cell(name: str, index: int, problem: str | None) -> SampleCell:
         left = checked.absent.get(mapping.get(name, ""))
         is_left = left is not None and bool(left[index])
         has_value = name in values and problem is None and not is_left
         text = raw[name][index] if name in raw else None
-        return SampleCell(text, values[name][index] if has_value else None, problem, is_left)
+        return SampleCell.of(text, values[name][index] if has_value else None, problem, is_left)
 
     for index, line in enumerate(batch.lines.to_pylist()):
         why = reasons.get(line, {})
         cells = [cell(name, index, why.get(name)) for name in columns]
         yield SampleRow(line, cells, why.get(None) or why.get(SURPLUS_COLUMN))
     for bad in batch.bad_rows:
-        yield SampleRow(bad.line, [SampleCell(bad.row.get(name)) for name in columns], bad.message)
+        yield SampleRow(bad.line, [SampleCell.of(bad.row.get(name)) for name in columns], bad.message)
 
 
-def _reasons(checked: Checked) -> dict[int, dict[str | None, str]]:
+def reasons_of(checked: Checked) -> dict[int, dict[str | None, str]]:
+    """Why rows are rejects: line -> column, or ``None`` for the row as a whole -> reason."""
     reasons: dict[int, dict[str | None, str]] = {}
     for reject in checked.rejects:
         reasons.setdefault(reject.line, {}).setdefault(reject.column, reject.message)
     return reasons
 
 
-def _texts(values: pa.ChunkedArray) -> list[str | None]:
+def texts_of(values: pa.ChunkedArray) -> list[str | None]:
+    """Values as text."""
     texts: list[str | None] = as_text(values.combine_chunks())[0].to_pylist()
     return texts

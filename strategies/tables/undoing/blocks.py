@@ -20,7 +20,7 @@ from batch_jobs.strategies.tables.databases.loading import ROW
 from batch_jobs.strategies.tables.undoing import keeping
 from batch_jobs.strategies.tables.undoing.keeping import Kept
 from batch_jobs.strategies.tables.undoing.log import Logged
-from batch_jobs.strategies.tables.undoing.references import Place, is_referred_to
+from batch_jobs.strategies.tables.undoing.references import Going, Place
 from batch_jobs.strategies.tables.undoing.staged import Met, Staged
 from batch_jobs.strategies.tables.undoing.tables import UndoTable, UndoTables
 
@@ -200,23 +200,20 @@ def judge(block: Block, rows: pa.Table, met: list[Met]) -> Fate:
     return fate
 
 
-def referred_to(connection: Connection, block: Block, going: Mapping[Place, Mapping[str, str]]) -> dict[int, Kept]:
+def referred_to(connection: Connection, block: Block, going: Mapping[Place, Going]) -> dict[int, Kept]:
     """The staged rows that others refer to, which are taken out of the stage.
 
     Args:
         connection: has the stage.
         block: of rows that the job created.
-        going: by table, which of its rows go too, see ``is_referred_to``.
+        going: by table, which of its rows go too.
     """
     found: dict[int, list[str]] = {}
-    database = block.table.database
-    database.plan_freely(connection)
+    block.table.database.plan_freely(connection)
     while True:
         more = False
         for reference in block.table.references:
-            without = [going[reference.place]] if reference.place in going else []
-            without += [_own_keys(block)] if reference.is_own else []
-            numbers = block.stage.numbers_where(connection, is_referred_to(database, reference, without))
+            numbers = block.stage.referred_to(connection, reference, going.get(reference.place))
             for number in numbers:
                 found.setdefault(number, []).append(reference.name)
             block.stage.leave_out(connection, numbers)
@@ -224,13 +221,6 @@ def referred_to(connection: Connection, block: Block, going: Mapping[Place, Mapp
             more = more or (bool(numbers) and reference.is_own)
         if not more:
             return {number: keeping.referenced(sorted(set(tables))) for number, tables in found.items()}
-
-
-def _own_keys(block: Block) -> Mapping[str, str]:
-    """The rows of the stage, which go too."""
-    database = block.table.database
-    columns = ", ".join(f"referring.{database.quoted(name)}" for name in block.table.key)
-    return {"keys": block.stage.staged_keys, "columns": columns}
 
 
 def overwritten(

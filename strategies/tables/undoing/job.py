@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, inspect, select, update
+from sqlalchemy import func, inspect, literal, select, update
 
 from batch_jobs.strategies.sdk.checkpoint import checkpoint_table
+from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.partition_table import partition_table
 from batch_jobs.strategies.tables.changes.planned import planning
 from batch_jobs.strategies.tables.changes.recording import record
-from batch_jobs.strategies.tables.databases.naming import find_table
 from batch_jobs.strategies.tables.importing.left_out import wish_of
 from batch_jobs.strategies.tables.importing.loading import limit_rejects, seen_all_the_same
 from batch_jobs.strategies.tables.importing.plan import Counts
@@ -21,10 +21,13 @@ from batch_jobs.strategies.tables.undoing.left_out import LeftOutOfChunk, find_l
 from batch_jobs.strategies.tables.undoing.log import JobLog, Logged, LoggedChunk
 from batch_jobs.strategies.tables.undoing.plan import UndoPlan, describe
 from batch_jobs.strategies.tables.undoing.preview import Preview
-from batch_jobs.strategies.tables.undoing.references import Place, Undeclared, references_to
+from batch_jobs.strategies.tables.undoing.references import Reference, Undeclared, has_index
 from batch_jobs.strategies.tables.undoing.rejecting import Rejecting
 from batch_jobs.strategies.tables.undoing.restoring import Restoring
 from batch_jobs.strategies.tables.undoing.tables import UndoTables
+
+#: Rows of which each reads so many others that it is worth saying.
+MANY = 1_000
 
 
 def look(job: JobRun, undeclared: Sequence[Undeclared]) -> None:
@@ -49,12 +52,14 @@ def look(job: JobRun, undeclared: Sequence[Undeclared]) -> None:
     found = UndoTables(job.target, job.access, undeclared)
     found.require_allowed(tables)
     plan = UndoPlan(job=job.context.job, force=job.context.force, tables={name: Counts() for name in tables})
+    referring = {reference.place for name in tables for reference in found.references_to(name)}
     with planning(job.files, job.id, job.changes.options) as planned:
-        Preview(job, _blocks(job, found), plan, _referring(job, list(tables), undeclared), planned).run(log)
+        Preview(job, _blocks(job, found), plan, referring, planned).run(log)
     job.progress.total = plan.total
-    plan.emptied = [name for name, counts in plan.tables.items() if counts.remove and _is_emptied(job, name, plan)]
+    plan.emptied = [name for name in plan.tables if _is_emptied(job, found, name, plan)]
     job.plan.update(plan.as_json())
     describe(job, plan)
+    _describe_slow_references(job, found, plan)
     if plan.counts.unchanged == plan.total:
         raise JobRefused(f"all that {plan.job} changed is as it was before: it was undone already; nothing was written")
     limit_rejects(job, plan.counts.reject, "nothing was written")
@@ -124,15 +129,28 @@ def _blocks(job: JobRun, tables: UndoTables, spared: frozenset[str] = frozenset(
     return Blocks(tables, f"batch_job_undo_{job.id[-12:].lower()}", spared)
 
 
-def _referring(job: JobRun, names: list[str], undeclared: Sequence[Undeclared]) -> set[Place]:
-    tables = [table for name in names if (table := find_table(job.target, name)) is not None]
-    return {reference.place for table in tables for reference in references_to(job.target, table, undeclared)}
+def _describe_slow_references(job: JobRun, found: UndoTables, plan: UndoPlan) -> None:
+    """Say which indexes are lacking where the database reads a whole table for each of many rows that it removes."""
+    if database_of(job.target).is_embedded:
+        return  # an undo makes them itself for as long as it takes
+    for name, counts in plan.tables.items():
+        for reference in found.references_to(name) if counts.remove > MANY else ():
+            if not has_index(job.target, reference) and _has_many(job, reference):
+                of = f"{reference.name} has no index on {', '.join(reference.columns)}"
+                why = f"the database reads all of it for each row of {name} that is removed; with one it is quick"
+                job.describe(f"undo-index-{reference.name}", "Index", f"{of}: {why}")
 
 
-def _is_emptied(job: JobRun, name: str, plan: UndoPlan) -> bool:
+def _has_many(job: JobRun, reference: Reference) -> bool:
+    with job.target.connect() as connection:
+        query = select(literal(1)).select_from(reference.table).offset(MANY).limit(1)
+        return connection.execute(query).first() is not None
+
+
+def _is_emptied(job: JobRun, found: UndoTables, name: str, plan: UndoPlan) -> bool:
     """Whether all rows of a table go."""
-    table, counts = find_table(job.target, name), plan.tables[name]
-    if table is None or counts.create or not has_rows(job, table):
+    table, counts = found.named(name), plan.tables[name]
+    if table is None or not counts.remove or counts.create or not has_rows(job, table):
         return False
     with job.target.connect() as connection:
         return connection.scalar(select(func.count()).select_from(table)) == counts.remove

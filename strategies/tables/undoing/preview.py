@@ -1,7 +1,5 @@
 """The first look at what an undo will do: the whole log beside the tables as they are now, which are only read."""
 
-from collections.abc import Mapping
-
 import pyarrow as pa
 from sqlalchemy import Connection
 
@@ -25,10 +23,11 @@ from batch_jobs.strategies.tables.undoing.blocks import (
     touched,
     values_changed,
 )
+from batch_jobs.strategies.tables.undoing.groups import Fates, together
 from batch_jobs.strategies.tables.undoing.left_out import planned_rows
 from batch_jobs.strategies.tables.undoing.log import JobLog, Logged, LoggedChunk
 from batch_jobs.strategies.tables.undoing.plan import RowOfTable, UndoPlan
-from batch_jobs.strategies.tables.undoing.references import Place
+from batch_jobs.strategies.tables.undoing.references import Going, Place
 from batch_jobs.strategies.tables.undoing.rejecting import Rejecting, name_authors
 from batch_jobs.strategies.tables.undoing.since import Later
 
@@ -53,7 +52,7 @@ class Preview:
         self._referring = referring
         self._planned = planned
         #: By table, the rows that go.
-        self._going: dict[Place, Mapping[str, str]] = {}
+        self._going: dict[Place, Going] = {}
 
     def run(self, log: JobLog) -> None:
         """Look at all of it."""
@@ -68,20 +67,25 @@ class Preview:
                         self._plan.total += len(logged.changed)
         self._plan.columns = {name: one for name, one in self._plan.columns.items() if one.changed}
 
-    def _chunk(self, connection: Connection, chunk: LoggedChunk) -> list[tuple[Logged, Fate]]:
-        later = Later(self._plan.job, chunk)
-        found, blocks = [], list[Block | None]()
-        for logged in chunk.blocks:
-            block, fate = self._blocks.open(logged)
-            if block is not None and len(block.candidates):
-                self._look(connection, block, later, fate)
-            found.append((logged, fate))
-            blocks.append(block)
-        torn = {logged.groups[index] for logged, fate in found for index in fate.kept} - {None}
-        for logged, fate in found if torn else ():
-            _keep_groups(logged, fate, torn)
-        pairs = [(block, fate) for block, (_, fate) in zip(blocks, found, strict=True) if block is not None]
-        self._planned.add([rows for block, fate in pairs if fate.back for rows in planned_rows(chunk, block, fate)])
+    def _chunk(self, connection: Connection, chunk: LoggedChunk) -> Fates:
+        later, going = Later(self._plan.job, chunk), dict(self._going)
+        opened: dict[int, Block] = {}
+
+        def looked_at(torn: frozenset[str]) -> Fates:
+            self._going = dict(going)  # what was added for groups that stay is taken back
+            fates: Fates = []
+            for logged in chunk.blocks:
+                block, fate = self._blocks.open(logged, torn)
+                if block is not None:
+                    opened[logged.number] = block
+                    if len(block.candidates):
+                        self._look(connection, block, later, fate)
+                fates.append((logged, fate))
+            return fates
+
+        found = together(connection, looked_at)
+        pairs = [(opened[logged.number], fate) for logged, fate in found if logged.number in opened and fate.back]
+        self._planned.add([rows for block, fate in pairs for rows in planned_rows(chunk, block, fate)])
         return found
 
     def _look(self, connection: Connection, block: Block, later: Later, fate: Fate) -> None:
@@ -112,17 +116,19 @@ class Preview:
     def _note_going(self, connection: Connection, block: Block) -> None:
         """Keep the keys of the rows in the stage, which go: that they refer to others does not keep these."""
         quoted, key, place = block.table.database.quoted, block.table.key, block.table.place
-        name = quoted(f"{self._blocks.name}_going_{len(self._going)}")
+        bare = f"{self._blocks.name}_going_{len(self._going)}"
+        name = quoted(bare)
         if place not in self._going:
             names = ", ".join(f"{quoted(one)} AS {quoted(KEY + one)}" for one in key)
             made = f"CREATE TEMPORARY TABLE {name} AS SELECT {names} FROM {block.table.quoted} WHERE FALSE"
             driver_of(connection).execute(f"DROP TABLE IF EXISTS {name}")  # of an attempt before on this connection
             driver_of(connection).execute(made)
             keys = ", ".join(quoted(KEY + one) for one in key)
-            columns = ", ".join(f"referring.{quoted(one)}" for one in key)
-            self._going[place] = {"keys": f"SELECT {keys} FROM {name}", "columns": columns}
-        into = self._going[place]["keys"].rpartition(" FROM ")[2]
-        driver_of(connection).execute(f"INSERT INTO {into} {block.stage.staged_keys}")
+            # unique, for without statistics a planner takes any other index for one of many rows a key
+            driver_of(connection).execute(f"CREATE UNIQUE INDEX {quoted(f'{bare}_by_key')} ON {name} ({keys})")
+            self._going[place] = Going(name, key)
+        into = f"INSERT INTO {self._going[place].source} {block.stage.staged_keys} ON CONFLICT DO NOTHING"
+        driver_of(connection).execute(into)
 
     def _count(self, logged: Logged, fate: Fate) -> None:
         plan, changed = self._plan, logged.changed
@@ -151,11 +157,6 @@ class Preview:
         if logged.changed.kind == "updated":
             for index in fate.back[: SAMPLE_SIZE - len(plan.sample)]:
                 plan.sample += _changes(logged, index)[: SAMPLE_SIZE - len(plan.sample)]
-
-
-def _keep_groups(logged: Logged, fate: Fate, torn: set[str | None]) -> None:
-    groups = logged.groups
-    fate.keep({index: keeping.of_group(str(groups[index])) for index in fate.back if groups[index] in torn})
 
 
 def _changes(logged: Logged, index: int) -> list[SampledChange]:

@@ -1,11 +1,12 @@
 """Rows that other rows refer to by a foreign key, whatever becomes of those by it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import Engine, MetaData, Table, inspect
 
-from batch_jobs.strategies.sdk.database import Database, database_of
+from batch_jobs.strategies.sdk.database import database_of
 
 #: A table by its schema and name, as the database tells them apart.
 Place = tuple[str | None, str]
@@ -36,53 +37,75 @@ class Reference:
         return self.table.fullname
 
 
-def place_of_table(engine: Engine, table: Table) -> Place:
-    """Where a table is, the same however it was named."""
-    database = database_of(engine)
-    with engine.connect() as connection:
-        schema = database.schema_of(connection, table)
-    return _identity(database, schema or inspect(engine).default_schema_name, table.name)
+@dataclass(frozen=True)
+class Going:
+    """Rows that go too, so that what they refer to may go: a table or query of their keys, see ``changes.blocks``."""
+
+    source: str
+    key: tuple[str, ...]
 
 
-def references_to(engine: Engine, table: Table, undeclared: Iterable[Undeclared] = ()) -> list[Reference]:
-    """The foreign keys of all tables of a database that lead to a table, and what stands in their place."""
-    inspector, database, place = inspect(engine), database_of(engine), place_of_table(engine, table)
-    default = inspector.default_schema_name
-    found: dict[tuple[str, tuple[str, ...]], Reference] = {}
-    for schema in inspector.get_schema_names():
-        if database.is_system_table(schema, ""):
-            continue
-        for (_, name), keys in inspector.get_multi_foreign_keys(schema=schema).items():
-            of = Table(name, MetaData(), schema=None if schema == default else schema)
-            for key in keys:
-                to = _identity(database, key["referred_schema"] or default, key["referred_table"])
-                if to == place:
-                    columns, referred = tuple(key["constrained_columns"]), tuple(key["referred_columns"])
-                    origin = _identity(database, schema, name)
-                    found[of.fullname, columns] = Reference(of, columns, referred, origin, origin == place)
-    for one in undeclared:
-        if place == _identity(database, default, one.to) and inspector.has_table(one.table):
-            of, origin = Table(one.table, MetaData()), _identity(database, default, one.table)
-            found[one.table, (one.column,)] = Reference(of, (one.column,), ("id",), origin, is_own=False)
-    return list(found.values())
-
-
-def is_referred_to(database: Database, reference: Reference, without: Iterable[Mapping[str, str]]) -> str:
-    """The SQL condition that a row of ``target`` is referred to.
+class ForeignKeys:
+    """The foreign keys of all tables of a database, asked of its catalogue once, and what stands in their place.
 
     Args:
-        database: of the target.
-        reference: by which foreign key.
-        without: sets of referring rows that do not count, each as the SQL of a query of keys by ``keys``, and the
-            referring table's columns of them by ``columns``.
+        engine: of the database.
+        undeclared: references that no foreign key states.
     """
-    own = ", ".join(f"target.{database.quoted(name)}" for name in reference.to)
-    theirs = ", ".join(f"referring.{database.quoted(name)}" for name in reference.columns)
-    left_out = "".join(f" AND ({rows['columns']}) NOT IN ({rows['keys']})" for rows in without)
-    is_set = " AND ".join(f"referring.{database.quoted(name)} IS NOT NULL" for name in reference.columns)
-    table = database.quoted_table(reference.table)
-    return f"({own}) IN (SELECT {theirs} FROM {table} AS referring WHERE {is_set}{left_out})"
+
+    def __init__(self, engine: Engine, undeclared: Sequence[Undeclared] = ()) -> None:
+        self._engine = engine
+        self._undeclared = undeclared
+        self._database = database_of(engine)
+
+    def place_of(self, table: Table) -> Place:
+        """Where a table is, the same however it was named."""
+        with self._engine.connect() as connection:
+            schema = self._database.schema_of(connection, table)
+        return self._identity(schema or self._default, table.name)
+
+    def to(self, place: Place) -> list[Reference]:
+        """Those that lead to a table."""
+        return list(self._by_table.get(place, {}).values())
+
+    @cached_property
+    def _default(self) -> str | None:
+        return inspect(self._engine).default_schema_name
+
+    @cached_property
+    def _by_table(self) -> dict[Place, dict[tuple[str, tuple[str, ...]], Reference]]:
+        inspector, default = inspect(self._engine), self._default
+        found: dict[Place, dict[tuple[str, tuple[str, ...]], Reference]] = {}
+        for schema in inspector.get_schema_names():
+            if self._database.is_system_table(schema, ""):
+                continue
+            for (_, name), keys in inspector.get_multi_foreign_keys(schema=schema).items():
+                of = Table(name, MetaData(), schema=None if schema == default else schema)
+                origin = self._identity(schema, name)
+                for key in keys:
+                    to = self._identity(key["referred_schema"] or default, key["referred_table"])
+                    columns, referred = tuple(key["constrained_columns"]), tuple(key["referred_columns"])
+                    reference = Reference(of, columns, referred, origin, origin == to)
+                    found.setdefault(to, {})[of.fullname, columns] = reference
+        for one in self._undeclared:
+            if inspector.has_table(one.to) and inspector.has_table(one.table):
+                of, origin = Table(one.table, MetaData()), self._identity(default, one.table)
+                reference = Reference(of, (one.column,), ("id",), origin, is_own=False)
+                found.setdefault(self._identity(default, one.to), {})[one.table, (one.column,)] = reference
+        return found
+
+    def _identity(self, schema: str | None, name: str) -> Place:
+        return (schema, name.casefold() if self._database.folds_names else name)
 
 
-def _identity(database: Database, schema: str | None, name: str) -> Place:
-    return (schema, name.casefold() if database.folds_names else name)
+def has_index(engine: Engine, reference: Reference) -> bool:
+    """Whether the rows that refer to one are found by an index, rather than by reading the whole table."""
+    inspector, name, schema = inspect(engine), reference.table.name, reference.table.schema
+    keys: list[Sequence[str | None]] = [
+        index["column_names"]
+        for index in inspector.get_indexes(name, schema)
+        if not any(option.endswith("_where") for option in index.get("dialect_options", {}))
+    ]
+    keys.append(inspector.get_pk_constraint(name, schema)["constrained_columns"])
+    keys += [unique["column_names"] for unique in inspector.get_unique_constraints(name, schema)]
+    return any(set(reference.columns) <= set(key[: len(reference.columns)]) for key in keys)

@@ -1,27 +1,28 @@
 """Putting rows of a block back, in the transaction of a chunk."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
 from sqlalchemy import Connection
 
+from batch_jobs.strategies.sdk.database import driver_of
 from batch_jobs.strategies.tables.changes.blocks import KEY, ChangedRows
 from batch_jobs.strategies.tables.databases.loading import STAGE, Removal, Removed, refers_to_itself
-from batch_jobs.strategies.tables.databases.savepoint import savepoint
 from batch_jobs.strategies.tables.importing.bisect import bisect, bisect_in_any_order
 from batch_jobs.strategies.tables.undoing import keeping
 from batch_jobs.strategies.tables.undoing.blocks import Block, Blocks, Fate, judge, overwritten, referred_to
-from batch_jobs.strategies.tables.undoing.keeping import Kept, Why
+from batch_jobs.strategies.tables.undoing.groups import Fates, together
 from batch_jobs.strategies.tables.undoing.left_out import LeftOutOfChunk
 from batch_jobs.strategies.tables.undoing.log import Logged, LoggedChunk
 from batch_jobs.strategies.tables.undoing.rejecting import name_authors
 from batch_jobs.strategies.tables.undoing.since import Later
+from batch_jobs.strategies.tables.undoing.tables import UndoTable
 
+#: Rows removed at once for which making an index would not pay.
+FEW = 100
 AT_THE_SAME_MOMENT = "was not put back: somebody wrote it at the same moment, or a trigger kept it as it is"
-
-
-class _Torn(Exception):
-    """Of rows that go back together, some stay."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +43,16 @@ class Restoring:
     force: bool
     left_out: LeftOutOfChunk
 
-    def chunk(self, blocks: Blocks, chunk: LoggedChunk) -> list[tuple[Logged, Fate]]:
+    def chunk(self, blocks: Blocks, chunk: LoggedChunk) -> Fates:
         """Put back what one chunk of the job changed, of each group all rows or none."""
-        torn: frozenset[str] = frozenset()
-        reasons: dict[tuple[int, int], Kept] = {}
-        while True:
-            try:
-                with savepoint(self.connection):
-                    fates = [(logged, self._logged(blocks, logged, torn)) for logged in chunk.blocks]
-                    more = frozenset().union(*(_torn(logged, fate) for logged, fate in fates)) - torn
-                    if more:
-                        reasons |= _reasons(fates)
-                        raise _Torn
-                later = Later(self.job_id, chunk)
-                for logged, fate in fates:
-                    fate.kept |= {row: reasons.get((logged.number, row), kept) for row, kept in fate.kept.items()}
-                    name_authors(self.connection, logged, later, fate, list(range(len(logged.changed))))
-                return fates
-            except _Torn:
-                torn |= more
+
+        def restored(torn: frozenset[str]) -> Fates:
+            return [(logged, self._logged(blocks, logged, torn)) for logged in chunk.blocks]
+
+        later, fates = Later(self.job_id, chunk), together(self.connection, restored)
+        for logged, fate in fates:
+            name_authors(self.connection, logged, later, fate, list(range(len(logged.changed))))
+        return fates
 
     def _logged(self, blocks: Blocks, logged: Logged, torn: frozenset[str]) -> Fate:
         block, fate = blocks.open(logged, torn, self.left_out.rows(logged))
@@ -107,8 +99,9 @@ class Restoring:
             fate.keep(referred_to(self.connection, block, {}))
         _keep(fate, [row for row in fate.back if row not in keys])
         forced, left = list(fate.forced), [row for row in fate.back if row not in fate.forced]
-        removed = self._delete(block, [keys[row] for row in left], logged=False)
-        overwritten = self._delete(block, [keys[row] for row in forced], logged=True)
+        with self._references_indexed(block.table, len(keys)):
+            removed = self._delete(block, [keys[row] for row in left], logged=False)
+            overwritten = self._delete(block, [keys[row] for row in forced], logged=True)
         if removed.count + overwritten.count != len(fate.back):
             block.stage.fill(self.connection, rows, self.is_last)
             _keep(fate, block.stage.numbers_where(self.connection, "TRUE"))
@@ -141,6 +134,19 @@ class Restoring:
         loader.begin(self.connection, self.is_last)
         return loader.write(self.connection, loader.encode(values)).known
 
+    @contextmanager
+    def _references_indexed(self, table: UndoTable, rows: int) -> Iterator[None]:
+        """Have references checked by an index while rows are removed, where nobody else waits to write meanwhile."""
+        needs_index = table.database.is_embedded and rows > FEW
+        references = table.slow_references if needs_index else []
+        names = [table.database.quoted(f"batch_job_undo_{number}") for number in range(len(references))]
+        for name, reference in zip(names, references, strict=True):
+            on = f"{table.database.quoted_table(reference.table)} ({table.database.names(reference.columns)})"
+            driver_of(self.connection).execute(f"CREATE INDEX {name} ON {on}")
+        yield  # where it fails, these go with the savepoint
+        for name in names:
+            driver_of(self.connection).execute(f"DROP INDEX {name}")
+
     def _delete(self, block: Block, keys: list[tuple[object, ...]], logged: bool) -> Removed:
         """Remove rows with these keys; ``logged`` says whether what they were is to be known."""
         if not keys:
@@ -150,22 +156,6 @@ class Restoring:
         self.connection.info.pop(STAGE, None)
         loader.begin(self.connection, self.is_last)
         return loader.remove(self.connection, keys, Removal("TRUE"))
-
-
-def _reasons(fates: list[tuple[Logged, Fate]]) -> dict[tuple[int, int], Kept]:
-    """Why rows stay by themselves, by the number of their block and their index in it."""
-    return {
-        (logged.number, row): kept
-        for logged, fate in fates
-        for row, kept in fate.kept.items()
-        if kept.why is not Why.GROUP
-    }
-
-
-def _torn(logged: Logged, fate: Fate) -> frozenset[str]:
-    """The groups of rows that stay."""
-    groups = logged.groups if fate.kept else []
-    return frozenset(group for index in fate.kept if (group := groups[index]) is not None)
 
 
 def _keep(fate: Fate, rows: list[int]) -> None:

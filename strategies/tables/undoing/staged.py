@@ -15,6 +15,7 @@ from batch_jobs.strategies.tables.changes.stored import stored_table
 from batch_jobs.strategies.tables.databases.loading import ROW, STAGE, Destination
 from batch_jobs.strategies.tables.databases.naming import DATABASE
 from batch_jobs.strategies.tables.databases.statements import difference, key_cell, new_values
+from batch_jobs.strategies.tables.undoing.references import Going, Reference
 from batch_jobs.strategies.tables.undoing.tables import UndoTable
 
 
@@ -91,6 +92,29 @@ class Staged:
         names = [self._database.quoted(KEY + name) for name in self._table.key]
         filled = " AND ".join(f"{name} IS NOT NULL" for name in names)
         return f"SELECT {', '.join(names)} FROM {STAGE} WHERE {filled}"
+
+    def referred_to(self, connection: Connection, reference: Reference, going: Going | None) -> list[int]:
+        """The numbers of the staged rows that are there and that rows refer to which stay.
+
+        Args:
+            connection: has the stage.
+            reference: the foreign key by which they do.
+            going: which rows of its table go, those of the stage itself aside.
+        """
+        quoted = self._database.quoted
+        pairs = zip(reference.to, reference.columns, strict=True)
+        refers = " AND ".join(f"target.{quoted(to)} = referring.{quoted(name)}" for to, name in pairs)
+        gone = [going] if going else []
+        gone += [Going(STAGE, self._table.key)] if reference.is_own else []
+        joined, stays = "", ""
+        for number, rows in enumerate(gone):
+            same = " AND ".join(f"referring.{quoted(name)} = gone{number}.{quoted(KEY + name)}" for name in rows.key)
+            joined += f" LEFT JOIN {rows.source} AS gone{number} ON {same}"
+            stays += f" AND gone{number}.{quoted(KEY + rows.key[0])} IS NULL"
+        # SQLite keeps the order of a CROSS JOIN, and makes an index where it lacks one
+        table = f"CROSS JOIN {self._database.quoted_table(reference.table)} AS referring"
+        query = f"SELECT DISTINCT stage.{ROW} {self._join} {table}{joined} WHERE {refers}{stays}"
+        return [row for (row,) in driver_of(connection).execute(query).fetchall()]
 
     def met(self, connection: Connection) -> list[Met]:
         """The rows that are not as the job left them."""

@@ -13,7 +13,7 @@ from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.tables.databases.loading import Destination
 from batch_jobs.strategies.tables.databases.naming import find_table, refuse_unwritable, shown
 from batch_jobs.strategies.tables.importing.mapping import unique_key
-from batch_jobs.strategies.tables.undoing.references import Place, Reference, Undeclared, place_of_table, references_to
+from batch_jobs.strategies.tables.undoing.references import ForeignKeys, Place, Reference, Undeclared, has_index
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class UndoTable:
     table: Table
     key: tuple[str, ...]
     collations: Mapping[str, str]
-    undeclared: Sequence[Undeclared] = ()
+    foreign_keys: ForeignKeys
 
     @property
     def database(self) -> Database:
@@ -39,7 +39,7 @@ class UndoTable:
     @cached_property
     def place(self) -> Place:
         """Where it is."""
-        return place_of_table(self.engine, self.table)
+        return self.foreign_keys.place_of(self.table)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -48,8 +48,13 @@ class UndoTable:
 
     @cached_property
     def references(self) -> list[Reference]:
-        """The foreign keys of all tables that lead here, and what stands in their place."""
-        return references_to(self.engine, self.table, self.undeclared)
+        """The foreign keys of all tables that lead here."""
+        return self.foreign_keys.to(self.place)
+
+    @cached_property
+    def slow_references(self) -> list[Reference]:
+        """Those for which the database reads all of a table to see whether a row may be removed."""
+        return [reference for reference in self.references if not has_index(self.engine, reference)]
 
     def destination(self, columns: list[str], mode: str, logged: bool = False) -> Destination:
         """Where rows of some columns go; columns that these lack are held against their defaults."""
@@ -70,7 +75,8 @@ class UndoTables:
     def __init__(self, engine: Engine, access: DataAccess, undeclared: Sequence[Undeclared]) -> None:
         self._engine = engine
         self._access = access
-        self._undeclared = undeclared
+        self._foreign_keys = ForeignKeys(engine, undeclared)
+        self._tables: dict[str, Table | None] = {}
         self._found: dict[tuple[str, tuple[str, ...]], UndoTable | str] = {}
 
     def require_allowed(self, done: Mapping[str, set[Kind]]) -> None:
@@ -80,9 +86,24 @@ class UndoTables:
             JobRefused: names the first of them, or says why one takes no rows.
         """
         for name, kinds in done.items():
-            table = find_table(self._engine, name, self._access)
+            table = self.named(name)
             if table is not None:
                 refuse_unwritable(self._engine, table, "sync" if "removed" in kinds else "update")
+
+    def named(self, name: str) -> Table | None:
+        """A table of the log as it is by now, ``None`` where there is none any more.
+
+        Raises:
+            JobRefused: it is not one that may be used.
+        """
+        if name not in self._tables:
+            self._tables[name] = find_table(self._engine, name, self._access)
+        return self._tables[name]
+
+    def references_to(self, name: str) -> list[Reference]:
+        """The foreign keys that lead to a table of the log."""
+        table = self.named(name)
+        return [] if table is None else self._foreign_keys.to(self._foreign_keys.place_of(table))
 
     def of(self, name: str, key: list[str]) -> UndoTable | str:
         """A table of the log, or how it was altered so that none of its rows can be found."""
@@ -92,7 +113,7 @@ class UndoTables:
         return self._found[asked]
 
     def _find(self, name: str, key: list[str]) -> UndoTable | str:
-        table = find_table(self._engine, name, self._access)
+        table = self.named(name)
         if table is None:
             return f"there is no table {name} any more"
         missing = [column for column in key if column not in table.columns]
@@ -102,4 +123,4 @@ class UndoTables:
             unique = unique_key(self._engine, table, key)
         except JobRefused:
             return f"{name} has no unique index on {shown(key)} any more"
-        return UndoTable(self._engine, table, tuple(key), unique.collations, self._undeclared)
+        return UndoTable(self._engine, table, tuple(key), unique.collations, self._foreign_keys)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Column, Table, types
 
+from batch_jobs.strategies.sdk.errors import JobRefused
 from batch_jobs.strategies.sdk.rejects import SURPLUS_COLUMN, Reject
 from batch_jobs.strategies.tables.formats.arrow_text import as_text, row_as_text
 from batch_jobs.strategies.tables.formats.reading import BadCell, Batch
@@ -131,6 +132,11 @@ class Converter:
             name: _column(name, table.columns[column], column in key, self._options, has_json)
             for name, column in mapping.items()
         }
+        self._defaults = {
+            name: _default(column, self._columns[name], self._options.defaults[column])
+            for name, column in mapping.items()
+            if column in self._options.defaults
+        }
 
     def check(self, batch: Batch) -> Checked:
         """Convert a batch; all that is wrong with a row is reported, not only the first thing."""
@@ -167,6 +173,8 @@ class Converter:
     def _convert(self, batch: Batch, name: str, unread: Set[int]) -> tuple[Converted, Mask | None]:
         """A column's values, and which of its cells are to be left as they are or as the column has them by itself."""
         column = self._columns[name]
+        if name in self._defaults and name not in batch.table.column_names:
+            return Converted(pa.repeat(self._defaults[name], batch.table.num_rows)), None
         cells = _whole(batch.table.column(name))
         if name in batch.made:
             converted, filled = _held(column.kind, cells), cells
@@ -181,18 +189,26 @@ class Converter:
         if unread and column.is_key:  # nobody knows which row of the table it stands for
             unknown = pa.array([index in unread for index in range(len(cells))])
             converted = Converted(pc.if_else(unknown, pa.scalar(None, converted.values.type), converted.values))
+        # a word for nothing is a value that was given
+        given = _flags(pc.is_null(filled)) & _flags(pc.is_valid(cells)) if self._minds_gaps(name) else None
+        if given is not None and name in self._defaults:
+            converted = _filled(converted, ~given, list(known), self._defaults[name])
         left = None
         if not column.is_key and (name in batch.absent or column.leaves_empty):
             left = _flags(batch.absent.get(name), len(cells))
-            if column.leaves_empty:
-                # a word for nothing is a value that was given
-                given = _flags(pc.is_null(filled)) & _flags(pc.is_valid(cells))
+            if name in self._defaults:
+                left &= _flags(pc.is_null(converted.values))
+            if given is not None and column.leaves_empty:
                 left |= _flags(pc.is_null(converted.values)) & ~given
             left[list(known)] = False
         if column.missing and converted.values.null_count:
             empty = _flags(pc.is_null(converted.values)) & ~(_flags(None, len(cells)) if left is None else left)
             bad += [(index, column.missing) for index in np.flatnonzero(empty).tolist() if index not in known]
         return Converted(converted.values, bad), left
+
+    def _minds_gaps(self, name: str) -> bool:
+        """Whether it makes a difference which cells of a column are empty."""
+        return name in self._defaults or self._columns[name].leaves_empty
 
     def _read(self, column: "_Column", cells: pa.Array, texts: pa.BooleanArray | None) -> Converted:
         """The values of cells of text."""
@@ -228,6 +244,30 @@ def _column(name: str, column: Column[Any], is_key: bool, options: ValueOptions,
         options.empty == "keep" or (options.empty == "default" and missing(column, has_default=True) is None),
         has_json and isinstance(column.type, types.JSON),
     )
+
+
+def _default(name: str, column: _Column, text: str) -> pa.Scalar:
+    """What the option ``defaults`` gives a column of the table.
+
+    Raises:
+        JobRefused: the column cannot hold it.
+    """
+    plain = Converted(pa.array([text], pa.string()))
+    if column.notation is not None:
+        plain = column.notation.plain(plain.values)
+    found = column.kind.convert(plain.values)
+    for _, message in [*plain.bad, *found.bad]:
+        raise JobRefused(f"defaults gives {name} a value that it cannot hold: {message}")
+    if not found.values[0].is_valid:
+        raise JobRefused(f"defaults gives {name} no value; leave it out")
+    return found.values[0]
+
+
+def _filled(converted: Converted, empty: Mask, bad: list[int], value: pa.Scalar) -> Converted:
+    """Values, with another one in place of those that are not there; what is bad stays so."""
+    wanted = empty & _flags(pc.is_null(converted.values))
+    wanted[bad] = False
+    return Converted(pc.if_else(pa.array(wanted), value.cast(converted.values.type), converted.values), converted.bad)
 
 
 def _held(kind: Kind, values: pa.Array) -> Converted:

@@ -53,6 +53,12 @@ class ValueOptions(BaseModel):
         title="Empty cells",
         description="null: no value; default: what the column has by itself; keep: leave what is there as it is",
     )
+    defaults: dict[str, str] = Field(
+        default_factory=dict,
+        title="Defaults",
+        description="Table column -> what a row gets in it that has no value for it: its cell is empty, or the file "
+        "lacks the column; written as the file writes such values",
+    )
 
     @field_validator("date_format")
     @classmethod

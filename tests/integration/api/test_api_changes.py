@@ -65,6 +65,8 @@ def test_before_it_runs_a_job_shows_what_it_will_change_and_then_what_it_has_cha
     assert changes_of(alice, job, change_percent_above=100) == [before[1]]
     assert changes_of(alice, job, kind="created", column="price") == [before[2]]
     assert changes_of(alice, job, key='{"code": "B"}') == [before[1]]
+    assert changes_of(alice, job, key_begins="b", filled="false") == [before[1]]
+    assert changes_of(alice, job, emptied="true", filled="true") == []
 
     ran = shared.job("alice", Status.COMPLETED)
     log_change(shared.workspace.target, ran.id)
@@ -119,6 +121,7 @@ def test_a_key_for_some_tables_sees_no_change_of_others(shared: Served):
         ("cursor=x", "cursor must be the next_cursor of the page before"),
         ("change_percent_below=much", "change_percent_below must be a number such as -50, and not beyond 1000000"),
         ("change_percent_above=nan", "change_percent_above must be a number such as -50, and not beyond 1000000"),
+        ("emptied=1", "emptied must be true or false"),
         ("key=[null]", 'key must be texts, or JSON of such: {"code": "A-001", "region": "EU"}'),
         ("colum=price", "property colum should not exist"),
         ("limit=501", "limit must be a number conforming to the specified constraints"),

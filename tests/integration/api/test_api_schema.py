@@ -43,12 +43,12 @@ def test_every_answer_is_as_the_document_says_and_none_is_a_5xx(
     key = {"x-medusa-access-token": shared.keys["root"]}
 
     @given(case=document[path][method].as_strategy(generation_mode=GenerationMode.POSITIVE))
-    @settings(max_examples=20, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, derandomize=True, suppress_health_check=list(HealthCheck))
     def answer_right(case: schemathesis.Case) -> None:
         case.call_and_validate(headers=key)
 
     @given(case=document[path][method].as_strategy(generation_mode=GenerationMode.NEGATIVE))
-    @settings(max_examples=20, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, derandomize=True, suppress_health_check=list(HealthCheck))
     def answer_wrong(case: schemathesis.Case) -> None:
         case.call_and_validate(headers=key)
 

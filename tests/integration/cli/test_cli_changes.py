@@ -24,6 +24,8 @@ def test_changes_are_shown_before_and_after_and_by_row(cli_with_prefect, tmp_pat
     assert [entry["column"] for entry in updated] == ["name", "price"]
     fell = cli("changes", job, "--percent-below", "-50", "--json").json
     assert [entry["column"] for entry in fell] == ["price"]
+    assert cli("changes", job, "--key-begins", "b", "--json").json == updated
+    assert cli("changes", job, "--emptied", "--json").json == []
     assert cli("confirm", job, "--here").code == 0
     after = cli("changes", job, "--json").json
     assert sorted(after, key=str) == sorted(before, key=str)

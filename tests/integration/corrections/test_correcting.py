@@ -97,3 +97,60 @@ def test_a_job_of_corrected_rows_removes_nothing_that_they_lack(workspace: Works
 
     finished(workspace, after)
     assert [row[0] for row in rows(workspace)] == ["A", "B", "D"]
+
+
+def test_a_job_that_somebody_has_confirmed_meanwhile_is_not_replaced(workspace: Workspace):
+    job = goods(workspace)
+    confirmed = workspace.service.confirm(job.id, "carol")
+
+    with pytest.raises(CorrectionRefused, match="rows are corrected while it waits"):
+        workspace.job_corrections.correct(job, [Corrected(3, {"price": "2.50"})], created_by="alice")
+
+    assert workspace.service.get(job.id).status is confirmed.status
+    assert not workspace.job_corrections.successors(job)
+
+
+def test_the_same_corrections_twice_are_one_job(workspace: Workspace):
+    job = finished(workspace, goods(workspace))
+    given = [Corrected(3, {"price": "2.50"})]
+
+    first = workspace.job_corrections.correct(job, given, created_by="alice", idempotency_key="once")
+    second = workspace.job_corrections.correct(job, given, created_by="alice", idempotency_key="once")
+
+    assert first.id == second.id
+
+
+def test_corrected_rows_are_undone_by_themselves(workspace: Workspace):
+    job = finished(workspace, goods(workspace))
+    after = finished(
+        workspace, workspace.job_corrections.correct(job, [Corrected(3, {"price": "2.50"})], created_by="alice")
+    )
+
+    finished(workspace, workspace.service.record("undo", {"job": after.id}, dry_run=True, created_by="alice"))
+
+    assert [row[0] for row in rows(workspace)] == ["A", "D"]
+
+
+def test_what_failed_for_its_rejects_goes_in_with_the_corrections(workspace: Workspace):
+    job = goods(workspace, max_rejects=0)
+    assert job.status is Status.FAILED
+    given = [Corrected(3, {"price": "2"}), Corrected(4, {"stock": "3"}), Corrected(6, {"code": "E"})]
+    assert not any(row.bad or row.reasons for row in workspace.job_corrections.check(job, given))
+
+    done = finished(workspace, workspace.job_corrections.correct(job, given, created_by="alice"))
+
+    assert (done.result.created, done.result.rejected) == (5, 0)
+
+
+def test_rejects_of_a_release_that_kept_no_rows_are_shown_by_their_parts(workspace: Workspace):
+    job = goods(workspace)
+    workspace.files.remove(f"jobs/{job.id}/rejects.rows")
+
+    first = workspace.job_rejects.page(job, limit=2)
+    rest = workspace.job_rejects.page(job, first.cursor, 2)
+
+    assert [row.line for row in [*first.rows, *rest.rows]] == [3, 4, 6]
+    assert first.rows[0].bad == {"price": ["'dear' is not a number"]} or list(first.rows[0].bad) == ["price"]
+    assert rest.cursor is None
+    with pytest.raises(CorrectionRefused, match="is of an earlier release"):
+        workspace.job_corrections.correct(job, [Corrected(3, {"price": "2.50"})])

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, update
+from ulid import ULID
 
 from batch_jobs.flows.access.resumable import MOST_UNFINISHED, ResumableUploads
 from batch_jobs.flows.access.uploads import UploadStore
@@ -217,6 +218,20 @@ def test_what_is_abandoned_is_pruned_and_what_goes_on_is_not(
     assert not files.exists(stray)
     uploads.append(young.id, "alice", 2, b"23")
     assert content_of(files, uploads.finish(young.id, "alice")) == b"0123"
+
+
+def test_an_upload_that_took_long_is_not_as_old_as_its_first_part(
+    uploads: ResumableUploads, files: FileStore, target: Engine
+):
+    begun = uploads.begin("alice", "prices.csv", 2, "abc")
+    long_ago = str(ULID.from_datetime(datetime.now(UTC) - timedelta(days=9)))
+    with target.begin() as connection:
+        connection.execute(update(batch_job_unfinished_upload).values(id=long_ago))
+    uploads.append(long_ago, "alice", 0, b"01")
+    key = uploads.finish(long_ago, "alice")
+    assert begun.id not in key
+    Pruning(target, target, files).run(timedelta(days=1))
+    assert content_of(files, key) == b"01"
 
 
 def test_a_full_disk_is_named_and_the_upload_goes_on_later(target: Engine, tmp_path: Path):

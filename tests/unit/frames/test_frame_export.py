@@ -238,7 +238,7 @@ COLUMNS = {
 }
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=st.lists(st.fixed_dictionaries({name: st.none() | cells for name, cells in CELLS.items()}), max_size=5))
 def test_any_rows_of_a_table_are_in_frames_as_they_were_written(target, store, rows):
     is_sqlite = target.dialect.name == "sqlite"

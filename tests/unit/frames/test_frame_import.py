@@ -281,7 +281,7 @@ VALUES = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(VALUES, min_size=1, max_size=12), size=st.integers(1, 5), order=st.randoms(use_true_random=False))
 def test_any_frame_that_is_made_comes_back_equal_whatever_the_chunks(importing_by, target, rows, size, order):
     made = pa.Table.from_pylist([{"code": code, **row} for code, row in enumerate(rows)], SCHEMA)

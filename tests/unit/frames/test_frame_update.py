@@ -275,7 +275,7 @@ def test_values_can_be_emptied_and_filled(backfill: Backfill, goods: Sql) -> Non
     assert goods("SELECT note FROM goods ORDER BY code") == [(None,), ("new",), (None,), ("new",), (None,)]
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
     keys=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5), unique=True),
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=3),

@@ -31,6 +31,7 @@ def open_shop(
     yield open_one
     for engine in engines:
         engine.dispose()
+    templates.drop_copies()
 
 
 @pytest.fixture

@@ -326,7 +326,7 @@ SKUS = st.sampled_from([*(f"sku-1-{number}-0" for number in range(4)), "nobody",
 FILES = st.lists(st.tuples(SKUS, CELLS, CELLS), max_size=6)
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=10, suppress_health_check=list(HealthCheck), deadline=None)
 @given(before=FILES, rows=FILES, mode=st.sampled_from(["replace", "merge"]))
 def test_the_preview_removes_adds_and_refuses_what_the_run_does(lists, before, rows, mode):
     load(lists, as_file(before))

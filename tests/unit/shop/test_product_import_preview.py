@@ -13,7 +13,7 @@ from batch_jobs.strategies.sdk import hooks
 from batch_jobs.strategies.shop.importing.planning import SAMPLE_SIZE
 from support.shop import Shop, emptied
 
-EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 BASE = """\
 Product Handle;Product Title;Product Subtitle;Product Thumbnail;Product Tags;Product Type;Product Collection Handle;\
 Variant Title;Variant SKU;Variant Barcode;Variant Inventory Quantity;Price EUR;Price USD;Price EU [EUR];\

@@ -38,7 +38,7 @@ maybe = st.just("") | texts
 numbers = st.just("") | st.integers(-(2**31), 2**31 - 1).map(str)
 prices = st.just("") | st.integers(0, 10**8).map(lambda cents: f"{cents / 100:.2f}")
 words = st.sampled_from(["new", "sale", "éco", " x", "a b"])
-EXAMPLES = settings(max_examples=15, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=6, suppress_health_check=list(HealthCheck))
 
 
 @st.composite

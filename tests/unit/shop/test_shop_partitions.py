@@ -46,6 +46,7 @@ def open_shop(templates, tmp_path):
     yield open_one
     for engine in engines:
         engine.dispose()
+    templates.drop_copies()
 
 
 def run(shop, strategy, partitioning=None, **context):

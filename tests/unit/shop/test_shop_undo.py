@@ -281,3 +281,14 @@ def test_any_file_is_taken_back(open_shop, first, second, edited, chunk_size):
     if is_of_the_job:
         assert owned(shop, f"p-{edited}") == theirs
     assert owned(shop, *others) == was
+
+
+@pytest.mark.parametrize("edit", [*EDITS, *ADDITIONS])
+def test_what_the_preview_says_stays_with_a_product_is_what_stays(shop, edit):
+    job = shop.done(ProductImport(), file_key=shop.put(FILE))
+    shop.rows((EDITS | ADDITIONS)[edit])
+
+    back = undo(shop, job)
+
+    assert (back.result.removed, back.result.rejected) == (back.plan["counts"]["remove"], back.plan["counts"]["reject"])
+    assert back.plan["counts"]["reject"]

@@ -97,7 +97,7 @@ def rows_of(file_format: str) -> st.SearchStrategy[list[dict[str, Any]]]:
 def test_export_then_import_reports_every_row_unchanged(files, target, file_format):
     table = everything("everything")
 
-    @settings(max_examples=25)
+    @settings(max_examples=10)
     @example([dict.fromkeys(cells) | {"data": "\U00010000"}])
     @given(rows_of(file_format))
     def check(rows):

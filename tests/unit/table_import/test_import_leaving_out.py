@@ -343,7 +343,7 @@ ROWS_OF_A_TABLE = st.dictionaries(
 
 
 @pytest.mark.parametrize("target_url", ["sqlite"], indirect=True)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     there=ROWS_OF_A_TABLE,
     file=ROWS_OF_A_TABLE,

@@ -5,12 +5,13 @@ import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import model_validator
 from sqlalchemy import Engine, inspect, text
 
 from batch_jobs.flows.access.target import TargetAccess
@@ -19,6 +20,7 @@ from batch_jobs.flows.settings import Settings
 from batch_jobs.strategies.sdk.errors import StrategyUnknown
 from batch_jobs.strategies.sdk.registry import load_strategies
 from batch_jobs.strategies.sdk.sample import FileSample
+from batch_jobs.strategies.table_import import TableImport
 from support.importing import Importing
 from support.workbooks import workbook
 
@@ -114,6 +116,7 @@ CASES: list[tuple[str, str | bytes, dict[str, Any]]] = [
     ("in.txt", "code;price\nA;1\nB;x\n", {"format": "csv"}),
     ("in.jsonl", '{"code":"A","price":1}\n{"code":"B","price":"x"}\nno\n{"code":"C","price":2,"stock":"y"}\n', {}),
     ("in.xlsx", BOOK, {"skip_rows": 1, "skip_footer": 1}),
+    ("in.csv", "code,price\nA,1\nB,x\n,2\n", {"defaults": {"code": "none", "stock": "7"}}),
     ("in.csv.gz", gzip.compress(b"code,price\nA,1\nB,x\n"), {}),
 ]
 
@@ -127,7 +130,8 @@ def test_what_the_sample_says_of_rows_is_what_the_preview_says(case: int, sample
 
     assert (found.refusal, list(found.problems)) == (None, [])
     assert found.described == job.plan["file"]
-    assert {one.name: one.target for one in found.columns if one.target} == job.plan["mapping"]
+    from_file = {name: column for name, column in job.plan["mapping"].items() if not name.endswith(" (default)")}
+    assert {one.name: one.target for one in found.columns if one.target} == from_file
     said = {(row.line, row.problem) for row in found.rows if row.problem}
     for place, column in enumerate(found.columns):
         said |= {(row.line, f"{column.name}: {problem}") for row in found.rows if (problem := row.cells[place].problem)}
@@ -146,10 +150,32 @@ def test_the_types_of_a_new_table_are_those_that_the_preview_finds(case: int, sa
 
     assert (found.target, found.target_exists, list(found.problems)) == ("new_ones", False, [])
     created = {one["name"]: one["why"] for one in job.plan["creates"]}
-    assert {one.target: one.why for one in found.columns if one.target} == created
-    assert {one.name: one.type for one in found.target_columns} == {
-        one.target: one.found_type for one in found.columns if one.target
-    }
+    by_default = {one.name: "defaults gives it to every row" for one in found.target_columns if not one.source}
+    assert {one.target: one.why for one in found.columns if one.target} | by_default == created
+    found_types = {one.target: one.found_type for one in found.columns if one.target}
+    assert {one.name: one.type for one in found.target_columns if one.source} == found_types
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "guessed"),
+    [
+        ("a;b\n1,5;x\n2;y\n", {}, {"decimal": ","}),
+        ("a;b\n1.234,5;1\n2,0;2\n", {}, {"decimal": ",", "thousands": "."}),
+        ("a;b\n1,5;1.5\n", {}, {}),
+        ("a;b\n1,5;x\n", {"decimal": ","}, {}),
+        ("a,b\n31.12.2026,1/2/2026\n", {}, {"date_format": {"a": "%d.%m.%Y"}}),
+        ("a,b\n12/31/2026,x\n01/02/2026,y\n", {}, {"date_format": {"a": "%m/%d/%Y"}}),
+        ("a,b\n1.5,2026-12-31\n", {}, {}),
+    ],
+)
+def test_options_that_would_read_more_are_proposed_and_not_taken(
+    sample: Sample, content: str, given: dict[str, Any], guessed: dict[str, Any]
+):
+    found = sample(content, **given)
+    assert dict(found.guesses) == guessed
+    if guessed:
+        taken = types(sample(content, **given, **guessed))
+        assert sum(type != "text" for type in taken.values()) > sum(type != "text" for type in types(found).values())
 
 
 def test_without_a_table_yet_the_columns_and_their_types_are_known(sample: Sample):
@@ -349,11 +375,53 @@ def test_only_the_beginning_of_a_large_file_is_read(
 
 
 @pytest.mark.usefixtures("prices")
+def test_a_default_is_seen_at_the_column_that_it_is_for(sample: Sample):
+    found = sample("code,price\nA,\n", table="prices", defaults={"price": "1,5", "stock": "3"}, decimal=",")
+    assert cells(found, "price") == [(None, "1.50", None)]
+    assert {one.name: (one.default, one.source) for one in found.target_columns if one.default} == {
+        "price": ("1,5", "price"), "stock": ("3", None)
+    }  # fmt: skip
+    wrong = sample("code,price\nA,1\n", table="prices", defaults={"stock": "x"})
+    assert list(wrong.problems) == ["defaults gives stock a value that it cannot hold: 'x' is not a whole number"]
+    assert cells(wrong, "price") == [("1", "1.00", None)]
+
+
+@pytest.mark.usefixtures("prices")
 def test_a_cell_that_changes_nothing_says_so(sample: Sample):
     found = sample("code,price,stock\nA,1,\nB,2,3\n", table="prices", mode="upsert", empty="keep")
     assert [row.cells[2].is_left for row in found.rows] == [True, False]
 
 
+def test_a_cell_that_is_longer_than_anybody_reads_is_cut(sample: Sample):
+    found = sample(f"a\n{'x' * 100_000}\n")
+    assert cells(found, "a")[0][:2] == ("x" * 999 + "…",) * 2
+
+
 def test_the_number_of_rows_is_the_askers_choice(sample: Sample, tmp_path: Path):
     content = "a\n" + "".join(f"{number}\n" for number in range(100))
     assert [len(sample(content, rows=rows).rows) for rows in (1, 20, 100, 500)] == [1, 20, 100, 100]
+
+
+class NeedyImport(TableImport):
+    """Counts on fields that may be missing yet."""
+
+    identifier, batch_type = "needy-strategy", "needy"
+
+    class Context(TableImport.Context):  # type: ignore[name-defined,misc]
+        @model_validator(mode="after")
+        def check(self) -> Self:
+            self.table.upper()
+            return self
+
+
+def test_a_context_whose_own_check_counts_on_what_is_missing_is_a_line(target: Engine, importing: Importing):
+    registry = load_strategies()
+    registry.by_type["needy"] = NeedyImport
+    access = TargetAccess(Settings(target_url=target.url.render_as_string(hide_password=False)))
+    samples = Samples(lambda: registry, lambda: target, lambda: importing.files, access, lambda: None)  # type: ignore[arg-type,return-value]
+    key = importing.put("a\n1\n")
+    missing, whole = (samples.of("needy", {"file_key": key, **given}) for given in ({}, {"table": "new_ones"}))
+    assert missing is not None
+    assert whole is not None
+    assert missing.refusal == "the fields that are still missing are needed to look at the file"
+    assert (whole.refusal, len(whole.rows)) == (None, 1)

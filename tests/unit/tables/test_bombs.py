@@ -145,17 +145,25 @@ def crowded(path: Path) -> Path:
     [
         ("csv", "the quote opened in the row of line 2 is never closed"),
         ("jsonl", "line 1 is longer than 64 MB"),
-        ("zip", "the quote opened in the row of line 2 is never closed"),
+        pytest.param("zip", "the quote opened in the row of line 2 is never closed", marks=pytest.mark.long),
         ("xlsx.gz", "it unpacks to more than 256 MB and 100 times its size"),
         ("xlsx", "its texts unpack to more than 256 MB"),
-        ("xlsx with a long row", "one of its rows or texts is longer than 64 MB"),
+        pytest.param("xlsx with a long row", "one of its rows or texts is longer than 64 MB", marks=pytest.mark.long),
         ("xlsx with a long cell", "one of its rows or texts is longer than 64 MB"),
-        ("xlsx with a long attribute", "one of its rows or texts is longer than 64 MB"),
-        ("xlsx with texts elsewhere", "one of its rows or texts is longer than 64 MB"),
-        ("xlsx with many cells", "one of its rows or texts is longer than 64 MB"),
+        pytest.param(
+            "xlsx with a long attribute", "one of its rows or texts is longer than 64 MB", marks=pytest.mark.long
+        ),
+        pytest.param(
+            "xlsx with texts elsewhere", "one of its rows or texts is longer than 64 MB", marks=pytest.mark.long
+        ),
+        pytest.param("xlsx with many cells", "one of its rows or texts is longer than 64 MB", marks=pytest.mark.long),
         ("xlsx with shared texts", "its cells repeat shared texts until they are more than 1024 MB"),
         ("parquet", "its column a repeats values of up to 1,048,576 bytes until they are more than 1024 MB"),
-        ("parquet nested", "its column a.list.element repeats values of up to 1,048,576 bytes"),
+        pytest.param(
+            "parquet nested",
+            "its column a.list.element repeats values of up to 1,048,576 bytes",
+            marks=pytest.mark.long,
+        ),
         ("parquet of lists", "has 200,000,000 values in"),
         ("csv of columns", "it has 100,000 columns and may have 16,384"),
         ("csv of a header", "its first line is longer than 1 MB, so that it is no header"),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect
 
 from support.importing import Importing
 from support.undoing import Undoing, imported
@@ -74,3 +74,32 @@ def test_tables_called_as_those_of_a_shop_refer_to_nothing_by_their_names(
     run_sql("INSERT INTO product_sales_channel VALUES (1, 'not of that product')")
     undoing(job.id)
     assert run_sql("SELECT count(*) FROM product") == [(0,)]
+
+
+@pytest.fixture
+def many(importing: Importing, run_sql: Sql) -> str:
+    """The id of a job that made 1,500 rows; another table with as many rows refers to such without an index."""
+    importing.chunk_size = 2000
+    run_sql("CREATE TABLE item (id INTEGER PRIMARY KEY)")
+    run_sql("CREATE TABLE line (id INTEGER PRIMARY KEY, item INTEGER REFERENCES item)")
+    numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)"
+    run_sql(f"INSERT INTO line (id) {numbers} SELECT i FROM n")
+    job = imported(importing, "id\n" + "".join(f"{number}\n" for number in range(1500)), table="item", mode="insert")
+    run_sql("UPDATE line SET item = 7 WHERE id = 3")
+    return job.id
+
+
+def test_a_reference_without_an_index_is_named_where_others_write_too(target: Engine, undoing: Undoing, many: str):
+    undo = undoing.preview(many)
+    said = [line.message for line in undo.result.stat_descriptors if line.name == "Index"]
+    is_named = ["line has no index on item" in message for message in said]
+    assert is_named == ([] if target.dialect.name == "sqlite" else [True])
+
+
+def test_nothing_stays_of_what_checks_many_references_quickly(
+    target: Engine, undoing: Undoing, many: str, run_sql: Sql
+):
+    undo = undoing(many)
+    assert run_sql("SELECT id FROM item") == [(7,)]
+    assert (undo.plan["counts"]["remove"], undo.result.removed, undo.result.rejected) == (1499, 1499, 1)
+    assert inspect(target).get_indexes("line") == []

@@ -43,7 +43,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.samp
         "+1",
     ]
 )
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.none() | st.booleans() | st.integers() | FINITE | TEXTS
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3))
 
 
@@ -128,12 +129,19 @@ def _values_of_member(member: Any) -> st.SearchStrategy[Any]:
         return st.lists(_values(args[0]), max_size=3)
     if origin is dict:
         return st.dictionaries(TEXTS, _values(args[1]), max_size=3)
-    simple = {type(None): st.none(), bool: st.booleans(), int: st.integers(-1, 99), str: TEXTS, Any: JSON}
+    simple = {
+        type(None): st.none(),
+        bool: st.booleans(),
+        float: FINITE,
+        int: st.integers(-1, 99),
+        str: TEXTS,
+        Any: JSON,
+    }
     return simple[member] if member in simple else st.none() if holds_secret(member) else st.from_type(member)
 
 
 @pytest.mark.parametrize("batch_type", sorted(BUILT_IN))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_a_context_that_is_shown_and_sent_back_is_the_same(batch_type: str, data: st.DataObject) -> None:
     model = BUILT_IN[batch_type].Context
@@ -144,13 +152,13 @@ def test_a_context_that_is_shown_and_sent_back_is_the_same(batch_type: str, data
     assert model.model_validate(again) == context
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(context=contexts(Own))
 def test_a_context_of_an_own_model_is_the_same_too(context: Own) -> None:
     assert Own.model_validate(returned(ContextForm(Own), context.model_dump(mode="json"))) == context
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(value=JSON)
 def test_any_value_of_json_has_a_text(value: Any) -> None:
     for annotation in (Any, dict[str, Any] | list[Any] | str | int | float | bool | None):

@@ -211,7 +211,10 @@ class PostgresqlLoader:
             if sql.is_logged:
                 found.add(insert_new_logged(connection, sql.logging, payload.rows.num_rows, known))
             else:
-                found.add(_inserted(driver, sql))
+                written = _inserted(driver, sql)
+                found.add(written)
+                if known + written.created + written.updated < payload.rows.num_rows and not self._has_triggers:
+                    found.add(_updated(driver, sql))  # somebody inserted some since they were counted
         return found
 
     def _insert(self, connection: Connection, payload: Encoded, sql: "_Statements") -> Written:

@@ -1,6 +1,7 @@
 """Writing a workbook of one sheet as a stream."""
 
 import zipfile
+from collections.abc import Mapping
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self
 
@@ -23,26 +24,26 @@ MAX_COLUMNS = 16_384
 
 SHEET = "xl/worksheets/sheet1.xml"
 _HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 #: How days, moments and times are shown; the first is style 1.
 FORMATS = ("yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss", "yyyy-mm-dd hh:mm:ss.000", "hh:mm:ss", "hh:mm:ss.000")
 PARTS = {
-    "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">'
+    "[Content_Types].xml": f'<Types xmlns="{PACKAGE}/content-types">'
     '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-    f'<Override PartName="/xl/workbook.xml" ContentType="{_TYPE}.sheet.main+xml"/>'
-    f'<Override PartName="/xl/styles.xml" ContentType="{_TYPE}.styles+xml"/>'
-    f'<Override PartName="/{SHEET}" ContentType="{_TYPE}.worksheet+xml"/></Types>',
-    "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
-    f'<Relationship Id="rId1" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-    "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}">'
+    f'<Override PartName="/xl/workbook.xml" ContentType="{TYPE}.sheet.main+xml"/>'
+    f'<Override PartName="/xl/styles.xml" ContentType="{TYPE}.styles+xml"/>'
+    f'<Override PartName="/{SHEET}" ContentType="{TYPE}.worksheet+xml"/></Types>',
+    "_rels/.rels": f'<Relationships xmlns="{PACKAGE}/relationships">'
+    f'<Relationship Id="rId1" Type="{OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+    "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}">'
     '<sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>',
-    "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
-    f'<Relationship Id="rId1" Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/>'
-    f'<Relationship Id="rId2" Type="{_OFFICE}/styles" Target="styles.xml"/></Relationships>',
-    "xl/styles.xml": f'<styleSheet xmlns="{_MAIN}"><numFmts count="{len(FORMATS)}">'
+    "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{PACKAGE}/relationships">'
+    f'<Relationship Id="rId1" Type="{OFFICE}/worksheet" Target="worksheets/sheet1.xml"/>'
+    f'<Relationship Id="rId2" Type="{OFFICE}/styles" Target="styles.xml"/></Relationships>',
+    "xl/styles.xml": f'<styleSheet xmlns="{MAIN}"><numFmts count="{len(FORMATS)}">'
     + "".join(f'<numFmt numFmtId="{164 + style}" formatCode="{code}"/>' for style, code in enumerate(FORMATS, 1))
     + '</numFmts><fonts count="1"><font/></fonts><fills count="2"><fill><patternFill patternType="none"/></fill>'
     '<fill><patternFill patternType="gray125"/></fill></fills><borders count="1"><border/></borders>'
@@ -58,13 +59,9 @@ class XlsxWriter:
     def __init__(self, stream: BinaryIO, columns: "list[SelectedColumn]", neutralise: bool) -> None:
         self._columns = columns
         self._neutralise = neutralise
-        self._rows = 0
         self._package = zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
-        for name, content in PARTS.items():
-            self._package.writestr(name, _HEAD + content)
-        self._sheet: IO[bytes] = self._package.open(SHEET, "w", force_zip64=True)
-        self._sheet.write(f'{_HEAD}<worksheet xmlns="{_MAIN}"><sheetData>'.encode())
-        self._write_rows([self._cells(column.name, String(), pa.array([column.name])) for column in columns])
+        self._write_parts(PARTS)
+        self._begin_sheet(SHEET)
 
     def __enter__(self) -> Self:
         return self
@@ -72,8 +69,7 @@ class XlsxWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._sheet.write(b"</sheetData></worksheet>")
-        self._sheet.close()
+        self._end_sheet()
         self._package.close()
 
     def write(self, rows: pa.Table) -> None:
@@ -85,6 +81,20 @@ class XlsxWriter:
         check_size(self._rows + rows.num_rows - 1, len(self._columns))
         cells = zip(self._columns, rows.columns, strict=True)
         self._write_rows([self._column(column, texts.combine_chunks()) for column, texts in cells])
+
+    def _write_parts(self, parts: Mapping[str, str]) -> None:
+        for name, content in parts.items():
+            self._package.writestr(name, _HEAD + content)
+
+    def _begin_sheet(self, name: str) -> None:
+        self._rows = 0
+        self._sheet: IO[bytes] = self._package.open(name, "w", force_zip64=True)
+        self._sheet.write(f'{_HEAD}<worksheet xmlns="{MAIN}"><sheetData>'.encode())
+        self._write_rows([self._cells(column.name, String(), pa.array([column.name])) for column in self._columns])
+
+    def _end_sheet(self) -> None:
+        self._sheet.write(b"</sheetData></worksheet>")
+        self._sheet.close()
 
     def _column(self, column: "SelectedColumn", texts: pa.Array) -> pa.Array:
         if self._neutralise and column.is_text:

@@ -74,7 +74,7 @@ texts = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     text=texts,
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "cp1252", "gb18030"]),
@@ -126,7 +126,7 @@ def test_a_text_with_a_few_broken_bytes_in_parts(mark: bytes):
         goes_on(again, batch.start, batches[index:])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     lines=st.lists(
         st.sampled_from(['{"a": 1}', '{"a": "x", "b": [1]}', "", "no", '{"é": null}', f'{{"a": "{90 * "y"}"}}', "[1]"]),
@@ -157,7 +157,7 @@ def test_any_json_lines_in_any_parts(
         goes_on(again, batch.start, whole[index:])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     groups=st.lists(st.integers(0, 40), min_size=1, max_size=8),
     rows=st.integers(1, 30),

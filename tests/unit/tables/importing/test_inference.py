@@ -251,7 +251,7 @@ def _pandas_reads(cell: str) -> bool:
     return True
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @example(["+1"])
 @example(["-0", "1.5"])
 @example(["99999999999999999999999999999.5"])
@@ -266,7 +266,7 @@ def test_what_pandas_reads_as_numbers_is_text_only_where_the_reason_says_what_wo
             assert isinstance(found.type, (types.Text, types.Boolean))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(NUMBERS | st.dates().map(str) | st.datetimes().map(str) | st.none(), min_size=1, max_size=4))
 def test_the_columns_type_takes_every_cell(cells: list[str | None]):
     for database in DATABASES:

@@ -133,7 +133,7 @@ def test_moments_agree_with_python(moments: list[datetime], hours: int):
 EXACT = [types.Integer(), types.BigInteger(), types.Numeric(10, 2), types.Numeric(), types.Float(), types.Date()]
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @example(types.Numeric(10, 2), "0.00000199999339154545265353588171057943891")  # more digits than a decimal of Arrow's
 @given(
     st.sampled_from(EXACT),
