@@ -115,6 +115,25 @@ def test_a_small_file_is_put_into_the_form_that_is_open(served: Served, page: An
     assert job.context["file_key"].endswith("/notes.csv")
 
 
+def test_without_javascript_a_file_goes_up_by_a_form_and_becomes_a_job(served: Served, page: Any, tmp_path: Path):
+    file = tmp_path / "prices.csv"
+    file.write_text("code,name\nA,b\n")
+    state = page.context.storage_state()
+    plain = page.context.browser.new_context(java_script_enabled=False, storage_state=state).new_page()
+    plain.goto(f"{served.url}/new")
+    plain.get_by_role("link", name="table-import", exact=True).click()
+
+    plain.get_by_label("File", exact=True).set_input_files(file)
+    plain.get_by_role("button", name="Upload").click()
+    plain.get_by_label("Table").fill("shelf")
+    plain.get_by_role("button", name="Create the job").click()
+
+    plain.wait_for_url("**/jobs/batch_*")
+    (job,) = _jobs(served)
+    with served.workspace.files.open(job.context["file_key"]) as stored:
+        assert stored.read() == file.read_bytes()
+
+
 def _jobs(served: Served) -> list[Any]:
     answer = served.by("root").get("/admin/batch-jobs").json()
     return [served.workspace.service.get(job["id"]) for job in answer["batch_jobs"]]
