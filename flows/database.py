@@ -16,7 +16,7 @@ from batch_jobs.strategies.sdk.transient import is_transient, pauses
 
 #: The revision this version of the program works with; a test holds it against the migrations. They are numbered, so
 #: that a program finds one to be newer which it does not know.
-HEAD = "0009"
+HEAD = "0010"
 VERSION_TABLE = "batch_job_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: How often something is tried whose connection is lost: those of a pool may all be.

@@ -34,6 +34,7 @@ from batch_jobs.strategies.sdk.registry import Registry, load_strategies
 from batch_jobs.strategies.sdk.sessions import NAME, Session, end_sessions_before, make_attempt_engine
 
 if TYPE_CHECKING:
+    from batch_jobs.flows.access.ended_sessions import EndedSessions
     from batch_jobs.flows.access.keys import ApiKeyStore
     from batch_jobs.flows.access.resumable import ResumableUploads
     from batch_jobs.flows.access.uploads import UploadStore
@@ -171,6 +172,13 @@ class Workspace:
         from batch_jobs.flows.access.keys import ApiKeyStore
 
         return ApiKeyStore(self.jobs)
+
+    @cached_property
+    def ended_sessions(self) -> "EndedSessions":
+        """The sessions of the page that were signed out."""
+        from batch_jobs.flows.access.ended_sessions import EndedSessions
+
+        return EndedSessions(self.jobs)
 
     @cached_property
     def uploads(self) -> "UploadStore":

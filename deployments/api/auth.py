@@ -146,8 +146,11 @@ class Authentication:
         self._limit = RateLimit(rate)
 
     def owner(self) -> Caller | None:
-        """Whoever works at this machine, as long as no key is set anywhere; the API itself has no use for it."""
-        if self._given or self._store.any():
+        """Whoever works at this machine, as long as no key is set anywhere; the API itself has no use for it.
+
+        A key that was revoked counts: to revoke the last one closes the page, and does not open it to everybody.
+        """
+        if self._given or self._store.any_ever():
             return None
         return Caller(OWNER, login_name(), Role.ADMIN, None)
 

@@ -292,9 +292,13 @@ def error_response(
     status: int, kind: str, message: str, code: str | None = None, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """An error in Medusa's shape."""
-    shown = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
-    body: dict[str, Any] = {"type": kind, "message": shown, **({"code": code} if code else {})}
+    body: dict[str, Any] = {"type": kind, "message": shortened(message), **({"code": code} if code else {})}
     return JSONResponse(body, status, headers)
+
+
+def shortened(message: str) -> str:
+    """A message that is not longer than one may be."""
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
 
 
 def add_error_handlers(app: FastAPI, compat: bool) -> None:

@@ -1,21 +1,25 @@
 """Errors as pages: the statuses and sentences of the API, in a frame that leads on."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from batch_jobs.deployments.api.errors import STATUSES, NotLoggedIn, explain
+from batch_jobs.deployments.api.errors import STATUSES, NotLoggedIn, TooManyRequests, TooManyStreams, explain, shortened
 from batch_jobs.deployments.web.rendering import fragment, page
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+SAFE = ("GET", "HEAD")
+NO_SUCH_PAGE = "There is no such page."
+UNREAD = "This form cannot be read. Open the page again; nothing was changed."
 
 
 def add_error_pages(app: FastAPI) -> None:
@@ -31,13 +35,14 @@ def is_fragment(request: Request) -> bool:
     return request.headers.get("hx-request") == "true"
 
 
-def show_message(request: Request, status: int, message: str) -> Response:
+def show_message(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """A sentence about what went wrong, as a page or in the page that is open."""
-    if not is_fragment(request):
-        return page(request, "error.html", {"message": message}, status)
-    made = fragment(request, "error.html", "message", {"message": message}, status)
-    made.headers["hx-retarget"] = "#message"
-    made.headers["hx-reswap"] = "innerHTML show:top"
+    if is_fragment(request):
+        made = fragment(request, "error.html", "message", {"message": message}, status)
+        made.headers.update({"hx-retarget": "#message", "hx-reswap": "innerHTML show:top"})
+    else:
+        made = page(request, "error.html", {"message": message}, status)
+    made.headers.update(headers or {})
     return made
 
 
@@ -45,18 +50,29 @@ async def _show(request: Request, error: Exception) -> Response:
     if isinstance(error, NotLoggedIn):
         return _to_sign_in(request)
     if isinstance(error, HTTPException):
-        return show_message(request, error.status_code, f"{error.detail}.".replace("..", "."))
-    if isinstance(error, RequestValidationError):
-        return show_message(request, 404, "There is no such page.")
+        return show_message(request, error.status_code, f"{error.detail}.".replace("..", "."), error.headers)
+    if isinstance(error, RequestValidationError | UnicodeError):
+        is_asked = request.method in SAFE
+        return show_message(request, *((404, NO_SUCH_PAGE) if is_asked else (400, UNREAD)))
     status, message = explain(error, request.state.request_id)
-    return show_message(request, status.status, message)
+    later = {"retry-after": str(error.seconds)} if isinstance(error, TooManyRequests | TooManyStreams) else {}
+    return show_message(request, status.status, shortened(message), later)
 
 
 def _to_sign_in(request: Request) -> Response:
-    if not is_fragment(request):
-        return RedirectResponse(_sign_in_before(request.url.path), 303)
-    shown = urlsplit(request.headers.get("hx-current-url", "")).path
-    return Response(status_code=401, headers={"hx-redirect": _sign_in_before(shown)})
+    """To the form, and after it back to the page that is shown; what was to be changed is not tried again."""
+    if is_fragment(request):
+        return Response(status_code=401, headers={"hx-redirect": _sign_in_before(_shown(request, "hx-current-url"))})
+    if request.method not in SAFE:
+        return RedirectResponse(_sign_in_before(_shown(request, "referer")), 303)
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(_sign_in_before(f"{request.url.path}{query}"), 303)
+
+
+def _shown(request: Request, header: str) -> str:
+    """The path of the page that a browser says it shows; where that leads is looked at when it is gone to."""
+    host, _, path = request.headers.get(header, "").partition("://")[2].partition("/")
+    return f"/{path}" if host == request.headers.get("host") else "/"
 
 
 def _sign_in_before(path: str) -> str:

@@ -7,11 +7,13 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, params
 from starlette.concurrency import run_in_threadpool
 
-from batch_jobs.deployments.api.auth import Caller, Right
-from batch_jobs.deployments.api.errors import NotLoggedIn, NotPermitted
+from batch_jobs.deployments.api.auth import Authentication, Caller, Right
+from batch_jobs.deployments.api.errors import NotPermitted
+from batch_jobs.deployments.web.errors import SAFE
 from batch_jobs.deployments.web.sessions import Session, Sessions
 
-SAFE = ("GET", "HEAD")
+#: What ``Sec-Fetch-Site`` says of requests that no page of ours asks for.
+ELSEWHERE = ("cross-site", "same-site")
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf"
 #: Forms that carry it are small; what is large comes with the header.
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -30,10 +32,12 @@ def visits(right: Right) -> params.Depends:
     """A view's ``dependencies``: there has to be a session whose key has a right, and a change has to be our page's."""
 
     async def check(request: Request) -> None:
+        check_asked_here(request)
         sessions: Sessions = request.app.state.sessions
         session = await run_in_threadpool(sessions.of, request)
         if session is None:
-            raise NotLoggedIn
+            authentication: Authentication = request.app.state.api.authentication
+            authentication.refuse(request.client.host if request.client else "unknown")
         if request.method not in SAFE:
             check_origin(request)
             await _check_token(request, session)
@@ -44,18 +48,42 @@ def visits(right: Right) -> params.Depends:
     return depends
 
 
+def check_asked_here(request: Request) -> None:
+    """Refuse what a page of another origin asks for, but for a link that somebody follows: that is theirs to do.
+
+    It could not read the answer, but count it, show it in a frame, or take up streams; and for a browser another port
+    of this machine is the same site, which our cookie is sent to.
+
+    Raises:
+        ForeignPage: it is such a one.
+    """
+    headers = request.headers
+    is_link = (
+        request.method in SAFE
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest") == "document"
+    )
+    if headers.get("sec-fetch-site") in ELSEWHERE and not is_link:
+        raise ForeignPage
+
+
 def check_origin(request: Request) -> None:
     """Refuse a change that a page of another origin asks for.
 
     Raises:
         ForeignPage: it is such a one.
     """
-    asked_by = request.headers.get("sec-fetch-site")
+    if request.headers.get("sec-fetch-site") in ELSEWHERE:
+        raise ForeignPage
     origin = request.headers.get("origin")
-    if asked_by is not None and asked_by not in ("same-origin", "none"):
+    if origin is not None and origin.partition("://")[2] not in _own_hosts(request):
         raise ForeignPage
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise ForeignPage
+
+
+def _own_hosts(request: Request) -> set[str]:
+    """What a page of ours has after the ``://``; a proxy may pass on another ``Host`` than it is called by."""
+    public: str = request.app.state.api.settings.api_public_url
+    return {request.headers.get("host", ""), urlsplit(public).netloc} - {""}
 
 
 def check_repeated(shown: str, session: Session) -> None:
@@ -64,6 +92,7 @@ def check_repeated(shown: str, session: Session) -> None:
     Raises:
         ForeignPage: it does not.
     """
+    # a form may name an encoding of its own, by which half characters come in
     if not hmac.compare_digest(shown.encode(errors="replace"), session.csrf.encode()):
         raise ForeignPage
 
@@ -74,8 +103,7 @@ async def _check_token(request: Request, session: Session) -> None:
     shown = request.headers.get(CSRF_HEADER, "")
     if not shown and request.headers.get("content-type", "").partition(";")[0] in FORMS:
         shown = str((await request.form()).get(CSRF_FIELD, ""))
-    if not hmac.compare_digest(shown.encode(), session.csrf.encode()):
-        raise ForeignPage
+    check_repeated(shown, session)
 
 
 async def _session_of(request: Request) -> Session:

@@ -29,6 +29,10 @@ class Language:
     words: Translations
     locale: Locale
 
+    def said(self, text: str) -> str:
+        """What Python says, in this language where its catalogue has it; unlike ``_`` it takes any text as it is."""
+        return self.words.gettext(text) if text else ""
+
     def number(self, value: float) -> str:
         """A number as it is written there."""
         return format_decimal(value, locale=self.locale)

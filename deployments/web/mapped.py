@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from batch_jobs.deployments.web.forms import Submitted
-from batch_jobs.strategies.sdk.sample import FileColumn, FileSample
+from batch_jobs.strategies.sdk.sample import FileColumn
 
 #: How the fields of this view are named, before the column: of the file, or of the table for a default.
 GOES_TO, TYPE, DEFAULT = "to:", "type:", "default:"
@@ -81,10 +81,14 @@ class Mapped:
             given = {name.removeprefix(beginning): _last(form, name) for name in names if name.startswith(beginning)}
             if is_there and given:
                 found[field] = _merged(found.get(field) or {}, given)
+        left_out = {name for name, to in (found.get("columns") or {}).items() if to is None}
+        formats = found.get("date_format")
+        if isinstance(formats, dict) and left_out & set(formats):
+            found["date_format"] = {name: text for name, text in formats.items() if name not in left_out}
         return {name: value for name, value in found.items() if value != {}}
 
 
-def chosen(sample: FileSample, context: Mapping[str, Any], column: FileColumn) -> str:
+def chosen(context: Mapping[str, Any], column: FileColumn) -> str:
     """What is chosen for a column of the file: a column of the table, nothing of its own, or to be left out."""
     columns = context.get("columns") or {}
     if column.name not in columns:

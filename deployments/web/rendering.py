@@ -24,6 +24,13 @@ CONTENT_SECURITY_POLICY = (
     " manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "referrer-policy": REFERRER_POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "vary": "cookie, accept-language, hx-request",
+}
+
 
 @cache
 def environment(code: str) -> Environment:
@@ -39,6 +46,7 @@ def environment(code: str) -> Environment:
     spoken = language(code)
     made.install_gettext_translations(spoken.words, newstyle=True)  # type: ignore[attr-defined]
     made.filters |= {
+        "said": spoken.said,
         "number": spoken.number,
         "percent": spoken.percent,
         "time": spoken.time,
@@ -112,6 +120,4 @@ def _common(request: Request, made: Environment) -> Mapping[str, Any]:
 
 
 def _response(text: str, status: int) -> HTMLResponse:
-    return HTMLResponse(
-        text, status, {"content-security-policy": CONTENT_SECURITY_POLICY, "referrer-policy": REFERRER_POLICY}
-    )
+    return HTMLResponse(text, status, HEADERS)

@@ -1,6 +1,5 @@
 """Who is signed in: a cookie that names a key, never the key itself, and only as long as that key works."""
 
-import ipaddress
 import secrets
 from dataclasses import dataclass
 
@@ -10,20 +9,20 @@ from starlette.responses import Response
 
 from batch_jobs.deployments.api.auth import OWNER, Caller
 from batch_jobs.deployments.api.dependencies import Api
-from batch_jobs.deployments.api.links import HOST
 from batch_jobs.deployments.log import add_facts
+from batch_jobs.deployments.web.owner import sits_at_this_machine
 
-COOKIE = "batch_jobs_session"
-#: What a proxy in between says; one who came through it does not sit at this machine.
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+#: A browser takes a cookie of this name from the site itself over TLS only, not from another host of its domain.
+OF_HOST = "__Host-"
 
 
 @dataclass(frozen=True)
 class Session:
-    """A signed-in browser: the caller, and the secret that its forms have to repeat."""
+    """A signed-in browser: the caller, the secret that its forms have to repeat, and what it is ended by."""
 
     caller: Caller
     csrf: str
+    id: str
 
     @property
     def is_owner(self) -> bool:
@@ -40,7 +39,10 @@ class Sessions:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._ended = api.workspace.ended_sessions
         self._tokens = URLSafeTimedSerializer(api.workspace.seal.key("sessions"), salt="session")
+        # ports of one host share their cookies: two installations there must not sign each other's visitors out
+        self._name = f"batch_jobs_session_{api.workspace.seal.key('name of the session cookie').hex()[:8]}"
 
     def of(self, request: Request) -> Session | None:
         """The session of a request, ``None`` where there is none that still holds.
@@ -48,24 +50,25 @@ class Sessions:
         Raises:
             TooManyRequests: its key came too often.
         """
-        named = self._named(request.cookies.get(COOKIE, ""))
+        named = self._named(request)
         if named is None:
             return None
-        key_id, csrf = named
+        key_id, csrf, session_id = named
         if key_id == OWNER and not self.may_be_owner(request):
             return None
         caller = self._api.authentication.visitor(key_id)
-        if caller is None:
+        if caller is None or self._ended.has(session_id):
             return None
         add_facts(holder=caller.name, key=caller.key_id, by="session")
-        return Session(caller, csrf)
+        return Session(caller, csrf, session_id)
 
     def begin(self, response: Response, request: Request, caller: Caller) -> Session:
         """Sign a browser in, for as long as the setting says; a session of before is none any more."""
-        session = Session(caller, secrets.token_urlsafe(18))
+        self._end_before(request)
+        session = Session(caller, secrets.token_urlsafe(18), secrets.token_urlsafe(18))
         response.set_cookie(
-            COOKIE,
-            self._tokens.dumps([caller.key_id, session.csrf]),
+            self._cookie(request),
+            self._tokens.dumps([caller.key_id, session.csrf, session.id]),
             max_age=self._api.settings.session_seconds,
             path="/",
             secure=self._is_secure(request),
@@ -74,36 +77,32 @@ class Sessions:
         )
         return session
 
-    def end(self, response: Response) -> None:
-        """Sign a browser out."""
-        response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    def end(self, response: Response, request: Request) -> None:
+        """Sign a browser out; who has its cookie has nothing any more."""
+        self._end_before(request)
+        response.delete_cookie(
+            self._cookie(request), path="/", secure=self._is_secure(request), httponly=True, samesite="strict"
+        )
 
     def may_be_owner(self, request: Request) -> bool:
-        """Whether a request comes from this machine itself, to an API that only this machine reaches.
+        """Whether a request comes from the one who works at this machine, to an API that only this machine reaches."""
+        return sits_at_this_machine(request, self._api.settings)
 
-        Its ``Host`` has to say so too: a page elsewhere may give its own name this machine's address.
-        """
-        host = HOST.fullmatch(request.headers.get("host", ""))
-        here = (
-            self._api.settings.api_host,
-            request.client.host if request.client else "",
-            host[1].strip("[]") if host else "",
-        )
-        return all(map(_is_loopback, here)) and not any(name in request.headers for name in FORWARDED)
+    def _end_before(self, request: Request) -> None:
+        named = self._named(request)
+        if named is not None:
+            self._ended.add(named[2], self._api.settings.session_seconds)
 
-    def _named(self, cookie: str) -> tuple[str, str] | None:
+    def _named(self, request: Request) -> tuple[str, str, str] | None:
+        cookie = request.cookies.get(self._cookie(request), "")
         try:
-            key_id, csrf = self._tokens.loads(cookie, max_age=self._api.settings.session_seconds)
+            key_id, csrf, session_id = self._tokens.loads(cookie, max_age=self._api.settings.session_seconds)
         except (BadData, ValueError, TypeError):
             return None
-        return str(key_id), str(csrf)
+        return str(key_id), str(csrf), str(session_id)
+
+    def _cookie(self, request: Request) -> str:
+        return f"{OF_HOST if self._is_secure(request) else ''}{self._name}"
 
     def _is_secure(self, request: Request) -> bool:
         return request.url.scheme == "https" or self._api.settings.api_public_url.startswith("https:")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.split("%")[0]).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

@@ -32,8 +32,9 @@ ROUTERS = tuple(
 )
 
 
-def _beginning(path: str) -> str:
-    return path.split("/", 2)[1]
+def _beginning(path: str) -> str | None:
+    """What a path begins with; ``None`` for what is no path, as the ``*`` of OPTIONS or the address of a CONNECT."""
+    return path.split("/", 2)[1] if path.startswith("/") else None
 
 
 #: How the paths of views begin; none of the API's does.

@@ -125,6 +125,11 @@ class ApiKeyStore:
         with self._engine.connect() as connection:
             return connection.execute(select(1).where(table.c.revoked_at.is_(None)).limit(1)).first() is not None
 
+    def any_ever(self) -> bool:
+        """Whether there is a key, or was one that is revoked by now."""
+        with self._engine.connect() as connection:
+            return connection.execute(select(1).select_from(table).limit(1)).first() is not None
+
     def revoke(self, id_or_name: str) -> list[ApiKey]:
         """Make a key useless, or all of a name; returns them. One that was revoked before stays as it is.
 

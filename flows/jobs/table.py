@@ -167,6 +167,14 @@ batch_job_api_key = Table(
     Column("last_used_at", UtcDateTime),
 )
 
+#: Of the page's sessions those that were signed out; ``until`` is when the cookie expires by itself.
+batch_job_ended_session = Table(
+    "batch_job_ended_session",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("until", UtcDateTime, nullable=False),
+)
+
 batch_job_upload = Table(
     "batch_job_upload",
     metadata,

@@ -36,9 +36,11 @@ SHOWN_UPLOADS, SEARCHED_UPLOADS = 50, 1000
 router = APIRouter(prefix="/new")
 
 
-def after_file(batch_type: str, keys: Sequence[str]) -> str:
+def after_file(strategy: BatchJobStrategy, keys: Sequence[str]) -> str:
     """Where it goes on when a type's file is there; without keys they follow at the end of the address."""
-    return f"/new/{quote(batch_type, safe='')}?{urlencode([('file_key', key) for key in keys])}"
+    has_columns = type(strategy).sample is not BatchJobStrategy.sample
+    step = f"{quote(strategy.batch_type, safe='')}{'/map' if has_columns else ''}"
+    return f"/new/{step}?{urlencode([('file_key', key) for key in keys])}"
 
 
 @router.get("", dependencies=[visits(Right.CHANGE)])
@@ -52,7 +54,7 @@ def choose(request: Request, api: CurrentApi, visitor: CurrentVisitor) -> Respon
 @router.get("/{batch_type}/template", dependencies=[visits(Right.CHANGE)])
 def template(batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
     """A sample input that works as it is, as a file."""
-    sample = _template(_strategy(api, visitor, batch_type))
+    sample = _template(strategy_of(api, visitor, batch_type))
     if not sample:
         raise NothingThere(f"{batch_type} reads no file, so it has no template")
     ending = "jsonl" if sample.startswith("{") else "csv"
@@ -63,19 +65,20 @@ def template(batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Respo
 @router.get("/{batch_type}/tables", dependencies=[visits(Right.CHANGE)])
 def tables(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
     """Names of tables to choose from, put into a form that is open already: a large database takes its time."""
-    _strategy(api, visitor, batch_type)
+    strategy_of(api, visitor, batch_type)
     names: list[str] = []
     with suppress(DBAPIError):  # a table can be named without
         names = usable_tables(api.workspace.target, api.workspace.access.of_key(visitor.tables))
     return fragment(request, "new_job.html", "tables", {"names": names})
 
 
-@router.get("/{batch_type}/file", dependencies=[visits(Right.CHANGE), visits(Right.FILES)])
+@router.get("/{batch_type}/file", dependencies=[visits(Right.CHANGE)])
 def choose_file(
     request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor, find: str = ""
 ) -> Response:
     """The file that a job reads: a new one, or one that was uploaded before."""
-    strategy = _strategy(api, visitor, batch_type)
+    visitor.require(Right.FILES)
+    strategy = strategy_of(api, visitor, batch_type)
     values = {
         "strategy": strategy,
         "has_template": bool(_template(strategy)),
@@ -93,8 +96,8 @@ def choose_file(
 @router.get("/{batch_type}", dependencies=[visits(Right.CHANGE)])
 def settings(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
     """The form; what reads a file begins with that, unless the query has settings or a job to take them from."""
-    strategy = _strategy(api, visitor, batch_type)
-    form = _form(api, visitor, strategy)
+    strategy = strategy_of(api, visitor, batch_type)
+    form = form_of(api, visitor, strategy)
     if form.context.naming(Names.FILE) and not request.query_params and visitor.may(Right.FILES):
         return RedirectResponse(f"/new/{quote(batch_type, safe='')}/file", 303)
     from_id = request.query_params.get("from", "")
@@ -108,12 +111,13 @@ def settings(request: Request, batch_type: str, api: CurrentApi, visitor: Curren
 async def create(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
     """Make the job, or show the form again with what is wrong, each at its field."""
     data = await request.form()
-    return await run_in_threadpool(_create, request, batch_type, api, visitor, data)
+    return await run_in_threadpool(create_from, request, batch_type, api, visitor, data)
 
 
-def _create(request: Request, batch_type: str, api: Api, visitor: Caller, data: FormData) -> Response:
-    strategy = _strategy(api, visitor, batch_type)
-    form = _form(api, visitor, strategy)
+def create_from(request: Request, batch_type: str, api: Api, visitor: Caller, data: FormData) -> Response:
+    """The job of a form that was sent, or the form with what is wrong."""
+    strategy = strategy_of(api, visitor, batch_type)
+    form = form_of(api, visitor, strategy)
     wanted = form.take_form(data)
     if wanted is None:
         return _shown(request, api, visitor, strategy, form, 422)
@@ -125,23 +129,33 @@ def _create(request: Request, batch_type: str, api: Api, visitor: Caller, data: 
         status, message = explain(error, request.state.request_id)
         form.take_refusal(error, message)
         if isinstance(error, IdempotencyKeyTaken):
-            form.key = _new_key()
+            form.key = new_key()
         return _shown(request, api, visitor, strategy, form, status.status)
     return RedirectResponse(f"/jobs/{job.id}", 303)
 
 
-def _strategy(api: Api, visitor: Caller, batch_type: str) -> BatchJobStrategy:
+def strategy_of(api: Api, visitor: Caller, batch_type: str) -> BatchJobStrategy:
     """The strategy of a type that the visitor may create; others there are none, in the same words."""
     if not visitor.may_type(batch_type):
         raise StrategyUnknown(batch_type, [], 0)
     return api.strategies.get(batch_type)
 
 
-def _form(api: Api, visitor: Caller, strategy: BatchJobStrategy) -> NewJobForm:
+def settings_from(request: Request, batch_type: str, api: Api, visitor: Caller, data: FormData) -> Response:
+    """The form with what was sent, to be gone on with."""
+    strategy = strategy_of(api, visitor, batch_type)
+    form = form_of(api, visitor, strategy)
+    form.take_form(data)
+    form.errors, form.own_errors = {}, {}
+    return _shown(request, api, visitor, strategy, form)
+
+
+def form_of(api: Api, visitor: Caller, strategy: BatchJobStrategy) -> NewJobForm:
+    """The form of a type, with what the visitor may ask for."""
     context = ContextForm(strategy.Context, may_query=True)
     if context.naming(Names.QUERY) and not _may_query(api, visitor):
         context = ContextForm(strategy.Context)
-    return NewJobForm(strategy, context, _new_key())
+    return NewJobForm(strategy, context, new_key())
 
 
 def _may_query(api: Api, visitor: Caller) -> bool:
@@ -180,5 +194,6 @@ def _template(strategy: BatchJobStrategy) -> str:
     return strategy.build_template()
 
 
-def _new_key() -> str:
+def new_key() -> str:
+    """By which sending a form twice makes one job."""
     return secrets.token_urlsafe(18)

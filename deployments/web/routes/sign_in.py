@@ -4,9 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
 
+from batch_jobs.deployments.api.auth import Right
 from batch_jobs.deployments.api.errors import NotLoggedIn
-from batch_jobs.deployments.web.guard import check_origin
+from batch_jobs.deployments.web.guard import check_origin, visits
 from batch_jobs.deployments.web.languages import COOKIE as LANGUAGE_COOKIE
 from batch_jobs.deployments.web.languages import LANGUAGES
 from batch_jobs.deployments.web.rendering import page
@@ -21,6 +23,8 @@ router = APIRouter()
 def form(request: Request, next: str = "/") -> Response:
     """The form for a key; whoever sits at a machine without one goes on at once."""
     sessions: Sessions = request.app.state.sessions
+    if request.headers.get("sec-fetch-site") == "cross-site":  # the cookie comes with what our own page asks for only
+        return page(request, "going_on.html", {"next": _ours(next)})
     if sessions.of(request) is not None:
         return RedirectResponse(_ours(next), 303)
     owner = request.app.state.api.authentication.owner()
@@ -38,20 +42,19 @@ async def sign_in(request: Request, key: Annotated[str, Form()] = "", next: Anno
     authentication = request.app.state.api.authentication
     address = request.client.host if request.client else "unknown"
     try:
-        caller = await authentication.caller(key.strip(), address)
+        caller = await authentication.caller(_sent(key), address)
     except NotLoggedIn:
         return page(request, "sign_in.html", {"next": _ours(next), "refused": True, "needs_key": False}, 401)
     response = RedirectResponse(_ours(next), 303)
-    request.app.state.sessions.begin(response, request, caller)
+    await run_in_threadpool(request.app.state.sessions.begin, response, request, caller)
     return response
 
 
-@router.post("/sign-out")
+@router.post("/sign-out", dependencies=[visits(Right.READ)])
 def sign_out(request: Request) -> Response:
     """End the session."""
-    check_origin(request)
     response = RedirectResponse("/sign-in", 303)
-    request.app.state.sessions.end(response)
+    request.app.state.sessions.end(response, request)
     return response
 
 
@@ -65,6 +68,11 @@ def choose_language(
     if code in LANGUAGES:
         response.set_cookie(LANGUAGE_COOKIE, code, max_age=YEAR, path="/", httponly=True, samesite="lax")
     return response
+
+
+def _sent(key: str) -> str:
+    """A key as it was typed or pasted; what holds anything that no key has is none."""
+    return key.strip() if key.isascii() else ""
 
 
 def _ours(path: str) -> str:

@@ -15,7 +15,7 @@ from batch_jobs.deployments.api.form_uploads import receive_files
 from batch_jobs.deployments.api.schemas import Body, Text
 from batch_jobs.deployments.log import add_facts
 from batch_jobs.deployments.web.guard import CSRF_FIELD, CurrentSession, CurrentVisitor, check_repeated, visits
-from batch_jobs.deployments.web.routes.new import after_file
+from batch_jobs.deployments.web.routes.new import after_file, strategy_of
 
 router = APIRouter(prefix="/uploads")
 
@@ -69,4 +69,5 @@ async def upload(request: Request, api: CurrentApi, visitor: CurrentVisitor, ses
 
     keys = await receive_files(request, api, visitor.name, (CSRF_FIELD, "type"), check)
     add_facts(action="upload", files=keys)
-    return RedirectResponse(after_file(named.get("type", ""), keys), 303)
+    strategy = await run_in_threadpool(strategy_of, api, visitor, named.get("type", ""))
+    return RedirectResponse(after_file(strategy, keys), 303)
