@@ -111,10 +111,10 @@ def test_it_follows_in_two_tabs_keeps_focus_and_place_and_says_changes_of_state_
     workspace: Workspace, visit: Callable[[str], Any]
 ):
     job = running_job(workspace)
-    one, two = visit(f"/jobs/{job.id}"), visit(f"/jobs/{job.id}")
+    two, one = visit(f"/jobs/{job.id}"), visit(f"/jobs/{job.id}")  # the last one has the browser's focus
     one.locator("#stream").wait_for(state="attached")
     one.get_by_role("button", name="Pause").focus()
-    one.mouse.wheel(0, 60)
+    one.evaluate("scrollBy(0, 60)")
     place = one.evaluate("scrollY")
     for rows in (1000, 2000):
         advance(workspace, job, rows)
