@@ -1,6 +1,7 @@
 """What every view asks first: who is there, what they may, and whether a change was asked for by our own page."""
 
 import hmac
+from contextlib import suppress
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -102,6 +103,8 @@ async def _check_token(request: Request, session: Session) -> None:
         return
     shown = request.headers.get(CSRF_HEADER, "")
     if not shown and request.headers.get("content-type", "").partition(";")[0] in FORMS:
+        with suppress(RuntimeError):  # a view with fields of a form has had it read before
+            await request.body()  # it is kept, so that a view that reads no form finds it too
         shown = str((await request.form()).get(CSRF_FIELD, ""))
     check_repeated(shown, session)
 

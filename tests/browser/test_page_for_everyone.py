@@ -23,6 +23,10 @@ Visit = Callable[..., Browsing]
 VIEWS: Mapping[str, str] = {
     "jobs": "/",
     "jobs-none": "/?status=canceled",
+    "new": "/new",
+    "new-file": "/new/table-import/file",
+    "map": "/new/table-import/map?file_key={file}",
+    "new-job": "/new/table-import?file_key={file}",
     "waiting": "/jobs/{waiting}",
     "done": "/jobs/{done}",
     "failed": "/jobs/{failed}",
@@ -52,7 +56,8 @@ MOST_BYTES = 150_000
 
 
 def address_of(path: str, works: Works) -> str:
-    return path.format(waiting=works.waiting.id, done=works.done.id, failed=works.failed.id)
+    file = works.waiting.context["file_key"]
+    return path.format(waiting=works.waiting.id, done=works.done.id, failed=works.failed.id, file=file)
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -103,18 +108,29 @@ def test_a_job_is_found_looked_at_and_confirmed_with_the_keyboard_alone(visit: V
     window.page.get_by_text("completed").first.wait_for()
 
 
-def test_the_core_way_works_without_javascript(visit: Visit, site: Site, works: Works):
-    job = site.until_previewed(site.load(CHANGED, dry_run=True))
+def test_the_core_way_works_without_javascript(visit: Visit, site: Site, tmp_path: Path):
+    file = tmp_path / "goods.csv"
+    file.write_text("code,price\nA-1,1.50\nA-2,cheap\n")
     window = visit(java_script_enabled=False)
     page = window.page
 
-    page.locator(f"a[href='/jobs/{job.id}']").click()
-    page.get_by_role("link", name="Changes").first.click()
-    page.get_by_text("30.5").first.wait_for()
+    page.get_by_role("link", name="New job").first.click()
+    page.get_by_role("link", name="table-import").first.click()
+    page.locator("input[name=files]").set_input_files(file)
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("heading", name="What goes where").wait_for()
+    window.go(f"/new/table-import?{page.url.partition('?')[2]}")
+    page.get_by_label("Table").first.fill("goods")
+    page.get_by_role("button", name="Create the job").click()
+    page.get_by_role("button", name="Confirm").wait_for()  # the page comes again by itself
+    page.get_by_role("link", name="Changes", exact=True).click()
+    page.get_by_text("A-1").first.wait_for()
     page.go_back()
     page.get_by_role("button", name="Confirm").click()
-    page.locator(".status.completed").first.wait_for()  # the page comes again by itself
-    assert site.served.get(job).status is Status.COMPLETED
+    page.locator(".status.completed").first.wait_for()
+    job = site.served.get(site.served.workspace.service.list()[0])
+    assert (job.status, job.created_by, job.result.created) == (Status.COMPLETED, "mara", 2)
+
     page.get_by_role("button", name="Deutsch").click()
     page.get_by_role("heading", name="Ergebnis").wait_for()
     page.get_by_role("button", name="Abmelden").click()

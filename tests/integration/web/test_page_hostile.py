@@ -59,8 +59,9 @@ def test_a_change_is_made_by_our_own_forms_alone(shared: Served, route: Route):
     job_id = job_for(shared, path)
     address, here = filled(path, job_id), {"origin": shared.url, "sec-fetch-site": "same-origin"}
     before = shared.workspace.service.get(job_id).status
-    mine, none = {"csrf": alice.csrf}, {"x": "y"}
-    files = {"files": [("files", ("a.csv", b"x"))]} if path == "/uploads/file" else {}
+    mine, none, files = {"csrf": alice.csrf}, {"x": "y"}, {}
+    if path == "/uploads/file":
+        none, files = {}, {"files": [("files", ("a.csv", b"x"))]}
 
     for data, headers in (
         (none, {}),
@@ -430,6 +431,22 @@ def test_what_is_sent_is_refused_as_it_is_and_is_no_markup(shared: Served, route
             assert answer.status_code < 500, (value, answer.text)
             assert is_harmless(answer.text), value
             assert not any("alert(1)<" in header for header in answer.headers.values())
+
+
+def test_what_is_wrong_with_a_field_is_said_as_text(shared: Served):
+    """It is looked up in the catalogue, and has words of the visitor's in it."""
+    root = visiting(shared, "root")
+    form = root.get("/new/table-import?file_key=").text
+    names = {*re.findall(r'name="(context\.[^"]+)"', form)}
+    for value in (
+        "<script>alert(1)</script>",
+        "100 % of %(x)s <img src=x onerror=alert(1)>",
+        '{"<script>alert": "%s"}',
+    ):
+        for sent in ({name: value} for name in names):
+            answer = root.post("/new/table-import", sent)
+            assert answer.status_code in (303, 422), (sent, answer.text)
+            assert is_harmless(answer.text), sent
 
 
 def test_a_language_that_is_none_is_not_spoken(shared: Served):
