@@ -21,11 +21,14 @@ from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.sample import FileSample
 from batch_jobs.strategies.tables.importing.matching import propose
 
-#: What is drawn beside the sample, as it changes what is read; the order is that of the page.
-READING = (
-    "table", "mode", "key", "sheet", "header", "skip_rows", "skip_footer", "delimiter", "encoding", "decimal",
-    "thousands", "date_format", "time_zone", "null_values", "empty", "comment", "layout", "currency",
-)  # fmt: skip
+#: What is drawn beside the sample, as it changes what is read: where the rows go, and how the file is read.
+DRAWN = {
+    "destination": ("table", "mode", "key"),
+    "often": ("sheet", "decimal", "thousands", "date_format", "layout", "currency"),
+    "rarely": (
+        "header", "skip_rows", "skip_footer", "delimiter", "encoding", "time_zone", "null_values", "empty", "comment",
+    ),
+}  # fmt: skip
 #: Those of workbooks only, and of text only.
 OF_SHEETS, OF_TEXT = ("sheet",), ("delimiter", "encoding", "comment")
 #: For which table columns were proposed.
@@ -84,14 +87,17 @@ def _values(
     sample: FileSample | None,
     before: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
+    by_key = {field.key: field for field in form.fields}
+    fields = [by_key[name] for names in DRAWN.values() for name in names if name in by_key and _matters(name, sample)]
     return {
         "type": strategy.batch_type,
         "form": form,
         "entries": form.entries(context),
         "sample": sample,
         "model": Mapped(strategy.Context),
-        "reading": [field for name in READING for field in form.fields if field.key == name and _matters(name, sample)],
-        "drawn": [*(name for name in READING if _matters(name, sample)), *OF_COLUMNS],
+        "options": {part: [field for field in fields if field.key in names] for part, names in DRAWN.items()},
+        "labels": {field.key: field.label for field in form.fields},
+        "drawn": [*(field.key for field in fields), *OF_COLUMNS],
         "context": context,
         "chosen": {column.name: chosen(context, column) for column in sample.columns} if sample else {},
         "names": {"to": GOES_TO, "type": TYPE, "default": DEFAULT, "left_out": LEFT_OUT},
