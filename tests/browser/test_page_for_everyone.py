@@ -211,6 +211,7 @@ def test_a_link_on_another_site_leads_the_owner_of_the_machine_in(browser: Any, 
         window.page.goto(f"data:text/html,<a href='{url}/'>jobs</a>")
         window.page.get_by_role("link", name="jobs").click()
 
-        window.page.get_by_role("heading", name="Jobs").wait_for()
+        window.page.get_by_role("heading", name="Jobs", exact=True).wait_for()
+        window.page.wait_for_url(f"{url}/", wait_until="load")
         assert window.found_by_axe() == []
         window.page.get_by_text("No key is set").wait_for()
