@@ -54,7 +54,9 @@ def updated(path: Path) -> Catalog:
     """A catalogue with all of it and nothing else."""
     with path.open("rb") as file:
         catalog = read_po(file, locale=path.stem)
+    made_at = catalog.creation_date
     catalog.update(template(), no_fuzzy_matching=True)
+    catalog.creation_date = made_at  # nothing is written where nothing is new
     catalog.obsolete.clear()
     catalog.header_comment = "# What the page says; update.py keeps the list of it."
     catalog.last_translator = catalog.language_team = "The prefect-batch-jobs developers"
