@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench soak medusa lock clean
 SHELL := /bin/bash
+# what was compiled once is not compiled again by each of hundreds of processes
+unexport PYTHONDONTWRITEBYTECODE
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3.11 python3; do $$name -c '$(NEW_ENOUGH)' 2>/dev/null && command -v $$name && break; done)
 BIN := .venv/bin

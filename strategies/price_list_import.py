@@ -30,7 +30,8 @@ from batch_jobs.strategies.sdk.rejects import LINE_COLUMN
 from batch_jobs.strategies.shop.exporting.filters import literal
 from batch_jobs.strategies.shop.importing.grouped_import import GroupedImport, GroupedImportContext
 from batch_jobs.strategies.shop.importing.headers import PriceHeader, price_header, refuse_unknown
-from batch_jobs.strategies.shop.importing.planning import Changes, Tally
+from batch_jobs.strategies.shop.importing.planning import Changes, Origin, Tally
+from batch_jobs.strategies.shop.importing.preview import ChangesOfGroups
 from batch_jobs.strategies.shop.importing.shop_log import ShopLog, logged_tables
 from batch_jobs.strategies.shop.importing.work_file import KEY, read_groups
 from batch_jobs.strategies.shop.importing.writing import apply_changes
@@ -173,29 +174,29 @@ class PriceListImport(GroupedImport):
         if not job.plan["_removes_others"]:
             return
         link, money = tables.product_variant_money_amount, tables.money_amount
-        of_list = money.c.price_list_id == job.context.price_list_id
+        is_other, is_unlinked = _of_others(job)
         with self._kept_variants(job, connection):
-            kept = exists().where(KEPT.c.variant_id == link.c.variant_id)
-            is_other = link.c.money_amount_id.in_(select(money.c.id).where(of_list)) & ~kept
-            is_unlinked = of_list & ~exists().where(link.c.money_amount_id == money.c.id)
             if changes_of(connection) is not None:
                 self._remove_logged(job, connection, is_other, is_unlinked)
             connection.execute(delete(link).where(is_other))
             connection.execute(delete(money).where(is_unlinked))
 
+    def preview_finish(self, job: JobRun, changed: ChangesOfGroups) -> None:
+        """Find the prices that would be removed, page by page."""
+        if not job.plan["_removes_others"]:
+            return
+        with job.target.begin() as connection, self._kept_variants(job, connection):
+            for changes in _removals(connection, *_of_others(job), job.chunk_size):
+                job.stop_if_asked()
+                changed.file.add(changed.rows.of(connection, changes))
+
     def _remove_logged(
         self, job: JobRun, connection: Connection, is_other: ColumnElement[bool], is_unlinked: ColumnElement[bool]
     ) -> None:
         """Remove prices page by page, so that what each was is in the log."""
-        link, money = tables.product_variant_money_amount, tables.money_amount
-        linked = select(link.c.money_amount_id, link.c.variant_id).where(is_other)
-        unlinked = select(money.c.id, literal_column("NULL")).where(is_unlinked)
         with logged_tables(job, self.writes) as logged:
-            for ids, variant_ids in chain.from_iterable(
-                _pages(connection, query, job.chunk_size) for query in (linked, unlinked)
-            ):
-                changes, log = Changes(), ShopLog(connection, logged) if logged else None
-                delete_prices(changes, ids, variant_ids)
+            for changes in _removals(connection, is_other, is_unlinked, job.chunk_size):
+                log = ShopLog(connection, logged) if logged else None
                 apply_changes(connection, changes, log)
                 if log:
                     log.record()
@@ -222,6 +223,28 @@ class PriceListImport(GroupedImport):
     def build_template(self) -> str:
         """Prices for the products of product-import's template."""
         return TEMPLATE
+
+
+def _of_others(job: JobRun) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Which links to prices of a list are of variants that are not in ``KEPT``, and which prices have no link."""
+    link, money = tables.product_variant_money_amount, tables.money_amount
+    of_list = money.c.price_list_id == job.context.price_list_id
+    kept = exists().where(KEPT.c.variant_id == link.c.variant_id)
+    is_other = link.c.money_amount_id.in_(select(money.c.id).where(of_list)) & ~kept
+    return is_other, of_list & ~exists().where(link.c.money_amount_id == money.c.id)
+
+
+def _removals(
+    connection: Connection, is_other: ColumnElement[bool], is_unlinked: ColumnElement[bool], size: int
+) -> Iterator[Changes]:
+    """The changes that remove such prices, page by page."""
+    link, money = tables.product_variant_money_amount, tables.money_amount
+    linked = select(link.c.money_amount_id, link.c.variant_id).where(is_other)
+    unlinked = select(money.c.id, literal_column("NULL")).where(is_unlinked)
+    for ids, variant_ids in chain.from_iterable(_pages(connection, query, size) for query in (linked, unlinked)):
+        changes = Changes()
+        delete_prices(changes, ids, Origin(variant_ids, pa.nulls(len(ids), pa.int64())))
+        yield changes
 
 
 def _pages(connection: Connection, query: Select[Any], size: int) -> Iterator[tuple[pa.Array, pa.Array]]:

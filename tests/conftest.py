@@ -22,7 +22,7 @@ settings.register_profile(
 )
 settings.load_profile("unhurried")
 
-# Tests and what they import are compiled once, not in each process of each run, though the environment asks for it.
+# What is compiled is kept, though an environment forbids it: else each process of each run compiles it anew.
 sys.dont_write_bytecode = False
 
 #: Files that take minutes, those that take most of them first.

@@ -82,11 +82,6 @@ class FormField:
         return f"field-{self.key}"
 
     @property
-    def is_first(self) -> bool:
-        """Whether it stands among those that are always shown."""
-        return self.is_required or self.names in (Names.FILE, Names.TABLE, Names.QUERY)
-
-    @property
     def is_secret(self) -> bool:
         """Whether what was entered is never sent back."""
         return self.widget in (Widget.SECRET, Widget.SECRET_LINES)

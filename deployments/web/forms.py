@@ -52,8 +52,13 @@ class ContextForm:
 
     @cached_property
     def first(self) -> list[FormField]:
-        """The fields that are always shown: required ones, files, tables and queries; all where they are few."""
-        return [one for one in self.fields if one.is_first or len(self.fields) <= FEW]
+        """The fields that are always shown: required ones, the file, tables and queries; all where they are few."""
+        if len(self.fields) <= FEW:
+            return self.fields
+        files = self.naming(Names.FILE)[:1]  # the input; others are beside it
+        return [
+            one for one in self.fields if one.is_required or one in files or one.names in (Names.TABLE, Names.QUERY)
+        ]
 
     @cached_property
     def others(self) -> list[FormField]:

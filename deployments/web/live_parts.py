@@ -40,7 +40,7 @@ class LiveParts:
 
     def values(self, shown: ShownJob, code: str) -> dict[str, Any]:
         """What the view's template is given."""
-        own = own_part(self._api.strategies, shown, code) if shown.may_see_files and shown.job.plan else None
+        own = own_part(self._api.strategies, shown, code) if shown.whole_plan else None
         return {"shown": shown, "job": shown.job, "own_part": own}
 
     async def of(self, job: Job, caller: Caller, code: str) -> Parts:

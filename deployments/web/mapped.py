@@ -81,6 +81,10 @@ class Mapped:
             given = {name.removeprefix(beginning): _last(form, name) for name in names if name.startswith(beginning)}
             if is_there and given:
                 found[field] = _merged(found.get(field) or {}, given)
+        left_out = {name for name, to in (found.get("columns") or {}).items() if to is None}
+        formats = found.get("date_format")
+        if isinstance(formats, dict) and left_out & set(formats):
+            found["date_format"] = {name: text for name, text in formats.items() if name not in left_out}
         return {name: value for name, value in found.items() if value != {}}
 
 

@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from batch_jobs.deployments.api.middleware import LARGEST_PART
 from batch_jobs.flows.settings import Settings
@@ -62,6 +64,8 @@ def test_an_upload_that_is_cut_off_goes_on_when_the_file_is_chosen_again(served:
     size, modified = file.stat().st_size, file.stat().st_mtime_ns // 1_000_000
     parts: list[tuple[int, int]] = []  # where each begins, and its bytes
     page.on("requestfinished", lambda request: _note(request, parts))
+    with served.workspace.target.begin() as connection:
+        connection.execute(text("CREATE TABLE shelf (code VARCHAR(20) PRIMARY KEY, name TEXT)"))
     page.goto(f"{served.url}/new/table-import")
     page.route("**/uploads/*", lambda route: _cut_off_at(route, 3 * LARGEST_PART))
 
@@ -77,6 +81,7 @@ def test_an_upload_that_is_cut_off_goes_on_when_the_file_is_chosen_again(served:
 
     assert [begins for begins, _ in parts] == list(range(0, size, LARGEST_PART))
     assert sum(count for _, count in parts) == size
+    page.locator("#tables option[value=shelf]").wait_for(state="attached")
     page.get_by_label("Table").fill("shelf")
     page.get_by_role("button", name="Create the job").click()
     page.wait_for_url("**/jobs/batch_*")
@@ -90,6 +95,13 @@ def test_an_upload_that_is_cut_off_goes_on_when_the_file_is_chosen_again(served:
 def test_a_small_file_is_put_into_the_form_that_is_open(served: Served, page: Any, tmp_path: Path):
     file = tmp_path / "notes.csv"
     file.write_text("note\nhello\n")
+    served.workspace.uploads.add(
+        "alice", [(served.workspace.files.put(BytesIO(b"x"), f"{name}.csv"), 1) for name in "ab"]
+    )
+    page.goto(f"{served.url}/new/noting/file")
+    page.get_by_label("Name").press_sequentially("b.c")
+    page.get_by_role("link", name="a.csv").wait_for(state="detached")
+    assert page.get_by_role("link", name="b.csv").is_visible()
     page.goto(f"{served.url}/new/noting?note=mine")
 
     page.locator("[data-drop] input[type=file]").set_input_files(file)
@@ -101,6 +113,25 @@ def test_a_small_file_is_put_into_the_form_that_is_open(served: Served, page: An
     (job,) = _jobs(served)
     assert job.context["note"] == "mine"
     assert job.context["file_key"].endswith("/notes.csv")
+
+
+def test_without_javascript_a_file_goes_up_by_a_form_and_becomes_a_job(served: Served, page: Any, tmp_path: Path):
+    file = tmp_path / "prices.csv"
+    file.write_text("code,name\nA,b\n")
+    state = page.context.storage_state()
+    plain = page.context.browser.new_context(java_script_enabled=False, storage_state=state).new_page()
+    plain.goto(f"{served.url}/new")
+    plain.get_by_role("link", name="table-import", exact=True).click()
+
+    plain.get_by_label("File", exact=True).set_input_files(file)
+    plain.get_by_role("button", name="Upload").click()
+    plain.get_by_label("Table").fill("shelf")
+    plain.get_by_role("button", name="Create the job").click()
+
+    plain.wait_for_url("**/jobs/batch_*")
+    (job,) = _jobs(served)
+    with served.workspace.files.open(job.context["file_key"]) as stored:
+        assert stored.read() == file.read_bytes()
 
 
 def _jobs(served: Served) -> list[Any]:

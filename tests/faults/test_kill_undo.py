@@ -82,3 +82,23 @@ def test_an_import_that_was_killed_is_undone_as_far_as_it_got_and_does_not_go_on
     assert table(runs) == before
     with pytest.raises(NotUndoable, match="cannot go on"):
         runs.workspace.service.retry(job.id, who="test")
+
+
+@pytest.mark.long
+def test_an_undo_that_is_confirmed_in_part_leaves_that_part_out_whatever_dies(runs: Runs, tmp_path: Path):
+    before = prepare(runs, tmp_path / "goods.csv")
+    job, seconds = runs.timed(new_import(runs, tmp_path / "goods.csv").id)
+    after = table(runs)
+    service = runs.workspace.service
+    undo = runs.finish(service.record("undo", {"job": job.id}, dry_run=True).id)
+    stay = [3, 4, 2_000, 2_001]
+    service.confirm(undo.id, "mara", leave_out={"keys": stay, "lines": [ROWS + 1]})
+    for _ in runs.kills(undo.id, moments(random.Random(1512), seconds), most=KILLS):
+        pass
+
+    done = service.get(undo.id)
+    assert done.status is Status.COMPLETED
+    kept = {row[0]: row for row in after if row[0] in (*stay, ROWS)}
+    assert table(runs) == sorted({**{row[0]: row for row in before}, **kept}.values())
+    assert (done.result.rejected, (done.plan or {})["left_out"]["rows"]) == (5, 5)
+    assert done.result.updated + done.result.removed == ROWS - 5

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "docs/writing-a-strategy.md", "docs/running-jobs.md", "docs/medusa.md", "docs/moving-shops.md"]
-BLOCK = re.compile(r"^```(python|bash)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(python|bash|html)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass

@@ -5,7 +5,7 @@ filter ``said`` of the templates. Strategies of your own are shown as they are w
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -74,9 +74,9 @@ def main() -> None:
         print(f"{path.name}: {sum(not all_of(message.string) for message in catalog if message.id)} to translate")
 
 
-def all_of(string: str | Sequence[str] | None) -> bool:
+def all_of(string: str | tuple[str, ...] | list[str] | None) -> bool:
     """Whether a text, or each form of it, is there."""
-    return bool(string) if isinstance(string, str) else all(string or [""])
+    return all(string) if isinstance(string, tuple | list) else bool(string)
 
 
 if __name__ == "__main__":

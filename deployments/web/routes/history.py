@@ -1,6 +1,6 @@
 """The history of a row: which jobs changed it, and from what to what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,6 @@ from batch_jobs.deployments.api.errors import explain
 from batch_jobs.deployments.api.list_query import HistoryQuery
 from batch_jobs.deployments.web.guard import CurrentVisitor, visits
 from batch_jobs.deployments.web.rendering import page
-from batch_jobs.flows.jobs.model import Job
 from batch_jobs.strategies.sdk.errors import BatchJobError
 
 FIELDS = ("table", "key", "cursor")
@@ -37,11 +36,10 @@ def history(request: Request, api: CurrentApi, visitor: CurrentVisitor) -> Respo
 
 
 def _found(api: Api, visitor: Caller, asked: Mapping[str, str]) -> Mapping[str, Any]:
-    def visible(ids: Sequence[str]) -> Mapping[str, Job]:
-        return {job.id: job for job in api.service.of_ids(ids) if visitor.sees(job)}
-
     query = HistoryQuery.parse(asked.items())
     access = api.workspace.access.of_key(visitor.tables)
-    found = api.workspace.job_changes.history(query.table, query.key, access, visible, query.cursor, query.limit)
+    found = api.workspace.job_changes.history(
+        query.table, query.key, access, api.visible(visitor), query.cursor, query.limit
+    )
     changes = [{**entry, "at": datetime.fromisoformat(entry["at"])} for entry in found.entries]
     return {"changes": changes, "next_cursor": found.cursor}

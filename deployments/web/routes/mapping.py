@@ -26,15 +26,20 @@ READING = (
     "table", "mode", "key", "sheet", "header", "skip_rows", "skip_footer", "delimiter", "encoding", "decimal",
     "thousands", "date_format", "time_zone", "null_values", "empty", "comment", "layout", "currency",
 )  # fmt: skip
+#: Those of workbooks only, and of text only.
+OF_SHEETS, OF_TEXT = ("sheet",), ("delimiter", "encoding", "comment")
+#: For which table columns were proposed.
+PROPOSED_FOR = "proposed_for"
 #: What the view itself draws of the context.
 OF_COLUMNS = ("columns", "types", "defaults")
 
 router = APIRouter(prefix="/new/{batch_type}/map")
 
 
-@router.get("", dependencies=[visits(Right.CHANGE), visits(Right.FILES)])
+@router.get("", dependencies=[visits(Right.CHANGE)])
 def look(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
     """The first look at a file: what is likely meant is filled in."""
+    visitor.require(Right.FILES)
     strategy = strategy_of(api, visitor, batch_type)
     form, model = form_of(api, visitor, strategy).context, Mapped(strategy.Context)
     entries = form.named_in(request.query_params)
@@ -47,9 +52,10 @@ def look(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVis
     return page(request, "map.html", _values(strategy, form, context, sample, before))
 
 
-@router.post("", dependencies=[visits(Right.CHANGE), visits(Right.FILES)])
+@router.post("", dependencies=[visits(Right.CHANGE)])
 async def show(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
     """The file as a job of the form would read it, after each change; or on to the settings, or the job itself."""
+    visitor.require(Right.FILES)
     data = await request.form()
     return await run_in_threadpool(_show, request, batch_type, api, visitor, data)
 
@@ -58,11 +64,14 @@ def _show(request: Request, batch_type: str, api: Api, visitor: Caller, data: Fo
     strategy = strategy_of(api, visitor, batch_type)
     form, model = form_of(api, visitor, strategy).context, Mapped(strategy.Context)
     context = model.context(form.parse(data)[0], data, list(data.keys()))
+    sample = _sample(api, visitor, strategy, context)
+    if sample is not None and (changed := _changed(context, data, sample, model)) != context:
+        context, sample = changed, _sample(api, visitor, strategy, changed)
     to = str(data.get("go", ""))
     if to in ("job", "settings") and not is_fragment(request):
         whole = _as_data(form, form.entries(context), key=str(data.get("key", "")))
         return (create_from if to == "job" else settings_from)(request, batch_type, api, visitor, whole)
-    values = _values(strategy, form, context, _sample(api, visitor, strategy, context), None)
+    values = _values(strategy, form, context, sample, None)
     if is_fragment(request):
         return fragment(request, "map.html", "mapping", values)
     return page(request, "map.html", values)
@@ -81,8 +90,8 @@ def _values(
         "entries": form.entries(context),
         "sample": sample,
         "model": Mapped(strategy.Context),
-        "reading": [field for name in READING for field in form.fields if field.key == name],
-        "drawn": [*READING, *OF_COLUMNS],
+        "reading": [field for name in READING for field in form.fields if field.key == name and _matters(name, sample)],
+        "drawn": [*(name for name in READING if _matters(name, sample)), *OF_COLUMNS],
         "context": context,
         "chosen": {column.name: chosen(context, column) for column in sample.columns} if sample else {},
         "names": {"to": GOES_TO, "type": TYPE, "default": DEFAULT, "left_out": LEFT_OUT},
@@ -91,6 +100,22 @@ def _values(
         "key": new_key(),
         "part_bytes": 0,
     }
+
+
+def _matters(name: str, sample: FileSample | None) -> bool:
+    """Whether a file of this kind is read otherwise by an option."""
+    if sample is None:
+        return True
+    return not (name in OF_SHEETS and not sample.sheets) and not (name in OF_TEXT and sample.sheets)
+
+
+def _changed(context: dict[str, Any], data: FormData, sample: FileSample, model: Mapped) -> dict[str, Any]:
+    """The context with an option that was guessed and is taken, and with the columns of a table that was named now."""
+    taken = str(data.get("take", ""))
+    if taken in sample.guesses:
+        context = {**context, taken: sample.guesses[taken]}
+    is_new = sample.target_exists and (sample.target or "") != str(data.get(PROPOSED_FOR, ""))
+    return _proposed(context, None, sample, model) if is_new else context
 
 
 def _as_data(form: ContextForm, entries: Mapping[str, Sequence[str]], **own: str) -> FormData:

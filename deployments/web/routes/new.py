@@ -72,11 +72,12 @@ def tables(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentV
     return fragment(request, "new_job.html", "tables", {"names": names})
 
 
-@router.get("/{batch_type}/file", dependencies=[visits(Right.CHANGE), visits(Right.FILES)])
+@router.get("/{batch_type}/file", dependencies=[visits(Right.CHANGE)])
 def choose_file(
     request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor, find: str = ""
 ) -> Response:
     """The file that a job reads: a new one, or one that was uploaded before."""
+    visitor.require(Right.FILES)
     strategy = strategy_of(api, visitor, batch_type)
     values = {
         "strategy": strategy,

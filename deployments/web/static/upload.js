@@ -27,22 +27,29 @@
     return `${(high >>> 0).toString(16)}${(low >>> 0).toString(16)}-${file.lastModified}`;
   };
 
-  class Refused extends Error {}
+  class Refused extends Error {
+    constructor(said, isSignedOut = false) {
+      super(said);
+      Object.assign(this, { said, isSignedOut });
+    }
+  }
 
   // XMLHttpRequest, since fetch does not say how much of a body has gone.
   const send = (method, path, body, headers, onSent) =>
     new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       request.open(method, path);
-      for (const [name, value] of Object.entries({ "x-csrf": csrf(), accept: "application/json", ...headers })) request.setRequestHeader(name, value);
+      for (const [name, value] of Object.entries({ "x-csrf": csrf(), ...headers })) request.setRequestHeader(name, value);
       request.upload.onprogress = (event) => onSent && onSent(event.loaded);
       request.onerror = request.ontimeout = () => reject(new Error("cut off"));
       request.onload = () => {
-        if (request.status === 200) return resolve(JSON.parse(request.responseText));
+        const isJson = (request.getResponseHeader("content-type") || "").startsWith("application/json");
+        if (request.status === 200 && isJson) return resolve(JSON.parse(request.responseText));
+        if (request.status === 200 || request.status === 401) return reject(new Refused("", true)); // the form to sign in
         const shown = new DOMParser().parseFromString(request.responseText, "text/html").querySelector('[role="alert"]');
         const said = shown ? shown.textContent : `${request.status}`;
-        const mayPass = request.status >= 500 || [408, 409, 429].includes(request.status);
-        reject(mayPass ? new Error(said) : new Refused(said));
+        const mayPass = request.status >= 500 || [404, 408, 409, 429].includes(request.status);
+        reject(mayPass ? Object.assign(new Error(said), { said, seconds: Number(request.getResponseHeader("retry-after")) }) : new Refused(said));
       };
       request.send(body);
     });
@@ -67,7 +74,7 @@
         return (await json("POST", `/uploads/${begun.id}/finish`, {})).key;
       } catch (error) {
         if (error instanceof Refused || tries >= TRIES) throw error;
-        await new Promise((resolve) => setTimeout(resolve, PAUSE * tries));
+        await new Promise((resolve) => setTimeout(resolve, Math.max(PAUSE * tries, 1000 * (error.seconds || 0))));
       }
     }
   };
@@ -100,7 +107,8 @@
         for (const file of this.zone.dataset.many ? files : [files[0]]) keys.push(await this.send(file));
         this.goOn(keys);
       } catch (error) {
-        this.error.textContent = error instanceof Refused ? error.message : fill(this.zone.dataset.cutOff, this.shown);
+        const { cutOff, signedOut } = this.zone.dataset;
+        this.error.textContent = error.isSignedOut ? signedOut : error.said || fill(cutOff, this.shown);
         this.error.hidden = false;
         this.sent.textContent = "";
       } finally {

@@ -22,7 +22,7 @@ from batch_jobs.strategies.shop.importing.formulas import WithMarkedFormulas
 from batch_jobs.strategies.shop.importing.grouping import Distinct, Grouping
 from batch_jobs.strategies.shop.importing.left_out import ALL_OR_NOTHING, check_wish, find_left_out
 from batch_jobs.strategies.shop.importing.planning import Planner, Tally
-from batch_jobs.strategies.shop.importing.preview import preview
+from batch_jobs.strategies.shop.importing.preview import ChangesOfGroups, changes_of_groups, preview
 from batch_jobs.strategies.shop.importing.sampling import sample_shop_file
 from batch_jobs.strategies.shop.importing.shop_log import logged_tables
 from batch_jobs.strategies.shop.importing.work_file import writing_work_file
@@ -130,9 +130,14 @@ class GroupedImport(BatchJobStrategy, abstract=True):
             job.plan.update(_work_file=key, _columns=file.columns, _groups=writer.groups)
             job.plan[ALL_OR_NOTHING] = job.context.all_or_nothing
             planning = self.planning(job, read_shop(state), headers)
-            with source.beside(connection) as others, planning as planner:
-                tally = preview(job, [connection, *others], planner)
-        self.describe_plan(job, tally)  # first, for Medusa's admin reads the first line
+            with (
+                source.beside(connection) as others,
+                planning as planner,
+                changes_of_groups(job, self.writes) as changed,
+            ):
+                tally = preview(job, [connection, *others], planner, changed)
+                self.describe_plan(job, tally)  # first, for Medusa's admin reads the first line
+                self.preview_finish(job, changed)
         job.plan["options"] = given_options(job.context, ReadingOptions)
         job.plan["file"] = file.described
         job.plan["files"] = [planned.model_dump() for planned in inputs.look_at(None)]
@@ -251,6 +256,9 @@ class GroupedImport(BatchJobStrategy, abstract=True):
 
     def finish(self, job: JobRun, connection: Connection) -> None:
         """What is to be done when all else is written: with the last group, in its transaction, or after partitions."""
+
+    def preview_finish(self, job: JobRun, changed: ChangesOfGroups) -> None:
+        """Find what ``finish`` would change."""
 
     def describe_plan(self, job: JobRun, tally: Tally) -> None:
         """Say what will happen."""

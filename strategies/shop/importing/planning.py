@@ -10,10 +10,12 @@ import pyarrow as pa
 from sqlalchemy import Connection, Table
 
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError
-from batch_jobs.strategies.tables.changes.blocks import GROUP
+from batch_jobs.strategies.tables.changes.blocks import GROUP, LINE
 from batch_jobs.strategies.tables.importing.plan import SampledChange, SampledReject
 
 Indices = npt.NDArray[np.int64]
+#: The columns of rows to write that say where they are from.
+ORIGIN = (GROUP, LINE)
 SAMPLE_SIZE = 20
 CELL_SHOWN = 200  # characters of a value in the sample
 
@@ -93,13 +95,29 @@ class Tally:
         return self.products_unchanged + self.variants_unchanged
 
 
+@dataclass(frozen=True)
+class Origin:
+    """By row, what an undo takes it back together with, such as its product, and the line of the input it is from."""
+
+    groups: pa.Array
+    lines: pa.Array
+
+    def take(self, at: pa.Array) -> "Origin":
+        """Those of some rows."""
+        return Origin(self.groups.take(at), self.lines.take(at))
+
+    def filter(self, mask: pa.Array) -> "Origin":
+        """Those of the rows that a mask has."""
+        return Origin(self.groups.filter(mask), self.lines.filter(mask))
+
+
 @dataclass
 class Changes:
     """Changes of one group, in the order in which the database must see them: common, deletes, makes, updates, inserts.
 
     ``common`` are rows with ids that other partitions may insert too; ``makes`` are inserts of what changed rows may
     refer to; ``updates`` have the row's id under ``row_id``; ``deletes`` have the columns that identify a row. Rows
-    that an undo takes back together with others have in ``GROUP`` what they belong to, such as their product.
+    have their ``Origin`` in the columns ``ORIGIN``, where there is one.
     """
 
     common: list[tuple[Table, list[dict[str, Any]]]] = field(default_factory=list)
@@ -122,17 +140,17 @@ class Changes:
             self.common.append((table, rows.sort_by("id").to_pylist()))
             self.common.sort(key=lambda made: made[0].name)
 
-    def insert(self, table: Table, rows: pa.Table, groups: pa.Array | None = None) -> None:
+    def insert(self, table: Table, rows: pa.Table, origin: Origin | None = None) -> None:
         """Insert rows, if there are any."""
-        _add(self.inserts, table, rows, groups)
+        _add(self.inserts, table, rows, origin)
 
-    def update(self, table: Table, rows: pa.Table, groups: pa.Array) -> None:
+    def update(self, table: Table, rows: pa.Table, origin: Origin) -> None:
         """Update rows, if there are any."""
-        _add(self.updates, table, rows, groups)
+        _add(self.updates, table, rows, origin)
 
-    def delete(self, table: Table, rows: pa.Table, groups: pa.Array) -> None:
+    def delete(self, table: Table, rows: pa.Table, origin: Origin) -> None:
         """Delete rows, if there are any."""
-        _add(self.deletes, table, rows, groups)
+        _add(self.deletes, table, rows, origin)
 
     def leave_out(self, line: int, column: str, message: str) -> None:
         """Count a cell that is not heeded, and keep the first ones."""
@@ -156,9 +174,21 @@ class Changes:
             )
 
 
-def _add(to: list[tuple[Table, pa.Table]], table: Table, rows: pa.Table, groups: pa.Array | None) -> None:
+def without_origin(rows: pa.Table) -> pa.Table:
+    """The rows as they are written."""
+    return rows.drop_columns([name for name in ORIGIN if name in rows.column_names])
+
+
+def origin_of(rows: pa.Table) -> pa.Table:
+    """The columns that say where rows are from; none where nothing does."""
+    return rows.select([name for name in ORIGIN if name in rows.column_names])
+
+
+def _add(to: list[tuple[Table, pa.Table]], table: Table, rows: pa.Table, origin: Origin | None) -> None:
+    if rows.num_rows and origin is not None:
+        rows = rows.append_column(GROUP, origin.groups).append_column(LINE, origin.lines)
     if rows.num_rows:
-        to.append((table, rows if groups is None else rows.append_column(GROUP, groups)))
+        to.append((table, rows))
 
 
 def _shown(value: object) -> str | None:

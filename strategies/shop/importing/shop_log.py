@@ -11,14 +11,16 @@ from sqlalchemy import Connection, Engine, Integer, Numeric, Table, inspect
 from batch_jobs.strategies.sdk.change_log import ChangeOptions, Kind, LoggedBlock, changes_of
 from batch_jobs.strategies.sdk.database import database_of
 from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.shop.importing.planning import origin_of, without_origin
 from batch_jobs.strategies.shop.state import StateReader, whole
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, GROUP, KEY, ChangedRows
+from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY, ChangedRows
 from batch_jobs.strategies.tables.changes.matching import places_of
 from batch_jobs.strategies.tables.changes.recording import block_of
 from batch_jobs.strategies.tables.changes.stored import is_mixed, stored_columns
 from batch_jobs.strategies.tables.changes.watching import updated_rows
 
 CHANGED_AT = "updated_at"
+SIDES = (BEFORE, AFTER)
 
 
 class ShopTables:
@@ -74,18 +76,16 @@ class ShopLog:
 
     def created(self, table: Table, rows: pa.Table, is_common: bool = False) -> None:
         """Note rows that were just inserted, in this order; ``is_common`` says that other partitions may use them."""
-        key, said = _key(table), [name for name in rows.column_names if name != GROUP]
+        key, origin, rows = key_columns(table), origin_of(rows), without_origin(rows)
         names = self._shop.columns[table.name]
-        lacking = [name for name in names if name not in said]
+        lacking = [name for name in names if name not in rows.column_names]
         values = None
         if not self._shop.have_rules(self._connection, table):
             values = self._with_defaults(table, rows, lacking) if lacking else rows
         if values is None:
-            values = self._read(table, rows, names)
-            groups = _groups(values, rows, key)
-        else:
-            groups = rows.column(GROUP) if GROUP in rows.column_names else None
-        self._add("created", table, key, _marked(values, key, AFTER), groups, is_common)
+            values = self.read(table, rows, names)
+            origin = origin.take(places_of(values.select(key), rows.select(key)))
+        self._add("created", table, key, marked(values, key, AFTER), origin, is_common)
 
     def made_in_common(self, table: Table, ids: list[str]) -> None:
         """Note rows that were just inserted and not by another partition."""
@@ -95,22 +95,23 @@ class ShopLog:
     @contextmanager
     def updating(self, table: Table, rows: pa.Table) -> Iterator[None]:
         """The time in which rows are updated; the id of each is its ``row_id``."""
+        origin, rows = origin_of(rows), without_origin(rows)
         rows = rows.rename_columns(["id" if name == "row_id" else name for name in rows.column_names])
         there = set(self._shop.columns[table.name])
         names = [name for name in dict.fromkeys([*rows.column_names, CHANGED_AT]) if name in there]
-        before = self._read(table, rows, names, is_locked=True).sort_by("id")
+        before = self.read(table, rows, names, is_locked=True).sort_by("id")
         yield
-        after = self._updated(table, rows.take(places_of(before.select(["id"]), rows.select(["id"]))), before)
-        both = _marked(before, ["id"], BEFORE).append_column(GROUP, after.column(GROUP))
-        changed = updated_rows(both, _marked(after, ["id"], AFTER))
-        same = [name for name in changed.column_names if name[0] in (BEFORE, AFTER) and _is_empty(changed, name[1:])]
-        self._add("updated", table, ["id"], changed.drop_columns(same), None)
+        at = places_of(before.select(["id"]), rows.select(["id"]))
+        after = self._updated(table, rows.take(at), before)
+        self._add("updated", table, ["id"], changed_of(before, after, origin.take(at)), None)
 
     def deleting(self, table: Table, rows: pa.Table) -> None:
         """Note rows that are about to be deleted."""
-        key, by = _key(table), [name for name in rows.column_names if name != GROUP]
-        found = self._read(table, rows, self._shop.columns[table.name], is_locked=True, by=by)
-        self._add("removed", table, key, _marked(found, key, BEFORE), _groups(found, rows, by))
+        key, origin, rows = key_columns(table), origin_of(rows), without_origin(rows)
+        by = rows.column_names
+        found = self.read(table, rows, self._shop.columns[table.name], is_locked=True, by=by)
+        origin = origin.take(places_of(found.select(by), rows.select(by)))
+        self._add("removed", table, key, marked(found, key, BEFORE), origin)
 
     def record(self) -> None:
         """Have what was collected be written with the chunk."""
@@ -125,11 +126,11 @@ class ShopLog:
         table: Table,
         key: list[str],
         rows: pa.Table,
-        groups: pa.Array | None,
+        origin: pa.Table | None,
         is_common: bool = False,
     ) -> None:
         if rows.num_rows:
-            rows = rows if groups is None else rows.append_column(GROUP, groups)
+            rows = rows if origin is None else beside(rows, origin)
             self.blocks.append(self._shop.encode(ChangedRows(table.name, kind, key, rows, is_common)))
 
     def _with_defaults(self, table: Table, rows: pa.Table, lacking: list[str]) -> pa.Table | None:
@@ -137,11 +138,11 @@ class ShopLog:
 
         It did where the first and the last row got the same: defaults are constants, or the time.
         """
-        names = [*_key(table), *lacking]
-        ends = self._read(table, pa.concat_tables([rows.slice(0, 1), rows.slice(rows.num_rows - 1)]), names)
+        names = [*key_columns(table), *lacking]
+        ends = self.read(table, pa.concat_tables([rows.slice(0, 1), rows.slice(rows.num_rows - 1)]), names)
         if any(pc.count_distinct(ends.column(name), mode="all").as_py() > 1 for name in lacking):
             return None
-        values = rows.drop_columns([GROUP]) if GROUP in rows.column_names else rows
+        values = rows
         for name in lacking:
             column = pa.repeat(ends.column(name)[0], rows.num_rows)
             values = values.append_column(ends.schema.field(name), column)
@@ -152,20 +153,20 @@ class ShopLog:
         values = None
         if before.num_rows and not self._shop.have_rules(self._connection, table):
             values = self._with_defaults(table, rows, [name for name in [CHANGED_AT] if name in before.column_names])
-            values = values and _as_before(values, before)
+            values = values and as_before(values, before)
         if values is None:
-            values = self._read(table, before, before.column_names).sort_by("id")
-        return values.append_column(GROUP, rows.column(GROUP))
+            values = self.read(table, before, before.column_names).sort_by("id")
+        return values
 
-    def _read(
+    def read(
         self, table: Table, rows: pa.Table, names: list[str], is_locked: bool = False, by: Sequence[str] = ()
     ) -> pa.Table:
         """Columns of the rows of a table that have what others have in some columns, by default in the key."""
         cells = [self._database.carried(self._database.quoted(name)) for name in names]
-        source, condition = self._database.quoted(table.name), self._among(rows, list(by) or _key(table))
+        source, condition = self._database.quoted(table.name), self._among(rows, list(by) or key_columns(table))
         query = f"SELECT * FROM {source} WHERE {condition}"
         if is_locked:  # by all in the same order
-            query += f" ORDER BY {self._database.names(_key(table))} {self._database.row_lock}"
+            query += f" ORDER BY {self._database.names(key_columns(table))} {self._database.row_lock}"
         found = self._database.lookup(self._connection).columns(query, cells)
         return stored_columns(names, found, self._shop.numbers[table.name])
 
@@ -178,41 +179,53 @@ class ShopLog:
 
 
 @contextmanager
+def shop_tables(job: JobRun, written: Sequence[Table]) -> Iterator[ShopTables]:
+    """The tables that a job writes."""
+    with ThreadPoolExecutor(1, "change-log") as encoder:
+        yield ShopTables(job.target, written, job.changes.options, encoder)
+
+
+@contextmanager
 def logged_tables(job: JobRun, written: Sequence[Table]) -> Iterator[ShopTables | None]:
     """The tables that a job writes, for its log; ``None`` where none is kept."""
     if not job.changes.are_kept:
         yield None
         return
-    with ThreadPoolExecutor(1, "change-log") as encoder:
-        yield ShopTables(job.target, written, job.changes.options, encoder)
+    with shop_tables(job, written) as shop:
+        yield shop
 
 
-def _key(table: Table) -> list[str]:
+def key_columns(table: Table) -> list[str]:
     """The columns that tell rows apart: the id, of a table of links all."""
     return ["id"] if "id" in table.c else list(table.c.keys())
 
 
-def _marked(rows: pa.Table, key: list[str], mark: str) -> pa.Table:
-    fields = [
-        field.with_name((KEY if field.name in key else mark) + field.name)
-        for field in rows.schema
-        if field.name != GROUP
-    ]
-    return pa.table([rows.column(field.name[1:]) for field in fields], schema=pa.schema(fields))
+def marked(rows: pa.Table, key: Sequence[str], mark: str) -> pa.Table:
+    """Rows of a table as the log has them."""
+    return rows.rename_columns([(KEY if name in key else mark) + name for name in rows.column_names])
 
 
-def _groups(found: pa.Table, rows: pa.Table, by: list[str]) -> pa.Array | None:
-    """By row found, the group of the one that has the same in some columns."""
-    if GROUP not in rows.column_names:
-        return None
-    return rows.column(GROUP).take(places_of(found.select(by), rows.select(by)))
+def beside(rows: pa.Table, more: pa.Table) -> pa.Table:
+    """Rows with further columns."""
+    for field in more.schema:
+        rows = rows.append_column(field, more.column(field.name))
+    return rows
+
+
+def changed_of(before: pa.Table, after: pa.Table, origin: pa.Table) -> pa.Table:
+    """Of rows before and after an update those that changed, with the columns that did in any of them."""
+    both = beside(marked(before, ["id"], BEFORE), origin)
+    changed = updated_rows(both, marked(after, ["id"], AFTER))
+    return changed.drop_columns(
+        [name for name in changed.column_names if name[0] in SIDES and _is_empty(changed, name)]
+    )
 
 
 def _is_empty(rows: pa.Table, name: str) -> bool:
-    return all(rows.column(mark + name).null_count == rows.num_rows for mark in (BEFORE, AFTER))
+    return all(rows.column(mark + name[1:]).null_count == rows.num_rows for mark in SIDES)
 
 
-def _as_before(values: pa.Table, before: pa.Table) -> pa.Table | None:
+def as_before(values: pa.Table, before: pa.Table) -> pa.Table | None:
     """Values as they were given, of the types that the database's are read in; ``None`` where that cannot be said."""
     fields = []
     for field in before.schema:

@@ -16,11 +16,18 @@ from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.leaving_out import FOUND
 from batch_jobs.strategies.shop.importing.grouping import run_starts
 from batch_jobs.strategies.shop.importing.left_out import LeftOut
-from batch_jobs.strategies.shop.importing.planning import Changes, Checked, Indices, Planned, Planner, Tally
+from batch_jobs.strategies.shop.importing.planning import (
+    Changes,
+    Checked,
+    Indices,
+    Planned,
+    Planner,
+    Tally,
+    without_origin,
+)
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError, errors_at, refuse_rows
 from batch_jobs.strategies.shop.importing.shop_log import ShopLog, ShopTables
 from batch_jobs.strategies.shop.importing.work_file import read_groups
-from batch_jobs.strategies.tables.changes.blocks import GROUP
 from batch_jobs.strategies.tables.databases.loading import Destination, Loader
 from batch_jobs.strategies.tables.importing.bisect import bisect
 from batch_jobs.strategies.tables.prefetch import prefetched
@@ -190,14 +197,14 @@ def apply_changes(connection: Connection, changes: Changes, log: ShopLog | None 
         for table, rows in changes.deletes:
             if log:
                 log.deleting(table, rows)
-            _delete(connection, table, _without_groups(rows).to_pylist())
+            _delete(connection, table, without_origin(rows).to_pylist())
     except DBAPIError as error:
         raise error.orig or error from None
     _insert(connection, changes.makes, log)
     try:
         for table, rows in changes.updates:
             with log.updating(table, rows) if log else nullcontext():
-                _update(connection, table, _without_groups(rows).to_pylist())
+                _update(connection, table, without_origin(rows).to_pylist())
     except DBAPIError as error:
         raise error.orig or error from None
     _insert(connection, changes.inserts, log)
@@ -238,7 +245,7 @@ def _encoded(
 ) -> Iterator[tuple[Table, pa.Table, Loader, Any]]:
     for table, unordered in inserts:
         rows = _ordered(unordered)
-        values = _without_groups(rows)
+        values = without_origin(rows)
         loader = database.loader(Destination(table, values.column_names, [], "append"))
         yield table, rows, loader, loader.encode(values)
 
@@ -246,7 +253,3 @@ def _encoded(
 def _ordered(rows: pa.Table) -> pa.Table:
     column = next((name for name in WRITING_ORDER if name in rows.column_names), None)
     return rows.sort_by(column) if column else rows
-
-
-def _without_groups(rows: pa.Table) -> pa.Table:
-    return rows.drop_columns([GROUP]) if GROUP in rows.column_names else rows

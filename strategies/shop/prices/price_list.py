@@ -12,7 +12,15 @@ from sqlalchemy import Connection
 from batch_jobs.strategies.shop.exporting.filters import literal
 from batch_jobs.strategies.shop.importing.grouping import run_starts
 from batch_jobs.strategies.shop.importing.headers import PriceHeader
-from batch_jobs.strategies.shop.importing.planning import SAMPLE_SIZE, Changes, Checked, Planned, Tally, bad_keys
+from batch_jobs.strategies.shop.importing.planning import (
+    SAMPLE_SIZE,
+    Changes,
+    Checked,
+    Origin,
+    Planned,
+    Tally,
+    bad_keys,
+)
 from batch_jobs.strategies.shop.importing.row_errors import Mask, RowError, errors_of_file
 from batch_jobs.strategies.shop.importing.work_file import LINE
 from batch_jobs.strategies.shop.medusa import tables
@@ -173,13 +181,15 @@ class PriceListPlanner:
         in_error = {error.row for error in errors}
         errors += [error for error in self._twice(checked, given) if error.row not in in_error]
         bad = bad_keys(errors, checked)
-        ids = variants.ids.take(pa.array(np.flatnonzero(run_starts(checked.group))))  # by key
+        first = pa.array(np.flatnonzero(run_starts(checked.group)))  # by key
+        ids = variants.ids.take(first)
+        origin = Origin(ids, whole(checked.group.column(LINE)).take(first))
         there = self._read(state, ids)
         by_key = GivenPrices(checked.key_of[given.variant], given.column, given.amount)
         kept = by_key.kept(~bad[by_key.variant])
         difference = self._difference(there, kept, bad)
         changes = Changes()
-        self._apply(changes, difference, there, kept, ids)
+        self._apply(changes, difference, there, kept, origin)
         self._show(changes, difference, there, kept, checked)
         changed = np.isin(np.arange(checked.keys), difference.keys(there, kept))
         has_prices = np.isin(np.arange(checked.keys), there.owner)
@@ -264,17 +274,17 @@ class PriceListPlanner:
         )
 
     def _apply(
-        self, changes: Changes, difference: Difference, there: PricesThere, given: GivenPrices, variant_ids: pa.Array
+        self, changes: Changes, difference: Difference, there: PricesThere, given: GivenPrices, origin: Origin
     ) -> None:
         other = pa.array(difference.other)
         updated = {"row_id": there["id"].take(difference.at).filter(other), "amount": given.amount.filter(other)}
-        changes.update(tables.money_amount, pa.table(updated), variant_ids.take(pa.array(given.variant).filter(other)))
+        changes.update(tables.money_amount, pa.table(updated), origin.take(pa.array(given.variant).filter(other)))
         gone = pa.array(difference.gone)
         removed = there["id"].filter(gone)
-        delete_prices(changes, removed, variant_ids.take(pa.array(there.owner).filter(gone)))
+        delete_prices(changes, removed, origin.take(pa.array(there.owner).filter(gone)))
         changes.tally.prices_removed = len(removed)
         new = given.kept(difference.new)
-        insert_prices(changes, new, variant_ids, self._prices, variant_ids, price_list_id=self._list)
+        insert_prices(changes, new, origin.groups, self._prices, origin, price_list_id=self._list)
 
     def _show(
         self, changes: Changes, difference: Difference, there: PricesThere, given: GivenPrices, checked: Checked

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.shop.importing.headers import PRODUCT_FIELDS, ProductHeaders
-from batch_jobs.strategies.shop.importing.planning import Changes
+from batch_jobs.strategies.shop.importing.planning import Changes, Origin
 from batch_jobs.strategies.shop.importing.row_errors import Mask
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.medusa.ids import new_ids
@@ -57,6 +57,7 @@ class ProductPlan:
         self._changes = changes
         self._new = matched.is_new_product
         self.ids = with_new_ids(matched.known_product_ids, self._new, "prod")
+        self._origin = Origin(self.ids, matched.products.lines_of_products)
 
     def plan(self, shop: Shop, headers: ProductHeaders) -> Mask:
         """Plan all changes; returns by product whether it is new or changed."""
@@ -168,27 +169,29 @@ class ProductPlan:
     def _insert(self, fields: FieldChanges) -> None:
         new = pa.array(self._new)
         rows = {"id": self.ids.filter(new), **{name: values.filter(new) for name, values in fields.values.items()}}
-        self._changes.insert(tables.product, pa.table(rows), rows["id"])
+        self._changes.insert(tables.product, pa.table(rows), self._origin.filter(new))
 
     def _update(self, fields: FieldChanges, changed: Mask) -> None:
-        at = pa.array(np.flatnonzero(changed & ~self._new))
+        at = pa.array(np.flatnonzero(changed & ~self._new), pa.int64())
         rows = pa.table(
             {"row_id": self.ids.take(at), **{name: values.take(at) for name, values in fields.values.items()}}
         )
-        self._changes.update(tables.product, rows, rows.column("row_id"))
+        self._changes.update(tables.product, rows, self._origin.take(at))
 
     def _profiles(self, shop: Shop) -> None:
         """Medusa: every new product gets the shop's default profile, whatever the file says."""
         if shop.default_profile is None:
             return
-        new = self.ids.filter(pa.array(self._new))
+        is_new = pa.array(self._new)
+        new = self.ids.filter(is_new)
         profile = pa.array([shop.default_profile] * len(new), pa.string())
         rows = pa.table({"profile_id": profile, "product_id": new})
-        self._changes.insert(tables.product_shipping_profile, rows, new)
+        self._changes.insert(tables.product_shipping_profile, rows, self._origin.filter(is_new))
 
     def _link(self, table: LinkTable, links: LinkChanges, value_table: ValueTable | None) -> None:
         removed = links.remove.select(["product_id", "member_id"]).rename_columns(["product_id", table.member])
-        self._changes.delete(table.links, removed, removed.column("product_id"))
+        of = where(whole(removed.column("product_id")), self.ids)
+        self._changes.delete(table.links, removed, self._origin.take(of))
         members = links.add.value
         if value_table is not None:
             members, new = value_table.ids(self._state, links.add.value)
@@ -196,8 +199,8 @@ class ProductPlan:
             self._changes.make_in_common(value_table.table, new.common)
             if table is TAGS:
                 self._changes.tally.tags_made += value_table.newly_made(new)
-        owners = self.ids.take(pa.array(links.add.product))
-        self._changes.insert(table.links, pa.table({"product_id": owners, table.member: members}), owners)
+        origin = self._origin.take(pa.array(links.add.product))
+        self._changes.insert(table.links, pa.table({"product_id": origin.groups, table.member: members}), origin)
 
     def _count(self, changed: Mask) -> None:
         tally = self._changes.tally

@@ -74,6 +74,16 @@ class ProductRows:
         """How many products."""
         return len(self.first)
 
+    @property
+    def lines_of_products(self) -> pa.Array:
+        """By product, the line of its first row."""
+        return whole(self.group.column(LINE)).take(pa.array(self.first))
+
+    @property
+    def lines_of_variants(self) -> pa.Array:
+        """By variant, the line of its row."""
+        return whole(self.group.column(LINE)).take(pa.array(self.rows))
+
     def line_of_product(self, product: int) -> int:
         """The line of a product's first row."""
         return int(self.group.column(LINE)[int(self.first[product])].as_py())

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.strategies.shop.importing.headers import VARIANT_FIELDS, ProductHeaders
-from batch_jobs.strategies.shop.importing.planning import Changes
+from batch_jobs.strategies.shop.importing.planning import Changes, Origin
 from batch_jobs.strategies.shop.importing.row_errors import Mask
 from batch_jobs.strategies.shop.medusa import tables
 from batch_jobs.strategies.shop.medusa.ids import new_ids
@@ -60,6 +60,7 @@ class VariantPlan:
         self._owners = product_ids.take(pa.array(matched.products.product_of))
         known = whole(matched.variant_state.column("id")).take(matched.variant_at)
         self._ids = with_new_ids(known, self._new, "variant")
+        self._origin = Origin(self._owners, matched.products.lines_of_variants)
 
     def plan(self, headers: ProductHeaders) -> Mask:
         """Plan all changes; returns by variant whether it is new or changed."""
@@ -88,16 +89,17 @@ class VariantPlan:
         new = is_null(plan.option_ids)
         ids = with_new_ids(plan.option_ids, new, "opt")
         chosen = pa.array(new)
-        owners = self._product_ids.take(pa.array(plan.option_product))
-        rows = {"id": ids, "title": plan.option_titles, "product_id": owners}
-        self._changes.insert(tables.product_option, pa.table(rows).filter(chosen), owners.filter(chosen))
+        of = pa.array(plan.option_product)
+        origin = Origin(self._product_ids, self._matched.products.lines_of_products).take(of)
+        rows = {"id": ids, "title": plan.option_titles, "product_id": origin.groups}
+        self._changes.insert(tables.product_option, pa.table(rows).filter(chosen), origin.filter(chosen))
         return ids
 
     def _insert(self, fields: FieldChanges) -> None:
         rows = {"id": self._ids, "product_id": self._owners, **fields.values}
         rows["variant_rank"] = self._ranks()
         new = pa.array(self._new)
-        self._changes.insert(tables.product_variant, pa.table(rows).filter(new), self._owners.filter(new))
+        self._changes.insert(tables.product_variant, pa.table(rows).filter(new), self._origin.filter(new))
 
     def _ranks(self) -> pa.Array:
         """Medusa: a new variant's rank is the number of variants that its product had before it."""
@@ -112,33 +114,33 @@ class VariantPlan:
     def _plan_values(self, option_ids: pa.Array) -> None:
         plan, pairs = self._options, self._options.pairs
         at = pa.array(np.flatnonzero(self._new[pairs.variant]))
-        owners = self._owners.take(pa.array(pairs.variant))
+        origin = self._origin.take(pa.array(pairs.variant))
         rows = {
             "id": new_ids("optval", len(at)),
             "value": pairs.value.take(at),
             "option_id": option_ids.take(plan.pair_option.take(at)),
             "variant_id": self._ids.take(pa.array(pairs.variant).take(at)),
         }
-        self._changes.insert(tables.product_option_value, pa.table(rows), owners.take(at))
+        self._changes.insert(tables.product_option_value, pa.table(rows), origin.take(at))
         other = pa.array(plan.changed)
         changed = {"row_id": plan.value_ids.filter(other), "value": pairs.value.filter(other)}
-        self._changes.update(tables.product_option_value, pa.table(changed), owners.filter(other))
+        self._changes.update(tables.product_option_value, pa.table(changed), origin.filter(other))
 
     def _plan_prices(self, prices: PriceChanges) -> None:
         delete_prices(
-            self._changes, whole(prices.remove.column("id")), self._owners.take(pa.array(prices.removed_from))
+            self._changes, whole(prices.remove.column("id")), self._origin.take(pa.array(prices.removed_from))
         )
         updated = {"row_id": prices.update_ids, "amount": prices.update.amount}
-        owners = self._owners.take(pa.array(prices.update.variant))
-        self._changes.update(tables.money_amount, pa.table(updated), owners)
-        insert_prices(self._changes, prices.add, self._ids, self._prices, self._owners)
+        origin = self._origin.take(pa.array(prices.update.variant))
+        self._changes.update(tables.money_amount, pa.table(updated), origin)
+        insert_prices(self._changes, prices.add, self._ids, self._prices, self._origin)
 
     def _update(self, fields: FieldChanges, changed: Mask) -> None:
         at = pa.array(np.flatnonzero(changed))
         for code in ("sku", "barcode"):
             self._free(fields, code)
         rows = {"row_id": self._ids.take(at), **{name: values.take(at) for name, values in fields.values.items()}}
-        self._changes.update(tables.product_variant, pa.table(rows), self._owners.take(at))
+        self._changes.update(tables.product_variant, pa.table(rows), self._origin.take(at))
 
     def _free(self, fields: FieldChanges, code: str) -> None:
         """Take a code away from variants that get another one, where the file gives it to a different variant."""
@@ -148,7 +150,7 @@ class VariantPlan:
         taken = pc.is_in(before, value_set=fields.values[code].drop_null(), skip_nulls=True)
         at = pa.array(np.flatnonzero(fields.differs[code] & taken.to_numpy(zero_copy_only=False)))
         freed = pa.table({"row_id": self._ids.take(at), code: pa.nulls(len(at), pa.string())})
-        self._changes.update(tables.product_variant, freed, self._owners.take(at))
+        self._changes.update(tables.product_variant, freed, self._origin.take(at))
 
     def _count(self, changed: Mask) -> None:
         tally = self._changes.tally
@@ -160,10 +162,10 @@ class VariantPlan:
         tally.variants_left_alone += of_file - int((~self._new).sum())
 
 
-def delete_prices(changes: Changes, ids: pa.Array, groups: pa.Array) -> None:
+def delete_prices(changes: Changes, ids: pa.Array, origin: Origin) -> None:
     """Plan that prices go, and what links them to their variants."""
-    changes.delete(tables.product_variant_money_amount, pa.table({"money_amount_id": ids}), groups)
-    changes.delete(tables.money_amount, pa.table({"id": ids}), groups)
+    changes.delete(tables.product_variant_money_amount, pa.table({"money_amount_id": ids}), origin)
+    changes.delete(tables.money_amount, pa.table({"id": ids}), origin)
 
 
 def insert_prices(
@@ -171,7 +173,7 @@ def insert_prices(
     prices: GivenPrices,
     variant_ids: pa.Array,
     columns: list[PriceColumn],
-    groups: pa.Array,
+    origin: Origin,
     **constant: str,
 ) -> None:
     """Plan new prices.
@@ -181,10 +183,10 @@ def insert_prices(
         prices: to insert.
         variant_ids: by the number that these have of a variant.
         columns: of the prices.
-        groups: by that number, what the prices of a variant go back together with.
+        origin: by that number, that of a variant's prices.
         constant: further fields that all of them have.
     """
-    of = groups.take(pa.array(prices.variant))
+    of = origin.take(pa.array(prices.variant))
     count = len(prices.variant)
     ids = new_ids("ma", count)
     currencies, regions = currencies_and_regions(prices, columns)

@@ -39,7 +39,7 @@ def planned_rows(chunk: LoggedChunk, block: Block, fate: Fate) -> list[ChangedRo
         block: of the chunk.
         fate: what becomes of its rows; its log has those that are overwritten.
     """
-    back = fate.back if block.kind == "created" else sorted(set(fate.back) - set(fate.forced))
+    back = sorted(fate.back if block.kind == "created" else set(fate.back) - set(fate.forced))
     inverse = block.inverse(back)
     found = [replace(inverse, rows=inverse.rows.append_column(INDEX, pa.array(back, pa.int64())))]
     forced = pa.array(list(fate.forced), pa.int64())

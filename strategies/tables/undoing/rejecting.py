@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.lines import IN_NO_FILE
-from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, KEY
+from batch_jobs.strategies.tables.changes.blocks import AFTER, BEFORE, GROUP, KEY
 from batch_jobs.strategies.tables.changes.choosing import COLUMN_LEFT_OUT
 from batch_jobs.strategies.tables.changes.entries import cells
 from batch_jobs.strategies.tables.undoing import keeping
@@ -51,7 +51,8 @@ class Rejecting:
         for index in sorted(fate.kept.keys() | spared.keys()):
             row: dict[str, str | None] = {"table": changed.table} if self._has_several else {}
             row |= {name[1:]: texts[index] for name, texts in taken.items()}
-            line = keeping.line_of(changed, index)
+            # of a line of a shop's file rows of several tables are made, each a reject of its own
+            line = None if GROUP in changed.rows.column_names else keeping.line_of(changed, index)
             number = IN_NO_FILE + before + index if line is None else line
             kept = fate.kept.get(index)
             if kept is not None:

@@ -154,7 +154,8 @@ def test_what_was_entered_stays_and_errors_stand_at_their_fields(shared: Served)
 
     answer = alice.post(
         "/new/table-import",
-        sent(page, table=HOSTILE, skip_rows="-1", columns="a", null_values="NA\r\n-", source="https://u:s3cret@x/") | {
+        sent(page, table=HOSTILE, skip_rows="-1", columns="a", null_values="NA\r\n-", source="https://u:s3cret@x/",
+             max_removed="5%%s") | {
             "start_at": "tomorrow", "partitions": "0", "dry_run": "no",
         },
     )  # fmt: skip
@@ -162,6 +163,7 @@ def test_what_was_entered_stays_and_errors_stand_at_their_fields(shared: Served)
     assert answer.status_code == 422
     assert message(answer, "columns") == "line 1 has to be: name = value"
     assert "greater than or equal to 0" in message(answer, "skip_rows")
+    assert "Input should be a valid" in message(answer, "max_removed")
     assert "must be a date" in answer.text
     assert "must be a whole number from 1" in answer.text
     assert value(answer, "context.table") == HOSTILE

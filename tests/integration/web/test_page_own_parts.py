@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from batch_jobs.flows.jobs.transitions import Action
+from batch_jobs.strategies.sdk.job import JobRun
+from batch_jobs.strategies.sdk.testing import run_strategy
 from support.api_server import Served
 from support.visitors import visiting
 
@@ -78,3 +80,29 @@ def test_what_is_wrong_with_it_is_a_line_and_nothing_else_breaks(
     assert said in text
     assert "<h2>History</h2>" in text
     assert "shown.page.html cannot be shown" in caplog.text
+
+
+def test_the_example_of_the_docs_shows_a_plan_as_it_is(serve: Callable[..., Served], no_prefect: None, tmp_path: Path):
+    folder = tmp_path / "strategies"
+    folder.mkdir()
+    text = (Path(__file__).parents[3] / "docs/writing-a-strategy.md").read_text()
+    for name in ("supplier_prices.py", "supplier_prices.page.html"):
+        (folder / name).write_text(text.split(f" strategies/{name}\n")[1].split("```")[0])
+    api = serve(strategies=str(folder))
+    with api.workspace.files.writing("supplier.csv") as stream:
+        stream.write(b"Art.-Nr.;Net\nA-100;4.50\n00217;8.00\n")
+    job = api.workspace.service.record("supplier-prices", {"file_key": "supplier.csv"}, created_by="alice")
+    strategy, plans = api.workspace.strategies.get("supplier-prices"), []
+    look = strategy.pre_process
+
+    def noted(run: JobRun) -> None:
+        look(run)
+        plans.append(dict(run.plan))
+
+    strategy.pre_process = noted  # type: ignore[method-assign]
+    run_strategy(strategy, job.context, target=api.workspace.target, files=api.workspace.files, dry_run=True)
+    api.workspace.store.move(job, Action.PRE_PROCESS, who="test", plan=plans[0])
+
+    page = visiting(api, "alice").get(f"/jobs/{job.id}").text
+
+    assert "<p>2 prices, with 20% VAT on top of each.</p>" in page

@@ -91,6 +91,13 @@ def test_rows_stay_by_key_line_and_rule_and_columns_stay_as_they_are(
     assert sum("left out by its key" in line for line in reasons(job)) == 1
 
 
+def test_all_columns_may_be_left_out(target: Engine, tmp_path: Path, goods: Any) -> None:
+    job = confirmed(target, tmp_path, {"columns": ["price", "note"]})
+    hooks.process(Cheaper(), job)
+    assert goods() == {name: [100, None] for name in NAMES}
+    assert (job.result.unchanged, job.result.updated, job.result.rejected) == (10, 0, 10)
+
+
 def test_rows_that_moved_since_the_preview_are_left_out_all_the_same_through_kill_and_retry(
     target: Engine, tmp_path: Path, goods: Any, run_sql: Sql
 ) -> None:

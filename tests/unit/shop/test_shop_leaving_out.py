@@ -11,6 +11,7 @@ from batch_jobs.strategies.sdk.base import BatchJobStrategy
 from batch_jobs.strategies.sdk.errors import LeaveOutRefused
 from batch_jobs.strategies.sdk.job import JobRun
 from batch_jobs.strategies.sdk.leaving_out import WISH, LeaveOut
+from batch_jobs.strategies.undo import Undo
 from support.shop import GOLDEN
 
 LIST = "pl_01M85R6TDAY6995AKP489KSWQS"
@@ -83,3 +84,16 @@ def test_what_cannot_be_left_out_of_a_shop_is_said(shop, wish, context, message)
     job = shop.preview(ProductImport(), file_key=shop.put(PRODUCTS), **context)
     with pytest.raises(LeaveOutRefused, match=message):
         ProductImport().check_leave_out(LeaveOut.of(wish), job.id, job.plan, job.files)
+
+
+def test_an_undo_leaves_a_product_out_with_all_that_belongs_to_it(shop):
+    job = shop.done(ProductImport(), file_key=shop.put(PRODUCTS))
+    ((variant,),) = shop.rows("SELECT id FROM product_variant WHERE sku = 'mug-l'")
+    kept = shop.rows("SELECT id, sku FROM product_variant WHERE sku LIKE 'mug%' ORDER BY sku")
+
+    undo = chosen(shop, Undo(), {"keys": [variant]}, job=job.id, max_rejects=0)
+
+    assert handles(shop) == ["mug"]
+    assert shop.rows("SELECT id, sku FROM product_variant ORDER BY sku") == kept
+    assert shop.rows("SELECT count(*) FROM product_option_value") == [(2,)]
+    assert "left out with the rest of" in shop.read(undo.result.rejects_file_key)

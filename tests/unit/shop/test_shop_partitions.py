@@ -388,3 +388,24 @@ def test_sqlite_has_one_writer(templates, tmp_path):
     assert (result.created, result.partitions) == (240, [])
     assert said_of_partitions(result) == ["one: this database has one writer at a time"]
     engine.dispose()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", WAYS, ids=WAY_NAMES)
+def test_what_the_end_of_a_price_list_in_partitions_removed_is_there_again(open_shop, way):
+    shop = open_shop(listed)
+    before = everything(shop)
+    file = shop.put(fewer_prices())
+    job = shop.preview(PriceListImport(), price_list_id=LIST, file_key=file)
+    hooks.process(PriceListImport(), job, way)
+    hooks.post_process(PriceListImport(), job)
+    after = everything(shop)
+    end = "SELECT count(*) FROM batch_job_change WHERE partition = 0 AND kind = 'removed'"
+    assert shop.rows(end)[0][0] > 0, "what the end removes is in the log"
+
+    back = shop.done(Undo(), job=job.id)
+
+    assert everything(shop) == before
+    assert (back.plan["counts"]["reject"], back.result.rejected) == (0, 0)
+    shop.done(Undo(), job=back.id)
+    assert everything(shop) == after

@@ -18,6 +18,7 @@ from batch_jobs.strategies.tables.formats.format import open_reader
 from tests.support.workbooks import by_hand
 
 MEGABYTES = 600
+LONG = pytest.mark.long
 IN_CELL = b"<worksheet><sheetData><row><c t='inlineStr'><is><t>"
 OUT_OF_CELL = b"</t></is></c></row></sheetData></worksheet>"
 SHEET = "xl/worksheets/sheet1.xml"
@@ -145,18 +146,14 @@ def crowded(path: Path) -> Path:
     [
         ("csv", "the quote opened in the row of line 2 is never closed"),
         ("jsonl", "line 1 is longer than 64 MB"),
-        pytest.param("zip", "the quote opened in the row of line 2 is never closed", marks=pytest.mark.long),
+        pytest.param("zip", "the quote opened in the row of line 2 is never closed", marks=LONG),
         ("xlsx.gz", "it unpacks to more than 256 MB and 100 times its size"),
         ("xlsx", "its texts unpack to more than 256 MB"),
-        pytest.param("xlsx with a long row", "one of its rows or texts is longer than 64 MB", marks=pytest.mark.long),
+        pytest.param("xlsx with a long row", "one of its rows or texts is longer than 64 MB", marks=LONG),
         ("xlsx with a long cell", "one of its rows or texts is longer than 64 MB"),
-        pytest.param(
-            "xlsx with a long attribute", "one of its rows or texts is longer than 64 MB", marks=pytest.mark.long
-        ),
-        pytest.param(
-            "xlsx with texts elsewhere", "one of its rows or texts is longer than 64 MB", marks=pytest.mark.long
-        ),
-        pytest.param("xlsx with many cells", "one of its rows or texts is longer than 64 MB", marks=pytest.mark.long),
+        pytest.param("xlsx with a long attribute", "one of its rows or texts is longer than 64 MB", marks=LONG),
+        pytest.param("xlsx with texts elsewhere", "one of its rows or texts is longer than 64 MB", marks=LONG),
+        pytest.param("xlsx with many cells", "one of its rows or texts is longer than 64 MB", marks=LONG),
         ("xlsx with shared texts", "its cells repeat shared texts until they are more than 1024 MB"),
         ("parquet", "its column a repeats values of up to 1,048,576 bytes until they are more than 1024 MB"),
         pytest.param(

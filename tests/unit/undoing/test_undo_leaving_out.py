@@ -91,6 +91,15 @@ def test_columns_stay_and_the_rest_of_their_rows_goes_back(
     assert goods() == after
 
 
+def test_all_columns_may_be_left_out(importing: Importing, undoing: Undoing, goods: Table) -> None:
+    job = imported(importing, "code,price\nA,7\nB,8\n", table="goods", mode="update")
+    after = goods()
+    undo = confirmed(undoing, job.id, {"columns": ["price"]})
+    undoing.process(undo)
+    assert goods() == after
+    assert (undo.result.unchanged, undo.result.updated, undo.result.rejected) == (2, 0, 2)
+
+
 def test_what_is_overwritten_by_force_is_compared_as_it_is_now(
     importing: Importing, undoing: Undoing, goods: Table, run_sql: Sql
 ) -> None:
