@@ -32,6 +32,7 @@ from batch_jobs.flows.errors import (
     NotLaunched,
     NotUndoable,
     OtherMustConfirm,
+    UploadNotTaken,
     UploadOutOfStep,
     UploadUnknown,
 )
@@ -223,6 +224,7 @@ STATUSES: Mapping[type[Exception], ErrorStatus] = {
     FileKeyUnsafe: ErrorStatus(400, "invalid_data"),
     UploadUnknown: ErrorStatus(404, "not_found"),
     UploadOutOfStep: CONFLICT,
+    UploadNotTaken: ErrorStatus(413, "invalid_data"),
     StorageFull: FULL,
     ContextRefused: ErrorStatus(422, "invalid_data", compat=400),
     LeaveOutRefused: ErrorStatus(422, "invalid_data", compat=400),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, BinaryIO
 
 from batch_jobs.strategies.sdk.files import JOBS, FileStore
@@ -22,8 +23,8 @@ MARK = b"REJECTS1"
 LENGTH = 8
 #: A place of a row takes so many bytes.
 PLACE = 8
-#: Places that are looked up at a time.
-AT_ONCE = 1_000
+#: So many places are held in memory before they are put on disk.
+HELD_PLACES = 10_000
 
 
 def rows_key(job_id: str) -> str:
@@ -77,16 +78,22 @@ class RefusedRowsWriter:
     def __init__(self, stream: BinaryIO, places: sqlite3.Connection) -> None:
         self._stream, self._places = stream, places
         self._columns: dict[str | None, int] = {None: 0}
+        self._held: dict[int, array[int]] = {}
+        self._held_places = 0
         self._names: dict[str, None] = {}
         self._at = 0
-        places.execute("CREATE TABLE place (column_number INTEGER, at INTEGER)")
+        places.execute("CREATE TABLE place (column_number INTEGER, at BLOB)")
 
     def write(self, row: RefusedRow) -> None:
         """Add a row."""
-        self._names.update(dict.fromkeys(row.cells))
-        marked = dict.fromkeys((None, *(row.bad_cell(column) for column, _ in row.reasons)))
-        numbers = [self._columns.setdefault(column, len(self._columns)) for column in marked]
-        self._places.executemany("INSERT INTO place VALUES (?, ?)", [(number, self._at) for number in numbers])
+        if not row.cells.keys() <= self._names.keys():
+            self._names.update(dict.fromkeys(row.cells))
+        for column in dict.fromkeys((None, *(row.bad_cell(column) for column, _ in row.reasons))):
+            number = self._columns.setdefault(column, len(self._columns))
+            self._held.setdefault(number, array("Q")).append(self._at)
+            self._held_places += 1
+        if self._held_places >= HELD_PLACES:
+            self._store_places()
         line = row.as_line()
         self._stream.write(line)
         self._at += len(line)
@@ -97,22 +104,24 @@ class RefusedRowsWriter:
         Args:
             files: the input's, in their order, where there are several.
         """
-        names = {number: column for column, number in self._columns.items()}
-        found = self._places.execute("SELECT column_number, at FROM place ORDER BY column_number, at")
+        self._store_places()
+        names = list(self._columns)
+        found = self._places.execute("SELECT column_number, at FROM place ORDER BY column_number, rowid")
         parts = []
-        for number, places in groupby(found, key=lambda place: int(place[0])):
-            count = self._write_places(at for _, at in places)
-            parts.append([names[number], self._at, count])
-            self._at += count * PLACE
+        for number, blocks in groupby(found, key=itemgetter(0)):
+            begin = self._at
+            for _, block in blocks:
+                self._stream.write(block)
+                self._at += len(block)
+            parts.append([names[number], begin, (self._at - begin) // PLACE])
         table = json.dumps({"files": list(files), "names": list(self._names), "parts": parts}).encode()
         self._stream.write(table + len(table).to_bytes(LENGTH, "little") + MARK)
 
-    def _write_places(self, places: Iterator[int]) -> int:
-        count = 0
-        while some := list(islice(places, AT_ONCE)):
-            self._stream.write(array("Q", some).tobytes())
-            count += len(some)
-        return count
+    def _store_places(self) -> None:
+        blocks = ((number, places.tobytes()) for number, places in self._held.items())
+        self._places.executemany("INSERT INTO place VALUES (?, ?)", blocks)
+        self._held.clear()
+        self._held_places = 0
 
 
 class RefusedRows:

@@ -1,11 +1,13 @@
 """Refused input rows: kept in parts while a job runs, put together as one CSV file in the order of the input."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import BinaryIO
 
 from batch_jobs.strategies.sdk.errors import RejectsMissing
@@ -22,6 +24,8 @@ FILE_COLUMN = "reject_file"
 SURPLUS_COLUMN = "reject_surplus"
 OWN_COLUMNS = (LINE_COLUMN, REASON_COLUMN, FILE_COLUMN)
 
+#: What a cell has quotes for.
+_QUOTED = re.compile('[,"\r\n]')
 PART_SIZE = 10_000  # rejects held in memory at most, outside chunks
 
 
@@ -138,23 +142,24 @@ class RejectLog:
         The order is made by a temporary database on disk, so that memory stays flat.
         """
         with closing(sqlite3.connect("")) as parts:
-            parts.execute(
-                "CREATE TABLE reject (line INTEGER, phase INTEGER, name TEXT, message TEXT, together TEXT, cells TEXT)"
-            )
+            parts.execute("CREATE TABLE reject (line INTEGER, phase INTEGER, known BLOB)")
             self._found = 0
-            parts.executemany("INSERT INTO reject VALUES (?, ?, ?, ?, ?, ?)", self._stored(last_chunks))
+            names: dict[str, None] = {}
+            parts.executemany("INSERT INTO reject VALUES (?, ?, ?)", self._stored(last_chunks, names))
             if self._found < counted and (found := self._found + _found_before_alone(parts)) < counted:
                 raise RejectsMissing(self._job_id, found, counted)
-            columns = _columns(parts, (*OWN_COLUMNS,) if self.files else (LINE_COLUMN, REASON_COLUMN))
-            if not columns:
+            if not _any(parts):
                 return None
+            own = OWN_COLUMNS if self.files else (LINE_COLUMN, REASON_COLUMN)
+            columns = [*(name for name in names if name not in own), *own]
             with self._files.writing(rows_key(self._job_id)) as pages, self._files.writing(self._key) as stream:
                 writer = RefusedRowsWriter(pages, parts)
                 rows = write_csv(stream, columns, self._placed(_written(_refused_rows(parts), writer)))
                 writer.finish(self.files)
         return RejectsFile(self._key, rows)
 
-    def _stored(self, last_chunks: Mapping[str, int]) -> Iterator[tuple[int, int, str | None, str, str | None, str]]:
+    def _stored(self, last_chunks: Mapping[str, int], names: dict[str, None]) -> Iterator[tuple[int, int, bytes]]:
+        """Each reject as its part has it, with its line and phase; adds the columns that rows have to ``names``."""
         for file in self._files.list(self._folder):
             series = file.key.split("/")[-2]
             phase = 0 if series == "before" else 1
@@ -163,9 +168,11 @@ class RejectLog:
             lines = set()
             with self._files.open(file.key) as stream:
                 for text in stream:
-                    found = Reject(**json.loads(text))
-                    lines.add(found.line)
-                    yield found.line, phase, found.column, found.message, found.group, json.dumps(found.row)
+                    known = json.loads(text)
+                    lines.add(known["line"])
+                    if not known["row"].keys() <= names.keys():
+                        names.update(dict.fromkeys(known["row"]))
+                    yield known["line"], phase, text
             self._found += phase * len(lines)
 
     def _placed(self, rows: Iterable[RefusedRow]) -> Iterator[dict[str, str | None]]:
@@ -188,14 +195,6 @@ def _known(reject: Reject) -> dict[str, object]:
     return {name: value for name, value in asdict(reject).items() if name != "group" or value is not None}
 
 
-def _columns(parts: sqlite3.Connection, own_columns: tuple[str, ...]) -> list[str]:
-    seen: dict[str, None] = {}
-    for (cells,) in parts.execute("SELECT DISTINCT (SELECT json_group_array(key) FROM json_each(cells)) FROM reject"):
-        seen.update(dict.fromkeys(json.loads(cells)))
-    own = dict.fromkeys(own_columns)
-    return [*(name for name in seen if name not in own), *own] if seen or _any(parts) else []
-
-
 def _found_before_alone(parts: sqlite3.Connection) -> int:
     """How many rows were found before processing and not again in it, where a strategy does not look at them again."""
     query = (
@@ -209,13 +208,14 @@ def _any(parts: sqlite3.Connection) -> bool:
 
 
 def _refused_rows(parts: sqlite3.Connection) -> Iterator[RefusedRow]:
-    found = parts.execute(
-        "SELECT line, phase, name, message, together, cells FROM reject ORDER BY line, phase DESC, rowid"
-    )
-    for line, reasons in groupby(found, key=lambda row: row[0]):
-        first, *others = reasons
-        latest = [first, *(other for other in others if other[1] == first[1])]
-        yield RefusedRow(line, json.loads(first[5]), list(dict.fromkeys((row[2], row[3]) for row in latest)), first[4])
+    found = parts.execute("SELECT line, phase, known FROM reject ORDER BY line, phase DESC, rowid")
+    for line, rejects in groupby(found, key=itemgetter(0)):
+        (_, latest, text), *others = rejects
+        first = json.loads(text)
+        reasons = {(first["column"], first["message"]): None}
+        for known in (json.loads(other) for _, phase, other in others if phase == latest):
+            reasons[known["column"], known["message"]] = None
+        yield RefusedRow(line, first["row"], list(reasons), first.get("group"))
 
 
 def _written(rows: Iterable[RefusedRow], writer: RefusedRowsWriter) -> Iterator[RefusedRow]:
@@ -256,4 +256,4 @@ def write_csv(stream: BinaryIO, columns: list[str], rows: Iterable[Mapping[str, 
 
 def _quoted_if_needed(cell: str) -> str:
     # the standard library's writer cannot distinguish an empty text ("") from no value, as COPY and our reader do
-    return '"' + cell.replace('"', '""') + '"' if cell == "" or any(mark in cell for mark in ',"\r\n') else cell
+    return '"' + cell.replace('"', '""') + '"' if cell == "" or _QUOTED.search(cell) else cell

@@ -181,7 +181,8 @@ def test_the_wheel_holds_one_package_and_nothing_else(wheel: Path) -> None:
         "batch_jobs/flows/migrations/script.py.mako",
         *(
             f"batch_jobs/{template.relative_to(ROOT)}"
-            for template in (ROOT / "deployments/cli/templates").rglob("*")
+            for folder in ("cli/templates", "web/templates", "web/static", "web/locale")
+            for template in (ROOT / "deployments" / folder).rglob("*")
             if template.is_file()
         ),
     }

@@ -5,7 +5,7 @@ filter ``said`` of the templates. Strategies of your own are shown as they are w
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -54,9 +54,7 @@ def updated(path: Path) -> Catalog:
     """A catalogue with all of it and nothing else."""
     with path.open("rb") as file:
         catalog = read_po(file, locale=path.stem)
-    made_at = catalog.creation_date
     catalog.update(template(), no_fuzzy_matching=True)
-    catalog.creation_date = made_at  # nothing is written where nothing is new
     catalog.obsolete.clear()
     catalog.header_comment = "# What the page says; update.py keeps the list of it."
     catalog.last_translator = catalog.language_team = "The prefect-batch-jobs developers"
@@ -74,9 +72,9 @@ def main() -> None:
         print(f"{path.name}: {sum(not all_of(message.string) for message in catalog if message.id)} to translate")
 
 
-def all_of(string: str | tuple[str, ...] | list[str] | None) -> bool:
+def all_of(string: str | Sequence[str] | None) -> bool:
     """Whether a text, or each form of it, is there."""
-    return all(string) if isinstance(string, tuple | list) else bool(string)
+    return bool(string) if isinstance(string, str) else all(string or [""])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ CONFIG = SchemathesisConfig.from_dict(
         "checks": {
             # not all that is wrong can be said in a schema: contexts are the strategy's, a cursor excludes an offset
             "positive_data_acceptance": {"expected-statuses": [200, 201, 204, 400, 401, 403, 404, 409, 415, 422]},
+            # a list of too many is most often a body of too many bytes, which is refused before it is read
+            "negative_data_rejection": {
+                "expected-statuses": [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, "5xx"]
+            },
         }
     }
 )

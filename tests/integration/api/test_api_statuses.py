@@ -19,12 +19,14 @@ ANYWHERE = {400, 429, 500, 503, 507}
 WITH_BODIES = {
     ("post", "/admin/batch-jobs"),
     ("post", "/admin/batch-jobs/{job_id}/confirm"),
+    ("post", "/admin/batch-jobs/{job_id}/correct"),
     ("post", "/admin/batch-jobs/{job_id}/undo"),
     ("post", "/admin/uploads"),
     ("post", "/admin/uploads/protected"),
     ("post", "/admin/uploads/download-url"),
     ("delete", "/admin/uploads"),
 }
+CORRECTION = {"rows": [{"line": 2, "cells": {"price": "1"}}]}
 PROBES = ("/healthz", "/readyz")
 
 
@@ -112,6 +114,7 @@ def test_a_row_that_no_job_has_is_answered_as_the_document_says(
 
     of_a_job = [route for route in documented(document) if "{job_id}" in route[1] or route[1] == "/streams/{token}"]
     for method, path in of_a_job:
-        answer = root.request(method, path.format_map({"job_id": job.id, "token": link}))
+        body = {"json": CORRECTION} if path.endswith("/correct") else {}
+        answer = root.request(method, path.format_map({"job_id": job.id, "token": link}), **body)
         assert answer.status_code == 409, (method, path, answer.text)
         assert answer.status_code in documented(document)[method, path]
