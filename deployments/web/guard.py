@@ -17,6 +17,8 @@ ELSEWHERE = ("cross-site", "same-site")
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf"
 #: Forms that carry it are small; what is large comes with the header.
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+#: Of a form for each column of a wide file; its bytes are limited beside.
+MOST_FIELDS = 20_000
 #: The one form that may be large; its view reads it, and looks at what it repeats with ``check_repeated``.
 FILE_FORM = "/uploads/file"
 
@@ -102,7 +104,7 @@ async def _check_token(request: Request, session: Session) -> None:
         return
     shown = request.headers.get(CSRF_HEADER, "")
     if not shown and request.headers.get("content-type", "").partition(";")[0] in FORMS:
-        shown = str((await request.form()).get(CSRF_FIELD, ""))
+        shown = str((await request.form(max_fields=MOST_FIELDS)).get(CSRF_FIELD, ""))
     check_repeated(shown, session)
 
 
