@@ -12,6 +12,7 @@ from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api
 from batch_jobs.deployments.api.schemas import job_json
 from batch_jobs.deployments.web.choices import Choice, Choices
+from batch_jobs.deployments.web.forms import ContextForm
 from batch_jobs.flows.errors import NotUndoable
 from batch_jobs.flows.jobs.confirm_by_other import removed_rows
 from batch_jobs.flows.jobs.model import Job, JobEvent
@@ -19,13 +20,25 @@ from batch_jobs.flows.jobs.partitions import rest_text, to_show
 from batch_jobs.flows.jobs.plan import Section, sections
 from batch_jobs.flows.jobs.transitions import TRANSITIONS, Action, Status
 from batch_jobs.flows.jobs.undos import UNDO, UNDONE, shown_plan
-from batch_jobs.strategies.sdk.leaving_out import LeaveOut
+from batch_jobs.strategies.sdk.leaving_out import FOUND, LeaveOut
 from batch_jobs.strategies.sdk.result import ErrorEntry, PartitionEntry
 
 #: What a visitor may ask for beside a confirmation, in the order of the buttons.
 ASKED = (Action.RESUME, Action.RETRY, Action.PAUSE, Action.CANCEL)
 SHOWN_ERRORS = 5
 SHOWN_EVENTS = 200
+#: Parts of a plan: what a person decides by, and what says how the file was read or whether it is the same still.
+TO_DECIDE_BY = ("sample", "rejects")
+TECHNICAL = ("checksum", "total", "files", "file", "options", "key", "counts", "leave_out", "job", "force", "forced")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of a job: what it is called, and whether its value is the one by default."""
+
+    label: str
+    value: Any
+    is_default: bool
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,21 @@ class ShownJob:
         """Its settings as the API shows them: secrets are masked."""
         context: Mapping[str, Any] = job_json(self.job, self.caller, ["context"])["context"]
         return context
+
+    @cached_property
+    def settings(self) -> Sequence[Setting]:
+        """Its settings that say something, by the names that forms have for them."""
+        strategy = self.api.strategies.by_type.get(self.job.type)
+        fields = (
+            {} if strategy is None else {one.key: one for one in ContextForm(strategy.Context, may_query=True).fields}
+        )
+        given = {name: value for name, value in self.context.items() if value not in (None, "", [], {})}
+        return [
+            Setting(fields[name].label, value, value == fields[name].default)
+            if name in fields
+            else Setting(name, value, False)
+            for name, value in given.items()
+        ]
 
     @property
     def stamp(self) -> str:
@@ -176,14 +204,27 @@ class ShownJob:
 
     @property
     def plan(self) -> Sequence[Section]:
-        """The same as tables."""
-        return sections(self.whole_plan)
+        """The same as tables, what a person decides by first; without what only machines compare."""
+        names = sorted(self.whole_plan, key=lambda name: name not in TO_DECIDE_BY)
+        return sections({name: self.whole_plan[name] for name in names if name not in TECHNICAL})
+
+    @property
+    def technical_plan(self) -> Sequence[Section]:
+        """The rest of it."""
+        return sections({name: value for name, value in self.whole_plan.items() if name in TECHNICAL})
 
     @property
     def counts(self) -> Mapping[str, Any]:
         """How many rows are to be made, changed and so on, by its preview."""
         counts = self.whole_plan.get("counts")
         return counts if isinstance(counts, Mapping) else {}
+
+    @property
+    def left_out_lines(self) -> int:
+        """How many lines of its file were left out by choice; they are with the refused rows, to be had again."""
+        found = self.whole_plan.get(FOUND)
+        lines = found.get("lines") if isinstance(found, Mapping) else None
+        return lines if isinstance(lines, int) and self.has_run else 0
 
     @cached_property
     def undoes(self) -> str | None:

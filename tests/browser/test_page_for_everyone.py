@@ -26,6 +26,7 @@ VIEWS: Mapping[str, str] = {
     "new": "/new",
     "new-file": "/new/table-import/file",
     "map": "/new/table-import/map?file_key={file}",
+    "map-table": "/new/table-import/map?file_key={file}&table=prices",
     "new-job": "/new/table-import?file_key={file}",
     "waiting": "/jobs/{waiting}",
     "done": "/jobs/{done}",
@@ -44,7 +45,7 @@ LOOKS: Mapping[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark"},
     "360": {"viewport": {"width": 360, "height": 740}},
     "4k": {"viewport": {"width": 3840, "height": 2160}},
-    "german": {"locale": "de-DE"},
+    "german": {"locale": "de-DE", "color_scheme": "dark"},
     "high-contrast": {"forced_colors": "active"},
     "zoomed": {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2},
 }
@@ -102,10 +103,19 @@ def test_a_job_is_found_looked_at_and_confirmed_with_the_keyboard_alone(visit: V
     window.tab_to("table-import")
     window.page.keyboard.press("Enter")
     window.page.wait_for_url(f"**/jobs/{job.id}")
+    window.tab_to("Look at the changes, leave some out")
+    window.page.keyboard.press("Enter")
+    window.page.wait_for_url("**/changes")
+    window.tab_to("Leave out A-005")
+    window.page.keyboard.press("Space")
+    window.tab_to("To the confirmation")
+    window.page.keyboard.press("Enter")
+    window.page.get_by_text("1 row that is ticked").wait_for()
     window.tab_to("Confirm")
     window.page.keyboard.press("Enter")
-    site.served.until_status(job, Status.COMPLETED)
+    ended = site.served.until_status(job, Status.COMPLETED)
     window.page.get_by_text("completed").first.wait_for()
+    assert (ended.plan or {})["left_out"]["lines"] == 1
 
 
 def test_the_core_way_works_without_javascript(visit: Visit, site: Site, tmp_path: Path):
@@ -119,9 +129,11 @@ def test_the_core_way_works_without_javascript(visit: Visit, site: Site, tmp_pat
     page.locator("input[name=files]").set_input_files(file)
     page.get_by_role("button", name="Upload").click()
     page.get_by_role("heading", name="What goes where").wait_for()
-    window.go(f"/new/table-import?{page.url.partition('?')[2]}")
     page.get_by_label("Table").first.fill("goods")
-    page.get_by_role("button", name="Create the job").click()
+    page.get_by_label("What price is called").fill("cost")
+    page.get_by_role("button", name="Show the effect").click()
+    page.get_by_role("columnheader", name="cost").wait_for()
+    page.get_by_role("button", name="Look at what it will do").click()
     page.get_by_role("button", name="Confirm").wait_for()  # the page comes again by itself
     page.get_by_role("link", name="Changes", exact=True).click()
     page.get_by_text("A-1").first.wait_for()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from sqlalchemy import Column, Engine, MetaData, Table
+from sqlalchemy import Column, Engine, MetaData, Table, types
 from sqlalchemy.exc import CompileError
 
 from batch_jobs.strategies.sdk.database import database_of
@@ -33,6 +33,7 @@ from batch_jobs.strategies.tables.values.converting import Checked, Converter
 from batch_jobs.strategies.tables.values.options import ValueOptions
 
 T = TypeVar("T")
+NUMBERS = (types.Numeric, types.Float, types.Integer)
 
 
 @dataclass
@@ -69,7 +70,9 @@ class Sampling:
             target=context.table if self._is_named(table) else None,
             target_exists=table is not None,
             target_columns=self._target_columns(loaded_by, mapping, key),
-            guesses=guesses(list(self.reader.batches()), decided, options, self._decided),
+            guesses=guesses(
+                list(self.reader.batches()), decided, options, self._decided, _meant_as_numbers(table, mapping)
+            ),
             problems=self.problems,
             warnings=excerpt.warnings,
         )
@@ -231,6 +234,13 @@ def _as_far_as_it_goes(names: list[str], given: dict[str, str | None]) -> dict[s
 def _unnamed_table(engine: Engine, columns: Sequence[ColumnToCreate], key: list[str]) -> Table:
     made: list[Column[Any]] = [column.column(key) for column in columns]
     return Table("sample", MetaData(), *made, info={DATABASE: database_of(engine)})
+
+
+def _meant_as_numbers(table: Table | None, mapping: dict[str, str]) -> set[str]:
+    """The columns of the file that go to numbers of a table that there is."""
+    if table is None:
+        return set()
+    return {name for name, column in mapping.items() if isinstance(table.columns[column].type, NUMBERS)}
 
 
 def _sampled(checked: Checked, columns: list[str], mapping: dict[str, str]) -> Iterator[SampleRow]:

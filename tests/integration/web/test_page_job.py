@@ -129,7 +129,7 @@ def test_a_choice_that_was_changed_after_it_was_shown_is_not_confirmed(shared: S
 
     assert answer.status_code == 400
     assert "was changed meanwhile" in answer.text
-    assert "leaves out columns [&#34;price&#34;]" in answer.text
+    assert "Left out, as chosen: columns price." in answer.text
     assert alice.post(f"/jobs/{job.id}/confirm").status_code == 422  # this type leaves nothing out
     assert status_of(shared, job) is Status.PRE_PROCESSED
 

@@ -162,6 +162,8 @@ def test_the_types_of_a_new_table_are_those_that_the_preview_finds(case: int, sa
         ("a;b\n1,5;x\n2;y\n", {}, {"decimal": ","}),
         ("a;b\n1.234,5;1\n2,0;2\n", {}, {"decimal": ",", "thousands": "."}),
         ("a;b\n1,5;1.5\n", {}, {}),
+        ("a;b\ncheap;x\n1,5;y\n2O,0;z\n2,0;\n7;\n", {}, {}),  # it stays text in any notation
+        ("a;b\n1,5;x\nred, blue;y\n", {}, {}),
         ("a;b\n1,5;x\n", {"decimal": ","}, {}),
         ("a,b\n31.12.2026,1/2/2026\n", {}, {"date_format": {"a": "%d.%m.%Y"}}),
         ("a,b\n12/31/2026,x\n01/02/2026,y\n", {}, {"date_format": {"a": "%m/%d/%Y"}}),
@@ -176,6 +178,23 @@ def test_options_that_would_read_more_are_proposed_and_not_taken(
     if guessed:
         taken = types(sample(content, **given, **guessed))
         assert sum(type != "text" for type in taken.values()) > sum(type != "text" for type in types(found).values())
+
+
+@pytest.mark.usefixtures("prices")
+@pytest.mark.parametrize(
+    ("cells", "guessed"),
+    [
+        (["20,00", "cheap", "15O,00", "30,50", "7"], {"decimal": ","}),
+        (["cheap", "1.020,00", "30,50"], {"decimal": ",", "thousands": "."}),
+        (["cheap", "15O,00", "30,50"], {}),
+        (["cheap", "20.00", "30.50"], {}),
+    ],
+)
+def test_marks_are_proposed_for_a_column_of_numbers_though_some_cells_are_wrong(
+    sample: Sample, cells: list[str], guessed: dict[str, str]
+):
+    content = "code;price\n" + "".join(f"A-{n};{cell}\n" for n, cell in enumerate(cells))
+    assert dict(sample(content, table="prices").guesses) == guessed
 
 
 def test_without_a_table_yet_the_columns_and_their_types_are_known(sample: Sample):
