@@ -236,7 +236,8 @@ def _unnamed_table(engine: Engine, columns: Sequence[ColumnToCreate], key: list[
 def _sampled(checked: Checked, columns: list[str], mapping: dict[str, str]) -> Iterator[SampleRow]:
     """The rows of a batch, each cell with what became of it."""
     batch = checked.batch
-    raw = {name: batch.table.column(name).to_pylist() for name in columns if name in batch.table.column_names}
+    there = set(batch.table.column_names)
+    raw = {name: batch.table.column(name).to_pylist() for name in columns if name in there}
     values = {name: texts_of(checked.rows.column(column)) for name, column in mapping.items() if name in raw}
     reasons = reasons_of(checked)
 
