@@ -1,6 +1,8 @@
 """What the template of the mapping view is given."""
 
+import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from batch_jobs.deployments.web.form_field import Widget
@@ -56,12 +58,18 @@ def mapping_values(
         "has_selects": bool(sample and _has_selects(sample)),
         "made": _made(sample) if sample else [],
         "field_name": field_name,
+        "element_id": element_id,
         "written": TEXT.write,
         "names": {"to": GOES_TO, "called": CALLED, "leave": LEAVE, "type": TYPE, "default": DEFAULT},
         "choices": {"left_out": LEFT_OUT, "as_given": AS_GIVEN, "named": NAMED},
         "types": TYPES,
         "table_widget": Widget.TABLE,
     }
+
+
+def element_id(kind: str, *names: str | None) -> str:
+    """The id of what is drawn of a column, so that what was chosen there is not taken for another one's."""
+    return f"{kind}-{sha256(json.dumps(names).encode()).hexdigest()[:16]}"
 
 
 def _columns(sample: FileSample, context: Mapping[str, Any]) -> list[dict[str, Any]]:

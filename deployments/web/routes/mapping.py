@@ -18,6 +18,7 @@ from batch_jobs.deployments.web.forms import NEEDED, ContextForm, Errors
 from batch_jobs.deployments.web.guard import CurrentVisitor, visits
 from batch_jobs.deployments.web.mapped import Mapped, with_proposal
 from batch_jobs.deployments.web.mapping_view import LOST, PROPOSED_FOR, mapping_values
+from batch_jobs.deployments.web.new_job import DRY_RUN, PARTITIONS, START_AT, TIME_ZONE
 from batch_jobs.deployments.web.reading_fields import READING
 from batch_jobs.deployments.web.rendering import fragment, page
 from batch_jobs.deployments.web.routes.new import (
@@ -37,6 +38,9 @@ from batch_jobs.strategies.tables.importing.matching import propose
 #: Marks in numbers belong together: one alone may read other numbers than are meant.
 TOGETHER = ("decimal", "thousands")
 
+#: What the settings ask for beside the context, which is handed on.
+HANDED_ON = (START_AT, TIME_ZONE, PARTITIONS, DRY_RUN)
+
 router = APIRouter(prefix="/new/{batch_type}/map")
 
 
@@ -52,6 +56,7 @@ class Shown:
     entered: Mapping[str, list[str]] = field(default_factory=dict)
     before: Job | None = None
     lost: Sequence[str] = ()
+    handed_on: Mapping[str, str] = field(default_factory=dict)
     is_proposed: bool = False
 
     @property
@@ -96,8 +101,9 @@ def _show(request: Request, batch_type: str, api: Api, visitor: Caller, data: Fo
     wrong = [key for key in READING if key in shown.errors]
     is_done = go == "settings" or (go == "job" and not shown.is_proposed and not wrong)
     if is_done:
-        whole = _as_data(shown.form, shown.entries, key=str(data.get("key", "")))
+        whole = _as_data(shown.form, shown.entries, **{**shown.handed_on, "key": str(data.get("key", ""))})
         if go == "job" and not shown.lost:
+            whole = FormData([*whole.multi_items(), (DRY_RUN, "yes")])  # that is what the button says
             return create_from(request, batch_type, api, visitor, whole)
         return settings_from(request, batch_type, api, visitor, whole, shown.lost)
     if go != "job":  # what is still missing is not wrong yet
@@ -116,6 +122,7 @@ def _of_form(api: Api, visitor: Caller, strategy: BatchJobStrategy, data: FormDa
     entered = form.entered(data)
     shown = Shown(strategy, form, context, errors=errors)
     shown.entered = {key: entered[key] for key in errors if key in entered and key not in given}
+    shown.handed_on = {name: str(data[name]) for name in HANDED_ON if data.get(name)}
     secrets = [one.key for one in form.fields if one.is_secret and any(data.getlist(one.name))]
     shown.lost = list(dict.fromkeys([*map(str, data.getlist(LOST)), *secrets]))
     shown.sample = _sample(api, visitor, shown)
@@ -135,6 +142,7 @@ def _values(shown: Shown, key: str) -> dict[str, Any]:
     own = {
         "before": shown.before,
         "lost": shown.lost,
+        "handed_on": shown.handed_on,
         "errors": shown.errors,
         "is_proposed": shown.is_proposed,
         "key": key,

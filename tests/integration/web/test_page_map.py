@@ -452,14 +452,18 @@ def test_the_settings_have_everything_that_was_chosen_and_lead_back(mapped: Serv
     assert settings.status_code == 200
     for name in ("table", "mode", "columns", "defaults", "file_key"):
         assert sent[f"context.{name}"][-1].strip() == shown[name], name
-    back = goods.visitor.client.post(goods.path, data=sent)
-    goods.page = back
+    sent |= {"start_at": ["2099-01-31T12:00"], "time_zone": ["Asia/Tokyo"], "partitions": ["3"], "dry_run": ["no"]}
+    goods.page = goods.visitor.client.post(goods.path, data=sent)
     assert {name: goods.context[name] for name in ("columns", "defaults")} == {
         name: shown[name] for name in ("columns", "defaults")
     }
-    job = job_of(mapped, goods.visitor.client.post("/new/table-import", data=sent))
+    again = Form(goods.change(mode="append")).with_()
+    assert {name: again[name] for name in ("start_at", "partitions", "dry_run")} == {
+        name: sent[name] for name in ("start_at", "partitions", "dry_run")
+    }
+    job = job_of(mapped, goods.go())
     assert job.context["columns"] == {"Code": "code", "Price": "price", "x": None}
-    assert job.dry_run
+    assert (job.dry_run, job.partitions, str(job.start_at)) == (True, 3, "2099-01-31 03:00:00+00:00")
 
 
 def test_a_part_of_the_page_is_the_same_as_in_the_whole_page(goods: Mapping_):
