@@ -58,6 +58,8 @@ class FormField:
         default: of JSON; ``None`` where there is none.
         bounds: ``min`` and ``max`` of a number.
         is_whole: whether a number has no fraction.
+        shown: what is shown of choices that do not speak for themselves.
+        suggestions: values that are likely meant, and what is shown of them; others may be entered.
     """
 
     key: str
@@ -70,6 +72,8 @@ class FormField:
     default: Any = None
     bounds: Mapping[str, Any] = field(default_factory=dict)
     is_whole: bool = False
+    shown: Mapping[Any, str] = field(default_factory=dict)
+    suggestions: Sequence[tuple[str, str]] = ()
 
     @property
     def name(self) -> str:
@@ -107,7 +111,7 @@ class FormField:
         choices: Sequence[Any] = self.written.choices or self._item_choices
         if self.widget is Widget.CHOICE and self.written.kinds <= {Kind.BOOL, Kind.NULL}:
             choices = (True, False)
-        found = [(self._option(choice), str(choice)) for choice in choices]
+        found = [(self._option(choice), self.shown.get(choice, str(choice))) for choice in choices]
         return [*found, (NULL, "")] if self._null and self.widget is Widget.CHOICE else found
 
     @property
@@ -130,7 +134,8 @@ class FormField:
 
     def read(self, texts: Sequence[str]) -> Any:
         """The value of what was entered; raises ``NotReadable``, and ``LookupError`` where nothing was."""
-        if self.widget is Widget.CHOICES and texts[:1] == [""] and self.written.item:
+        is_ticked = self.widget is Widget.CHOICES or len(texts) > 1  # a view may draw any list as ticks
+        if is_ticked and texts[:1] == [""] and self.written.item:
             return [self.written.item.read(text, NULL) for text in texts[1:] if text]
         if not texts or not texts[-1]:
             raise LookupError(self.key)

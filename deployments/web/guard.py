@@ -18,6 +18,8 @@ ELSEWHERE = ("cross-site", "same-site")
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf"
 #: Forms that carry it are small; what is large comes with the header.
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+#: Of a form for each column of a wide file; its bytes are limited beside.
+MOST_FIELDS = 20_000
 #: The one form that may be large; its view reads it, and looks at what it repeats with ``check_repeated``.
 FILE_FORM = "/uploads/file"
 
@@ -105,7 +107,7 @@ async def _check_token(request: Request, session: Session) -> None:
     if not shown and request.headers.get("content-type", "").partition(";")[0] in FORMS:
         with suppress(RuntimeError):  # a view with fields of a form has had it read before
             await request.body()  # it is kept, so that a view that reads no form finds it too
-        shown = str((await request.form()).get(CSRF_FIELD, ""))
+        shown = str((await request.form(max_fields=MOST_FIELDS)).get(CSRF_FIELD, ""))
     check_repeated(shown, session)
 
 

@@ -22,6 +22,7 @@ from batch_jobs.strategies.sdk.sample import FileSample
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from batch_jobs.flows.jobs.model import Job
     from batch_jobs.flows.jobs.store import JobStore
     from batch_jobs.strategies.sdk.files import FileStore
     from batch_jobs.strategies.sdk.registry import Registry
@@ -88,31 +89,39 @@ class Samples:
         problems += _refused(strategy, values) if not wrong else []
         return replace(sample, problems=list(dict.fromkeys([*problems, *sample.problems])))
 
-    def given_before(self, batch_type: str, created_by: str, sample: FileSample) -> dict[str, Any] | None:
-        """What somebody gave the newest job of a type whose file had the same columns: a proposal for the next one.
+    def job_before(self, batch_type: str, created_by: str, sample: FileSample) -> "Job | None":
+        """The newest job of a type and a person whose file had the same columns.
 
         Args:
             batch_type: of the job.
             created_by: who created it, as jobs have it.
             sample: of the file now; the order of its columns makes no difference.
+        """
+        return self._jobs().of_header(batch_type, created_by, sample.header) if sample.columns else None
+
+    def settings_of(self, job: "Job") -> dict[str, Any]:
+        """What a job was given, as a proposal for the next one.
+
+        Args:
+            job: of a type that there is.
 
         Returns:
-            The fields of that job's context that are not the model's defaults, without its file and its secrets;
-            ``None`` where there is no such job.
+            The fields of its context that are not the model's defaults, without its file and its secrets.
 
         Raises:
             StrategyUnknown: there is no such type.
         """
-        model = self._strategies().get(batch_type).Context
-        job = self._jobs().of_header(batch_type, created_by, sample.header)
-        if job is None:
-            return None
+        model = self._strategies().get(job.type).Context
         defaults = {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
         return {
             name: value
             for name, value in job.context.items()
             if name in defaults and not _is_own(model, name, value) and value != _json(defaults[name])
         }
+
+    def secrets_of(self, job: "Job") -> list[str]:
+        """The fields of a job that hold secrets, which nobody is shown; its source is one."""
+        return [name for name, value in job.context.items() if any(text == MASK for _, text in texts(value))]
 
     def _job(self, strategy: BatchJobStrategy, context: BaseModel, tables: Sequence[str] | None) -> JobRun:
         target, job_id = self._target(), f"batch_{ULID()}"

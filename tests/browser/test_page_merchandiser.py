@@ -1,4 +1,4 @@
-"""The whole way of who knows the prices and no terminal: a file dropped, looked at, corrected, loaded, taken back."""
+"""The whole way of somebody who knows the prices and no terminal: a file dropped, corrected, loaded, taken back."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal

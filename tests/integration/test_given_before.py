@@ -64,6 +64,11 @@ def previewed(store: JobStore, importing: Importing, content: str, created_by: s
     return job.id
 
 
+def given_before(samples: Samples, *wanted: Any) -> dict[str, Any] | None:
+    job = samples.job_before(*wanted)
+    return None if job is None else samples.settings_of(job)
+
+
 def test_the_newest_job_of_the_same_columns_type_and_person_gives_its_options(
     store: JobStore, importing: Importing, samples: Samples
 ):
@@ -72,14 +77,14 @@ def test_the_newest_job_of_the_same_columns_type_and_person_gives_its_options(
     previewed(store, importing, 'code,Preis,x\na,"1,5",1\n', "bob", **{**GIVEN, "table": "of_bob"})
     previewed(store, importing, 'code,Preis\na,"1,5"\n', "alice", table="other", columns={"Preis": "price"})
 
-    assert samples.given_before("table-import", "alice", sample_of("code", "Preis", "x")) == GIVEN
-    assert samples.given_before("table-import", "alice", sample_of("x", "Preis", "code")) == GIVEN
+    assert given_before(samples, "table-import", "alice", sample_of("code", "Preis", "x")) == GIVEN
+    assert given_before(samples, "table-import", "alice", sample_of("x", "Preis", "code")) == GIVEN
     for other in [("table-import", "carol"), ("product-import", "alice")]:
-        assert samples.given_before(*other, sample_of("code", "Preis", "x")) is None
-    assert samples.given_before("table-import", "alice", sample_of("code", "Preis", "y")) is None
+        assert given_before(samples, *other, sample_of("code", "Preis", "x")) is None
+    assert given_before(samples, "table-import", "alice", sample_of("code", "Preis", "y")) is None
     with store._engine.begin() as connection:
         connection.execute(update(batch_job).where(batch_job.c.id == newest).values(deleted_at=batch_job.c.created_at))
-    before = samples.given_before("table-import", "alice", sample_of("code", "Preis", "x"))
+    before = given_before(samples, "table-import", "alice", sample_of("code", "Preis", "x"))
     assert before is not None
     assert before["table"] == "old"
 
@@ -93,4 +98,5 @@ def test_neither_the_file_nor_a_secret_comes_along(store: JobStore, samples: Sam
     claimed = store.claim(job, ProcessIdentity.current(), None)
     store.save_result(job.id, claimed.claim or 0, claimed.result, {"_header": header_of(["code"])})
 
-    assert samples.given_before("table-import", "alice", sample_of("code")) == {"table": "prices"}
+    assert given_before(samples, "table-import", "alice", sample_of("code")) == {"table": "prices"}
+    assert samples.secrets_of(store.get(job.id)) == ["source"]

@@ -1,12 +1,13 @@
 """The routes of changes: what a job changes, before and after it runs, and what jobs changed in a row."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from batch_jobs.deployments.api.auth import Right
-from batch_jobs.deployments.api.dependencies import CurrentApi, CurrentCaller, requires
+from batch_jobs.deployments.api.auth import Caller, Right
+from batch_jobs.deployments.api.dependencies import Api, CurrentApi, CurrentCaller, requires
 from batch_jobs.deployments.api.file_response import media_type
 from batch_jobs.deployments.api.list_query import ChangesFileQuery, ChangesQuery, HistoryQuery
 from batch_jobs.deployments.api.openapi import (
@@ -53,10 +54,15 @@ def changes(job_id: str, request: Request, api: CurrentApi, caller: CurrentCalle
 )
 def changes_file(job_id: str, request: Request, api: CurrentApi, caller: CurrentCaller) -> Response:
     """All of these changes as CSV or Excel, for which a spreadsheet would take no cell for a formula."""
+    return send_changes(api, caller, job_id, request.query_params.multi_items())
+
+
+def send_changes(api: Api, caller: Caller, job_id: str, asked: Iterable[tuple[str, str]]) -> Response:
+    """The changes that a query asks for, as a file."""
     from batch_jobs.flows.jobs.changes_file import FORMATS, begun
 
     job = api.job(job_id, caller)
-    query = ChangesFileQuery.parse(request.query_params.multi_items())
+    query = ChangesFileQuery.parse(asked)
     access = api.workspace.access.of_key(caller.tables)
     entries = begun(api.workspace.job_changes.all(job, query.wanted, access))
     name = harmless_name(f"changes-{job.id}.{query.format}")

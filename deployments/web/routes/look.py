@@ -15,6 +15,7 @@ from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api, CurrentApi
 from batch_jobs.deployments.api.errors import InputWrong
 from batch_jobs.deployments.api.list_query import ChangesQuery
+from batch_jobs.deployments.api.routes.changes import send_changes
 from batch_jobs.deployments.web.choices import Choices
 from batch_jobs.deployments.web.guard import CurrentVisitor, visits
 from batch_jobs.deployments.web.rendering import page
@@ -28,7 +29,7 @@ from batch_jobs.strategies.sdk.leaving_out import Kind
 LIMIT = 200  # cells of a page
 KINDS = get_args(Kind)
 #: What is asked for as the API has it.
-ASKED = ("kind", "column", "key", "key_begins", "emptied", "filled", "cursor")
+FILTERS = ("kind", "column", "key", "key_begins", "emptied", "filled")
 
 router = APIRouter(prefix="/jobs/{job_id}/changes")
 
@@ -69,6 +70,13 @@ def show(request: Request, job_id: str, api: CurrentApi, visitor: CurrentVisitor
     return page(request, "look.html", values)
 
 
+@router.get("/file", dependencies=[visits(Right.FILES)])
+def download(request: Request, job_id: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
+    """All changes that the filters show, as a file."""
+    named = [("format", request.query_params.get("format", "xlsx"))]
+    return send_changes(api, visitor, job_id, [*named, *_pairs(request.query_params, FILTERS)])
+
+
 @router.post("", dependencies=[visits(Right.CHANGE)])
 async def choose(request: Request, job_id: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
     """Keep what is ticked on the page, and go where the button leads."""
@@ -93,17 +101,22 @@ def _keep(api: Api, job: Job, form: FormData) -> None:
 
 def _find(api: Api, visitor: Caller, job: Job, asked: QueryParams) -> tuple[Changes, list[ColumnChanges], str | None]:
     """The page and the columns, or why there are none."""
-    pairs = [(name, asked[name]) for name in ASKED if asked.get(name)]
-    for name, sign in (("fell", -1), ("rose", 1)):
-        if asked.get(name):
-            pairs.append((f"change_percent_{'below' if sign < 0 else 'above'}", f"{sign * _percent(asked[name])}"))
-    query = ChangesQuery.parse([("limit", str(LIMIT)), *pairs])
+    query = ChangesQuery.parse([("limit", str(LIMIT)), *_pairs(asked, (*FILTERS, "cursor"))])
     access = api.workspace.access.of_key(visitor.tables)
     try:
         found = api.workspace.job_changes.page(job, query.wanted, access, query.cursor, query.limit)
         return found, api.workspace.job_changes.columns(job, access), None
     except ChangesUnknown as error:
         return Changes([], None), [], str(error)
+
+
+def _pairs(asked: QueryParams, names: Iterable[str]) -> list[tuple[str, str]]:
+    """What the view asks for, as the API has it."""
+    pairs = [(name, asked[name]) for name in names if asked.get(name)]
+    for name, bound, sign in (("fell", "change_percent_below", -1), ("rose", "change_percent_above", 1)):
+        if asked.get(name):
+            pairs.append((bound, f"{sign * _percent(asked[name])}"))
+    return pairs
 
 
 def _rows(entries: Iterable[Mapping[str, Any]]) -> list[ChangedRow]:

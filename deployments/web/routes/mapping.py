@@ -1,10 +1,12 @@
 """The columns of a file beside those of the table: where each goes, and at once what becomes of its cells."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 
@@ -12,31 +14,55 @@ from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api, CurrentApi
 from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.web.errors import is_fragment
-from batch_jobs.deployments.web.forms import ContextForm
+from batch_jobs.deployments.web.forms import NEEDED, ContextForm, Errors
 from batch_jobs.deployments.web.guard import CurrentVisitor, visits
-from batch_jobs.deployments.web.mapped import DEFAULT, GOES_TO, LEFT_OUT, TYPE, TYPES, Mapped, chosen, with_proposal
+from batch_jobs.deployments.web.mapped import Mapped, with_proposal
+from batch_jobs.deployments.web.mapping_view import LOST, PROPOSED_FOR, mapping_values
+from batch_jobs.deployments.web.new_job import DRY_RUN, PARTITIONS, START_AT, TIME_ZONE
+from batch_jobs.deployments.web.reading_fields import READING
 from batch_jobs.deployments.web.rendering import fragment, page
-from batch_jobs.deployments.web.routes.new import create_from, form_of, new_key, settings_from, strategy_of
+from batch_jobs.deployments.web.routes.new import (
+    create_from,
+    form_of,
+    new_key,
+    reads_columns,
+    settings_from,
+    strategy_of,
+)
+from batch_jobs.flows.jobs.model import Job
 from batch_jobs.strategies.sdk.base import BatchJobStrategy
+from batch_jobs.strategies.sdk.context_fields import Names
 from batch_jobs.strategies.sdk.sample import FileSample
 from batch_jobs.strategies.tables.importing.matching import propose
 
-#: What is drawn beside the sample, as it changes what is read: where the rows go, and how the file is read.
-DRAWN = {
-    "destination": ("table", "mode", "key"),
-    "often": ("sheet", "decimal", "thousands", "date_format", "layout", "currency"),
-    "rarely": (
-        "header", "skip_rows", "skip_footer", "delimiter", "encoding", "time_zone", "null_values", "empty", "comment",
-    ),
-}  # fmt: skip
-#: Those of workbooks only, and of text only.
-OF_SHEETS, OF_TEXT = ("sheet",), ("delimiter", "encoding", "comment")
-#: For which table columns were proposed.
-PROPOSED_FOR = "proposed_for"
-#: What the view itself draws of the context.
-OF_COLUMNS = ("columns", "types", "defaults")
+#: Marks in numbers belong together: one alone may read other numbers than are meant.
+TOGETHER = ("decimal", "thousands")
+
+#: What the settings ask for beside the context, which is handed on.
+HANDED_ON = (START_AT, TIME_ZONE, PARTITIONS, DRY_RUN)
 
 router = APIRouter(prefix="/new/{batch_type}/map")
+
+
+@dataclass
+class Shown:
+    """What the view shows: a context as far as it goes, what is wrong with it, and the file as it is read by it."""
+
+    strategy: BatchJobStrategy
+    form: ContextForm
+    context: dict[str, Any]
+    sample: FileSample | None = None
+    errors: Errors = field(default_factory=dict)
+    entered: Mapping[str, list[str]] = field(default_factory=dict)
+    before: Job | None = None
+    lost: Sequence[str] = ()
+    handed_on: Mapping[str, str] = field(default_factory=dict)
+    is_proposed: bool = False
+
+    @property
+    def entries(self) -> dict[str, list[str]]:
+        """What is in the fields; what cannot be read stays as it was entered."""
+        return {**self.form.entries(self.context), **self.entered}
 
 
 @router.get("", dependencies=[visits(Right.CHANGE)])
@@ -44,15 +70,21 @@ def look(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVis
     """The first look at a file: what is likely meant is filled in."""
     visitor.require(Right.FILES)
     strategy = strategy_of(api, visitor, batch_type)
-    form, model = form_of(api, visitor, strategy).context, Mapped(strategy.Context)
-    entries = form.named_in(request.query_params)
-    context = form.parse(_as_data(form, entries))[0]
-    sample, before = _sample(api, visitor, strategy, context), None
-    if sample is not None:
-        before = api.workspace.samples.given_before(batch_type, visitor.name, sample)
-        context = _proposed(context, before, sample, model)
-        sample = _sample(api, visitor, strategy, context)
-    return page(request, "map.html", _values(strategy, form, context, sample, before))
+    if not reads_columns(strategy):
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"/new/{quote(batch_type, safe='')}{query}", 303)
+    form, samples = form_of(api, visitor, strategy).context, api.workspace.samples
+    shown = Shown(strategy, form, {})
+    if from_id := request.query_params.get("from", ""):
+        job = api.job(from_id, visitor)
+        shown.context = form.parse(_as_data(form, form.entries(job.context)))[0]
+        shown.lost = samples.secrets_of(job)
+    shown.context |= form.parse(_as_data(form, form.named_in(request.query_params)))[0]
+    shown.sample = _sample(api, visitor, shown)
+    if shown.sample is not None and not from_id:
+        shown.before = samples.job_before(batch_type, visitor.name, shown.sample)
+        _propose(api, visitor, shown)
+    return page(request, "map.html", _values(shown, new_key()))
 
 
 @router.post("", dependencies=[visits(Right.CHANGE)])
@@ -64,64 +96,62 @@ async def show(request: Request, batch_type: str, api: CurrentApi, visitor: Curr
 
 
 def _show(request: Request, batch_type: str, api: Api, visitor: Caller, data: FormData) -> Response:
-    strategy = strategy_of(api, visitor, batch_type)
-    form, model = form_of(api, visitor, strategy).context, Mapped(strategy.Context)
-    context = model.context(form.parse(data)[0], data, list(data.keys()))
-    sample = _sample(api, visitor, strategy, context)
-    if sample is not None and (changed := _changed(context, data, sample, model)) != context:
-        context, sample = changed, _sample(api, visitor, strategy, changed)
-    to = str(data.get("go", ""))
-    if to in ("job", "settings") and not is_fragment(request):
-        whole = _as_data(form, form.entries(context), key=str(data.get("key", "")))
-        return (create_from if to == "job" else settings_from)(request, batch_type, api, visitor, whole)
-    values = _values(strategy, form, context, sample, None)
+    shown = _of_form(api, visitor, strategy_of(api, visitor, batch_type), data)
+    go = "" if is_fragment(request) else str(data.get("go", ""))
+    wrong = [key for key in READING if key in shown.errors]
+    is_done = go == "settings" or (go == "job" and not shown.is_proposed and not wrong)
+    if is_done:
+        whole = _as_data(shown.form, shown.entries, **{**shown.handed_on, "key": str(data.get("key", ""))})
+        if go == "job" and not shown.lost:
+            whole = FormData([*whole.multi_items(), (DRY_RUN, "yes")])  # that is what the button says
+            return create_from(request, batch_type, api, visitor, whole)
+        return settings_from(request, batch_type, api, visitor, whole, shown.lost)
+    if go != "job":  # what is still missing is not wrong yet
+        shown.errors = {key: lines for key, lines in shown.errors.items() if lines != [NEEDED]}
+    values = _values(shown, str(data.get("key", "")) or new_key())
     if is_fragment(request):
         return fragment(request, "map.html", "mapping", values)
-    return page(request, "map.html", values)
+    return page(request, "map.html", values, 422 if go == "job" and wrong else 200)
 
 
-def _values(
-    strategy: BatchJobStrategy,
-    form: ContextForm,
-    context: Mapping[str, Any],
-    sample: FileSample | None,
-    before: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    by_key = {field.key: field for field in form.fields}
-    fields = [by_key[name] for names in DRAWN.values() for name in names if name in by_key and _matters(name, sample)]
-    return {
-        "type": strategy.batch_type,
-        "form": form,
-        "entries": form.entries(context),
-        "sample": sample,
-        "model": Mapped(strategy.Context),
-        "options": {part: [field for field in fields if field.key in names] for part, names in DRAWN.items()},
-        "labels": {field.key: field.label for field in form.fields},
-        "drawn": [*(field.key for field in fields), *OF_COLUMNS],
-        "context": context,
-        "chosen": {column.name: chosen(context, column) for column in sample.columns} if sample else {},
-        "names": {"to": GOES_TO, "type": TYPE, "default": DEFAULT, "left_out": LEFT_OUT},
-        "types": TYPES,
-        "before": before,
-        "key": new_key(),
-        "part_bytes": 0,
+def _of_form(api: Api, visitor: Caller, strategy: BatchJobStrategy, data: FormData) -> Shown:
+    """What is shown of a form that came."""
+    form, names = form_of(api, visitor, strategy).context, list(data.keys())
+    given, errors = form.parse(data)
+    context = Mapped(strategy.Context).context(given, data, names, is_new=not data.get(PROPOSED_FOR))
+    entered = form.entered(data)
+    shown = Shown(strategy, form, context, errors=errors)
+    shown.entered = {key: entered[key] for key in errors if key in entered and key not in given}
+    shown.handed_on = {name: str(data[name]) for name in HANDED_ON if data.get(name)}
+    secrets = [one.key for one in form.fields if one.is_secret and any(data.getlist(one.name))]
+    shown.lost = list(dict.fromkeys([*map(str, data.getlist(LOST)), *secrets]))
+    shown.sample = _sample(api, visitor, shown)
+    if shown.sample is not None:
+        taken = str(data.get("take", ""))
+        guessed = shown.sample.guesses
+        wanted = [name for name in guessed if name == taken or {name, taken} <= set(TOGETHER)]
+        if wanted:
+            shown.context |= {name: guessed[name] for name in wanted}
+            shown.sample = _sample(api, visitor, shown)
+        if shown.sample and shown.sample.target_exists and _target(shown.sample) != str(data.get(PROPOSED_FOR, "")):
+            _propose(api, visitor, shown)
+    return shown
+
+
+def _values(shown: Shown, key: str) -> dict[str, Any]:
+    own = {
+        "before": shown.before,
+        "lost": shown.lost,
+        "handed_on": shown.handed_on,
+        "errors": shown.errors,
+        "is_proposed": shown.is_proposed,
+        "key": key,
     }
+    return mapping_values(shown.strategy, shown.form, shown.context, shown.sample, shown.entries) | own
 
 
-def _matters(name: str, sample: FileSample | None) -> bool:
-    """Whether a file of this kind is read otherwise by an option."""
-    if sample is None:
-        return True
-    return not (name in OF_SHEETS and not sample.sheets) and not (name in OF_TEXT and sample.sheets)
-
-
-def _changed(context: dict[str, Any], data: FormData, sample: FileSample, model: Mapped) -> dict[str, Any]:
-    """The context with an option that was guessed and is taken, and with the columns of a table that was named now."""
-    taken = str(data.get("take", ""))
-    if taken in sample.guesses:
-        context = {**context, taken: sample.guesses[taken]}
-    is_new = sample.target_exists and (sample.target or "") != str(data.get(PROPOSED_FOR, ""))
-    return _proposed(context, None, sample, model) if is_new else context
+def _target(sample: FileSample) -> str:
+    return sample.target or ""
 
 
 def _as_data(form: ContextForm, entries: Mapping[str, Sequence[str]], **own: str) -> FormData:
@@ -130,19 +160,25 @@ def _as_data(form: ContextForm, entries: Mapping[str, Sequence[str]], **own: str
     return FormData([*named, *own.items()])
 
 
-def _sample(api: Api, visitor: Caller, strategy: BatchJobStrategy, context: Mapping[str, Any]) -> FileSample | None:
-    checked = FileAccess(api, visitor).check_context(strategy.Context, context)
+def _sample(api: Api, visitor: Caller, shown: Shown) -> FileSample | None:
+    strategy = shown.strategy
+    checked = FileAccess(api, visitor).check_context(strategy.Context, shown.context)
     return api.workspace.samples.of(strategy.batch_type, checked, visitor.tables)
 
 
-def _proposed(
-    context: dict[str, Any], before: Mapping[str, Any] | None, sample: FileSample, model: Mapped
-) -> dict[str, Any]:
-    """The context with what was given for the same columns before, or else with the names that match."""
-    if before is not None:
-        return {**before, **context}
-    if not model.maps:
-        return context
-    names = [column.name for column in sample.columns]
-    targets = [column.name for column in sample.target_columns if not column.is_computed]
-    return with_proposal(context, propose(names, targets) if sample.target_exists else {}, names)
+def _propose(api: Api, visitor: Caller, shown: Shown) -> None:
+    """Fill in what was given for the same columns before, or else the names that match."""
+    sample, old = shown.sample, dict(shown.context)
+    assert sample is not None
+    if shown.before is not None:
+        shown.context = {**api.workspace.samples.settings_of(shown.before), **shown.context}
+        sources = [one.key for one in shown.form.naming(Names.SOURCE)]
+        secrets = api.workspace.samples.secrets_of(shown.before)
+        shown.lost = [name for name in secrets if name not in sources]  # the file is here instead of its source
+    elif Mapped(shown.strategy.Context).maps and sample.target_exists:
+        targets = [column.name for column in sample.target_columns if not column.is_computed]
+        proposed = propose([column.name for column in sample.columns], targets)
+        shown.context = with_proposal(shown.context, proposed, sample.columns)
+    if shown.context != old:
+        shown.is_proposed = True
+        shown.sample = _sample(api, visitor, shown)

@@ -19,7 +19,7 @@ from batch_jobs.deployments.api.errors import NothingThere, NotPermitted, explai
 from batch_jobs.deployments.api.job_actions import JobActions
 from batch_jobs.deployments.api.middleware import LARGEST_PART
 from batch_jobs.deployments.web.errors import is_fragment
-from batch_jobs.deployments.web.forms import ContextForm
+from batch_jobs.deployments.web.forms import NEEDED, ContextForm
 from batch_jobs.deployments.web.guard import CurrentVisitor, visits
 from batch_jobs.deployments.web.new_job import NewJobForm
 from batch_jobs.deployments.web.rendering import fragment, page
@@ -38,9 +38,13 @@ router = APIRouter(prefix="/new")
 
 def after_file(strategy: BatchJobStrategy, keys: Sequence[str]) -> str:
     """Where it goes on when a type's file is there; without keys they follow at the end of the address."""
-    has_columns = type(strategy).sample is not BatchJobStrategy.sample
-    step = f"{quote(strategy.batch_type, safe='')}{'/map' if has_columns else ''}"
+    step = f"{quote(strategy.batch_type, safe='')}{'/map' if reads_columns(strategy) else ''}"
     return f"/new/{step}?{urlencode([('file_key', key) for key in keys])}"
+
+
+def reads_columns(strategy: BatchJobStrategy) -> bool:
+    """Whether a type can show the beginning of its file before there is a job."""
+    return type(strategy).sample is not BatchJobStrategy.sample
 
 
 @router.get("", dependencies=[visits(Right.CHANGE)])
@@ -141,12 +145,14 @@ def strategy_of(api: Api, visitor: Caller, batch_type: str) -> BatchJobStrategy:
     return api.strategies.get(batch_type)
 
 
-def settings_from(request: Request, batch_type: str, api: Api, visitor: Caller, data: FormData) -> Response:
-    """The form with what was sent, to be gone on with."""
+def settings_from(
+    request: Request, batch_type: str, api: Api, visitor: Caller, data: FormData, asked: Sequence[str] = ()
+) -> Response:
+    """The form with what was sent, to be gone on with; ``asked`` are fields that have to be filled first."""
     strategy = strategy_of(api, visitor, batch_type)
     form = form_of(api, visitor, strategy)
     form.take_form(data)
-    form.errors, form.own_errors = {}, {}
+    form.errors, form.own_errors = {key: [NEEDED] for key in asked}, {}
     return _shown(request, api, visitor, strategy, form)
 
 
@@ -173,6 +179,7 @@ def _shown(
         "strategy": strategy,
         "about": inspect.cleandoc(type(strategy).__doc__ or "").split("\n\n"),
         "has_template": bool(_template(strategy)),
+        "has_columns": reads_columns(strategy) and visitor.may(Right.FILES),
         "form": form,
         "uploads": _uploads(api, visitor) if form.context.naming(Names.FILE) else [],
         "part_bytes": LARGEST_PART,

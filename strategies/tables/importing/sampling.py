@@ -246,7 +246,8 @@ def _meant_as_numbers(table: Table | None, mapping: dict[str, str]) -> set[str]:
 def _sampled(checked: Checked, columns: list[str], mapping: dict[str, str]) -> Iterator[SampleRow]:
     """The rows of a batch, each cell with what became of it."""
     batch = checked.batch
-    raw = {name: batch.table.column(name).to_pylist() for name in columns if name in batch.table.column_names}
+    there = set(batch.table.column_names)
+    raw = {name: batch.table.column(name).to_pylist() for name in columns if name in there}
     values = {name: texts_of(checked.rows.column(column)) for name, column in mapping.items() if name in raw}
     reasons = reasons_of(checked)
 

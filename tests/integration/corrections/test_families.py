@@ -11,8 +11,9 @@ from batch_jobs.flows.errors import CorrectionRefused
 from batch_jobs.flows.jobs.given_corrections import Corrected
 from batch_jobs.flows.workspace import Workspace
 from support.phases import finished, previewed, put, waiting
-from support.shop import base
+from support.shop import base, lists
 
+PRICE_LIST = "pl_01M85R6TDAY6995AKP489KSWQS"  # of the golden files
 PRODUCTS = (
     "Product Handle;Product Title;Variant Title;Variant SKU;Price EUR;Option 1 Name;Option 1 Value;"
     "Variant Inventory Quantity\n"
@@ -144,3 +145,53 @@ def test_a_file_that_is_another_one_by_now_is_not_corrected_by_line(workspace: W
 
     assert failed.status == "failed"
     assert "has changed since the preview" in (workspace.service.events(after.id)[-1].why or "")
+
+
+PRICES = (
+    "SKU;Price EUR;Price USD\nsku-1-0-0;10;\nsku-1-1-0;dear;\nsku-1-2-0;5;\nsku-1-2-0;;cheap\nnowhere;7;\n"  # lines 2-6
+)
+
+
+def prices_of_list(workspace: Workspace) -> list[tuple[str, str, int]]:
+    query = (
+        "SELECT v.sku, m.currency_code, m.amount FROM money_amount m "
+        "JOIN product_variant_money_amount k ON k.money_amount_id = m.id JOIN product_variant v ON v.id = k.variant_id "
+        f"WHERE m.price_list_id = '{PRICE_LIST}' ORDER BY v.sku, m.currency_code"
+    )
+    with workspace.target.connect() as connection:
+        return [(sku, currency, int(amount)) for sku, currency, amount in connection.execute(text(query))]
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge"])
+def test_corrected_prices_go_into_a_list_that_keeps_those_of_the_rows_that_were_right(workspace: Workspace, mode: str):
+    lists(workspace.target)
+    key = put(workspace, PRICES, "prices.csv")
+    job = waiting(workspace, "price-list-import", file_key=key, price_list_id=PRICE_LIST, mode=mode)
+    assert [row.line for row in workspace.job_rejects.page(job).rows] == [3, 4, 5, 6]
+    given = [Corrected(3, {"Price EUR": "6"}), Corrected(5, {"Price USD": "7"}), Corrected(6, {"SKU": "elsewhere"})]
+    checked = {row.line: sorted(row.bad) for row in workspace.job_corrections.check(job, given)}
+    assert (checked[3], checked[6]) == ([], ["SKU"])
+
+    done = finished(workspace, job)
+    assert ("sku-1-0-0", "eur", 1000) in prices_of_list(workspace)
+    before = prices_of_list(workspace)
+    after = finished(workspace, workspace.job_corrections.correct(done, given, created_by="bob"))
+
+    assert after.result.rejected == 1
+    added = [("sku-1-1-0", "eur", 600), ("sku-1-2-0", "eur", 500), ("sku-1-2-0", "usd", 700)]
+    assert prices_of_list(workspace) == sorted([*before, *added])
+
+
+def test_a_list_is_replaced_by_the_whole_file_with_its_corrections(workspace: Workspace):
+    lists(workspace.target)
+    key = put(workspace, PRICES, "prices.csv")
+    job = waiting(workspace, "price-list-import", file_key=key, price_list_id=PRICE_LIST)
+    given = [Corrected(3, {"Price EUR": "6"}), Corrected(5, {"Price USD": "7"}), Corrected(6, {"SKU": "sku-1-1-1"})]
+
+    after = finished(workspace, workspace.job_corrections.correct(job, given, created_by="bob"))
+
+    assert after.result.rejected == 0
+    assert prices_of_list(workspace) == [
+        ("sku-1-0-0", "eur", 1000), ("sku-1-1-0", "eur", 600), ("sku-1-1-1", "eur", 700),
+        ("sku-1-2-0", "eur", 500), ("sku-1-2-0", "usd", 700),
+    ]  # fmt: skip

@@ -128,3 +128,17 @@ def test_a_job_without_changes_says_why(shared: Served):
 
     assert page.status_code == 200
     assert "no preview of its changes is there" in page.text
+
+
+def test_what_is_shown_can_be_had_as_a_file(shared: Served):
+    alice, job = visiting(shared, "alice"), previewed(shared)
+    address = f"/jobs/{job.id}/changes/file?column=price&fell=20"
+
+    lines = alice.get(f"{address}&format=csv").text.splitlines()
+    book = alice.get(address)
+
+    assert len(lines) == 1 + ROWS // 2
+    assert book.content[:2] == b"PK"
+    assert "attachment" in book.headers["content-disposition"]
+    assert visiting(shared, "bob").get(address).status_code == 404
+    assert visiting(shared, "vera").get(address).status_code == 403

@@ -26,6 +26,7 @@ SAME_AS: dict[Route, Route] = {
     ("GET", "/jobs/{job_id}"): ("GET", JOB),
     ("GET", "/jobs/{job_id}/live"): ("GET", f"{JOB}/stream"),
     ("GET", "/jobs/{job_id}/changes"): ("GET", f"{JOB}/changes"),
+    ("GET", "/jobs/{job_id}/changes/file"): ("GET", f"{JOB}/changes/file"),
     ("POST", "/jobs/{job_id}/changes"): ("POST", f"{JOB}/confirm"),
     ("POST", "/jobs/{job_id}/confirm"): ("POST", f"{JOB}/confirm"),
     ("POST", "/jobs/{job_id}/undo"): ("POST", f"{JOB}/undo"),
