@@ -183,7 +183,7 @@ def test_the_wheel_holds_one_package_and_nothing_else(wheel: Path) -> None:
             f"batch_jobs/{template.relative_to(ROOT)}"
             for folder in ("cli/templates", "web/templates", "web/static", "web/locale")
             for template in (ROOT / "deployments" / folder).rglob("*")
-            if template.is_file()
+            if template.is_file() and template.suffix not in (".py", ".pyc")
         ),
     }
     assert not [file for file in files if "tests" in file.parts]

@@ -27,6 +27,7 @@ MATRIX: dict[tuple[str, str], tuple[int, int, int, int, int]] = {
     ("GET", "/admin/batch-jobs/{job_id}/events"): (401, 200, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/plan"): (401, 403, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/changes"): (401, 403, 404, 200, 200),
+    ("GET", "/admin/batch-jobs/{job_id}/changes/file"): (401, 403, 404, 200, 200),
     ("GET", "/admin/history"): (401, 403, 200, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/stream"): (401, 200, 404, 200, 200),
     ("GET", "/admin/batch-jobs/{job_id}/stream-url"): (401, 200, 404, 200, 200),
@@ -39,6 +40,8 @@ MATRIX: dict[tuple[str, str], tuple[int, int, int, int, int]] = {
     ("POST", "/admin/batch-jobs/{job_id}/resume"): (401, 403, 404, 200, 200),
     ("POST", "/admin/batch-jobs/{job_id}/retry"): (401, 403, 404, 200, 200),
     ("POST", "/admin/batch-jobs/{job_id}/undo"): (401, 403, 404, 201, 201),
+    # they may, but a job of this type reads no file whose rows could be corrected
+    ("POST", "/admin/batch-jobs/{job_id}/correct"): (401, 403, 404, 422, 422),
     ("GET", "/admin/batch-jobs/strategies"): (401, 200, 200, 200, 200),
     ("GET", "/admin/batch-jobs/strategies/{batch_type}/template"): (401, 200, 200, 200, 200),
     ("POST", "/admin/uploads"): (401, 403, 200, 200, 200),
@@ -98,9 +101,11 @@ def request_for(served: Served, method: str, path: str) -> dict[str, Any]:
         if action == "stream":
             served.workspace.service.cancel(job_id, who="test")  # a stream of an ended job ends by itself
         asked["url"] = path.replace("{job_id}", job_id)
-    if action == "changes":
+    if "/changes" in path:
         with planning(served.workspace.files, job_id) as planned:
             planned.add([])
+    if action == "correct":
+        asked["json"] = {"rows": [{"line": 2, "cells": {"a": "2"}}]}
     if path == "/admin/history":
         log_change(served.workspace.target, served.job("alice", Status.COMPLETED).id)
         asked["params"] = {"table": "products", "key": "A"}
