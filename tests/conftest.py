@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, text
 
 from batch_jobs.strategies.sdk.database import make_engine
+from support.browsing import CHROMIUM, QUIET
 from support.postgres import FreshDatabases, GivenPostgres, own_postgres
 from support.servers import prefect_server as run_prefect_server
 
@@ -77,6 +78,16 @@ def _is_on_postgresql(item: pytest.Item) -> bool:
     """Whether its fixture of a database, which is on each, is on PostgreSQL here."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
     return "postgres" in (params.get("target_url"), params.get("open_shop"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium: one for all tests, as Playwright can be begun only once at a time."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; .ci/run installs it")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield launched
+        launched.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,22 +9,13 @@ from typing import Any
 import pytest
 
 from batch_jobs.flows.jobs.transitions import Status
-from support.browsing import CHROMIUM, QUIET, Browsing, browsing
+from support.browsing import Browsing, browsing
 from support.servers import wait_until
 from support.serving import serving_with_own_prefect
 from support.site import CHANGED, PEOPLE, PRICES, WRONG, Site, Works
 
 #: Where ``serve`` says that its page is.
 API = re.compile(r"API +(http://\S+)")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; .ci/run installs it")
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="session")

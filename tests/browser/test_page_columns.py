@@ -81,7 +81,7 @@ def test_what_is_chosen_stays_with_its_column_whatever_comes_and_goes(served: Se
     assert page.get_by_label("Where b goes").input_value() == "=note"
     assert window.found_by_axe() == []
     page.set_viewport_size({"width": 360, "height": 800})
-    assert not window.is_wider_than_it_shows()
+    assert window.wider_than_it_shows() == []
 
 
 def test_enter_shows_the_effect_and_takes_no_guess(served: Served, window: Browsing):

@@ -70,8 +70,7 @@ def test_axe_finds_nothing_and_nobody_scrolls_sideways(visit: Visit, site: Site,
             window.sign_in(site.keys["mara"], "Anmelden" if look == "german" else "Sign in")
         window.go(address_of(path, works))
         wrong = window.found_by_axe() if look in ASKED_OF_AXE else []
-        if window.is_wider_than_it_shows():
-            wrong.append("it is wider than the window")
+        wrong += window.wider_than_it_shows()
         if wrong:
             found[name] = wrong
         window.keep(f"{name}-{look}")
@@ -79,13 +78,13 @@ def test_axe_finds_nothing_and_nobody_scrolls_sideways(visit: Visit, site: Site,
 
 
 def test_with_text_twice_as_large_nobody_scrolls_sideways(visit: Visit, works: Works):
-    window, wide = visit(viewport={"width": 1280, "height": 800}), []
+    window, wide = visit(viewport={"width": 1280, "height": 800}), {}
     for name, path in VIEWS.items():
         window.go(address_of(path, works))
         window.page.evaluate(LARGE_TEXT)
-        if window.is_wider_than_it_shows():
-            wide.append(name)
-    assert wide == []
+        if found := window.wider_than_it_shows():
+            wide[name] = found
+    assert wide == {}
 
 
 def test_a_job_is_found_looked_at_and_confirmed_with_the_keyboard_alone(visit: Visit, site: Site, works: Works):

@@ -57,32 +57,29 @@ def server(workspace: Workspace) -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def visit(workspace: Workspace, server: ExitStack) -> Iterator[Callable[[str], Any]]:
+def visit(workspace: Workspace, server: ExitStack, browser: Any) -> Iterator[Callable[[str], Any]]:
     """Opens pages of somebody who has signed in; an error that they say is one of the test."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; .ci/run installs it")
     _, key = workspace.api_keys.create("alice", Role.OPERATOR)
     base = f"http://127.0.0.1:{workspace.settings.api_port}"
     said: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        context = browser.new_context(viewport={"width": 360, "height": 500})
-        context.add_init_script(NOTICES)
+    context = browser.new_context(viewport={"width": 360, "height": 500})
+    context.add_init_script(NOTICES)
 
-        def opened(path: str) -> Any:
-            page = context.new_page()
-            page.set_default_timeout(30_000)
-            page.on("pageerror", lambda error: said.append(str(error)))
-            page.on("console", lambda message: message.type == "error" and said.append(message.text))
-            page.goto(base + path)
-            return page
+    def opened(path: str) -> Any:
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and said.append(message.text))
+        page.goto(base + path)
+        return page
 
-        signing = opened("/sign-in")
-        signing.get_by_label("Your key").fill(key)
-        signing.get_by_role("button", name="Sign in").click()
-        signing.wait_for_url(f"{base}/")
-        signing.close()
-        yield opened
-        browser.close()
+    signing = opened("/sign-in")
+    signing.get_by_label("Your key").fill(key)
+    signing.get_by_role("button", name="Sign in").click()
+    signing.wait_for_url(f"{base}/")
+    signing.close()
+    yield opened
+    context.close()
     assert [text for text in said if not any(sign in text for sign in AWAY)] == []
 
 

@@ -38,22 +38,19 @@ def served(home: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def page(served: Served) -> Iterator[Any]:
+def page(served: Served, browser: Any) -> Iterator[Any]:
     """A page of alice, who has signed in; what it says to the console is an error of the test."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; .ci/run installs it")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        shown = browser.new_page()
-        shown.set_default_timeout(30_000)
-        said: list[str] = []
-        shown.on("console", lambda message: message.type in ("error", "warning") and said.append(message.text))
-        shown.on("pageerror", lambda error: said.append(str(error)))
-        shown.goto(f"{served.url}/sign-in")
-        shown.get_by_label("Your key").fill(served.keys["alice"])
-        shown.get_by_role("button", name="Sign in").click()
-        shown.wait_for_url(f"{served.url}/")
-        yield shown
-        browser.close()
+    shown = browser.new_page()
+    shown.set_default_timeout(30_000)
+    said: list[str] = []
+    shown.on("console", lambda message: message.type in ("error", "warning") and said.append(message.text))
+    shown.on("pageerror", lambda error: said.append(str(error)))
+    shown.goto(f"{served.url}/sign-in")
+    shown.get_by_label("Your key").fill(served.keys["alice"])
+    shown.get_by_role("button", name="Sign in").click()
+    shown.wait_for_url(f"{served.url}/")
+    yield shown
+    shown.close()
     assert [text for text in said if "net::ERR_FAILED" not in text] == []  # but for what the test cuts off
 
 

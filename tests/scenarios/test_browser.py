@@ -4,7 +4,6 @@ With ``BATCH_JOBS_SCREENSHOTS`` set to a folder the pages are kept there; ``docs
 """
 
 import os
-import shutil
 from base64 import b64encode
 from collections.abc import Iterator
 from functools import partial
@@ -19,15 +18,10 @@ import pytest
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.jobs.transitions import Status
 from batch_jobs.flows.prefect.address import auth_file
+from support.browsing import CHROMIUM, FOREIGN
 from support.serving import Served, serving_with_own_prefect
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FOREIGN = "shop.example"
-QUIET = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1",
-]  # fmt: skip
 
 pytestmark = [
     pytest.mark.browser,
@@ -41,15 +35,6 @@ def served(tmp_path_factory: pytest.TempPathFactory, postgres_of_module: str) ->
     folder = tmp_path_factory.mktemp("served")
     with serving_with_own_prefect(folder, postgres_of_module, postgres_of_module) as one:
         yield one
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; .ci/run installs it")
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

@@ -75,9 +75,10 @@ class Browsing:
             for node in violation["nodes"]
         ]
 
-    def is_wider_than_it_shows(self) -> bool:
-        """Whether one has to scroll sideways."""
-        return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+    def wider_than_it_shows(self) -> list[str]:
+        """The elements for which one has to scroll sideways."""
+        found: list[str] = self.page.evaluate(TOO_WIDE)
+        return found
 
     def tab_to(self, text: str, most: int = 80) -> None:
         """Press Tab until what has the focus reads so; each on the way has to show that it has it."""
@@ -90,6 +91,14 @@ class Browsing:
         raise AssertionError(f"{text} is not reached by {most} Tabs")
 
 
+#: What stands out at the right, but for what scrolls by itself; the page as a whole where nothing else does.
+TOO_WIDE = """() => {
+  const root = document.documentElement, most = root.clientWidth;
+  if (root.scrollWidth <= most) return [];
+  const out = [...document.querySelectorAll('body *')].filter(
+    one => one.getBoundingClientRect().right > most && !one.parentElement.closest('.scroll'));
+  return [`${root.scrollWidth} of ${most}`, ...out.slice(-8).map(one => one.outerHTML.slice(0, 120))];
+}"""
 #: What has the focus: its text and its label, and whether the focus is seen there.
 FOCUSED = """() => {
   const one = document.activeElement, style = getComputedStyle(one), box = one.getBoundingClientRect();
