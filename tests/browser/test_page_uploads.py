@@ -74,12 +74,13 @@ def test_an_upload_that_is_cut_off_goes_on_when_the_file_is_chosen_again(served:
     assert before == 3 * LARGEST_PART
     page.unroute("**/uploads/*")
     page.locator("[data-drop] input[type=file]").set_input_files(file)
-    page.wait_for_url("**/new/table-import?file_key=*")
+    page.wait_for_url("**/new/table-import/map?file_key=*")
 
     assert [begins for begins, _ in parts] == list(range(0, size, LARGEST_PART))
     assert sum(count for _, count in parts) == size
     page.locator("#tables option[value=shelf]").wait_for(state="attached")
     page.get_by_label("Table").fill("shelf")
+    page.get_by_role("button", name="More settings").click()
     page.get_by_role("button", name="Create the job").click()
     page.wait_for_url("**/jobs/batch_*")
     job = served.workspace.service.get(page.url.rpartition("/")[2])
@@ -123,6 +124,7 @@ def test_without_javascript_a_file_goes_up_by_a_form_and_becomes_a_job(served: S
     plain.get_by_label("File", exact=True).set_input_files(file)
     plain.get_by_role("button", name="Upload").click()
     plain.get_by_label("Table").fill("shelf")
+    plain.get_by_role("button", name="More settings").click()
     plain.get_by_role("button", name="Create the job").click()
 
     plain.wait_for_url("**/jobs/batch_*")
