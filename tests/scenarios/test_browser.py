@@ -206,7 +206,7 @@ def test_the_ui_asks_for_the_password_and_is_had_by_its_other_name_too(served: S
     page.get_by_text("Invalid credentials").first.wait_for()
     log_in(page, other, auth_file(Path(served.settings["HOME"])).read_text())
     page.get_by_role("link", name="Deployments").first.click()
-    page.get_by_text("product-import").first.wait_for()
+    page.get_by_text("price-list-import").first.wait_for()
     page.context.close()
 
 
