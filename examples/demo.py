@@ -43,7 +43,7 @@ def main() -> int:
         batch_jobs("run", "product-export")
         say("\nEvery job is remembered:")
         batch_jobs("list", "--limit", "6")
-    say("\nNext: `.venv/bin/batch-jobs serve`, then open http://127.0.0.1:9000 to see these jobs and start others from files;")
+    say("\nNext: `.venv/bin/batch-jobs serve`, then open http://127.0.0.1:9000 for jobs and files;")
     say("http://127.0.0.1:4200 is Prefect's own UI, whose password stands in .batch-jobs/prefect.auth.")
     say("`.venv/bin/batch-jobs new strategy my-first` writes a strategy of your own.")
     return 0
