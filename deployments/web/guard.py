@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, params
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
 
 from batch_jobs.deployments.api.auth import Authentication, Caller, Right
 from batch_jobs.deployments.api.errors import NotPermitted
@@ -31,8 +32,8 @@ class ForeignPage(NotPermitted):
         super().__init__("this form is too old or not ours; open the page again, and nothing was changed")
 
 
-def visits(right: Right) -> params.Depends:
-    """A view's ``dependencies``: there has to be a session whose key has a right, and a change has to be our page's."""
+def visits(*rights: Right) -> params.Depends:
+    """A view's ``dependencies``: a session whose key has these rights, and where it is a change, a form of our own."""
 
     async def check(request: Request) -> None:
         check_asked_here(request)
@@ -44,7 +45,8 @@ def visits(right: Right) -> params.Depends:
         if request.method not in SAFE:
             check_origin(request)
             await _check_token(request, session)
-        session.caller.require(right)
+        for right in rights:
+            session.caller.require(right)
         request.state.session = session
 
     depends: params.Depends = Depends(check)
@@ -76,8 +78,7 @@ def check_origin(request: Request) -> None:
     Raises:
         ForeignPage: it is such a one.
     """
-    if request.headers.get("sec-fetch-site") in ELSEWHERE:
-        raise ForeignPage
+    check_asked_here(request)
     origin = request.headers.get("origin")
     if origin is not None and origin.partition("://")[2] not in _own_hosts(request):
         raise ForeignPage
@@ -107,8 +108,12 @@ async def _check_token(request: Request, session: Session) -> None:
     if not shown and request.headers.get("content-type", "").partition(";")[0] in FORMS:
         with suppress(RuntimeError):  # a view with fields of a form has had it read before
             await request.body()  # it is kept, so that a view that reads no form finds it too
-        shown = str((await request.form(max_fields=MOST_FIELDS)).get(CSRF_FIELD, ""))
+        shown = str((await _form_of(request)).get(CSRF_FIELD, ""))
     check_repeated(shown, session)
+
+
+async def _form_of(request: Request) -> FormData:
+    return await request.form(max_fields=MOST_FIELDS)
 
 
 async def _session_of(request: Request) -> Session:
@@ -124,3 +129,5 @@ async def _caller_of(request: Request) -> Caller:
 #: Whoever is signed in, in a view with ``visits``.
 CurrentSession = Annotated[Session, Depends(_session_of)]
 CurrentVisitor = Annotated[Caller, Depends(_caller_of)]
+#: What was entered, in a view that takes whatever fields there are.
+CurrentForm = Annotated[FormData, Depends(_form_of)]

@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, QueryParams
 
 from batch_jobs.deployments.api.auth import Caller, Right
@@ -17,7 +16,7 @@ from batch_jobs.deployments.api.errors import InputWrong
 from batch_jobs.deployments.api.list_query import ChangesQuery
 from batch_jobs.deployments.api.routes.changes import send_changes
 from batch_jobs.deployments.web.choices import Choices
-from batch_jobs.deployments.web.guard import CurrentVisitor, visits
+from batch_jobs.deployments.web.guard import CurrentForm, CurrentVisitor, visits
 from batch_jobs.deployments.web.rendering import page
 from batch_jobs.deployments.web.shown_job import ShownJob
 from batch_jobs.flows.errors import ActionIllegal, ChangesUnknown
@@ -78,11 +77,10 @@ def download(request: Request, job_id: str, api: CurrentApi, visitor: CurrentVis
 
 
 @router.post("", dependencies=[visits(Right.CHANGE)])
-async def choose(request: Request, job_id: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
+def choose(job_id: str, api: CurrentApi, visitor: CurrentVisitor, form: CurrentForm) -> Response:
     """Keep what is ticked on the page, and go where the button leads."""
-    form = await request.form()
-    job = await run_in_threadpool(api.job, job_id, visitor)
-    await run_in_threadpool(_keep, api, job, form)
+    job = api.job(job_id, visitor)
+    _keep(api, job, form)
     return RedirectResponse(f"/jobs/{job.id}/{_way(str(form.get('go', '')))}", 303)
 
 
@@ -94,7 +92,7 @@ def _keep(api: Api, job: Job, form: FormData) -> None:
     rows = choice.with_rows(_keys(form.getlist("seen")), _keys(form.getlist("row")))
     chosen = rows.with_parts(_texts(form.getlist("left_column")), _texts(form.getlist("left_kind")))
     if form.get("without_rule"):
-        chosen = chosen.without_rule(int(str(form["without_rule"])))
+        chosen = chosen.without_rule(_number(str(form["without_rule"])))
     rule = _rule(form)
     choices.keep(job.id, chosen.with_rule(rule) if rule else chosen)
 
@@ -147,6 +145,13 @@ def _rule(form: FormData) -> dict[str, Any] | None:
         return {"column": column, "becomes_empty": True}
     name, sign = ("change_percent_below", -1) if how == "fell" else ("change_percent_above", 1)
     return {"column": column, name: sign * _percent(percent)}
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputWrong("there is no such rule; open the page again") from None
 
 
 def _percent(text: str) -> float:

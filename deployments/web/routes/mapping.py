@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 
 from batch_jobs.deployments.api.auth import Caller, Right
@@ -15,7 +14,7 @@ from batch_jobs.deployments.api.dependencies import Api, CurrentApi
 from batch_jobs.deployments.api.file_access import FileAccess
 from batch_jobs.deployments.web.errors import is_fragment
 from batch_jobs.deployments.web.forms import NEEDED, ContextForm, Errors
-from batch_jobs.deployments.web.guard import CurrentVisitor, visits
+from batch_jobs.deployments.web.guard import CurrentForm, CurrentVisitor, visits
 from batch_jobs.deployments.web.mapped import Mapped, with_proposal
 from batch_jobs.deployments.web.mapping_view import LOST, PROPOSED_FOR, mapping_values
 from batch_jobs.deployments.web.new_job import DRY_RUN, PARTITIONS, START_AT, TIME_ZONE
@@ -65,10 +64,9 @@ class Shown:
         return {**self.form.entries(self.context), **self.entered}
 
 
-@router.get("", dependencies=[visits(Right.CHANGE)])
+@router.get("", dependencies=[visits(Right.CHANGE, Right.FILES)])
 def look(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
     """The first look at a file: what is likely meant is filled in."""
-    visitor.require(Right.FILES)
     strategy = strategy_of(api, visitor, batch_type)
     if not reads_columns(strategy):
         query = f"?{request.url.query}" if request.url.query else ""
@@ -87,15 +85,9 @@ def look(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVis
     return page(request, "map.html", _values(shown, new_key()))
 
 
-@router.post("", dependencies=[visits(Right.CHANGE)])
-async def show(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
+@router.post("", dependencies=[visits(Right.CHANGE, Right.FILES)])
+def show(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor, data: CurrentForm) -> Response:
     """The file as a job of the form would read it, after each change; or on to the settings, or the job itself."""
-    visitor.require(Right.FILES)
-    data = await request.form()
-    return await run_in_threadpool(_show, request, batch_type, api, visitor, data)
-
-
-def _show(request: Request, batch_type: str, api: Api, visitor: Caller, data: FormData) -> Response:
     shown = _of_form(api, visitor, strategy_of(api, visitor, batch_type), data)
     go = "" if is_fragment(request) else str(data.get("go", ""))
     wrong = [key for key in READING if key in shown.errors]

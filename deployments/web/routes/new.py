@@ -10,7 +10,6 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from sqlalchemy.exc import DBAPIError
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 
 from batch_jobs.deployments.api.auth import Caller, Right
@@ -20,7 +19,7 @@ from batch_jobs.deployments.api.job_actions import JobActions
 from batch_jobs.deployments.api.middleware import LARGEST_PART
 from batch_jobs.deployments.web.errors import is_fragment
 from batch_jobs.deployments.web.forms import NEEDED, ContextForm
-from batch_jobs.deployments.web.guard import CurrentVisitor, visits
+from batch_jobs.deployments.web.guard import CurrentForm, CurrentVisitor, visits
 from batch_jobs.deployments.web.new_job import NewJobForm
 from batch_jobs.deployments.web.rendering import fragment, page
 from batch_jobs.flows.access.target import usable_tables
@@ -76,12 +75,11 @@ def tables(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentV
     return fragment(request, "new_job.html", "tables", {"names": names})
 
 
-@router.get("/{batch_type}/file", dependencies=[visits(Right.CHANGE)])
+@router.get("/{batch_type}/file", dependencies=[visits(Right.CHANGE, Right.FILES)])
 def choose_file(
     request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor, find: str = ""
 ) -> Response:
     """The file that a job reads: a new one, or one that was uploaded before."""
-    visitor.require(Right.FILES)
     strategy = strategy_of(api, visitor, batch_type)
     values = {
         "strategy": strategy,
@@ -112,10 +110,9 @@ def settings(request: Request, batch_type: str, api: CurrentApi, visitor: Curren
 
 
 @router.post("/{batch_type}", dependencies=[visits(Right.CHANGE)])
-async def create(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor) -> Response:
+def create(request: Request, batch_type: str, api: CurrentApi, visitor: CurrentVisitor, data: CurrentForm) -> Response:
     """Make the job, or show the form again with what is wrong, each at its field."""
-    data = await request.form()
-    return await run_in_threadpool(create_from, request, batch_type, api, visitor, data)
+    return create_from(request, batch_type, api, visitor, data)
 
 
 def create_from(request: Request, batch_type: str, api: Api, visitor: Caller, data: FormData) -> Response:

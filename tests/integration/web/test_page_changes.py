@@ -142,3 +142,25 @@ def test_what_is_shown_can_be_had_as_a_file(shared: Served):
     assert "attachment" in book.headers["content-disposition"]
     assert visiting(shared, "bob").get(address).status_code == 404
     assert visiting(shared, "vera").get(address).status_code == 403
+
+
+def test_a_form_of_many_fields_is_taken_however_it_shows_the_secret(shared: Served):
+    """htmx sends the session's secret as a header, a plain form among its fields."""
+    alice, job = visiting(shared, "alice"), previewed(shared)
+    ticks = {"seen": [f'{{"code": "M{number}"}}' for number in range(1_500)]}
+    address = f"/jobs/{job.id}/changes"
+
+    answers = [alice.post(address, ticks), alice.client.post(address, data=ticks, headers={"x-csrf": alice.csrf})]
+
+    assert [answer.status_code for answer in answers] == [303, 303]
+
+
+@pytest.mark.parametrize(("number", "status"), [("x", 400), ("²", 400), ("-1", 303), ("99", 303)])
+def test_a_rule_that_is_not_there_is_not_taken_away(shared: Served, number: str, status: int):
+    alice, job = visiting(shared, "alice"), previewed(shared)
+    alice.post(f"/jobs/{job.id}/changes", {"rule_column": "price", "rule_how": "emptied"})
+
+    answer = alice.post(f"/jobs/{job.id}/changes", {"without_rule": number})
+
+    assert answer.status_code == status
+    assert len(Choices(shared.workspace.files).of(job.id).leave_out.rules) == 1
