@@ -1,12 +1,11 @@
 """What somebody has ticked to be left out of a job that waits, kept with the job until it is confirmed."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batch_jobs.strategies.sdk.errors import FileMissing
-from batch_jobs.strategies.sdk.files import JOBS, FileStore
+from batch_jobs.deployments.web.kept import Kept
+from batch_jobs.strategies.sdk.files import FileStore
 from batch_jobs.strategies.sdk.leaving_out import LeaveOut
 
 Row = Mapping[str, str | None]
@@ -61,21 +60,12 @@ class Choices:
     """
 
     def __init__(self, files: FileStore) -> None:
-        self._files = files
+        self._kept = Kept(files, "choice")
 
     def of(self, job_id: str) -> Choice:
         """What is chosen for a job, nothing by default."""
-        try:
-            with self._files.open(_key(job_id)) as stream:
-                return Choice(LeaveOut.of(json.load(stream)))
-        except FileMissing:
-            return Choice(LeaveOut())
+        return Choice(LeaveOut.of(self._kept.of(job_id)))
 
     def keep(self, job_id: str, choice: Choice) -> None:
         """Keep what is chosen for a job."""
-        with self._files.writing(_key(job_id)) as stream:
-            stream.write(json.dumps(choice.leave_out.as_json()).encode())
-
-
-def _key(job_id: str) -> str:
-    return f"{JOBS}/{job_id}/choice.json"
+        self._kept.keep(job_id, choice.leave_out.as_json())

@@ -1,14 +1,13 @@
 """Cells that somebody has corrected in the page, kept with the job until they go in."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
+from batch_jobs.deployments.web.kept import Kept
 from batch_jobs.flows.jobs.given_corrections import Corrected
 from batch_jobs.flows.jobs.rejects import RejectedRow
-from batch_jobs.strategies.sdk.errors import FileMissing
-from batch_jobs.strategies.sdk.files import JOBS, FileStore
+from batch_jobs.strategies.sdk.files import FileStore
 
 #: A row by its line and its file, which is ``None`` where there is only one.
 Place = tuple[int, str | None]
@@ -32,18 +31,23 @@ class Draft:
 
     def of(self, row: RejectedRow) -> Mapping[str, str]:
         """The corrected cells of a row."""
-        return self.rows.get((row.line or 0, row.file), {})
+        return self.rows.get(place_of(row), {})
 
     def after(self, looked_at: Iterable[RejectedRow], given: Mapping[Place, Mapping[str, str]]) -> "Draft":
         """The draft after somebody has gone through some rows, with the cells that a form has of them."""
         rows = dict(self.rows)
         for row in looked_at:
-            place = (row.line or 0, row.file)
+            place = place_of(row)
             cells = {name: text for name, text in given.get(place, {}).items() if is_other(row, name, text)}
             rows.pop(place, None)
             if cells:
                 rows[place] = cells
         return Draft(rows)
+
+
+def place_of(row: RejectedRow) -> Place:
+    """Where a refused row is."""
+    return (row.line or 0, row.file)
 
 
 def is_other(row: RejectedRow, column: str, text: str) -> bool:
@@ -59,25 +63,16 @@ class Drafts:
     """
 
     def __init__(self, files: FileStore) -> None:
-        self._files = files
+        self._kept = Kept(files, "draft")
 
     def of(self, job_id: str) -> Draft:
         """What was corrected so far, nothing by default."""
-        try:
-            with self._files.open(_key(job_id)) as stream:
-                return Draft({(row["line"], row["file"]): row["cells"] for row in json.load(stream)})
-        except FileMissing:
-            return Draft({})
+        return Draft({(row["line"], row["file"]): row["cells"] for row in self._kept.of(job_id) or ()})
 
     def keep(self, job_id: str, draft: Draft) -> None:
         """Keep what was corrected."""
         rows = [{"line": line, "file": file, "cells": dict(cells)} for (line, file), cells in draft.rows.items()]
-        with self._files.writing(_key(job_id)) as stream:
-            stream.write(json.dumps(rows).encode())
-
-
-def _key(job_id: str) -> str:
-    return f"{JOBS}/{job_id}/draft.json"
+        self._kept.keep(job_id, rows)
 
 
 def _plain(text: str) -> str:

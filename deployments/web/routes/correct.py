@@ -6,16 +6,15 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 
 from batch_jobs.deployments.api.auth import Caller, Right
 from batch_jobs.deployments.api.dependencies import Api, CurrentApi
 from batch_jobs.deployments.api.errors import InputWrong
 from batch_jobs.deployments.api.job_actions import JobActions
-from batch_jobs.deployments.web.corrections import Draft, Drafts, Place
+from batch_jobs.deployments.web.corrections import Draft, Drafts, Place, place_of
 from batch_jobs.deployments.web.errors import is_fragment
-from batch_jobs.deployments.web.guard import CurrentVisitor, visits
+from batch_jobs.deployments.web.guard import CurrentForm, CurrentVisitor, visits
 from batch_jobs.deployments.web.rendering import fragment, page
 from batch_jobs.deployments.web.shown_job import ShownJob
 from batch_jobs.flows.jobs.corrections import MOST_CHECKED
@@ -75,26 +74,25 @@ def show(
 ) -> Response:
     """A page of the refused rows."""
     job = api.job(job_id, visitor)
-    return page(request, "correct.html", _values(api, visitor, job, cursor, column))
+    values = _values(api, visitor, job, _page(api, job, cursor, column), Drafts(api.files).of(job.id))
+    return page(request, "correct.html", {**values, "cursor": cursor, "column": column})
 
 
-@router.post("", dependencies=[visits(Right.CHANGE)])
-async def correct(
-    request: Request, job_id: str, api: CurrentApi, visitor: CurrentVisitor, cursor: str = "", column: str = ""
+@router.post("", dependencies=[visits(Right.CHANGE, Right.FILES)])
+def correct(
+    request: Request,
+    job_id: str,
+    api: CurrentApi,
+    visitor: CurrentVisitor,
+    form: CurrentForm,
+    cursor: str = "",
+    column: str = "",
 ) -> Response:
     """Keep what was corrected on a page, check it, and let all of it go in where that is asked for."""
-    form = await request.form()
-    return await run_in_threadpool(_correct, request, job_id, api, visitor, form, cursor, column)
-
-
-def _correct(
-    request: Request, job_id: str, api: Api, visitor: Caller, form: FormData, cursor: str, column: str
-) -> Response:
-    visitor.require(Right.FILES)
     job = api.job(job_id, visitor)
-    rows = api.workspace.job_rejects.page(job, cursor or None, LIMIT, column or None).rows
+    found = _page(api, job, cursor, column)
     drafts = Drafts(api.files)
-    draft = drafts.of(job.id).after(rows, _cells(form))
+    draft = drafts.of(job.id).after(found.rows, _cells(form))
     drafts.keep(job.id, draft)
     if form.get("go") == "in":
         made = JobActions(api, visitor).correct(
@@ -102,26 +100,24 @@ def _correct(
         )
         return RedirectResponse(f"/jobs/{made.id}", 303)
     if is_fragment(request):
-        return fragment(request, "correct.html", "rows", _values(api, visitor, job, cursor, column))
+        values = _values(api, visitor, job, found, draft)
+        return fragment(request, "correct.html", "rows", {**values, "cursor": cursor, "column": column})
     return RedirectResponse(f"/jobs/{job.id}/rejects{form.get('go') or ''}", 303)
 
 
-def _values(api: Api, visitor: Caller, job: Job, cursor: str, column: str) -> dict[str, object]:
-    found: RejectsPage = api.workspace.job_rejects.page(job, cursor or None, LIMIT, column or None)
-    draft = Drafts(api.files).of(job.id)
+def _page(api: Api, job: Job, cursor: str, column: str) -> RejectsPage:
+    return api.workspace.job_rejects.page(job, cursor or None, LIMIT, column or None)
+
+
+def _values(api: Api, visitor: Caller, job: Job, found: RejectsPage, draft: Draft) -> dict[str, object]:
     checked, refusal = _check(api, visitor, job, draft, found.rows)
     return {
         "shown": ShownJob(api, job, visitor),
         "found": found,
-        "rows": [
-            ShownRow(row, draft.of(row), checked.get((row.line or 0, row.file)) if draft.of(row) else None)
-            for row in found.rows
-        ],
+        "rows": [ShownRow(row, draft.of(row), checked.get(place_of(row))) for row in found.rows],
         "names": list(dict.fromkeys(name for row in found.rows for name in row.cells)),
         "corrected": len(draft.rows),
         "refusal": refusal,
-        "cursor": cursor,
-        "column": column,
         "may_correct": visitor.may(Right.CHANGE)
         and (job.awaits_confirmation or job.status in (Status.COMPLETED, Status.FAILED)),
         "may_look": not job.awaits_confirmation,
@@ -132,7 +128,7 @@ def _check(
     api: Api, visitor: Caller, job: Job, draft: Draft, rows: list[RejectedRow]
 ) -> tuple[Mapping[Place, RejectedRow], str | None]:
     """What becomes of the corrected rows of a page, together with as many others as are checked at a time."""
-    here = {(row.line or 0, row.file) for row in rows}
+    here = {place_of(row) for row in rows}
     ordered = sorted(draft.corrected, key=lambda row: (row.line, row.file) not in here)[:MOST_CHECKED]
     if not any((row.line, row.file) in here for row in ordered):
         return {}, None
@@ -140,7 +136,7 @@ def _check(
         checked = api.workspace.job_corrections.check(job, ordered, api.workspace.access.of_key(visitor.tables))
     except BatchJobError as error:
         return {}, str(error)
-    return {(row.line or 0, row.file): row for row in checked}, None
+    return {place_of(row): row for row in checked}, None
 
 
 def _cells(form: FormData) -> dict[Place, dict[str, str]]:
