@@ -1,6 +1,6 @@
 """Errors as pages: the statuses and sentences of the API, in a frame that leads on."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,12 +10,8 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from batch_jobs.deployments.api.errors import STATUSES, NotLoggedIn, TooManyRequests, TooManyStreams, explain, shortened
+from batch_jobs.deployments.api.middleware import Asgi, Message, Receive, Send
 from batch_jobs.deployments.web.rendering import fragment, page
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Asgi = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 SAFE = ("GET", "HEAD")
 NO_SUCH_PAGE = "There is no such page."

@@ -7,10 +7,10 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from batch_jobs.deployments.api.auth import Right
-from batch_jobs.deployments.web.languages import LANGUAGES, Language, language, language_of
+from batch_jobs.deployments.web.languages import LANGUAGES, language, language_of
 from batch_jobs.deployments.web.sessions import Session
 from batch_jobs.flows.jobs.plan import cell
 from batch_jobs.flows.settings import Settings
@@ -36,7 +36,7 @@ HEADERS = {
 def environment(code: str) -> Environment:
     """The templates in a language."""
     made = Environment(
-        loader=ChoiceLoader([FileSystemLoader(TEMPLATES)]),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -73,14 +73,8 @@ def page(request: Request, template: str, values: Mapping[str, Any], status: int
 
 def fragment(request: Request, template: str, block: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
     """A block of a view, to be put into a page that is open."""
-    return _response(fragment_text(request, template, block, values), status)
-
-
-def fragment_text(request: Request, template: str, block: str, values: Mapping[str, Any]) -> str:
-    """The HTML of a block of a view."""
     made = environment(language_of(request).code)
-    found = made.get_template(template)
-    return made.concat(found.blocks[block](found.new_context({**_common(request, made), **values})))
+    return _response(_block(made, template, block, {**_common(request, made), **values}), status)
 
 
 def shared_block(code: str, template: str, block: str, values: Mapping[str, Any]) -> str:
@@ -93,13 +87,12 @@ def shared_block(code: str, template: str, block: str, values: Mapping[str, Any]
         values: for the template.
     """
     made = environment(code)
-    found, parts = made.get_template(template), made.get_template("parts.html").make_module({})
-    return made.concat(found.blocks[block](found.new_context({"parts": parts, **values})))
+    return _block(made, template, block, {"parts": made.get_template("parts.html").make_module({}), **values})
 
 
-def spoken_in(request: Request) -> Language:
-    """The language that the answer to a request is in."""
-    return language_of(request)
+def _block(made: Environment, template: str, block: str, values: Mapping[str, Any]) -> str:
+    found = made.get_template(template)
+    return made.concat(found.blocks[block](found.new_context(dict(values))))
 
 
 def _common(request: Request, made: Environment) -> Mapping[str, Any]:

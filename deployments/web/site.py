@@ -7,8 +7,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from batch_jobs.deployments.api.dependencies import Api
+from batch_jobs.deployments.api.middleware import Asgi, Receive, Send
 from batch_jobs.deployments.web.beside_prefect import BesidePrefect
-from batch_jobs.deployments.web.errors import Asgi, Receive, Send, add_error_pages
+from batch_jobs.deployments.web.errors import add_error_pages
 from batch_jobs.deployments.web.live_parts import LiveParts
 from batch_jobs.deployments.web.routes import (
     correct,

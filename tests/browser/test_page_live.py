@@ -1,6 +1,5 @@
 """A job in an open page: it follows by itself, quietly, and goes on after the server was away."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,10 +14,10 @@ from batch_jobs.flows.jobs.transitions import Action, Status
 from batch_jobs.flows.settings import Settings
 from batch_jobs.flows.workspace import Workspace
 from support.api_server import STRATEGIES, serving
+from support.browsing import CHROMIUM
 from support.jobs import way_to
 from support.servers import free_port, wait_until
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HIDE = """hidden => {
   Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
   Object.defineProperty(document, "visibilityState", { value: hidden ? "hidden" : "visible", configurable: true });

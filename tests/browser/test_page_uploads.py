@@ -1,6 +1,5 @@
 """A file from a browser: dropped, cut off, chosen again, and a job of it."""
 
-import shutil
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -12,8 +11,8 @@ from sqlalchemy import text
 from batch_jobs.deployments.api.middleware import LARGEST_PART
 from batch_jobs.flows.settings import Settings
 from support.api_server import STRATEGIES, Served, served_with
+from support.browsing import CHROMIUM
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 #: Five parts, the last one small.
 LINES = 4 * LARGEST_PART // 12 + 1000
 #: Drops a file as a person does; the one that is chosen later has to be the same.

@@ -18,8 +18,9 @@ from batch_jobs.deployments.api.routes.files import send_file_of_job
 from batch_jobs.deployments.api.routes.stream import LONGEST_SECONDS, QUIET_SECONDS, HeldStream
 from batch_jobs.deployments.web.errors import is_fragment
 from batch_jobs.deployments.web.guard import CurrentVisitor, visits
+from batch_jobs.deployments.web.languages import language_of
 from batch_jobs.deployments.web.live_parts import LiveParts, Parts, as_swap
-from batch_jobs.deployments.web.rendering import fragment, page, spoken_in
+from batch_jobs.deployments.web.rendering import fragment, page
 from batch_jobs.flows.errors import PrefectAway
 from batch_jobs.flows.jobs.model import Job
 from batch_jobs.flows.prefect import for_people
@@ -40,7 +41,7 @@ def show(request: Request, job_id: str, api: CurrentApi, visitor: CurrentVisitor
 def job_page(request: Request, job: Job, visitor: Caller, message: str = "", status: int = 200) -> HTMLResponse:
     """The view of a job, with a sentence about what was just asked for where there is one."""
     live: LiveParts = request.app.state.live
-    values = live.values(live.shown(job, visitor), spoken_in(request).code)
+    values = live.values(live.shown(job, visitor), language_of(request).code)
     return page(request, "job.html", {**values, "message": message}, status)
 
 
@@ -51,7 +52,7 @@ async def now(request: Request, job_id: str, api: CurrentApi, visitor: CurrentVi
     live: LiveParts = request.app.state.live
     if live.shown(job, visitor).stamp == seen:
         return Response(status_code=204)
-    return HTMLResponse(as_swap(await live.of(job, visitor, spoken_in(request).code)))
+    return HTMLResponse(as_swap(await live.of(job, visitor, language_of(request).code)))
 
 
 @router.get("/{job_id}/live", dependencies=[visits(Right.READ)])
@@ -61,7 +62,7 @@ async def live(request: Request, job_id: str, api: CurrentApi, visitor: CurrentV
     async with AsyncExitStack() as opening:
         subscription = await opening.enter_async_context(api.streams.subscribe(job, visitor.key_id))
         held = opening.pop_all()
-    parts = partial(request.app.state.live.of, caller=visitor, code=spoken_in(request).code)
+    parts = partial(request.app.state.live.of, caller=visitor, code=language_of(request).code)
     return HeldStream(_events(subscription, parts), held)
 
 
